@@ -1,0 +1,128 @@
+"""Records of a model that is not open: what it is, of which parts, and where their bytes lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .components import neutral
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """One run of repeated layers, `path.0` to `path.{count-1}`."""
+
+    path: str
+    count: int
+    widths: tuple[int, ...]
+    """Output width by layer; -1 where a layer has no single residual width."""
+    layer_bytes: tuple[int, ...]
+    layer_parameters: tuple[int, ...] = ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The module paths of the layers."""
+        return tuple(f"{self.path}.{index}" for index in range(self.count))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blueprint:
+    """What a checkpoint is, found without reading weights. JSON on disk."""
+
+    family: str
+    """Model type ("llama")."""
+    head: str
+    """Model class ("LlamaForCausalLM")."""
+    takes: tuple[str, ...]
+    gives: tuple[str, ...]
+    """Modalities: "text", "image", "audio", "video" in; "text", "label", "embedding", ... out."""
+    stacks: tuple[Stack, ...]
+    parameters: int
+    active_parameters: int
+    bytes: int
+    dtype: str
+    quantisation: str = ""
+    vocabulary: int = 0
+    tokenizer: str = ""
+    """Hash of the tokenizer: equal hash, same tokens."""
+    labels: tuple[str, ...] = ()
+    """Names of the classes, in the order of the output."""
+    context: int = 0
+    """Longest input in tokens; 0: not limited or not text."""
+    missing: tuple[str, ...] = ()
+    """What a user must still provide."""
+
+    @property
+    def largest_stack(self) -> Stack:
+        """The stack with the most bytes: the one that numbers like `--taps 8,16` index."""
+        return max(self.stacks, key=lambda stack: sum(stack.layer_bytes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """A range of bytes that holds one stored tensor. `file` may be a path or a hub address."""
+
+    key: str
+    file: str
+    start: int
+    stop: int
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The smallest thing that is loaded and dropped: a layer, an embedding, a head."""
+
+    path: str
+    """Module path in the skeleton."""
+    extents: tuple[Extent, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What the machine is and what it reaches, measured once for a run; recorded, never hashed."""
+
+    processor: str
+    cores: int
+    device: str
+    """ "cpu" or "cuda"."""
+    memory: int
+    """Bytes of RAM that are free."""
+    device_memory: int
+    """Bytes of device memory that are free; 0 without one."""
+    bfloat16: bool
+    """Whether the device multiplies bfloat16 natively."""
+    gigaflops: float
+    """Rate of a square matrix product in the precision that training uses, one thread."""
+    read_rate: float = 0.0
+    """Bytes per second read from the run's disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a unit may use. `scratch` survives a kill of the unit."""
+
+    device: str = neutral("cpu")
+    memory: int = neutral(0)
+    disk: int = neutral(0)
+    scratch: Path = neutral(Path())
+    threads: int = neutral(1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    micro_batch: int = 8
+    residency: Literal["auto", "resident", "offload", "stream"] = "auto"
+    quantise: Literal["", "nf4", "int8"] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a unit or a pass over a model would cost. Bytes, seconds; `how` says which residency and why."""
+
+    seconds: float = 0.0
+    read: int = 0
+    fetched: int = 0
+    memory: int = 0
+    disk: int = 0
+    passes: int = 0
+    how: str = ""

@@ -1,0 +1,97 @@
+"""Records of what is observed inside a model: taps, edits, pieces, signals. Shapes: B samples, T tokens, D width,
+V vocabulary, R rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Batch = Mapping[str, Any]
+"""Keyword arguments of one model's forward."""
+
+SPECIAL_TAPS = ("final", "logits", "logprob", "output")
+"""Taps that are no module: the hidden state before the head [T, D], next-token logits [T, V], log-probability of the
+observed tokens [T], the output of a head that is not a vocabulary [C]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """A subspace in which a state is kept: `(h - mean) @ directions / scale`."""
+
+    mean: Tensor
+    """[D]"""
+    directions: Tensor
+    """[D, R], orthonormal."""
+    scale: float = 1.0
+    """Isotropic: the root of the mean kept eigenvalue, so that a zero predictor has error 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tap:
+    """What to observe: a module path, or one of `SPECIAL_TAPS`. With a basis, [T, D] becomes [T, R] where it arises."""
+
+    path: str
+    basis: Basis | None = None
+
+
+class Edit(Protocol):
+    """An ablation. The engine passes every intact batch through a module before any edit of it, so a mean over the
+    corpus is known in the same pass, and every edit shares the intact prefix."""
+
+    name: str
+    modules: tuple[str, ...]
+
+    def seen(self, path: str, output: Any, mask: Any) -> None:
+        """An intact output of a module: hidden states [B, T, D] and the mask [B, T] of real tokens, or None."""
+
+    def apply(self, path: str, inputs: Any, output: Any) -> Any:
+        """The output that takes the intact one's place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """One observation: one tap for some samples, under one edit ("" = intact). Idempotent by (key, tap, edit).
+
+    `values` holds one tensor for each key, without padding and on the CPU: [T, D] for states, [T] for "logprob",
+    [C] for "output".
+    """
+
+    keys: tuple[str, ...]
+    tap: str
+    values: Sequence[Any]
+    edit: str = ""
+
+
+class Sink(Protocol):
+    """Receives pieces in whatever order the engine produces them: a streamed teacher finishes layer by layer for the
+    whole corpus, a resident one batch by batch. After `flush` what was put is durable."""
+
+    def put(self, piece: Piece) -> None: ...
+    def flush(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """What a loss sees of one side (student or teacher) for one batch, from shards or live."""
+
+    keys: tuple[str, ...] = ()
+    hidden: Any = None
+    """Tensor [B, T, D]: final state, before the head."""
+    head: Callable[[Any], Any] | None = None
+    """[N, D] -> [N, V], so that logits are made in chunks."""
+    tokens: Any = None
+    """Tensor [B, T]: token ids; position 0 is the start token."""
+    mask: Any = None
+    """Tensor [B, T] of bool: True where there is a token."""
+    spans: Any = None
+    """Tensor [B, T, 2]: byte offsets of the tokens in the sample's text."""
+    states: Mapping[str, Any] = field(default_factory=dict)
+    """Tap -> Tensor [B, T, D] (or [B, T, R] in a basis)."""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    """By name: "output" [B, C], "label" [B] (-100: unknown), "ids" and "probabilities" [B, T, K] (sparse next-token
+    distribution of position t for token t + 1), "embedding" [B, D]."""
+    edit: str = ""

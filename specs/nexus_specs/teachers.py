@@ -1,0 +1,143 @@
+"""Protocols of teachers, end to end: loader, checkpoint, engine, metric, profiler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .data import Sample
+from .models import Blueprint, Budget, Estimate, Machine, Part
+from .observation import Batch, Edit, Signal, Sink, Tap
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from .work import Context, Lookup
+
+
+class Architecture(Protocol):
+    """Kind "architecture": knows names and meaning of one sort of checkpoint; does no I/O on weights."""
+
+    def match(self, source: str) -> int:
+        """0 not mine, 1 I open such files in general, 2 I know this very model type. Two equal best: an error."""
+
+    def inspect(self, source: str) -> Blueprint:
+        """What the checkpoint is; reads configuration and headers, never weights."""
+
+    def open(self, source: str, lookup: Lookup) -> Checkpoint:
+        """The checkpoint; `lookup.open` for what the source stands on (the base of an adapter)."""
+
+
+class Checkpoint(Protocol):
+    """Names and meaning of the weights. Reading, quantising and placing them is the engine's, so every loader streams."""
+
+    blueprint: Blueprint
+    parts: tuple[Part, ...]
+    """In the order in which the forward visits them; what belongs to no layer comes first."""
+
+    def skeleton(self) -> Module:
+        """The module on the meta device, with its own forward."""
+
+    def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Stored tensors by key -> the skeleton's tensors by full parameter name."""
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Through its own tokenizer or processor; right-padded; text begins with a start token."""
+
+    def read(self, output: Any, batch: Batch) -> Signal:
+        """The forward's output in standard terms."""
+
+    def generate(self, module: Module, samples: Sequence[Sample]) -> Sequence[Any]:
+        """One answer for each sample (greedy)."""
+
+    def save_preprocessor(self, folder: Path) -> None:
+        """Writes tokenizer or processor files, never weights: what training needs when the teacher is closed."""
+
+
+class Teacher(Protocol):
+    """A checkpoint that runs. The student opens as one too, so `profile`, `evaluate` and `verify` need no second way."""
+
+    blueprint: Blueprint
+    module: Module | None
+    """None unless wholly resident: gradients and generation need all of it at once."""
+
+    def observe(
+        self, samples: Iterable[Sample], taps: Sequence[Tap], sink: Sink, edits: Sequence[Edit] = ()
+    ) -> None:
+        """Puts a piece for every (sample, tap, edit) into the sink."""
+
+    def generate(self, samples: Sequence[Sample]) -> Sequence[Any]:
+        """Raises NotResident for a streamed teacher: every token would read the checkpoint again."""
+
+
+class Engine(Protocol):
+    """Kind "engine": runs any checkpoint; all I/O, quantising and placing of weights."""
+
+    def machine(self, folder: Path) -> Machine:
+        """Measures this machine: device, memory, matrix rate, and the rate of the disk that holds `folder`."""
+
+    def estimate(self, blueprint: Blueprint, samples: int, edits: int, budget: Budget) -> Estimate: ...
+    def load(self, checkpoint: Checkpoint, budget: Budget) -> AbstractContextManager[Teacher]: ...
+
+
+class Metric(Protocol):
+    """Kind "metric": gives statistics per sample and reduces them, so the same object scores teacher, student,
+    ablation and release, and bootstraps."""
+
+    taps: tuple[Tap, ...]
+    """Empty: it judges generated answers, which `measure` finds under "answer"."""
+
+    def measure(self, samples: Sequence[Sample], outputs: Mapping[str, Sequence[Any]]) -> Sequence[Sequence[float]]:
+        """One row of numbers for each sample, from the values of its taps. Samples without what it needs (a label)
+        give an empty row, which `reduce` leaves out."""
+
+    def reduce(self, rows: Sequence[Sequence[float]]) -> float:
+        """The score of these rows."""
+
+    def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
+        """The score of what knows nothing: chance or majority, a bigram byte model of the training text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerProfile:
+    """How much one layer matters. `importance` is the increase of the loss, as a share of what there is to lose."""
+
+    path: str
+    importance: float
+    low: float
+    high: float
+    rank: int = 0
+    """Smallest rank of its output that keeps the metric."""
+    critical: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What a profiler found: JSON (`profile.json`), its bases beside it in safetensors.
+
+    `home` is the folder that relative names are relative to; set when it is read, never written.
+    """
+
+    teacher: str
+    capability: str
+    blueprint: Blueprint
+    """So that nothing after profiling opens the teacher to ask what it is."""
+    layers: tuple[LayerProfile, ...]
+    score: float = float("nan")
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """Path -> "file#key"; `key.mean`, `key.directions`, `key.scale`."""
+    masks: Mapping[str, str] = field(default_factory=dict)
+    """Path -> packed hexadecimal."""
+    preprocessor: str = ""
+    """Folder with the teacher's tokenizer or processor files."""
+    home: str = ""
+
+
+class Profiler(Protocol):
+    """Kind "profiler"."""
+
+    def profile(self, teacher: Teacher, samples: Iterable[Sample], metric: Metric, context: Context) -> Profile:
+        """The profile; bases are written through `context.write`."""
