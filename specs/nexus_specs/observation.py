@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 Batch = Mapping[str, Any]
 """Keyword arguments of one model's forward."""
 
-SPECIAL_TAPS = ("final", "logits", "logprob", "output")
+SPECIAL_TAPS = ("final", "logits", "logprob", "output", "tokens", "spans")
 """Taps that are no module: the hidden state before the head [T, D], next-token logits [T, V], log-probability of the
-observed tokens [T], the output of a head that is not a vocabulary [C]."""
+observed tokens after the start token [T - 1], the output of a head that is not a vocabulary [C], token ids [T] and
+their byte offsets [T, 2]. Any other name of `Signal.outputs` is one too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,19 +46,20 @@ class Edit(Protocol):
     name: str
     modules: tuple[str, ...]
 
-    def seen(self, path: str, output: Any, mask: Any) -> None:
-        """An intact output of a module: hidden states [B, T, D] and the mask [B, T] of real tokens, or None."""
+    def seen(self, path: str, inputs: Any, output: Any, mask: Any) -> None:
+        """What a module was given and gave, intact: its first tensor in and out, [B, T, D] as a rule (in and out, since
+        what a residual block contributes is the difference), and the mask [B, T] of real tokens, or None."""
 
     def apply(self, path: str, inputs: Any, output: Any) -> Any:
-        """The output that takes the intact one's place."""
+        """The tensor that takes the intact output's place, of the same shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
     """One observation: one tap for some samples, under one edit ("" = intact). Idempotent by (key, tap, edit).
 
-    `values` holds one tensor for each key, without padding and on the CPU: [T, D] for states, [T] for "logprob",
-    [C] for "output".
+    `values` holds one tensor for each key, without padding and on the CPU: [T, D] for states, [T - 1] for "logprob",
+    [C] for "output". It may make them as they are read ("logits").
     """
 
     keys: tuple[str, ...]

@@ -1,0 +1,41 @@
+"""Keys of samples: content, and nothing else."""
+
+import numpy
+import pytest
+from nexus_specs import content_key
+
+BASE = {"text": "a", "rate": 8000}
+
+
+def test_key_is_hexadecimal_and_stable():
+    assert content_key(BASE) == content_key(dict(reversed(BASE.items())))
+    assert len(content_key(BASE)) == 32
+    assert int(content_key(BASE), 16) >= 0
+
+
+@pytest.mark.parametrize("other", [{"label": 1}, {"source": "elsewhere"}, {"label": "one", "source": ""}])
+def test_label_and_source_do_not_count(other):
+    assert content_key(BASE | other) == content_key(BASE)
+
+
+@pytest.mark.parametrize("other", [{"text": "b"}, {"text": "a\0"}, {"rate": "8000"}, {"note": ""}])
+def test_every_other_field_counts(other):
+    assert content_key(BASE | other) != content_key(BASE)
+
+
+def test_arrays_count_by_type_shape_and_bytes():
+    keys = {
+        content_key({"image": array})
+        for array in (
+            numpy.zeros((2, 2), dtype=numpy.uint8),
+            numpy.zeros((4, 1), dtype=numpy.uint8),
+            numpy.zeros((2, 2), dtype=numpy.int8),
+            numpy.ones((2, 2), dtype=numpy.uint8),
+        )
+    }
+    assert len(keys) == 4
+    assert content_key({"image": numpy.zeros((2, 2), dtype=numpy.uint8)}) in keys
+
+
+def test_fields_do_not_run_into_one_another():
+    assert content_key({"a": "b", "c": "d"}) != content_key({"a": "bc", "": "d"})

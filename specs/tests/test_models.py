@@ -1,0 +1,19 @@
+"""Blueprints and stacks."""
+
+from nexus_specs import Stack, Unit
+from nexus_specs.testing import blueprint
+
+SMALL = Stack(path="vision.layers", count=1, widths=(8,), layer_bytes=(64,))
+
+
+def test_layers_are_module_paths():
+    assert blueprint().stacks[0].layers == ("model.layers.0", "model.layers.1")
+
+
+def test_largest_stack_has_the_most_bytes():
+    both = blueprint(stacks=(SMALL, *blueprint().stacks))
+    assert both.largest_stack.path == "model.layers"
+
+
+def test_unit_is_named_by_stage_and_subject():
+    assert Unit(stage="train", subject="prose", fingerprint="0").name == "train/prose"

@@ -1,0 +1,101 @@
+"""Files of tensors, profiles and bases, fingerprints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from nexus_specs import Basis, Blueprint, Extent, LayerProfile, NexusError, Profile, Stack
+from nexus_torch.bases import project, read_basis, reconstruct
+from nexus_torch.files import TensorFile, read_tensors, write_bytes, write_tensors
+from nexus_torch.fingerprints import elements, file_tensor_hashes, stored_hashes, tensor_hash
+from nexus_torch.profiles import preprocessor, read_bases, read_profile, write_bases, write_profile
+
+STACK = Stack(path="layers", count=2, widths=(8, 8), layer_bytes=(4, 4))
+BLUEPRINT = Blueprint(
+    family="f", head="H", takes=("text",), gives=("text",), stacks=(STACK,), parameters=9, active_parameters=9,
+    bytes=36, dtype="F32",
+)  # fmt: skip
+
+
+def basis() -> Basis:
+    torch.manual_seed(0)
+    return Basis(mean=torch.randn(8), directions=torch.linalg.qr(torch.randn(8, 3))[0], scale=2.5)
+
+
+def test_equal_tensors_are_equal_bytes(tmp_path: Path) -> None:
+    tensors = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.ones(2, dtype=torch.int8)}
+    first = write_tensors(tmp_path / "one", tensors)
+    assert first == write_tensors(tmp_path / "other", dict(reversed(tensors.items())))
+    assert torch.equal(read_tensors(tmp_path / "one")["b"], tensors["b"])
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_rows_are_read_alone(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "t", {"a": torch.arange(12).reshape(4, 3), "none": torch.empty(0, 3)})
+    file = TensorFile(tmp_path / "t")
+    assert file.rows("a", 1, 3).tolist() == [[3, 4, 5], [6, 7, 8]]
+    assert file.tensor("none").shape == (0, 3)
+
+
+@pytest.mark.parametrize("damage", ["missing", "header", "length", "short"])
+def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "t"
+    if damage != "missing":
+        write_tensors(path, {"a": torch.arange(100)})
+        data = bytearray(path.read_bytes())
+        if damage == "header":
+            data[8:12] = b"!!!!"
+        if damage == "length":
+            data[:8] = b"\xff" * 8
+        write_bytes(path, bytes(data[:-50] if damage == "short" else data))
+    with pytest.raises(NexusError):
+        read_tensors(path)
+    if damage != "missing":
+        with pytest.raises(NexusError, match=r"header|shorter"):
+            TensorFile(path).tensor("a")
+
+
+def test_profiles_and_bases_are_kept(tmp_path: Path) -> None:
+    layer = LayerProfile(path="layers.0", importance=0.5, low=0.4, high=0.6, rank=3, critical=True)
+    references = write_bases({"layers.0": basis()}, tmp_path)
+    profile = Profile(
+        teacher="t", capability="c", blueprint=BLUEPRINT, layers=(layer,), score=1.5, bases=references,
+        preprocessor="preprocessor", home="elsewhere",
+    )  # fmt: skip
+    write_profile(profile, tmp_path)
+    found = read_profile(tmp_path)
+    assert found.home == str(tmp_path)
+    assert (found.layers, found.blueprint, found.score) == (profile.layers, profile.blueprint, 1.5)
+    assert "home" not in json.loads((tmp_path / "profile.json").read_text())
+    torch.testing.assert_close(read_bases(found)["layers.0"].directions, basis().directions)
+    assert read_basis(tmp_path / "bases.safetensors", "layers.0").scale == 2.5
+    assert preprocessor(found) == tmp_path / "preprocessor"
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"schema": "x"}'])
+def test_what_is_no_profile_is_refused(tmp_path: Path, content: str | None) -> None:
+    if content:
+        (tmp_path / "profile.json").write_text(content)
+    with pytest.raises(NexusError, match="profile"):
+        read_profile(tmp_path)
+
+
+def test_projection_and_reconstruction_are_inverse_in_the_subspace() -> None:
+    inside = torch.randn(4, 3) @ basis().directions.T + basis().mean
+    torch.testing.assert_close(reconstruct(project(inside, basis()), basis()), inside)
+    assert project(basis().mean, basis()).abs().max() < 1e-6
+
+
+def test_a_weight_is_known_by_its_values(tmp_path: Path) -> None:
+    weight = torch.randn(8, 4).bfloat16()
+    assert tensor_hash(weight) == tensor_hash(weight.float()) == tensor_hash(weight.T.contiguous().T)
+    assert tensor_hash(weight) != tensor_hash(weight + 1)
+    assert tensor_hash(torch.ones(64)) == tensor_hash(torch.randn(3)) == "", "anybody's"
+    write_tensors(tmp_path / "t", {"w": weight, "ones": torch.ones(64)})
+    assert file_tensor_hashes(tmp_path / "t") == {"w": tensor_hash(weight)}
+    assert elements(tmp_path / "t") == 96
+    extent = Extent(key="w", file=str(tmp_path / "t"), start=0, stop=0, dtype="BF16", shape=(8, 4))
+    assert stored_hashes([extent]) == {"w": tensor_hash(weight)}
