@@ -1,0 +1,62 @@
+"""From the names in a file to the names in a module, by transformers' own rules.
+
+transformers 5 renames, splits and merges weights as it loads them (fused experts, moved prefixes): a copy by equal
+name fills 1 of 120 parameters of Qwen3-Omni and none of Gemma 3. Its converters touch only the keys that they are
+given, so the keys of one layer load one layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key, rename_source_key
+
+
+class Conversion:
+    """The way of every stored key into one model."""
+
+    def __init__(self, module: PreTrainedModel) -> None:
+        self.module = module
+        self.known = module.state_dict()
+        self.rules = get_model_conversion_mapping(module)
+
+    def targets(self, keys: list[str]) -> dict[str, tuple[str, str | None]]:
+        """Stored key -> (name in the module, pattern of its converter or None); unknown keys are left out: weights
+        for training only, or of a head that this class has not."""
+        rules = deepcopy(self.rules)                        # some renamings remember what they saw
+        renamings = [rule for rule in rules if isinstance(rule, WeightRenaming)]
+        converters = [rule for rule in rules if isinstance(rule, WeightConverter)]
+        found = {}
+        for key in sorted(keys, key=dot_natural_key):
+            name, pattern = self._renamed(key, renamings, converters)
+            if name not in self.known and key in self.known:
+                name, pattern = self._renamed(key, [], [])
+            if name in self.known:
+                found[key] = (name, pattern)
+        return found
+
+    def assemble(self, raw: Mapping[str, Tensor], targets: Mapping[str, tuple[str, str | None]]) -> dict[str, Tensor]:
+        """Stored tensors -> the module's, by full name."""
+        rules = [rule for rule in self.rules if isinstance(rule, WeightConverter)]
+        converters = {pattern: rule for rule in rules for pattern in rule.source_patterns}
+        result: dict[str, Tensor] = {}
+        waiting: dict[str, WeightConverter] = {}
+        for key in sorted(raw, key=dot_natural_key):
+            name, pattern = targets[key]
+            if pattern is None:
+                result[name] = raw[key]
+                continue
+            rule = waiting.setdefault(name, deepcopy(converters[pattern]))
+            rule.add_tensor(name, key, pattern, lambda tensor=raw[key]: tensor)
+        for name, rule in waiting.items():
+            made = rule.convert(name, model=self.module, config=self.module.config)
+            result |= {target: each[0] if isinstance(each, list) else each for target, each in made.items()}
+        return result
+
+    def _renamed(self, key: str, renamings: Any, converters: Any) -> tuple[str, str | None]:
+        return rename_source_key(key, renamings, converters, self.module.base_model_prefix, self.known)

@@ -1,0 +1,187 @@
+"""Every sort of checkpoint: loaded through parts, it answers exactly as transformers' own loading does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from nexus_arch_transformers.architecture import Transformers
+from nexus_specs import Installed, NexusError, Sample, content_key
+from nexus_torch.files import TensorFile
+from nexus_torch.skeleton import absent, fill, holders
+
+TAKES = {"vit": "images", "ast": "sounds", "videomae": "films"}
+HEADS = {
+    "llama": (("text",), ("text",)), "tied": (("text",), ("text",)), "experts": (("text",), ("text",)),
+    "vit": (("image",), ("label",)), "ast": (("audio",), ("label",)), "videomae": (("video",), ("label",)),
+    "bert": (("text",), ("embedding",)),
+}  # fmt: skip
+
+
+def loaded(checkpoint: Any) -> Any:
+    """The skeleton, filled part by part."""
+    module = checkpoint.skeleton()
+    tied = holders(module)
+    for part in checkpoint.parts:
+        raw = {extent.key: TensorFile(Path(extent.file)).tensor(extent.key) for extent in part.extents}
+        fill(module, {name: each.float() for name, each in checkpoint.assemble(part, raw).items()}, tied)
+    assert not absent(module)
+    return module
+
+
+@pytest.mark.parametrize("name", HEADS)
+@torch.no_grad()
+def test_parts_make_the_model_that_transformers_loads(
+    name: str, checkpoint_folder: Callable[[str], Path], request: pytest.FixtureRequest
+) -> None:
+    folder = checkpoint_folder(name)
+    checkpoint = Transformers().open(str(folder), Installed())
+    assert (checkpoint.blueprint.takes, checkpoint.blueprint.gives) == HEADS[name]
+    samples = request.getfixturevalue(TAKES.get(name, "texts"))
+    batch = checkpoint.collate(samples)
+    output = loaded(checkpoint)(**batch)
+    kind = getattr(hf, checkpoint.blueprint.head)
+    expected = kind.from_pretrained(folder, dtype=torch.float32).eval()(**batch)
+    torch.testing.assert_close(output[0], expected[0], rtol=0, atol=2e-6)
+    assert checkpoint.blueprint.parameters == sum(each.numel() for each in kind.from_pretrained(folder).parameters())
+
+
+def test_layers_are_parts_with_their_own_bytes(checkpoint_folder: Callable[[str], Path]) -> None:
+    checkpoint = Transformers().open(str(checkpoint_folder("experts")), Installed())
+    stack = checkpoint.blueprint.largest_stack
+    assert [part.path for part in checkpoint.parts] == ["", *stack.layers]
+    assert stack.widths == (32, 32, 32)
+    assert len({extent.file for part in checkpoint.parts for extent in part.extents}) > 3, "sharded"
+    assert checkpoint.blueprint.active_parameters < checkpoint.blueprint.parameters
+
+
+def test_text_begins_with_the_start_token_and_knows_its_bytes(
+    checkpoint_folder: Callable[[str], Path], texts: list[Sample]
+) -> None:
+    checkpoint = Transformers().open(str(checkpoint_folder("llama")), Installed())
+    module, batch = loaded(checkpoint), checkpoint.collate(texts)
+    with torch.no_grad():
+        signal = checkpoint.read(module(**batch), batch)
+    assert signal.tokens[:, 0].tolist() == [0] * len(texts)
+    for sample, mask, spans in zip(texts, signal.mask, signal.spans, strict=True):
+        assert spans[int(mask.sum()) - 1, 1] == len(sample.fields["text"].encode())
+    torch.testing.assert_close(module.lm_head(signal.hidden), signal.outputs["logits"])
+
+
+def test_long_text_is_cut_at_the_context(checkpoint_folder: Callable[[str], Path]) -> None:
+    checkpoint = Transformers().open(str(checkpoint_folder("llama")), Installed())
+    fields = {"text": "abcdefgh " * 200}
+    batch = checkpoint.collate([Sample(key=content_key(fields), fields=fields)])
+    assert batch["input_ids"].shape == (1, 64)
+
+
+def test_answers(
+    checkpoint_folder: Callable[[str], Path], texts: list[Sample], images: list[Sample]
+) -> None:
+    decoder = Transformers().open(str(checkpoint_folder("llama")), Installed())
+    asked = [Sample(key=each.key, fields={"prompt": each.fields["text"], "max_new_tokens": 4}) for each in texts]
+    with torch.no_grad():
+        answers = decoder.generate(loaded(decoder), asked)
+        assert answers == decoder.generate(loaded(decoder), asked)
+        assert len(answers) == len(asked)
+        classes = Transformers().open(str(checkpoint_folder("vit")), Installed())
+        assert set(classes.generate(loaded(classes), images)) <= set(classes.blueprint.labels)
+
+
+def test_preprocessor_is_saved_without_weights(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    checkpoint = Transformers().open(str(checkpoint_folder("llama")), Installed())
+    checkpoint.save_preprocessor(tmp_path / "kept")
+    assert {"config.json", "tokenizer.json"} <= {path.name for path in (tmp_path / "kept").iterdir()}
+    assert not list((tmp_path / "kept").glob("*.safetensors"))
+
+
+def test_audio_of_another_rate_is_refused(checkpoint_folder: Callable[[str], Path], sounds: list[Sample]) -> None:
+    checkpoint = Transformers().open(str(checkpoint_folder("ast")), Installed())
+    wrong = Sample(key="k", fields=dict(sounds[0].fields) | {"rate": 8000})
+    with pytest.raises(NexusError, match=r"8000 Hz.*16000 Hz"):
+        checkpoint.collate([wrong])
+
+
+def test_samples_of_another_modality_are_refused(
+    checkpoint_folder: Callable[[str], Path], texts: list[Sample]
+) -> None:
+    with pytest.raises(NexusError, match=r"takes image.*only: text"):
+        Transformers().open(str(checkpoint_folder("vit")), Installed()).collate(texts)
+
+
+def test_pickled_weights_are_refused_with_the_way_out(
+    checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    shutil.copytree(checkpoint_folder("llama"), tmp_path / "old")
+    (tmp_path / "old" / "model.safetensors").rename(tmp_path / "old" / "pytorch_model.bin")
+    with pytest.raises(NexusError, match=r"pytorch_model\.bin.*pickles[\s\S]*save_pretrained"):
+        Transformers().inspect(str(tmp_path / "old"))
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "shard"])
+def test_incomplete_weights_are_named(
+    damage: str, checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(checkpoint_folder("experts" if damage == "shard" else "llama"), folder)
+    weights = sorted(folder.glob("*.safetensors"))[0]
+    if damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    else:
+        weights.unlink()
+    with pytest.raises(NexusError, match=r"no weights|shorter than its header|lacks"):
+        Transformers().inspect(str(folder))
+
+
+def test_quantised_checkpoints_are_refused(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "packed"
+    shutil.copytree(checkpoint_folder("llama"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert Transformers().inspect(str(folder)).quantisation == "bitsandbytes"
+    with pytest.raises(NexusError, match="quantised"):
+        Transformers().open(str(folder), Installed())
+
+
+def test_a_class_that_transformers_lacks_is_named(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = tmp_path / "unknown"
+    shutil.copytree(checkpoint_folder("llama"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["NoSuchModel"]}))
+    assert Transformers().inspect(str(folder)).head == "LlamaModel", "the automatic class stands in"
+
+
+def test_foreign_folders_are_not_claimed(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "not-a-model"}')
+    assert Transformers().match(str(tmp_path)) == 0
+    assert Transformers().match("package:no_such_package/x") == 0
+    with pytest.raises(NexusError, match="not a folder"):
+        Transformers().inspect(str(tmp_path))
+
+
+def test_match_and_catalogue_leave_torch_out() -> None:
+    code = (
+        "import sys; from nexus_arch_transformers.architecture import Transformers as T; T().match('.');"
+        "from nexus_arch_transformers.catalogue import rows; found = rows();"
+        "assert len(found) > 600 and any(row['generates'] for row in found);"
+        "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["stories260K", "mobilenet_v2_1.0_224"])
+@torch.no_grad()
+def test_real_checkpoints(name: str, shared: Path, texts: list[Sample], images: list[Sample]) -> None:
+    checkpoint = Transformers().open(str(shared / "models" / name), Installed())
+    batch = checkpoint.collate(texts if name.startswith("stories") else images)
+    expected = getattr(hf, checkpoint.blueprint.head).from_pretrained(shared / "models" / name).eval()(**batch)
+    torch.testing.assert_close(loaded(checkpoint)(**batch).logits, expected.logits, rtol=0, atol=1e-5)

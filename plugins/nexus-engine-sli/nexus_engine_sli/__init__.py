@@ -1,0 +1,1 @@
+"""Sequential Layer Ingestion: the engine that runs checkpoints."""

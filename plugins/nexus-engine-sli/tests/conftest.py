@@ -1,0 +1,84 @@
+"""Tiny random checkpoints, opened by whatever loader is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers as hf
+from nexus_specs import Checkpoint, Installed, Sample, content_key
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+TEXTS = (
+    "Every weight is read once.", "One greenlet for each batch, and a hub.", "Short.", "Edits share the prefix: x = 1",
+    "Means are known in the same pass, since every intact batch comes first.",
+)  # fmt: skip
+SMALL = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 48}
+
+
+def tokenizer() -> hf.PreTrainedTokenizerFast:
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    inner.train_from_iterator(
+        TEXTS, trainers.BpeTrainer(vocab_size=300, special_tokens=["<s>"], initial_alphabet=alphabet)
+    )
+    return hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="<s>")
+
+
+def decoder() -> tuple[Any, Any]:
+    config = hf.LlamaConfig(
+        vocab_size=300, num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=True, **SMALL
+    )
+    return hf.LlamaForCausalLM(config), tokenizer()
+
+
+def pictures() -> tuple[Any, Any]:
+    config = hf.ViTConfig(image_size=8, patch_size=4, num_labels=5, **SMALL)
+    return hf.ViTForImageClassification(config), hf.ViTImageProcessorPil(size={"height": 8, "width": 8})
+
+
+def convolutions() -> tuple[Any, Any]:
+    config = hf.MobileNetV2Config(num_labels=4, image_size=32, depth_multiplier=0.25)
+    size = {"height": 32, "width": 32}
+    processor = hf.MobileNetV2ImageProcessorPil(size=size, do_center_crop=False)
+    return hf.MobileNetV2ForImageClassification(config), processor
+
+
+BUILDERS = {"decoder": decoder, "pictures": pictures, "convolutions": convolutions}
+
+
+@pytest.fixture(scope="session")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkpoint]:
+    """Name of a builder -> its checkpoint."""
+    made: dict[str, Path] = {}
+
+    def checkpoint(name: str) -> Checkpoint:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            torch.manual_seed(0)
+            model, processor = BUILDERS[name]()
+            model.save_pretrained(made[name])
+            processor.save_pretrained(made[name])
+        return Installed().open(str(made[name]))
+
+    return checkpoint
+
+
+@pytest.fixture(scope="session")
+def inputs() -> Callable[[str], Sequence[Sample]]:
+    """Name of a builder -> samples that it takes."""
+    generator = np.random.default_rng(0)
+    media = [{"image": generator.integers(256, size=(8, 8, 3), dtype=np.uint8)} for _ in range(5)]
+    texts = [{"text": text} for text in TEXTS]
+
+    def samples(name: str) -> Sequence[Sample]:
+        rows = texts if name == "decoder" else media
+        return [Sample(key=content_key(fields), fields=fields) for fields in rows]
+
+    return samples

@@ -1,0 +1,1 @@
+"""The stages and commands in which a model is open."""

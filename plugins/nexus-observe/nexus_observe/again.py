@@ -1,0 +1,85 @@
+"""A release's scores, found again in a process of their own: `python -m nexus_observe.again RELEASE RESULT`.
+
+The teachers that the manifest names are out of reach, and so is the network's hub. What is used of Nexus is found
+among the installed plugins: no host, no registry, no run directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Budget, Installed, Lookup, NexusError, Sample, locate
+
+from .denial import deny
+from .release import Capability, capabilities, read_manifest
+from .rows import Row, judged, measure
+
+ENGINE = "sli"
+
+
+def main(release: Path, result: Path) -> int:
+    """Writes {"denied": [...], "scores": {capability: {...}}} to `result`."""
+    if threads := int(os.environ.get("NEXUS_VERIFY_THREADS", "0")):
+        import torch
+
+        torch.set_num_threads(threads)
+    manifest = read_manifest(release)
+    denied = deny(teacher_folders(manifest))
+    scores = rescore(release, Installed(), capabilities(manifest))
+    result.write_text(json.dumps({"denied": [str(path) for path in denied], "scores": scores}), encoding="utf-8")
+    return 0
+
+
+def teacher_folders(manifest: dict[str, Any]) -> list[Path]:
+    """Where the teachers lie on this machine, if they do."""
+    found = []
+    for facts in manifest.get("teachers", {}).values():
+        try:
+            found.append(locate(str(facts["source"])))
+        except FileNotFoundError:
+            continue                        # a package that is not installed here
+    return [path for path in found if path.exists()]
+
+
+def rescore(release: Path, lookup: Lookup, wanted: list[Capability]) -> dict[str, dict[str, float]]:
+    """Capability -> student_score (the router chooses), forced_score, items."""
+    samples = {each.name: held_out(lookup, each) for each in wanted}
+    metrics = {each.name: lookup.make("metric", each.metric.name, **each.metric.options) for each in wanted}
+    found: dict[str, dict[str, float]] = {each.name: {} for each in wanted}
+    sources = {str(release): wanted} | {f"{release}#{each.tower}": [each] for each in wanted}
+    for source, group in sources.items():
+        kind = "forced_score" if "#" in source.removeprefix(str(release)) else "student_score"
+        with lookup.make("engine", ENGINE).load(lookup.open(source), Budget()) as student:
+            for each in group:
+                print(f"{kind.partition('_')[0]}: {each.name}", file=sys.stderr, flush=True)
+                rows = measure(student, samples[each.name], metrics[each.name])
+                found[each.name] |= {kind: score(each, metrics[each.name], rows), "items": len(judged(rows))}
+    return found
+
+
+def held_out(lookup: Lookup, capability: Capability) -> list[Sample]:
+    """The held-out samples, each once. NexusError if the data are not here."""
+    reader = lookup.make("reader", capability.data.name, **capability.data.options)
+    found = list({sample.key: sample for sample in reader.samples("held_out")}.values())
+    if not found:
+        raise NexusError(f"The held-out data of '{capability.name}' are empty here: the manifest names them by place.")
+    return found
+
+
+def score(capability: Capability, metric: Any, rows: dict[str, Row]) -> float:
+    """The score of what could be judged."""
+    if not (kept := judged(rows)):
+        raise NexusError(f"Nothing of the held-out data of '{capability.name}' can be judged.")
+    return float(metric.reduce(kept))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    except NexusError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,147 @@
+"""Stage `evaluate`: the student, with the router choosing and with each tower forced, and the control."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Context, Estimate, NexusError, Sample, Verdict, plain
+from nexus_torch.files import write_json
+from nexus_torch.fingerprints import elements
+from nexus_torch.profiles import read_profile
+
+from .bootstrap import judge
+from .options import EvaluateOptions
+from .profiling import WEIGHTS
+from .rows import Row, measure
+from .scoring import read_score
+from .tables import verdict_table
+
+VERDICTS, MODEL = "verdicts.json", "model"
+PASSES = 3
+"""Routed, forced, control."""
+
+Rows = dict[str, dict[str, Row]]
+"""Teacher -> key -> row."""
+
+
+class EvaluateStage:
+    """Opens the student alone: what it needs of a teacher, `profile` and `score` recorded."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = EvaluateOptions(**options)
+
+    def estimate(self, context: Context) -> Estimate:
+        """Small beside training; nothing of the student exists yet when a plan is made."""
+        return Estimate(how="opens the student and the controls")
+
+    def run(self, context: Context) -> None:
+        """Writes verdicts and the table of results."""
+        options = EvaluateOptions(**context.options) if context.options else self.options
+        model = model_folder(next(iter(context.inputs("assemble").values())))
+        core = next(iter(context.inputs("core-control").values()))
+        towers = {teacher: str(fields["tower"]) for teacher, fields in context.teachers.items()}
+        forced = {teacher: f"{model}#{tower}" for teacher, tower in towers.items()}
+        plain_towers = {teacher: f"{core}+{context.inputs('control')[tower]}" for teacher, tower in towers.items()}
+        routed = self._rows(context, dict.fromkeys(towers, str(model)), 0)
+        chosen, controls = self._rows(context, forced, 1), self._rows(context, plain_towers, 2)
+        verdicts = [
+            verdict(context, teacher, (routed[teacher], chosen[teacher], controls[teacher]), options)
+            for teacher in sorted(towers)
+        ]
+        written = {
+            "capabilities": [plain(each) for each in verdicts],
+            "parameters": parameters(context, model, towers),
+            "teachers": provenance(context),
+        }
+        with context.write(VERDICTS) as path:
+            write_json(path, written)
+        with context.write("table.json") as path:
+            write_json(path, verdict_table(verdicts, written["parameters"]))
+
+    def _rows(self, context: Context, sources: Mapping[str, str], step: int) -> Rows:
+        """Each source is opened once, for all the teachers that it stands against."""
+        found: Rows = {}
+        for source in sorted(set(sources.values())):
+            with context.chosen("engine").load(context.open(source), context.budget) as student:
+                for teacher in sorted(name for name, each in sources.items() if each == source):
+                    found[teacher] = measure(student, held_out(context, teacher), context.chosen("metric", teacher))
+                    context.report(step * len(sources) + len(found), PASSES * len(sources))
+        return found
+
+
+def verdict(
+    context: Context, teacher: str, students: tuple[dict[str, Row], ...], options: EvaluateOptions
+) -> Verdict:
+    """The contract of one capability, over the items that all four could be judged on."""
+    scored, metric = read_score(context.inputs("score")[teacher]), context.chosen("metric", teacher)
+    keys = [key for key, row in scored.rows.items() if row and all(each.get(key) for each in students)]
+    if not keys:
+        raise NexusError(f"No held-out item of '{teacher}' was judged for both teacher and student. Run `score` again.")
+    full = [scored.rows[key] for key in keys]
+    routed, forced, control = ([rows[key] for key in keys] for rows in students)
+    found = judge(metric, full, routed, control, scored.floor, draws=options.draws, seed=context.seed)
+    fields = context.teachers[teacher]
+    return Verdict(
+        capability=str(fields.get("capability") or teacher),
+        teacher=teacher,
+        tower=str(fields["tower"]),
+        metric=context.choices("metric", teacher)[0],
+        data=context.choices("reader", teacher)[0],
+        teacher_score=float(metric.reduce(full)),
+        student_score=float(metric.reduce(routed)),
+        forced_score=float(metric.reduce(forced)),
+        control_score=float(metric.reduce(control)),
+        floor=scored.floor,
+        retention_low=found.retention_low,
+        retention_high=found.retention_high,
+        gap_judged=found.gap_judged,
+        items=len(keys),
+    )
+
+
+def held_out(context: Context, teacher: str) -> list[Sample]:
+    """The held-out samples of a teacher, each once."""
+    return list({sample.key: sample for sample in context.samples("held_out", teacher)}.values())
+
+
+def model_folder(artefact: Path) -> Path:
+    """The assembled model in the artefact of `assemble`."""
+    return artefact / MODEL if (artefact / MODEL).is_dir() else artefact
+
+
+def parameters(context: Context, model: Path, towers: Mapping[str, str]) -> dict[str, Any]:
+    """How many numbers the student, each tower of its own, and each teacher hold."""
+    own = {tower: sum(map(elements, tensors(model / "towers" / tower))) for tower in sorted(set(towers.values()))}
+    profiles = context.inputs("profile")
+    return {
+        "student": sum(map(elements, tensors(model))),
+        "towers": own,
+        "teachers": {teacher: read_profile(profiles[teacher]).blueprint.parameters for teacher in sorted(towers)},
+    }
+
+
+def provenance(context: Context) -> dict[str, Any]:
+    """What each teacher was, and the hashes of its weights, which no tensor of a release may have."""
+    found = {}
+    for teacher, folder in sorted(context.inputs("profile").items()):
+        blueprint = read_profile(folder).blueprint
+        found[teacher] = {
+            "source": str(context.teachers[teacher]["source"]),
+            "family": blueprint.family,
+            "head": blueprint.head,
+            "parameters": blueprint.parameters,
+            "bytes": blueprint.bytes,
+            "tokenizer": blueprint.tokenizer,
+            "weights": json.loads((folder / WEIGHTS).read_text(encoding="utf-8")),
+        }
+    return found
+
+
+def tensors(folder: Path) -> Iterator[Path]:
+    """All safetensors files below a folder, in order."""
+    return iter(sorted(folder.rglob("*.safetensors")))
+
+

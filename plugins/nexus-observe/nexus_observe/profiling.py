@@ -1,0 +1,62 @@
+"""Stage `profile`: what in a teacher matters, its preprocessor, and the hashes of its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from nexus_specs import Context, Estimate, Profile
+from nexus_torch.files import write_json
+from nexus_torch.fingerprints import stored_hashes
+from nexus_torch.profiles import PREPROCESSOR, PROFILE, write_profile
+
+WEIGHTS = "weights.json"
+SAMPLES, EDITS = 48, 12
+"""What an estimate assumes of a profiler."""
+
+
+class ProfileStage:
+    """Opens the teacher; after it, nothing opens it again to ask what it is."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def estimate(self, context: Context) -> Estimate:
+        """From the blueprint."""
+        blueprint = context.inspect(str(context.card["source"]))
+        layers = sum(stack.count for stack in blueprint.stacks)
+        estimate: Estimate = context.chosen("engine").estimate(blueprint, SAMPLES, layers or EDITS, context.budget)
+        return estimate
+
+    def run(self, context: Context) -> None:
+        """Writes profile, bases, preprocessor, hashes and the table."""
+        checkpoint = context.open(str(context.card["source"]))
+        metric = context.chosen("metric")
+        with context.chosen("engine").load(checkpoint, context.budget) as teacher:
+            found: Profile = context.chosen("profiler").profile(teacher, context.samples("train"), metric, context)
+        with context.write(PREPROCESSOR) as path:
+            checkpoint.save_preprocessor(path)
+        with context.write(PROFILE) as path:
+            write_profile(dataclasses.replace(found, preprocessor=PREPROCESSOR), path)
+        with context.write(WEIGHTS) as path:
+            write_json(path, stored_hashes(extent for part in checkpoint.parts for extent in part.extents))
+        with context.write("table.json") as path:
+            write_json(path, table(found))
+
+
+def table(profile: Profile) -> dict[str, Any]:
+    """What `nexus show` prints."""
+    blueprint = profile.blueprint
+    return {
+        "title": f"{profile.teacher}: {blueprint.head}, {blueprint.parameters:,} parameters",
+        "columns": ["layer", "importance", "95 % interval", "critical", "rank kept"],
+        "rows": [
+            [layer.path, f"{layer.importance:.3f}", f"{layer.low:.3f} to {layer.high:.3f}",
+             "yes" if layer.critical else "", layer.rank or ""]
+            for layer in profile.layers
+        ],
+        "notes": [
+            "Importance: the share of what there is to lose that is lost when a layer adds only its mean.",
+            f"Score on the profiled samples: {profile.score:.4f}.",
+        ],
+    }  # fmt: skip

@@ -1,0 +1,92 @@
+"""What a release says of itself: `manifest.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Choice, NexusError
+from nexus_torch.files import file_hash
+from nexus_torch.fingerprints import file_tensor_hashes
+
+MANIFEST, SCHEMA = "manifest.json", "nexus.release/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capability:
+    """One capability as the manifest records it."""
+
+    name: str
+    tower: str
+    teacher: str
+    metric: Choice
+    data: Choice
+    floor: float
+    teacher_score: float
+    student_score: float
+    forced_score: float
+
+
+def read_manifest(release: Path) -> dict[str, Any]:
+    """The manifest. NexusError where there is none that this version reads."""
+    path = release / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NexusError(
+            f"'{release}' is not a release: {MANIFEST} is missing or damaged ({error}). "
+            "`nexus run` writes one to nexus-run/release."
+        ) from error
+    if not str(manifest.get("schema", "")).startswith(SCHEMA):
+        raise NexusError(f"'{path}' has the schema {manifest.get('schema')!r}; expected '{SCHEMA}1'.")
+    return manifest
+
+
+def capabilities(manifest: Mapping[str, Any]) -> list[Capability]:
+    """The capabilities, in the manifest's order."""
+    return [_capability(entry) for entry in manifest["capabilities"]]
+
+
+def damaged(release: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Files that are missing, changed or not listed."""
+    listed: Mapping[str, str] = manifest["files"]
+    wrong = [
+        f"{name}: {'changed' if (release / name).is_file() else 'missing'}"
+        for name, expected in sorted(listed.items())
+        if not (release / name).is_file() or file_hash(release / name) != expected
+    ]
+    there = {path.relative_to(release).as_posix() for path in release.rglob("*") if path.is_file()}
+    return wrong + [f"{name}: not in the manifest" for name in sorted(there - set(listed) - {MANIFEST})]
+
+
+def copied_weights(release: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Tensors of the release whose values are a teacher's."""
+    known = {
+        hashed: f"{teacher}:{name}"
+        for teacher, facts in sorted(manifest.get("teachers", {}).items())
+        for name, hashed in facts.get("weights", {}).items()
+    }
+    return [
+        f"{path.relative_to(release).as_posix()}:{name} is {known[hashed]}"
+        for path in sorted(release.rglob("*.safetensors"))
+        for name, hashed in file_tensor_hashes(path).items()
+        if hashed in known
+    ]
+
+
+def _capability(entry: Mapping[str, Any]) -> Capability:
+    data = entry["data"]
+    return Capability(
+        name=entry["name"],
+        tower=entry["tower"],
+        teacher=entry["teacher"],
+        metric=Choice(kind="metric", name=entry["metric"], options=entry.get("metric_options") or {}),
+        data=Choice(kind="reader", name=data["name"], options=data.get("options") or {}),
+        floor=entry["floor"],
+        teacher_score=entry["teacher_score"],
+        student_score=entry["student_score"],
+        forced_score=entry["forced_score"],
+    )

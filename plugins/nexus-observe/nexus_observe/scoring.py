@@ -1,0 +1,75 @@
+"""Stage `score`: the teacher's half of the evaluation, once a teacher, not once a student."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Context, Estimate, NexusError
+from nexus_torch.files import write_json
+
+from .rows import Row, judged, measure
+
+SCORE = "score.json"
+SAMPLES = 500
+"""What an estimate assumes."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the stage wrote."""
+
+    rows: Mapping[str, Row]
+    score: float
+    floor: float
+
+
+class ScoreStage:
+    """Opens the teacher on the held-out part."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def estimate(self, context: Context) -> Estimate:
+        """From the blueprint."""
+        blueprint = context.inspect(str(context.card["source"]))
+        estimate: Estimate = context.chosen("engine").estimate(blueprint, SAMPLES, 0, context.budget)
+        return estimate
+
+    def run(self, context: Context) -> None:
+        """Writes rows, score and floor."""
+        metric, samples = context.chosen("metric"), list(context.samples("held_out"))
+        if not samples:
+            raise NexusError(f"The held-out part of '{context.unit.subject}' is empty: nothing can be judged on it.")
+        checkpoint = context.open(str(context.card["source"]))
+        with context.chosen("engine").load(checkpoint, context.budget) as teacher:
+            rows = measure(teacher, samples, metric)
+        if not judged(rows):
+            raise NexusError(
+                f"The metric can judge none of the {len(samples)} held-out samples of '{context.unit.subject}'. "
+                "Give them what it needs (labels, answers)."
+            )
+        score, floor = float(metric.reduce(judged(rows))), float(metric.floor(context.samples("train"), samples))
+        with context.write(SCORE) as path:
+            write_json(path, {"rows": rows, "score": score, "floor": floor, "items": len(judged(rows))})
+        with context.write("table.json") as path:
+            write_json(path, table(context.unit.subject, score, floor, len(judged(rows))))
+
+
+def read_score(folder: Path) -> Scored:
+    """The score of a folder."""
+    data = json.loads((folder / SCORE).read_text(encoding="utf-8"))
+    return Scored({key: tuple(row) for key, row in data["rows"].items()}, data["score"], data["floor"])
+
+
+def table(teacher: str, score: float, floor: float, items: int) -> dict[str, Any]:
+    """What `nexus show` prints."""
+    return {
+        "title": f"{teacher} on the held-out part",
+        "columns": ["teacher", "floor", "items"],
+        "rows": [[f"{score:.4f}", f"{floor:.4f}", items]],
+        "notes": ["The floor is the score of what knows nothing."],
+    }

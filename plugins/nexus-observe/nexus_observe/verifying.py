@@ -1,0 +1,140 @@
+"""Commands `verify RELEASE` and `evaluate RELEASE`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nexus_specs import Lookup, NexusError, fraction
+
+from .options import EvaluateReleaseOptions, VerifyOptions
+from .release import Capability, capabilities, copied_weights, damaged, read_manifest
+
+HALF = 0.5
+"""The largest share of its teachers' parameters that a student, and of its teacher's that a tower, may have."""
+
+
+class Verify:
+    """Everything that a release claims, found again from a copy of it."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = VerifyOptions(**options)
+
+    def __call__(self, lookup: Lookup) -> int:
+        """0 if every claim holds, else 1."""
+        release = Path(self.options.release)
+        manifest = read_manifest(release)
+        problems = [
+            *(f"File {line}." for line in damaged(release, manifest)),
+            *(f"A teacher's weights: {line}." for line in copied_weights(release, manifest)),
+            *oversized(manifest),
+        ]
+        wanted = capabilities(manifest)
+        found = score_copy(release, self.options.threads)
+        problems += differences(wanted, found["scores"], self.options.tolerance)
+        show(compared(wanted, found["scores"], self.options.tolerance))
+        denied = found["denied"]
+        print(f"\nFrom a copy, offline, {len(denied)} of {len(manifest['teachers'])} teachers put out of reach", end="")
+        print(" (the others are not on this machine)." if len(denied) < len(manifest["teachers"]) else ".")
+        print(f"{len(manifest['files'])} files hashed; no tensor is a teacher's." if not problems else "")
+        for problem in problems:
+            print(problem)
+        print("Verified." if not problems else f"Not verified: {len(problems)} of its claims do not hold.")
+        return int(bool(problems))
+
+
+class Evaluate:
+    """The scores of a release as they are now, beside those on record."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = EvaluateReleaseOptions(**options)
+
+    def __call__(self, lookup: Lookup) -> int:
+        """0; NexusError if the release cannot be scored."""
+        release = Path(self.options.release)
+        wanted = capabilities(read_manifest(release))
+        scores = score_copy(release, self.options.threads)["scores"]
+        if self.options.json:
+            print(json.dumps({each.name: scores[each.name] for each in wanted}))
+        else:
+            show(scored(wanted, scores))
+        return 0
+
+
+def score_copy(release: Path, threads: int) -> dict[str, Any]:
+    """What a process that sees a copy alone finds: {"denied", "scores"}. NexusError with its last words if it fails."""
+    with TemporaryDirectory(prefix="nexus-verify-") as place:
+        copy, result = Path(place) / "release", Path(place) / "result.json"
+        shutil.copytree(release, copy)
+        offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "NEXUS_VERIFY_THREADS": str(threads)}
+        ended = subprocess.run(
+            [sys.executable, "-m", "nexus_observe.again", str(copy), str(result)],
+            env=os.environ | offline, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            check=False,
+        )  # fmt: skip
+        if ended.returncode:
+            last = "\n".join(ended.stderr.strip().splitlines()[-6:])
+            raise NexusError(f"A copy of '{release}' cannot be scored where its teachers are out of reach:\n{last}")
+        found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        return found
+
+
+def differences(wanted: Sequence[Capability], scores: Mapping[str, Any], tolerance: float) -> list[str]:
+    """Scores that are not what the manifest says."""
+    return [
+        f"{each.name}: {kind.replace('_', ' ')} is {scores[each.name][kind]:.6f}, the manifest says {recorded:.6f}."
+        for each in wanted
+        for kind, recorded in (("student_score", each.student_score), ("forced_score", each.forced_score))
+        if not abs(scores[each.name][kind] - recorded) <= tolerance
+    ]
+
+
+def oversized(manifest: Mapping[str, Any]) -> list[str]:
+    """Where the student, or a tower, is larger than the contract allows."""
+    sizes, problems = manifest["parameters"], []
+    teachers = {each["tower"]: sizes["teachers"][each["teacher"]] for each in manifest["capabilities"]}
+    if sizes["student"] > HALF * sum(sizes["teachers"].values()):
+        problems.append(f"The student has {sizes['student']:,} parameters, more than half of all its teachers'.")
+    for tower, own in sorted(sizes["towers"].items()):
+        if tower in teachers and own > HALF * teachers[tower]:
+            problems.append(f"The tower '{tower}' has {own:,} parameters, more than half of its teacher's.")
+    return problems
+
+
+def compared(wanted: Sequence[Capability], scores: Mapping[str, Any], tolerance: float) -> list[list[str]]:
+    """Rows: capability, recorded and found scores, whether they are equal."""
+    rows = [["capability", "items", "recorded", "found", "forced, recorded", "forced, found", "equal"]]
+    for each in wanted:
+        found = scores[each.name]
+        equal = not differences([each], scores, tolerance)
+        numbers = (each.student_score, found["student_score"], each.forced_score, found["forced_score"])
+        row = [each.name, str(found["items"]), *(f"{n:.6f}" for n in numbers), "yes" if equal else "NO"]
+        rows.append(row)
+    return rows
+
+
+def scored(wanted: Sequence[Capability], scores: Mapping[str, Any]) -> list[list[str]]:
+    """Rows: capability, teacher, student, floor, retention."""
+    rows = [["capability", "items", "teacher", "student", "tower forced", "floor", "retention"]]
+    for each in wanted:
+        found = scores[each.name]
+        kept = fraction(found["student_score"], each.teacher_score, each.floor)
+        numbers = (each.teacher_score, found["student_score"], found["forced_score"], each.floor)
+        rows.append([each.name, str(found["items"]), *(f"{n:.4f}" for n in numbers), f"{kept:.3f}"])
+    return rows
+
+
+def show(rows: Sequence[Sequence[str]]) -> None:
+    """Prints aligned columns; the first row is the head."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if number == 0:
+            print("  ".join("-" * width for width in widths))

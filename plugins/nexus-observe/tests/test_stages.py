@@ -1,0 +1,190 @@
+"""The four stages on tiny models, with the real engine, profiler and metrics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nexus_observe import evaluating, plugin
+from nexus_observe.extracting import ExtractStage, wanted
+from nexus_specs import Budget, Choice, Installed, NexusError, Paused, Tap, Verdict, record, resolve
+from nexus_specs.testing import ListSink, blueprint
+from nexus_torch.bases import project
+from nexus_torch.profiles import preprocessor, read_bases, read_profile
+from nexus_torch.shards import Shards
+
+
+@pytest.mark.parametrize("capability", ["prose", "digits"])
+def test_a_profile_is_all_that_later_stages_need(bench: Any, capability: str) -> None:
+    folder = bench.run("profile", capability)
+    profile = read_profile(folder)
+    assert (profile.teacher, profile.capability) == (capability, capability)
+    assert (preprocessor(profile) / "config.json").is_file()
+    assert not list(preprocessor(profile).glob("*.safetensors"))
+    assert read_bases(profile)
+    weights = json.loads((folder / "weights.json").read_text())
+    assert len(weights) > 10
+    assert len(json.loads((folder / "table.json").read_text())["rows"]) == 3
+
+
+def observed(bench: Any, capability: str, taps: list[str]) -> ListSink:
+    sink, lookup = ListSink(), Installed()
+    checkpoint = lookup.open(str(bench.sources[capability]))
+    with lookup.make("engine", "sli").load(checkpoint, Budget()) as teacher:
+        teacher.observe(bench.data[capability], [Tap(path=path) for path in taps], sink)
+    return sink
+
+
+def test_shards_hold_what_the_teacher_said_of_text(bench: Any) -> None:
+    bases = read_bases(read_profile(bench.run("profile", "prose")))
+    path = next(iter(bases))
+    shards = Shards(bench.run("extract", "prose", options={"exact": 4, "sampled": 4, "per_shard": 4}))
+    sink = observed(bench, "prose", ["tokens", "logits", path])
+    assert set(shards.keys) == {sample.key for sample in bench.data["prose"]}
+    for sample in bench.data["prose"]:
+        signal = shards.signal([sample.key])
+        assert torch.equal(signal.tokens[0], sink.value(sample.key, "tokens"))
+        top = sink.value(sample.key, "logits").softmax(-1).topk(4)
+        torch.testing.assert_close(signal.outputs["probabilities"][0, :, :4], top.values, atol=1e-3, rtol=0)
+        torch.testing.assert_close(signal.outputs["probabilities"].sum(-1), torch.ones(1, len(signal.tokens[0])), atol=5e-3, rtol=0)
+        expected = project(sink.value(sample.key, path), bases[path])
+        assert float((signal.states[path][0] - expected).abs().max()) <= float(expected.abs().max()) / 127
+
+
+def test_shards_hold_the_scores_of_classes(bench: Any) -> None:
+    bench.run("profile", "digits")
+    shards = Shards(bench.run("extract", "digits"))
+    sink = observed(bench, "digits", ["output"])
+    keys = [sample.key for sample in bench.data["digits"]][:3]
+    expected = torch.stack([sink.value(key, "output") for key in keys])
+    torch.testing.assert_close(shards.signal(keys).outputs["output"], expected)
+
+
+def test_only_what_is_asked_for_is_recorded(bench: Any) -> None:
+    bench.run("profile", "prose")
+    assert Shards(bench.run("extract", "prose", records=())).names == ("spans", "tokens")
+    with pytest.raises(NexusError, match="'attention'.*logits, states"):
+        bench.run("extract", "prose", records=("attention",))
+    assert wanted(blueprint(gives=("label",)), (), {})[0].path == "output"
+
+
+def test_a_paused_extraction_goes_on_to_the_same_bytes(bench: Any, tmp_path: Path) -> None:
+    bench.run("profile", "prose")
+    options = {"per_shard": 2, "exact": 2, "sampled": 2}
+    how = {"options": options, "budget": Budget(scratch=tmp_path / "scratch", micro_batch=2)}
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(Paused):
+        ExtractStage().run(bench.context("extract", "prose", pause_after=2, **how))
+    assert list((tmp_path / "scratch" / "shards").glob("*.safetensors"))
+    resumed = bench.run("extract", "prose", **how)
+    fresh = bench.context("extract", "prose", tmp_path / "fresh", options=options, budget=Budget(scratch=tmp_path / "other", micro_batch=2))
+    ExtractStage().run(fresh)
+    assert {path.name: path.read_bytes() for path in resumed.iterdir()} == {
+        path.name: path.read_bytes() for path in fresh.artefact.iterdir()
+    }
+
+
+def test_a_score_has_rows_by_key(bench: Any) -> None:
+    found = json.loads((bench.run("score", "digits") / "score.json").read_text())
+    labelled = {sample.key for sample in bench.data["digits"] if "label" in sample.fields}
+    assert {key for key, row in found["rows"].items() if row} == labelled
+    assert found["items"] == len(labelled)
+    assert 0 <= found["score"] <= 1
+
+
+def test_data_that_cannot_be_judged_are_named(bench: Any) -> None:
+    with pytest.raises(NexusError, match="held-out part of 'digits' is empty"):
+        bench.run("score", "digits", data={"train": [], "held_out": []})
+    unlabelled = [sample for sample in bench.data["digits"] if "label" not in sample.fields]
+    with pytest.raises(NexusError, match="judge none of the 3"):
+        bench.run("score", "digits", data={"train": [], "held_out": unlabelled})
+
+
+def evaluated(bench: Any, model: Path, control: Path) -> Path:
+    for teacher in ("prose", "digits"):
+        bench.run("profile", teacher)
+        bench.run("score", teacher)
+    bench.artefacts |= {
+        "assemble": {"student": model.parent},
+        "core-control": {"core": control},
+        "control": {"prose": bench.sources["prose-student"], "digits": bench.sources["digits-student"]},
+    }
+    teachers = {
+        name: {"tower": name, "capability": name, "source": f"package:acme/{name}"} for name in ("prose", "digits")
+    }
+    named = {
+        "engine": [Choice(kind="engine", name="sli")],
+        "metric/prose": [Choice(kind="metric", name="bits_per_byte")],
+        "metric/digits": [Choice(kind="metric", name="accuracy")],
+        "reader/prose": [Choice(kind="reader", name="text", options={"path": "a.txt"})],
+        "reader/digits": [Choice(kind="reader", name="images", options={"path": "b"})],
+    }
+    rows = {f"held_out/{name}": bench.data[name] for name in teachers}
+    return bench.run("evaluate", "student", teachers=teachers, named=named, data=rows, options={"draws": 200})
+
+
+def student(folder: Path, towers: dict[str, Path]) -> Path:
+    """A folder that looks like an assembled model: one tower answers for it, the others are in `towers`."""
+    (folder / "towers").mkdir(parents=True)
+    for name, source in towers.items():
+        (folder / "towers" / name).symlink_to(source, target_is_directory=True)
+    for path in next(iter(towers.values())).iterdir():
+        (folder / path.name).symlink_to(path)
+    return folder
+
+
+def test_a_student_that_is_its_teacher_keeps_everything(bench: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    towers = {"prose": bench.sources["prose"], "digits": bench.sources["digits"]}
+    model = student(tmp_path / "artefact" / "model", towers)
+    routed(monkeypatch, model, bench)
+    folder = evaluated(bench, model, tmp_path)
+    found = json.loads((folder / "verdicts.json").read_text())
+    for data in found["capabilities"]:
+        verdict = record(Verdict, data)
+        assert verdict.student_score == verdict.forced_score == verdict.teacher_score
+        assert verdict.retention == pytest.approx(1)
+        assert verdict.passed(0.95)
+        if verdict.gap_judged:
+            assert verdict.gap_closed == pytest.approx(1)
+    assert found["parameters"]["towers"]["digits"] == found["parameters"]["teachers"]["digits"]
+    assert found["teachers"]["prose"]["weights"]
+    assert str(tmp_path) not in (folder / "verdicts.json").read_text()
+    assert len(json.loads((folder / "table.json").read_text())["rows"]) == 2
+
+
+def routed(monkeypatch: Any, model: Path, bench: Any) -> None:
+    """Without the student's router: which tower answers when none is forced, by the data that are measured."""
+
+
+    plain = evaluating.EvaluateStage._rows
+
+    def rows(self: Any, context: Any, sources: dict[str, str], step: int) -> Any:
+        return plain(self, context, {name: f"{model}#{name}" if each == str(model) else each for name, each in sources.items()}, step)
+
+    monkeypatch.setattr(evaluating.EvaluateStage, "_rows", rows)
+
+
+def test_another_student_keeps_less(bench: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    towers = {"prose": bench.sources["prose-student"], "digits": bench.sources["digits-student"]}
+    model = student(tmp_path / "artefact" / "model", towers)
+    routed(monkeypatch, model, bench)
+    found = json.loads((evaluated(bench, model, tmp_path) / "verdicts.json").read_text())
+    verdicts = {data["capability"]: record(Verdict, data) for data in found["capabilities"]}
+    prose = verdicts["prose"]
+    assert prose.student_score == prose.control_score != prose.teacher_score
+    assert prose.retention_low <= prose.retention <= prose.retention_high
+    assert prose.gap_closed is None or prose.gap_closed == 0
+
+
+def test_estimates_come_from_the_blueprint(bench: Any) -> None:
+
+
+
+    for stage in plugin.nexus_stages():
+        if stage.scope == "teacher":
+            assert resolve(stage.target)().estimate(bench.context(stage.name, "digits")).seconds > 0
+
+

@@ -1,0 +1,1 @@
+"""NIWT (Neural Information-Weighted Tower): what in a teacher matters."""

@@ -1,0 +1,53 @@
+"""Mean-ablation: a layer's contribution gives way to its mean over the corpus."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class MeanAblation:
+    """An edit of one layer: do(z := mean of z), where z = output - input is what a residual block adds; the whole
+    output where the block changes its shape. Means are taken by position where there is no padding (patches, pixels),
+    over all real tokens otherwise. (Zeroing instead would leave the manifold of what the model has ever seen.)
+
+    >>> edit = MeanAblation("model.layers.3")
+    >>> edit.name, edit.modules
+    ('model.layers.3', ('model.layers.3',))
+    """
+
+    def __init__(self, path: str) -> None:
+        self.name = path
+        self.modules = (path,)
+        self.total: Tensor | None = None
+        self.count = 0
+
+    def seen(self, path: str, inputs: Tensor, output: Tensor, mask: Tensor | None) -> None:
+        """Adds an intact batch to the mean; float64."""
+        added = contribution(inputs, output).double()
+        if mask is not None:
+            self._add(added[mask].sum(0), int(mask.sum()))
+        else:
+            self._add(added.sum(0), len(added))
+
+    def apply(self, path: str, inputs: Tensor, output: Tensor) -> Tensor:
+        """The input and the mean contribution."""
+        assert self.total is not None, "the engine shows every intact batch first"
+        mean = (self.total / self.count).to(output.dtype)
+        return inputs + mean if inputs.shape == output.shape else mean.expand_as(output).clone()
+
+    def _add(self, total: Tensor, count: int) -> None:
+        if self.total is None:
+            self.total, self.count = torch.zeros_like(total), 0
+        if self.total.shape != total.shape:             # lengths differ from batch to batch: one mean for all places
+            self.count *= len(self.total) if self.total.ndim > 1 else 1
+            count *= len(total) if total.ndim > 1 else 1
+            self.total = self.total.sum(0) if self.total.ndim > 1 else self.total
+            total = total.sum(0) if total.ndim > 1 else total
+        self.total += total
+        self.count += count
+
+
+def contribution(inputs: Tensor, output: Tensor) -> Tensor:
+    """What a block adds to the residual stream; all of its output where the shape changes."""
+    return output - inputs if inputs.shape == output.shape else output

@@ -1,0 +1,42 @@
+"""How much each layer matters: the share of what there is to lose that its ablation costs, with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from nexus_specs import LayerProfile
+
+from .judging import Judge
+from .options import NiwtOptions
+
+
+def importance(
+    judge: Judge, rows: Mapping[str, np.ndarray], floor: float, options: NiwtOptions, seed: int
+) -> list[LayerProfile]:
+    """Profiles by edit (the name of a layer; "" is the intact teacher): (loss(ablated) - loss) / (floor - loss), its
+    95 % interval from a paired bootstrap over samples, and whether it is critical."""
+    intact = rows[""]
+    size = len(intact)
+    picks = np.random.default_rng(seed).integers(size, size=(options.draws, size))
+    picks[0] = np.arange(size)                              # the first draw is the sample itself
+    whole = judge.scores(intact, picks)
+    shares = {
+        path: (judge.scores(each, picks) - whole) / (floor - whole) for path, each in rows.items() if path
+    }
+    critical = discoveries(
+        {path: float((share[1:] <= options.threshold).mean()) for path, share in shares.items()}, options.discoveries
+    )
+    return [_layer(path, share, critical=path in critical) for path, share in shares.items()]
+
+
+def discoveries(chances: Mapping[str, float], rate: float) -> frozenset[str]:
+    """What remains after Benjamini and Hochberg's step-up at a rate of false discoveries."""
+    ordered = sorted(chances.items(), key=lambda item: item[1])
+    passed = [place for place, (_, chance) in enumerate(ordered, 1) if chance <= rate * place / len(ordered)]
+    return frozenset(path for path, _ in ordered[: max(passed, default=0)])
+
+
+def _layer(path: str, share: np.ndarray, *, critical: bool) -> LayerProfile:
+    low, high = np.quantile(share[1:], (0.025, 0.975))
+    return LayerProfile(path=path, importance=float(share[0]), low=float(low), high=float(high), critical=critical)

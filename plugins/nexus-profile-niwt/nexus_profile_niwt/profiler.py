@@ -1,0 +1,133 @@
+"""The profiler: ablate every layer in one pass, then look at the states of the critical ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from nexus_specs import Basis, Context, LayerProfile, Metric, NexusError, Piece, Profile, Sample, Tap, Teacher
+from nexus_torch.profiles import BASES, write_bases
+
+from .ablation import MeanAblation
+from .importance import importance
+from .judging import Judge, judge
+from .options import NiwtOptions
+from .spectrum import Spectra, bases
+
+STEPS = 3
+"""Progress: ablated, judged, spectra."""
+
+
+class Niwt:
+    """Kind "profiler". Runs on whatever the engine opens, resident or streamed, through `observe` alone."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = NiwtOptions(**options)
+
+    def profile(self, teacher: Teacher, samples: Iterable[Sample], metric: Metric, context: Context) -> Profile:
+        """The profile of one teacher for one capability; `bases.safetensors` goes through `context.write`."""
+        chosen = choose(samples, self.options)
+        layers = [path for stack in teacher.blueprint.stacks for path in stack.layers]
+        if not layers:
+            raise NexusError(
+                f"'{context.unit.subject}' ({teacher.blueprint.head}) has no stack of repeated layers to profile. "
+                "Use a profiler for its family, or leave the capability out."
+            )
+        who = judge(metric, teacher.blueprint)
+        seen = Values()
+        taps = tuple({tap.path: tap for tap in (*who.taps, *metric.taps)}.values())
+        teacher.observe(chosen, taps, seen, [MeanAblation(path) for path in layers])
+        context.report(1, STEPS)
+        found = self._judged(who, chosen, seen, ["", *layers], context.seed)
+        context.report(2, STEPS)
+        kept = self._bases(teacher, chosen, found)
+        with context.write(BASES) as path:
+            references = write_bases(kept, path)
+        context.report(3, STEPS)
+        return Profile(
+            teacher=context.unit.subject,
+            capability=str(context.card.get("capability") or context.unit.subject),
+            blueprint=teacher.blueprint,
+            layers=tuple(_ranked(layer, kept) for layer in found),
+            score=score(metric, chosen, seen),
+            bases=references,
+        )
+
+    def _judged(
+        self, who: Judge, chosen: Sequence[Sample], seen: Values, names: Sequence[str], seed: int
+    ) -> list[LayerProfile]:
+        intact = seen.of("")
+        rows = {name: who.rows(chosen, seen.of(name), intact) for name in names}
+        if not len(rows[""]):
+            raise NexusError("The metric can judge none of the profiled samples. Give the data what it needs (labels).")
+        found = importance(who, rows, who.floor(chosen, intact), self.options, seed)
+        if any(layer.critical for layer in found):
+            return found
+        top = max(found, key=lambda layer: layer.importance)
+        return [dataclasses.replace(layer, critical=True) if layer is top else layer for layer in found]
+
+    def _bases(
+        self, teacher: Teacher, chosen: Sequence[Sample], found: Sequence[LayerProfile]
+    ) -> Mapping[str, Basis]:
+        paths = spread([layer.path for layer in found if layer.critical], [layer.path for layer in found], self.options)
+        spectra = Spectra(skip=int(teacher.blueprint.gives == ("text",)))
+        teacher.observe(chosen, [Tap(path=path) for path in paths], spectra)
+        return bases(spectra.found, paths, self.options.rank, self.options.variance)
+
+
+class Values:
+    """A sink that keeps everything, by edit."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[tuple[str, str], Any]] = {}
+
+    def put(self, piece: Piece) -> None:
+        """Keeps the values."""
+        held = self.found.setdefault(piece.edit, {})
+        held |= {(key, piece.tap): value for key, value in zip(piece.keys, piece.values, strict=True)}
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def of(self, edit: str) -> dict[tuple[str, str], Any]:
+        """What was seen under an edit."""
+        return self.found[edit]
+
+
+def choose(samples: Iterable[Sample], options: NiwtOptions) -> list[Sample]:
+    """The samples with the smallest keys of the first `pool`: keys are hashes, so the choice is fair and lasting."""
+    pool = {sample.key: sample for sample in islice(samples, options.pool)}
+    if not pool:
+        raise NexusError("There is no sample to profile with: the training part of the data is empty.")
+    return [pool[key] for key in sorted(pool)[: options.samples]]
+
+
+def spread(critical: Sequence[str], layers: Sequence[str], options: NiwtOptions) -> list[str]:
+    """At most `options.layers` critical layers: the deepest one, and those nearest to equal shares of the depth."""
+    if len(critical) <= options.layers:
+        return list(critical)
+    place = {path: index + 1 for index, path in enumerate(layers)}
+    left, kept = list(critical), []
+    for number in range(options.layers, 0, -1):
+        target = place[critical[-1]] * number / options.layers
+        nearest = min(left, key=lambda path: (abs(place[path] - target), place[path]))
+        left.remove(nearest)
+        kept.append(nearest)
+    return sorted(kept, key=place.__getitem__)
+
+
+def score(metric: Metric, chosen: Sequence[Sample], seen: Values) -> float:
+    """The intact teacher's score on the profiled samples; NaN where the metric judges answers or finds no label."""
+    if not metric.taps:
+        return float("nan")
+    intact = seen.of("")
+    outputs = {tap.path: [intact[sample.key, tap.path] for sample in chosen] for tap in metric.taps}
+    rows = [row for row in metric.measure(chosen, outputs) if len(row)]
+    return float(metric.reduce(rows)) if rows else float("nan")
+
+
+def _ranked(layer: LayerProfile, kept: Mapping[str, Basis]) -> LayerProfile:
+    rank = kept[layer.path].directions.shape[1] if layer.path in kept else 0
+    return dataclasses.replace(layer, rank=rank)

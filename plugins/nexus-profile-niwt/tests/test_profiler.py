@@ -1,0 +1,131 @@
+"""Whole profiles of tiny teachers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nexus_profile_niwt.options import NiwtOptions
+from nexus_profile_niwt.profiler import Niwt, choose, spread
+from nexus_specs import Installed, NexusError, Profile, Sample, Tap
+from nexus_specs.testing import ListSink, LocalContext
+from nexus_torch.profiles import read_bases
+
+IDLE = "model.layers.2"
+
+
+def profiled(opening: Any, folder: Path, samples: list[Sample], metric: str, place: Path, **options: Any) -> Profile:
+    context = LocalContext(folder=place, subject="teacher")
+    with opening(folder, **options.pop("budget", {})) as teacher:
+        found = Niwt(**options).profile(teacher, iter(samples), Installed().make("metric", metric), context)
+    return replace(found, home=str(context.artefact))
+
+
+def test_an_idle_layer_has_no_importance(opening: Any, decoder: Path, texts: list[Sample], tmp_path: Path) -> None:
+    profile = profiled(opening, decoder, texts, "bits_per_byte", tmp_path)
+    by_path = {layer.path: layer for layer in profile.layers}
+    assert len(by_path) == 4
+    assert by_path[IDLE].importance == pytest.approx(0, abs=1e-6)
+    assert not by_path[IDLE].critical
+    assert max(abs(layer.importance) for layer in profile.layers) > 0.05
+    assert all(layer.low <= layer.importance <= layer.high for layer in profile.layers)
+    assert profile.score > 0
+    assert profile.blueprint.head == "LlamaForCausalLM"
+
+
+def test_importance_is_what_plain_ablation_says(
+    opening: Any, decoder: Path, texts: list[Sample], tmp_path: Path
+) -> None:
+    metric = Installed().make("metric", "bits_per_byte")
+    profile = profiled(opening, decoder, texts, "bits_per_byte", tmp_path)
+    with opening(decoder) as teacher:
+        layer = teacher.module.get_submodule("model.layers.1")
+        mean = contribution(teacher, texts, layer)
+        plain = score(metric, teacher, texts)
+        handle = layer.register_forward_hook(lambda _, inputs, output: inputs[0] + mean)
+        ablated = score(metric, teacher, texts)
+        handle.remove()
+    expected = (ablated - plain) / (metric.floor(texts, texts) - plain)
+    assert profile.layers[1].importance == pytest.approx(expected, rel=1e-4)
+
+
+def contribution(teacher: Any, texts: list[Sample], layer: Any) -> torch.Tensor:
+    rows = []
+
+    def look(_: Any, inputs: Any, output: Any) -> None:
+        rows.append((output - inputs[0])[0])
+
+    handle = layer.register_forward_hook(look)
+    for each in texts:
+        teacher.observe([each], [Tap(path="logprob")], ListSink())
+    handle.remove()
+    return torch.cat(rows).mean(0)
+
+
+def score(metric: Any, teacher: Any, texts: list[Sample]) -> float:
+    sink = ListSink()
+    teacher.observe(texts, metric.taps, sink)
+    outputs = {tap.path: [sink.value(each.key, tap.path) for each in texts] for tap in metric.taps}
+    return float(metric.reduce(metric.measure(texts, outputs)))
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+def test_a_profile_is_the_same_bytes_each_time(
+    residency: str, opening: Any, decoder: Path, texts: list[Sample], tmp_path: Path
+) -> None:
+    one, other = (
+        profiled(opening, decoder, texts, "bits_per_byte", tmp_path / name, budget={"residency": how})
+        for name, how in (("one", "resident"), ("other", residency))
+    )
+    assert replace(one, home="") == replace(other, home="")
+    first, second = ((tmp_path / name / "artefact" / "bases.safetensors").read_bytes() for name in ("one", "other"))
+    assert first == second
+
+
+def test_bases_fit_the_states(opening: Any, decoder: Path, texts: list[Sample], tmp_path: Path) -> None:
+    profile = profiled(opening, decoder, texts, "bits_per_byte", tmp_path, rank=8, variance=1.0, layers=3)
+    bases = read_bases(profile)
+    assert set(bases) <= {layer.path for layer in profile.layers if layer.critical}
+    for path, basis in bases.items():
+        assert basis.directions.shape == (32, 8)
+        torch.testing.assert_close(basis.directions.T @ basis.directions, torch.eye(8), atol=1e-5, rtol=0)
+        rank = next(layer.rank for layer in profile.layers if layer.path == path)
+        assert rank == 8
+    with opening(decoder) as teacher:
+        sink = ListSink()
+        path = next(iter(bases))
+        teacher.observe(texts, [Tap(path=path, basis=bases[path])], sink)
+    projected = torch.cat([value[1:] for value in sink.values(path).values()])
+    assert float(projected.square().mean()) == pytest.approx(1, rel=0.1), "isotropic: a zero predictor has error 1"
+
+
+def test_classes_need_no_labels(opening: Any, classifier: Path, pictures: list[Sample], tmp_path: Path) -> None:
+    profile = profiled(opening, classifier, pictures, "accuracy", tmp_path)
+    assert math.isnan(profile.score)
+    assert any(layer.critical for layer in profile.layers)
+    assert all(layer.importance >= 0 for layer in profile.layers)
+
+
+def test_generated_answers_are_judged_by_likelihood(
+    opening: Any, decoder: Path, texts: list[Sample], tmp_path: Path
+) -> None:
+    profile = profiled(opening, decoder, texts, "exact_match", tmp_path)
+    assert any(abs(layer.importance) > 0.01 for layer in profile.layers)
+
+
+def test_the_choice_of_samples_follows_their_keys(texts: list[Sample]) -> None:
+    options = NiwtOptions(samples=3, pool=8)
+    chosen = choose(iter(texts), options)
+    assert [each.key for each in chosen] == sorted(each.key for each in texts)[:3]
+    with pytest.raises(NexusError, match="empty"):
+        choose(iter(()), options)
+
+
+def test_kept_layers_are_spread_and_reach_the_deepest() -> None:
+    layers = [f"l.{index}" for index in range(10)]
+    assert spread(layers, layers, NiwtOptions(layers=2)) == ["l.4", "l.9"]
+    assert spread(layers[:1], layers, NiwtOptions(layers=2)) == ["l.0"]
