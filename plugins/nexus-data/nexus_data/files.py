@@ -1,0 +1,64 @@
+"""Which files a part has, and the hash of their content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args
+
+from nexus_specs import NexusError, Split, locate
+
+SPLITS = get_args(Split)
+
+
+def part_files(path: str, parts: dict[str, Any], split: Split, suffixes: Sequence[str]) -> list[tuple[Path, str]]:
+    """(file, its name below the folder that was given), sorted by name; a part that is not given is an error."""
+    if split not in SPLITS:
+        raise NexusError(f"There is no part '{split}'. The parts of all data: {', '.join(SPLITS)}.")
+    if not parts:
+        if not path:
+            raise NexusError("The data name neither `path` nor `parts`. Name a file or folder: options: {path: FILE}")
+        return _below(path, suffixes)
+    if split not in parts:
+        given = ", ".join(parts)
+        raise NexusError(f"The data have no part '{split}', only {given}. Add it: parts: {{{split}: FILE}}")
+    found = parts[split]
+    return [pair for each in ([found] if isinstance(found, str) else found) for pair in _below(each, suffixes)]
+
+
+def _below(path: str, suffixes: Sequence[str]) -> list[tuple[Path, str]]:
+    root = placed(path)
+    if root.is_file():
+        return [(root, root.name)]
+    if not root.is_dir():
+        raise NexusError(f"The data '{path}' are not there. Give a file or a folder that exists.")
+    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
+    if not files:
+        raise NexusError(f"The folder '{path}' holds no file that ends in {', '.join(suffixes)}.")
+    return [(file, file.relative_to(root).as_posix()) for file in files]
+
+
+def placed(path: str) -> Path:
+    """Where a location lies; NexusError for one inside a package that is not installed."""
+    try:
+        return locate(path)
+    except FileNotFoundError as error:
+        raise NexusError(f"{error}. Install it, or name other data.") from error
+
+
+def content_hash(files: Iterable[tuple[Path, str]], options: Any) -> str:
+    """Over names below the given folder, content and options; never over where the files lie."""
+    digest = hashlib.sha256(repr(options).encode())
+    for file, name in files:
+        status = file.stat()
+        digest.update(f"\0{name}\0{_hash((file, status.st_size, status.st_mtime_ns))}".encode())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _hash(version: tuple[Path, int, int]) -> str:
+    """Of one file at one size and time of change."""
+    with version[0].open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,48 @@
+"""Options of the readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nexus_specs import location, neutral, option
+
+PARTS_HELP = "Files of each part: {train: PATH or [PATHS], development: ..., held_out: ...}"
+COLUMNS_HELP = "Column of each field (text, label, source, image, audio, video, answer): {text: body}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """Which files, and what of them. Without `parts`, 80 / 10 / 10 by the hash of the source, else of the sample."""
+
+    path: str = location("", help="A file or folder that is split into parts")
+    parts: Mapping[str, Any] = field(default_factory=dict, metadata={"location": True, "help": PARTS_HELP})
+    columns: Mapping[str, str] = field(default_factory=dict, metadata={"help": COLUMNS_HELP})
+    limit: int = option(0, help="Most samples of a part; 0: all", low=0)
+    domain: str = option("", help="Name of the domain that every sample carries")
+    malformed: int = neutral(100, help="How many broken rows are reported and left out before reading stops")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions(FileOptions):
+    """Rows of tables."""
+
+    window: int = option(0, help="Longest text in bytes, longer ones are cut at line ends; 0: as they are", low=0)
+    rate: int = option(0, help="Samples a second that sound is brought to; 0: as it is", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(FileOptions):
+    """Text files."""
+
+    window: int = option(1024, help="Longest window in bytes, cut at line ends; 0: whole files", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaOptions(FileOptions):
+    """Folders of media: labels from the names of sub-folders, or from an index."""
+
+    index: str = option("", help="File in the folder, one JSON object a line with file, label, text; empty: found")
+    rate: int = option(0, help="Samples a second that sound is brought to; 0: as it is", low=0)
+    frames: int = option(0, help="Frames of a video, evenly spread; 0: all", low=0)

@@ -1,0 +1,88 @@
+"""What all readers of files share: parts, fields, order, keys."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+from nexus_specs import NexusError, Sample, Split, content_key
+
+from .files import content_hash, part_files
+from .options import FileOptions
+from .rows import Malformed, Row
+
+LAYOUT = 1
+"""Raised when the same files give other samples than before."""
+
+WHERE = ("path", "parts", "malformed")
+"""Options that say where the files lie or how much is reported: no part of what is read."""
+
+
+class FileReader:
+    """Kind "reader". A subclass gives the rows of a file, and the samples' fields of a row."""
+
+    options_type: ClassVar[type[FileOptions]] = FileOptions
+    suffixes: ClassVar[Sequence[str]] = ()
+
+    def __init__(self, **options: Any) -> None:
+        self.options: Any = self.options_type(**options)
+
+    def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
+        """The rows of one file, in order."""
+        raise NotImplementedError
+
+    def fields(self, row: Row, fields: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """The fields of each sample that a row gives, decoded; ValueError for a row that is broken."""
+        yield fields
+
+    def files(self, split: Split) -> list[tuple[Path, str]]:
+        """(file, name) of a part; of all parts where they are not given."""
+        return part_files(self.options.path, dict(self.options.parts), split, self.suffixes)
+
+    def fingerprint(self, split: Split) -> str:
+        """Of the files' content and of the options that decide what is read."""
+        options = dataclasses.asdict(self.options)
+        kept = sorted((name, repr(value)) for name, value in options.items() if name not in WHERE)
+        given = split if self.options.parts else f"split {split}"
+        return content_hash(self.files(split), (LAYOUT, type(self).__name__, given, kept))
+
+    def samples(self, split: Split, start: int = 0) -> Iterator[Sample]:
+        """In the order of the files' names and of their rows, from `start` on."""
+        broken = Malformed(self.options.malformed)
+        found = self._samples(split, broken)
+        yield from islice(found, start, self.options.limit or None)
+        broken.report()
+
+    def _samples(self, split: Split, broken: Malformed) -> Iterator[Sample]:
+        for file, name in self.files(split):
+            for row in self.rows(file, name, broken):
+                fields = row.fields(self.options.columns)
+                self._check(row, fields)
+                if self.options.parts or row.share(fields.get("source")) == split:
+                    yield from self._decoded(row, fields, broken)
+
+    def _decoded(self, row: Row, fields: dict[str, Any], broken: Malformed) -> Iterator[Sample]:
+        try:
+            found = list(self.fields(row, {"source": row.where, **fields}))
+        except (ValueError, OSError) as error:
+            broken.add(row.where, str(error))
+            return
+        for each in found:
+            yield Sample(key=content_key(each), fields=each, domain=self.options.domain)
+
+    def _check(self, row: Row, fields: Mapping[str, Any]) -> None:
+        """A column that is named and missing from every row is a mistake of the registry, not of the file."""
+        for field, column in self.options.columns.items():
+            if column not in row.values:
+                raise NexusError(
+                    f"{row.where} has no column '{column}' (for the field '{field}'). "
+                    f"Its columns: {', '.join(map(str, row.values))}."
+                )
+        if not set(fields) & {"text", "image", "audio", "video"}:
+            raise NexusError(
+                f"{row.where} has no text, image, audio or video. Its columns: {', '.join(map(str, row.values))}. "
+                "Say which is which: columns: {text: NAME}"
+            )

@@ -1,0 +1,65 @@
+"""A row of a file before it is decoded, and the report of those that are broken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nexus_specs import NexusError
+
+FIELDS = ("text", "label", "source", "image", "audio", "video", "answer", "rate")
+SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a file holds for one sample. `where` is FILE:LINE, for people."""
+
+    where: str
+    values: Mapping[str, Any]
+    group: str = ""
+    """What must not be divided between parts; empty: the row's source, else the row."""
+
+    def fields(self, columns: Mapping[str, str]) -> dict[str, Any]:
+        """The known fields, through `columns` where it names them; what is empty is left out."""
+        names = {name: name for name in FIELDS} | dict(columns)
+        found = {field: self.values[column] for field, column in names.items() if column in self.values}
+        return {field: value for field, value in found.items() if value is not None}
+
+    def share(self, source: Any) -> str:
+        """Decides the part: "train" for 80 of 100 groups, "development" and "held_out" for 10 each."""
+        group = self.group or str(source or "") or json.dumps(self.values, sort_keys=True, default=_digest)
+        place = int.from_bytes(hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest()[:8]) % 10
+        return {0: "development", 1: "held_out"}.get(place, "train")
+
+
+class Malformed:
+    """Counts broken rows, reports the first ones, and stops when there are too many."""
+
+    def __init__(self, allowed: int) -> None:
+        self.allowed, self.found = allowed, list[str]()
+
+    def add(self, where: str, reason: str) -> None:
+        """One more; NexusError when it is one too many."""
+        self.found.append(f"{where}: {reason}")
+        if len(self.found) > self.allowed:
+            shown = "\n  ".join(self.found[:SHOWN])
+            raise NexusError(
+                f"{len(self.found)} rows are broken, more than the {self.allowed} that are left out in silence:\n"
+                f"  {shown}\nMend the file, or allow more in the data's options: malformed: NUMBER"
+            )
+
+    def report(self) -> None:
+        """The first broken rows, on stderr."""
+        if self.found:
+            lines = [f"{len(self.found)} broken rows were left out:", *self.found[:SHOWN]]
+            print("\n  ".join(lines), file=sys.stderr)
+
+
+def _digest(value: Any) -> str:
+    """Bytes and other things that JSON has no word for."""
+    return hashlib.sha256(value if isinstance(value, bytes) else repr(value).encode()).hexdigest()

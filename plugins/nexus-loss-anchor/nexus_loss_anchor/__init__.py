@@ -1,0 +1,1 @@
+"""A loss on hidden states: the student's layers agree with the teacher's in its principal subspace."""

@@ -1,0 +1,1 @@
+"""Losses on what a model gives: its next-token distribution or its classes."""

@@ -1,0 +1,1 @@
+"""Metrics that several towers share."""

@@ -1,0 +1,53 @@
+"""Accuracy. Shapes: C classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nexus_specs import NexusError, Sample, Tap
+
+from .options import AccuracyOptions
+from .ratio import Ratio, numbers
+
+
+class Accuracy(Ratio):
+    """Kind "metric": the share of labelled samples whose largest output is the label's; a row is [correct]."""
+
+    taps = (Tap(path="output"),)
+
+    def __init__(self, **options: Any) -> None:
+        self.options = AccuracyOptions(**options)
+
+    def measure(self, samples: Sequence[Sample], outputs: Mapping[str, Sequence[Any]]) -> list[tuple[float, ...]]:
+        """From "output" [C] of each sample; an empty row where there is no label."""
+        pairs = zip(samples, outputs["output"], strict=True)
+        return [self._row(sample, output) for sample, output in pairs]
+
+    def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
+        """On held-out: the commonest label of training, or chance if that is more."""
+        known = Counter(sample.fields["label"] for sample in train if "label" in sample.fields)
+        labels = [sample.fields["label"] for sample in held_out if "label" in sample.fields]
+        if not labels:
+            raise NexusError("accuracy has nothing to score: no held-out sample has a label (columns: {label: NAME}).")
+        chance = 1 / (self.options.classes or len(self.options.labels) or len({*known, *labels}))
+        commonest = min(known, key=lambda label: (-known[label], str(label))) if known else None
+        return max(chance, labels.count(commonest) / len(labels))
+
+    def _row(self, sample: Sample, output: Any) -> tuple[float, ...]:
+        if "label" not in sample.fields:
+            return ()
+        return (float(int(numbers(output).argmax()) == self._index(sample)),)
+
+    def _index(self, sample: Sample) -> int:
+        label, names = sample.fields["label"], list(self.options.labels)
+        if isinstance(label, str):
+            if label not in names:
+                raise NexusError(
+                    f"The label '{label}' of {sample.fields.get('source', sample.key)} is a word that the metric does "
+                    f"not know. Known: {', '.join(names) or 'none'}. Name the classes in the order of the teacher's "
+                    "output: metric: {name: accuracy, options: {labels: [...]}}"
+                )
+            return names.index(label)
+        return int(label)

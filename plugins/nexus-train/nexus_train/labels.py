@@ -1,0 +1,26 @@
+"""What the data say, as the index of a class of the teacher's head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nexus_specs import NexusError, Sample
+
+UNKNOWN = -100
+
+
+def class_index(sample: Sample, names: Sequence[str]) -> int:
+    """The class of a sample; -100 where it is unknown. A number is an index, a word a name of `names`."""
+    label, where = sample.fields.get("label"), sample.fields.get("source", sample.key)
+    if label is None:
+        return UNKNOWN
+    if isinstance(label, str):
+        if label not in names:
+            raise NexusError(
+                f"The label '{label}' of {where} is no class of the teacher. "
+                f"Its classes: {', '.join(names) or 'unnamed; use their numbers'}."
+            )
+        return list(names).index(label)
+    if label < 0 or (names and label >= len(names)):
+        raise NexusError(f"The label {label} of {where} is outside 0 to {len(names) - 1}.")
+    return int(label)

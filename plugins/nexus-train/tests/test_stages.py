@@ -1,0 +1,123 @@
+"""The four stages, whole: what they write, that they learn, that a kill changes nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from nexus_specs import Budget, Choice, NexusError, Paused, Sample
+
+CASES = (("core", "core", ("code", "prose")), ("core-control", "core", ("code", "prose")),
+         ("train", "prose", ("prose",)), ("train", "pets", ("pets",)), ("train", "both", ("prose", "code")),
+         ("control", "prose", ("prose",)), ("control", "pets", ("pets",)))  # fmt: skip
+
+
+@pytest.mark.parametrize(("stage", "subject", "teachers"), CASES)
+def test_resuming_is_bit_equal_to_not_having_stopped(world: Any, files: Any, stage: str, subject: str, teachers: Any) -> None:
+    whole = files(world.run(world.context(stage, subject, teachers)))
+    broken = world.context(stage, subject, teachers, checkpoint=2, with_pause_after=5)
+    with pytest.raises(Paused, match="step 5 of 12"):
+        world.run(broken)
+    torch.rand(3)
+    again = world.context(stage, subject, teachers, with_budget=broken.budget, with_pause_after=4)
+    with pytest.raises(Paused, match="step 9 of 12"):
+        world.run(again)
+    last = world.run(world.context(stage, subject, teachers, with_budget=broken.budget))
+    assert [report[0] for report in last.reports] == [10, 11, 12]
+    assert files(last) == whole
+    assert any(name.endswith("weights.safetensors") for name in whole)
+
+
+def test_a_state_of_another_unit_is_not_taken_up(world: Any, files: Any) -> None:
+    broken = world.context("train", "pets", ["pets"], with_pause_after=3)
+    with pytest.raises(Paused):
+        world.run(broken)
+    other = world.context("train", "pets", ["pets"], with_budget=broken.budget)
+    other.unit = type(other.unit)(stage="train", subject="pets", fingerprint="another")
+    assert len(world.run(other).reports) == 12
+    assert files(other) == files(world.run(world.context("train", "pets", ["pets"])))
+
+
+@pytest.mark.parametrize(("stage", "subject", "teachers"), CASES[:6])
+def test_the_loss_falls(world: Any, stage: str, subject: str, teachers: Any) -> None:
+    context = world.run(world.context(stage, subject, teachers, steps=80, dropout=0.0, learning_rate=0.03))
+    written = json.loads((context.artefact / "training.json").read_text())
+    losses = [point["loss"] for point in written["curve"]]
+    assert sum(losses[-5:]) < 0.97 * sum(losses[:5])
+    table = json.loads((context.artefact / "table.json").read_text())
+    assert table["columns"][:2] == ["step", "loss"]
+    assert table["rows"][-1][0] == 80
+
+
+def test_the_order_of_the_data_changes_nothing(world: Any, files: Any) -> None:
+    first = files(world.run(world.context("train", "pets", ["pets"])))
+    turned = {"train/pets": list(reversed(world.data["pets"]))}
+    assert files(world.run(world.context("train", "pets", ["pets"], with_data=turned))) == first
+
+
+def test_seed_and_precision_count(world: Any, files: Any, tmp_path: Any) -> None:
+    found = [
+        files(world.run(world.context("train", "prose", ["prose"], **changes)))["tower/weights.safetensors"]
+        for changes in ({}, {"with_seed": 1}, {"with_budget": Budget(scratch=tmp_path, precision="bfloat16", threads=2)})
+    ]
+    assert len(set(found)) == 3
+    assert torch.get_num_threads() >= 1
+
+
+def test_a_control_starts_as_its_student_and_sees_the_same_batches(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nexus_train.loop import Loop
+
+    seen: dict[str, list] = {}
+    step = Loop._step
+
+    def spy(self: Any, number: int) -> None:
+        lessons, place = self.lessons[self.turns[number][0]], self.turns[number][1]
+        start = {name: each.sum().item() for name, each in self.named.items() if "loss" not in name} if not number else {}
+        seen.setdefault(self.context.unit.stage, []).append((lessons.batch(place)[1].keys, start))
+        step(self, number)
+
+    monkeypatch.setattr(Loop, "_step", spy)
+    for stage in ("train", "control"):
+        world.run(world.context(stage, "pets", ["pets"]))
+    assert seen["train"] == seen["control"]
+
+
+def test_a_core_may_be_a_checkpoint_or_stay_untrained(world: Any, files: Any) -> None:
+    taken = world.run(world.context("core", "core", ["prose"], with_card={"core": "some/where"}))
+    assert files(taken) == {"core/source": b"some/where"}
+    assert files(world.run(world.context("core-control", "core", []))) == {"core/source": b""}
+
+
+def test_media_of_one_size_are_collated_once(world: Any) -> None:
+    context = world.context("train", "pets", ["pets"], steps=30)
+    world.run(context)
+    assert context.made["student"].students["pets"].collated == 1
+    small = world.context("train", "pets", ["pets"], cache=8)
+    world.run(small)
+    assert small.made["student"].students["pets"].collated == 13
+
+
+def test_mistakes_are_said(world: Any) -> None:
+    nothing = {"loss": [Choice(kind="loss", name="forward_kl", teachers=("code",))]}
+    with pytest.raises(NexusError, match="No loss applies to 'prose'"):
+        world.run(world.context("train", "prose", ["prose"], with_named={**nothing, "tower": [Choice(kind="tower", name="toy")]}))
+    with pytest.raises(NexusError, match="no training samples"):
+        world.run(world.context("train", "prose", ["prose"], with_data={}))
+    with pytest.raises(NexusError, match="no sample"):
+        world.run(world.context("train", "prose", ["prose"], with_data={"train/prose": world.data["code"]}))
+    with pytest.raises(NexusError, match=r"loss of train/prose is nan at step \d+ .* Lower learning_rate"):
+        world.run(world.context("train", "prose", ["prose"], learning_rate=float("nan"), matrix_learning_rate=float("nan")))
+
+
+def test_a_misaligned_record_stops_the_run(world: Any) -> None:
+    wrong = [Sample(key=each.key, fields={"text": each.fields["text"][::-1] + "x"}) for each in world.data["prose"]]
+    with pytest.raises(NexusError, match="hold other tokens"):
+        world.run(world.context("train", "prose", ["prose"], with_data={"train/prose": wrong}))
+
+
+def test_an_estimate_needs_no_artefact(world: Any) -> None:
+    from nexus_train.stages import Train
+
+    assert Train().estimate(world.context("train", "prose", ["prose"])).seconds > 0
