@@ -1,0 +1,1 @@
+"""How the teachers were made: seeded recipes, small enough for one CPU core. Needs the extra [train]."""
