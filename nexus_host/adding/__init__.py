@@ -1,0 +1,6 @@
+"""A teacher's card from its checkpoint: what fits it among what is installed, written into the registry."""
+
+from .composing import Addition, Wish, compose
+from .writing import written
+
+__all__ = ["Addition", "Wish", "compose", "written"]

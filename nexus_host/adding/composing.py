@@ -1,0 +1,176 @@
+"""What `nexus add` is going to write, as plain data."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Blueprint, Budget, NexusError, StudentComponent, TowerComponent
+
+from ..discovery import Plugins
+from ..registry import Registry, RegistryModel
+from ..registry.cards import ID
+from ..registry.places import ELSEWHERE
+from ..words import listed
+from .matching import reader_for, tower_for
+
+Data = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the user asked for."""
+
+    source: str
+    data: str = ""
+    """A file, a folder, or an entry of the registry's data."""
+    tower: str = ""
+    """Id of a tower in the registry, or name of a component."""
+    name: str = ""
+    """Id of the teacher; by default from the source."""
+    share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addition:
+    """What is put into a registry."""
+
+    name: str
+    teacher: Data
+    tower: Data = field(default_factory=dict)
+    """Empty where the tower is there already."""
+    data: Data = field(default_factory=dict)
+    """Empty where the data are there already."""
+    student: Data = field(default_factory=dict)
+    losses: tuple[Data, ...] = ()
+    """Of a registry that has none yet; `student` likewise."""
+    joins: tuple[int, ...] = ()
+    """Positions of losses that name their teachers and are for towers like this one."""
+
+
+def compose(
+    wish: Wish, blueprint: Blueprint, plugins: Plugins, model: RegistryModel, home: Path, memory: int
+) -> Addition:
+    """The cards for a checkpoint, beside what the registry has. Raises NexusError with what is missing.
+
+    `home` is the registry's folder, `memory` what this machine has free, in bytes.
+    """
+    name = _free_name(wish, model)
+    existing = model.towers.get(wish.tower)
+    wanted = wish.tower if wish.tower in plugins.components("tower") else ""
+    component = existing.component if existing else tower_for(blueprint, plugins, wanted)
+    entry, data = _data(wish, component, name, plugins, model, home)
+    tower = wish.tower if existing else name if wish.tower == wanted else wish.tower
+    metric = _metric(component, plugins)
+    teacher: Data = {"source": _written_path(wish.source, home), "status": "ready", "capability": name, "tower": tower}
+    teacher |= ({"metric": metric} if metric else {}) | {"data": entry}
+    teacher |= {"share": wish.share} if wish.share is not None else {}
+    return Addition(
+        name=name,
+        teacher=teacher,
+        tower={} if existing or tower in model.towers else {tower: {"component": component}},
+        data={entry: data} if data else {},
+        student={} if model.teachers else _student(blueprint, plugins, model, memory),
+        losses=() if model.losses else _losses(name, component, plugins),
+        joins=_joins(component, model),
+    )
+
+
+def _free_name(wish: Wish, model: RegistryModel) -> str:
+    last = re.split(r"[/:]", wish.source.rstrip("/"))[-1]
+    name = wish.name or re.sub(r"[^a-z0-9_.-]+", "-", last.lower()).strip("-_.") or "teacher"
+    if not ID.fullmatch(name):
+        raise NexusError(f"--name {name}: use letters, digits, '-', '_' and '.', and begin with a letter or digit.")
+    taken = {each for key, card in model.teachers.items() for each in (key, *card.aliases)}
+    if name in taken:
+        raise NexusError(f"The registry has a teacher '{name}' already. Choose another id with --name.")
+    return name
+
+
+def _data(
+    wish: Wish, component: str, name: str, plugins: Plugins, model: RegistryModel, home: Path
+) -> tuple[str, Data]:
+    """The entry of the data, and its card where it is new."""
+    if wish.data in model.data:
+        return wish.data, {}
+    tower = plugins.component("tower", component)
+    source = wish.data or (tower.data if isinstance(tower, TowerComponent) else "")
+    if source:
+        reader = reader_for(source, plugins)
+        entry = name if name not in model.data else f"{name}-data"
+        return entry, {"reader": reader, "options": {"path": _written_path(source, home)}}
+    for card in model.teachers.values():
+        if card.tower in model.towers and model.towers[card.tower].component == component:
+            return card.data, {}
+    raise NexusError(
+        f"A teacher for the tower '{component}' needs data to be distilled on. Add --data FILE (or a folder). "
+        f"Readers: {listed(plugins.components('reader'))}."
+    )
+
+
+def _metric(component: str, plugins: Plugins) -> str:
+    tower = plugins.component("tower", component)
+    return tower.metric if isinstance(tower, TowerComponent) else ""
+
+
+def _written_path(source: str, home: Path) -> str:
+    """A source as it stands in the file: a path that was given relative to this folder becomes relative to the
+    registry's; a hub id stays as it is."""
+    path = Path(source).expanduser()
+    if source.startswith(ELSEWHERE) or not path.exists() or path.is_absolute():
+        return str(path) if path.is_absolute() else source
+    inner = os.path.relpath(path.resolve(), home.resolve())
+    return inner if inner.startswith(".") else f"./{inner}"
+
+
+def _student(blueprint: Blueprint, plugins: Plugins, model: RegistryModel, memory: int) -> Data:
+    """A card with a core that suits this teacher and this memory."""
+    offered = plugins.components("student")
+    name = model.student.component if model.student.component in offered else next(iter(offered), "")
+    component = plugins.component("student", name or model.student.component)
+    takes = component.takes if isinstance(component, StudentComponent) else ()
+    teachers = [blueprint] if set(blueprint.takes) <= set(takes) else []
+    maker = plugins.make("student", name)
+    proposed: Mapping[str, Any] = maker.propose(teachers, Budget(memory=memory), model.student.tier)
+    default = {field.name: field.default for field in plugins.fields("student", name)}
+    changed = {key: value for key, value in proposed.items() if key not in default or value != default[key]}
+    core: Data = {"component": name, "core": "auto"}
+    return core | ({"options": changed} if changed else {})
+
+
+def _losses(name: str, component: str, plugins: Plugins) -> tuple[Data, ...]:
+    """The losses that the default registry of a plugin gives towers like this one; without one, all that learn from a
+    teacher."""
+    template = _template(plugins)
+    if template is None:
+        losses = plugins.components("loss")
+        return tuple({"name": each} for each, loss in losses.items() if getattr(loss, "records", ()))
+    found: list[Data] = []
+    for index, card in enumerate(template.losses):
+        if not card.teachers or index in _joins(component, template):
+            loss: Data = {"name": card.name, "weight": card.weight}
+            loss |= {"options": dict(card.options)} if card.options else {}
+            found.append(loss | ({"teachers": [name]} if card.teachers else {}))
+    return tuple(found)
+
+
+def _template(plugins: Plugins) -> RegistryModel | None:
+    """The registry that a plugin brings, if one does."""
+    from ..registry.loading import default
+
+    path = default(plugins)
+    return Registry.load(path, plugins, strict=False).model if path else None
+
+
+def _joins(component: str, model: RegistryModel) -> tuple[int, ...]:
+    """Positions of the losses that are for named teachers, one of which has a tower of this component."""
+    alike = {
+        name
+        for name, card in model.teachers.items()
+        if card.tower in model.towers and model.towers[card.tower].component == component
+    }
+    return tuple(index for index, loss in enumerate(model.losses) if alike & set(loss.teachers))

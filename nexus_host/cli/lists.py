@@ -1,0 +1,156 @@
+"""`nexus list KIND`: what is installed, and what the registry names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from nexus_specs import KINDS, MetricComponent, NexusError, StageComponent, TowerComponent
+
+from ..discovery import Plugins
+from ..words import did_you_mean, listed
+from .app import State
+from .output import emit_json, emit_table, json_option
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Request:
+    """What a listing may need."""
+
+    plugins: Plugins
+    registry: Path | None
+
+
+def plural(kind: str) -> str:
+    """The word for several of a kind.
+
+    >>> plural("loss"), plural("registry"), plural("tower")
+    ('losses', 'registries', 'towers')
+    """
+    return kind + "es" if kind.endswith("s") else kind[:-1] + "ies" if kind.endswith("y") else kind + "s"
+
+
+class UnknownKindError(NexusError):
+    """A listing that there is not."""
+
+    exit_code = 2
+
+
+@click.command("list")
+@click.argument("kind", default="plugins")
+@click.option("--registry", type=click.Path(path_type=Path), help="Registry file [default: ./registry.yaml]")
+@json_option
+@click.pass_obj
+def command(state: State, *, kind: str, registry: Path | None, as_json: bool) -> int:
+    """List what is on offer: plugins (default), teachers, datasets, architectures, engines, readers, metrics,
+    profilers, losses, towers, students, stages, commands, executors, registries."""
+    name = _kind(kind)
+    rows = LISTINGS[name](Request(state.plugins, registry))
+    if as_json:
+        emit_json(rows)
+        return 0
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    notes = [] if rows else [f"There are no {name}."]
+    emit_table(columns, [[_cell(row.get(key)) for key in columns] for row in rows], title=name, notes=notes)
+    return 0
+
+
+def _kind(word: str) -> str:
+    known = {single: plural(single) for single in (*KINDS, "plugin", "teacher")}
+    name = known.get(word.lower(), word.lower())
+    if name not in LISTINGS:
+        hint = did_you_mean(name, LISTINGS)
+        raise UnknownKindError(f"There is no list of '{word}'.{hint} Lists: {listed(sorted(LISTINGS))}.")
+    return name
+
+
+def _cell(value: Any) -> Any:
+    return listed(value) if isinstance(value, (list, tuple)) else value
+
+
+def _plugins(request: Request) -> list[Row]:
+    return [
+        {
+            "name": plugin.name,
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "state": plugin.state,
+            "offers": [f"{kind} {component.name}" for kind, component in plugin.components],
+            "reason": plugin.reason,
+        }
+        for plugin in request.plugins.found.values()
+    ]
+
+
+def _components(kind: str) -> Callable[[Request], list[Row]]:
+    def rows(request: Request) -> list[Row]:
+        plugins = request.plugins
+        found = [
+            {"name": name, "summary": component.summary}
+            | _more(component)
+            | {"plugin": plugins.provider(kind, name).plugin, "version": plugins.provider(kind, name).version}
+            for name, component in plugins.components(kind).items()
+        ]
+        return found + [
+            {"name": name, "summary": f"NOT USED: two plugins offer it: {owners}"}
+            for name, owners in plugins.doubles(kind).items()
+        ]
+
+    return rows
+
+
+def _more(component: Any) -> Row:
+    """What a kind's descriptor says beyond the common fields."""
+    if isinstance(component, TowerComponent):
+        return {"takes": component.takes, "gives": component.gives, "metric": component.metric}
+    if isinstance(component, StageComponent):
+        return {"scope": component.scope, "needs": component.needs}
+    if isinstance(component, MetricComponent):
+        return {"better": "higher" if component.higher_is_better else "lower"}
+    fields = {"suffixes": "reads", "records": "records"}
+    return {word: getattr(component, field) for field, word in fields.items() if hasattr(component, field)}
+
+
+def _teachers(request: Request) -> list[Row]:
+    from ..registry import Registry
+
+    registry = Registry.load(request.registry, request.plugins, strict=False)
+    return [{"name": name} | _teacher(registry.card("teacher", name)) for name in registry.model.teachers]
+
+
+def _teacher(card: Mapping[str, Any]) -> Row:
+    columns = ("status", "capability", "tower", "modality", "data", "share", "aliases", "source", "licence", "summary")
+    return {column: card[column] for column in columns}
+
+
+def _datasets(request: Request) -> list[Row]:
+    from ..registry import Registry, RegistryError
+
+    rows = request.plugins.catalogue("dataset")
+    try:
+        data = Registry.load(request.registry, request.plugins, strict=False).model.data
+    except RegistryError:
+        if request.registry is not None:
+            raise
+        return rows
+    own: list[Row] = [
+        {"dataset": "registry", "name": name, "reader": card.reader, "tags": card.tags} for name, card in data.items()
+    ]
+    return own + rows
+
+
+def _architectures(request: Request) -> list[Row]:
+    return request.plugins.catalogue("architecture")
+
+
+LISTINGS: Mapping[str, Callable[[Request], list[Row]]] = {plural(kind): _components(kind) for kind in KINDS} | {
+    "plugins": _plugins,
+    "teachers": _teachers,
+    "datasets": _datasets,
+    "architectures": _architectures,
+}

@@ -1,0 +1,62 @@
+"""Which loader opens a source, and the catalogues that plugins bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from nexus_specs import Architecture, ArchitectureComponent, Component, Lookup, NexusError, resolve
+
+from ..words import listed
+
+
+class Offers(Lookup, Protocol):
+    """What is needed of `Plugins` here."""
+
+
+def loader(lookup: Offers, source: str) -> tuple[str, Architecture]:
+    """The loader with the highest claim on a source, and its name.
+
+    One that cannot even be made is passed over, and named if nothing else opens the source. Raises NexusError for
+    none, and for two that claim alike.
+    """
+    claims, failed = _claims(lookup, source)
+    best = max((claim for claim, _ in claims.values()), default=0)
+    names = [name for name, (claim, _) in claims.items() if claim == best]
+    if best == 0:
+        tried = f"Tried: {listed(claims)}." + (f" Failed: {'; '.join(failed)}" if failed else "")
+        raise NexusError(f"No loader opens '{source}'. {tried}")
+    if len(names) > 1:
+        raise NexusError(f"Two loaders claim '{source}' alike: {' and '.join(names)}. Switch one off with --without.")
+    return names[0], claims[names[0]][1]
+
+
+def _claims(lookup: Offers, source: str) -> tuple[dict[str, tuple[int, Architecture]], list[str]]:
+    claims: dict[str, tuple[int, Architecture]] = {}
+    failed: list[str] = []
+    for name in sorted(lookup.components("architecture")):
+        try:
+            architecture = lookup.make("architecture", name)
+            claims[name] = (architecture.match(source), architecture)
+        except (Exception, SystemExit) as error:
+            failed.append(f"{name}: {error}")
+    return claims, failed
+
+
+def catalogue(lookup: Offers, kind: str) -> list[dict[str, Any]]:
+    """The rows of all catalogues of a kind ("architecture" or "dataset"), in the order of their components."""
+    rows: list[dict[str, Any]] = []
+    for name, component in lookup.components(kind).items():
+        target = component.catalogue if isinstance(component, ArchitectureComponent) else component.target
+        rows += [{kind: name} | dict(row) for row in _rows(component, target)]
+    return rows
+
+
+def _rows(component: Component, target: str) -> Iterable[Mapping[str, Any]]:
+    if not target:
+        return [{"name": component.name, "summary": component.summary}]
+    try:
+        function: Callable[[], Iterable[Mapping[str, Any]]] = resolve(target)
+        return list(function())
+    except (Exception, SystemExit) as error:
+        return [{"name": component.name, "error": f"{type(error).__name__}: {error}"}]

@@ -1,0 +1,134 @@
+"""The plan: every unit in order, whether it is cached, and why not where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from nexus_specs import Budget, Estimate, NexusError, Unit
+
+from ..discovery import Plugins
+from ..registry import Registry
+from ..store import Artefact, Store, read_json
+from .explain import differences
+from .graph import Graph, Key, build
+from .recipe import Cook, Recipe, fingerprint
+from .subjects import Subjects, everything, subjects
+
+PINS, TIMINGS = "pins.json", "timings.json"
+State = Literal["cached", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One unit of a plan."""
+
+    unit: Unit
+    recipe: Recipe
+    facts: Mapping[str, Any]
+    """Those of the recipe, with the fingerprints of its inputs."""
+    inputs: tuple[Unit, ...]
+    state: State
+    why: tuple[str, ...] = ()
+    """Why it has to run; empty if it is cached."""
+    damaged: str = ""
+    """What is wrong with an artefact that is there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run would do."""
+
+    run: Path
+    subjects: Subjects
+    budget: Budget
+    tasks: tuple[Task, ...]
+    """In an order in which they can run."""
+    versions: Mapping[str, str]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Unit name -> what it took last time, in this run directory."""
+    estimates: Mapping[str, Estimate] = field(default_factory=dict)
+    """Unit name -> what its stage expects, for those that run."""
+
+    @property
+    def waiting(self) -> tuple[Task, ...]:
+        """The tasks that have to run."""
+        return tuple(task for task in self.tasks if task.state == "run")
+
+    def expected(self, task: Task) -> float | None:
+        """Seconds that a unit should take: as last time, else as its stage estimates; None where nobody knows."""
+        name = task.unit.name
+        estimate = self.estimates.get(name, Estimate()).seconds
+        return self.seconds.get(name) or estimate or None
+
+
+def make_plan(
+    registry: Registry,
+    plugins: Plugins,
+    run: Path,
+    *,
+    budget: Budget,
+    target: str = "",
+    samples: int = 0,
+) -> Plan:
+    """Plans a run. `target`: a stage to stop at; `samples`: a limit per teacher and part (0: none). Reads the run
+    directory and writes nothing into it. Raises NexusError where there is nothing to run."""
+    if not registry.teachers:
+        raise NexusError(f"{registry.path}: no ready teacher is selected. See `nexus list teachers`.")
+    pins = read_json(run / PINS, {})
+    about = subjects(everything(registry), registry, tuple(pins.get("core_teachers", ())))
+    stages = plugins.stages()
+    graph = build(stages, about, target)
+    cook = Cook(plugins, about, budget, samples)
+    recipes = {key: cook.recipe(stages[key[0]], key[1]) for key in graph}
+    cook.contents.save()
+    timings = read_json(run / TIMINGS, {})
+    tasks = tuple(_tasks(graph, recipes, Store(run), timings))
+    seconds = {name: entry["seconds"] for name, entry in timings.items()}
+    return Plan(run=run, subjects=about, budget=budget, tasks=tasks, versions=cook.versions, seconds=seconds)
+
+
+def _tasks(graph: Graph, recipes: Mapping[Key, Recipe], store: Store, timings: Mapping[str, Any]) -> Iterator[Task]:
+    units: dict[Key, Unit] = {}
+    for key, needs in graph.items():
+        inputs = tuple(units[each] for each in needs)
+        task = _task(recipes[key], inputs, store, timings)
+        units[key] = task.unit
+        yield task
+
+
+def _task(recipe: Recipe, inputs: tuple[Unit, ...], store: Store, timings: Mapping[str, Any]) -> Task:
+    facts = {**recipe.facts, "inputs": {each.name: each.fingerprint for each in inputs}}
+    stage, subject = recipe.key
+    known = store.versions(stage, subject)
+    facts = _richer(facts, known)
+    unit = Unit(stage=stage, subject=subject, fingerprint=fingerprint(facts))
+    damage = store.damage(unit)
+    if damage == "":
+        return Task(unit=unit, recipe=recipe, facts=facts, inputs=inputs, state="cached")
+    latest = timings.get(unit.name, {}).get("fingerprint", "")
+    why = (f"damaged: {damage}",) if damage else tuple(_why(facts, known, latest))
+    return Task(unit=unit, recipe=recipe, facts=facts, inputs=inputs, state="run", why=why, damaged=damage or "")
+
+
+def _richer(facts: dict[str, Any], known: list[Artefact]) -> dict[str, Any]:
+    """The facts of an artefact that records more than is needed and is the same otherwise, if there is one: what a
+    loss that was taken out wanted does no harm."""
+    wanted = set(facts["records"])
+    fits = [
+        dict(each.facts)
+        for each in known
+        if wanted <= set(each.facts["records"]) and {**each.facts, "records": facts["records"]} == facts
+    ]
+    return min(fits, key=lambda each: (len(each["records"]), each["records"]), default=facts)
+
+
+def _why(facts: Mapping[str, Any], known: list[Artefact], latest: str) -> list[str]:
+    """Against the artefact of the last run, else against the one that differs least."""
+    if not known:
+        return ["its artefact is gone"] if latest else ["never run"]
+    last = [each for each in known if each.unit.fingerprint == latest]
+    found = [differences(each.facts, facts) for each in last or known]
+    return min(found, key=len) or ["its artefact is gone"]

@@ -1,0 +1,226 @@
+"""What goes into a unit: everything its stage declares, resolved from the registry. What is not here, it cannot see;
+what is here is hashed into its fingerprint."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from nexus_specs import Budget, Choice, LossComponent, NexusError, Scope, Split, StageComponent, plain
+
+from ..discovery import OptionField, Plugins
+from ..store import text_hash
+from .contents import Contents
+from .graph import Key
+from .subjects import Feeds, Subjects
+
+LENGTH = 12
+"""Hexadecimal digits of a fingerprint."""
+_OF_TEACHERS = ("metric", "reader", "engine", "profiler")
+_OF_THE_RUN = ("engine", "profiler")
+_THROUGH_OTHERS = ("reader", "architecture")
+"""Kinds whose locations count by what they read, which is hashed elsewhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What one unit is given."""
+
+    key: Key
+    stage: StageComponent
+    options: Mapping[str, Any]
+    card: Mapping[str, Any]
+    teachers: Mapping[str, Mapping[str, Any]]
+    towers: Mapping[str, Mapping[str, Any]]
+    choices: tuple[tuple[str, Choice], ...]
+    """(subject, what the registry names for it)."""
+    records: tuple[str, ...]
+    readers: Mapping[str, Choice]
+    """Of the teachers whose data it reads."""
+    facts: Mapping[str, Any]
+    """All of it as JSON, inputs left out: what is hashed."""
+
+
+def fingerprint(facts: Mapping[str, Any]) -> str:
+    """The name of equal work."""
+    return text_hash(json.dumps(facts, sort_keys=True))[:LENGTH]
+
+
+class Cook:
+    """Writes recipes; keeps what several of them share."""
+
+    def __init__(self, plugins: Plugins, subjects: Subjects, budget: Budget, samples: int = 0) -> None:
+        self.plugins, self.subjects, self.budget, self.samples = plugins, subjects, budget, samples
+        self.contents = Contents()
+        self._versions: dict[tuple[str, str], str] = {}
+        self._data: dict[tuple[str, Split], str] = {}
+
+    def recipe(self, stage: StageComponent, subject: str) -> Recipe:
+        """Everything that a unit declares, and the facts to hash."""
+        feeds = self.subjects.feeds(stage.scope, subject)
+        teachers = feeds.get("teacher", ())
+        towers = feeds.get("tower", ()) if stage.scope == "student" else ()
+        parts: dict[str, Any] = {
+            "options": self.subjects.whole.stage_options(stage.name, stage.scope, subject),
+            "card": self._card(stage, stage.scope, subject),
+            "teachers": {each: self._card(stage, "teacher", each) for each in teachers},
+            "towers": {each: self._card(stage, "tower", each) for each in towers},
+            "choices": tuple(self._choices(stage, subject, feeds)),
+            "records": self._records(stage, subject) if stage.records else (),
+            "readers": {each: self._reader(each) for each in teachers} if stage.reads else {},
+        }
+        recipe = Recipe(key=(stage.name, subject), stage=stage, facts={}, **parts)
+        return dataclasses.replace(recipe, facts=self._facts(recipe))
+
+    def _card(self, stage: StageComponent, scope: Scope, subject: str) -> Mapping[str, Any]:
+        card = self.subjects.whole.card(scope, subject)
+        return {field: card[field] for field in stage.fields if field in card}
+
+    def _choices(self, stage: StageComponent, subject: str, feeds: Feeds) -> Iterator[tuple[str, Choice]]:
+        for use in stage.uses:
+            kind, _, name = use.partition(":")
+            if name:
+                yield subject, Choice(kind=kind, name=name, options=self.plugins.options(kind, name))
+            elif kind == "loss":
+                yield from ((subject, loss) for loss in self.subjects.registry.choices("loss", stage.scope, subject))
+            else:
+                yield from self._chosen(kind, stage.scope, subject, feeds)
+
+    def _chosen(self, kind: str, scope: Scope, subject: str, feeds: Feeds) -> Iterator[tuple[str, Choice]]:
+        owners: list[tuple[Scope, str]] = []
+        if kind == "student" or (kind in _OF_THE_RUN and scope != "teacher"):
+            owners.append((scope, subject))
+        if kind == "tower":
+            owners += [("tower", each) for each in feeds.get("tower", ())]
+        if kind in _OF_TEACHERS:
+            owners += [("teacher", each) for each in feeds.get("teacher", ())]
+        for owner_scope, owner in owners:
+            yield from ((owner, choice) for choice in self.subjects.whole.choices(kind, owner_scope, owner))
+
+    def _records(self, stage: StageComponent, subject: str) -> tuple[str, ...]:
+        losses = self.subjects.registry.choices("loss", stage.scope, subject)
+        components = (self.plugins.component("loss", loss.name) for loss in losses)
+        return tuple(sorted({name for each in components if isinstance(each, LossComponent) for name in each.records}))
+
+    def _reader(self, teacher: str) -> Choice:
+        found = self.subjects.whole.choices("reader", "teacher", teacher)
+        if not found:
+            raise NexusError(f"The teacher '{teacher}' has no data. Name an entry of `data` in its card.")
+        return found[0]
+
+    def _facts(self, recipe: Recipe) -> dict[str, Any]:
+        stage, subject = recipe.stage, recipe.key[1]
+        facts = {
+            "stage": {"name": stage.name, "version": self._version("stage", stage.name)},
+            "subject": subject,
+            "options": self._hashed(self.plugins.fields("stage", stage.name), recipe.options, "stage"),
+            "card": self._contents(recipe.card),
+            "teachers": {
+                name: self._contents(card)
+                for name, card in recipe.teachers.items()
+                if name != subject or stage.scope != "teacher"
+            },
+            "towers": {name: self._contents(card) for name, card in recipe.towers.items()},
+            "components": dict(self._components(recipe)),
+            "data": {each: self._splits(each, choice, stage) for each, choice in recipe.readers.items()},
+            "records": list(recipe.records),
+            "budget": self._budget(),
+            "seed": self.subjects.whole.model.run.seed,
+            "samples": self.samples if stage.reads else 0,
+        }
+        return dict(json.loads(json.dumps(plain(facts), sort_keys=True, default=str)))
+
+    def _budget(self) -> Mapping[str, Any]:
+        hashed = [each.name for each in dataclasses.fields(Budget) if not each.metadata.get("neutral")]
+        return {name: getattr(self.budget, name) for name in hashed}
+
+    def _components(self, recipe: Recipe) -> Iterator[tuple[str, Any]]:
+        seen: dict[str, int] = {}
+        for subject, choice in recipe.choices:
+            name = f"{choice.kind} {choice.name}" if choice.kind == "loss" else f"{choice.kind} of {subject}"
+            seen[name] = seen.get(name, 0) + 1
+            yield name if seen[name] == 1 else f"{name} ({seen[name]})", self._component(choice)
+        for teacher, choice in recipe.readers.items():
+            yield f"reader of {teacher}", self._component(choice)
+        yield from self._loaders(recipe)
+
+    def _component(self, choice: Choice) -> Mapping[str, Any]:
+        fields = self.plugins.fields(choice.kind, choice.name)
+        return {
+            "name": choice.name,
+            "version": self._version(choice.kind, choice.name),
+            "options": self._hashed(fields, choice.options, choice.kind),
+            "weight": choice.weight,
+            "teachers": list(choice.teachers),
+        }
+
+    def _loaders(self, recipe: Recipe) -> Iterator[tuple[str, Any]]:
+        """The loader of every source that it sees; all of them where it opens what it was not told of here."""
+        if "architecture" not in recipe.stage.uses:
+            return
+        cards = {recipe.key[1]: recipe.card, **recipe.teachers}
+        sources = {name: card["source"] for name, card in cards.items() if "source" in card}
+        for name, source in sources.items():
+            loader = self.plugins.loader(source)
+            yield f"architecture of {name}", {"name": loader, "version": self._version("architecture", loader)}
+        if not sources:
+            every = self.plugins.components("architecture")
+            yield "architectures", {name: self._version("architecture", name) for name in every}
+
+    def _splits(self, teacher: str, choice: Choice, stage: StageComponent) -> Mapping[str, str]:
+        return {split: self._fingerprint(teacher, choice, split) for split in stage.reads}
+
+    def _fingerprint(self, teacher: str, choice: Choice, split: Split) -> str:
+        if (teacher, split) not in self._data:
+            reader = self.plugins.make("reader", choice.name, **choice.options)
+            try:
+                self._data[teacher, split] = reader.fingerprint(split)
+            except OSError as error:
+                raise NexusError(f"The data of teacher '{teacher}' (part {split}) cannot be read: {error}") from error
+        return self._data[teacher, split]
+
+    def _version(self, kind: str, name: str) -> str:
+        if (kind, name) not in self._versions:
+            self._versions[kind, name] = self.contents.version(self.plugins.provider(kind, name))
+        return self._versions[kind, name]
+
+    def _contents(self, card: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A card with content in the place of locations."""
+        found = dict(card)
+        if "source" in found:
+            found["source"] = self.contents.source(found["source"])
+        if found.get("core", "auto") != "auto":
+            found["core"] = self.contents.source(found["core"])
+        return found
+
+    def _hashed(self, fields: tuple[OptionField, ...], options: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+        """The options that can change a result; locations by their content."""
+        known = {each.name: each for each in fields}
+        return {
+            name: self._value(known.get(name), value, kind)
+            for name, value in options.items()
+            if not (name in known and self._left_out(known[name], kind))
+        }
+
+    @staticmethod
+    def _left_out(field: OptionField, kind: str) -> bool:
+        return field.neutral or (field.location and kind in _THROUGH_OTHERS)
+
+    def _value(self, field: OptionField | None, value: Any, kind: str) -> Any:
+        if field is None or not field.location:
+            return value
+        if isinstance(value, Mapping):
+            return {name: self._value(field, each, kind) for name, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._value(field, each, kind) for each in value]
+        return self.contents.source(str(value)) if value else value
+
+    @cached_property
+    def versions(self) -> Mapping[str, str]:
+        """Versions of the distributions whose components this run's recipes used so far."""
+        found = (version.partition(" (")[0].rpartition(" ") for version in self._versions.values())
+        return {name: version for name, _, version in sorted(found)}

@@ -1,0 +1,159 @@
+"""The shape of `registry.yaml`: what can be written where. What needs the installed plugins is checked in `checks`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from ..words import size
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+Options = dict[str, Any]
+
+
+def _none_is_empty(value: Any) -> Any:
+    """`aliases:` with nothing behind it means none, as a person would read it."""
+    return {} if value is None else value
+
+
+def _listed(value: Any) -> Any:
+    return () if value is None else (value,) if isinstance(value, str) else value
+
+
+def _bytes(value: Any) -> Any:
+    return value if value in ("auto", None) or isinstance(value, bool) else size(value)
+
+
+def _name(value: str) -> str:
+    if ":" in value or "/" in value:
+        raise ValueError(f"'{value}' is a path to code; write the name of a component (`nexus list plugins`)")
+    return value
+
+
+def _id(value: str) -> str:
+    if not ID.fullmatch(value):
+        raise ValueError(f"'{value}' is no id; use letters, digits, '-', '_' and '.', and begin with a letter or digit")
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+ComponentName = Annotated[str, BeforeValidator(lambda value: _name(value) if isinstance(value, str) else value)]
+Id = Annotated[str, BeforeValidator(lambda value: _id(value) if isinstance(value, str) else value)]
+StageOptions = Annotated[
+    dict[str, Annotated[Options, BeforeValidator(_none_is_empty)]], BeforeValidator(_none_is_empty)
+]
+Plain = Annotated[Options, BeforeValidator(_none_is_empty)]
+Size = Annotated[Literal["auto"] | int, BeforeValidator(_bytes)]
+Count = Literal["auto"] | Annotated[int, Field(ge=1)]
+
+
+class Card(BaseModel):
+    """What all cards have in common: they cannot change, and nothing may stand in them that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ComponentRef(Card):
+    """A component by name, with options. Written as `NAME` or `{name: NAME, options: {...}}`."""
+
+    name: ComponentName
+    options: Plain = {}
+
+
+def _ref(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Ref = Annotated[ComponentRef, BeforeValidator(_ref)]
+
+
+class TeacherCard(Card):
+    """A teacher: what is distilled, into which tower, judged by what, on which data."""
+
+    source: str = Field(min_length=1, description="A folder, a package: resource or a hub id")
+    tower: str = Field(default="", description="A tower below; a ready teacher has one")
+    data: str = Field(default="", description="An entry of data below; a ready teacher has one")
+    metric: Ref | None = Field(default=None, description="By default the one that the tower's component names")
+    status: Literal["ready", "available", "disabled"] = Field(default="ready", description="Only ready teachers run")
+    aliases: Names = ()
+    capability: str = Field(default="", description="By default the id")
+    share: float = Field(default=0.95, gt=0, le=1, description="Of the teacher's score, how much must be kept")
+    summary: str = ""
+    modality: str = Field(default="", description="--skip-non-llm keeps language; by default what its tower takes")
+    parameters: int | str | None = None
+    licence: str = ""
+    datasets: Names = Field(default=(), description="Names of the data that the teacher learned from")
+    tier: int | None = Field(default=None, ge=1, le=3)
+    revision: str = ""
+    trust: str = ""
+    components: dict[Literal["engine", "profiler"], Ref] = {}
+    stages: StageOptions = {}
+
+
+class TowerCard(Card):
+    """A tower of the student."""
+
+    component: ComponentName
+    options: Plain = {}
+    stages: StageOptions = {}
+
+
+class StudentCard(Card):
+    """The student: one core, and what puts it together."""
+
+    component: ComponentName = "nexus"
+    options: Plain = {}
+    core: str = Field(default="auto", description="auto, or a checkpoint to start from")
+    core_teachers: Annotated[tuple[str, ...] | None, BeforeValidator(lambda value: value and _listed(value))] = None
+    tier: int = Field(default=1, ge=1, le=3, description="1: language; 2: code, tools, agents; 3: voice, vision, video")
+    stages: StageOptions = {}
+
+
+class LossCard(Card):
+    """A term of what training minimises."""
+
+    name: ComponentName
+    weight: float = Field(default=1.0, ge=0)
+    options: Plain = {}
+    teachers: Names = Field(default=(), description="Teachers that it applies to; none named: all")
+
+
+class DataCard(Card):
+    """Data, and how they are read."""
+
+    reader: ComponentName
+    options: Plain = {}
+    tags: Names = ()
+
+
+class RunCard(Card):
+    """How a run goes about it."""
+
+    seed: int = Field(default=0, ge=0)
+    workers: Count = Field(default="auto", description="Processes")
+    threads: Count = Field(default=1, description="Threads of each process")
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    memory: Size = "auto"
+    disk: Size = "auto"
+    components: dict[Literal["engine", "profiler", "executor"], Ref] = {}
+    stages: StageOptions = Field(default={}, description="Options of a stage, for all that it works on")
+
+
+class RegistryModel(Card):
+    """`registry.yaml`."""
+
+    version: Literal[1] = 1
+    teachers: Annotated[dict[Id, TeacherCard], BeforeValidator(_none_is_empty)] = {}
+    towers: Annotated[dict[Id, TowerCard], BeforeValidator(_none_is_empty)] = {}
+    student: StudentCard = StudentCard()
+    losses: Annotated[tuple[LossCard, ...], BeforeValidator(_listed)] = ()
+    data: Annotated[dict[Id, DataCard], BeforeValidator(_none_is_empty)] = {}
+    run: RunCard = RunCard()
+
+    @field_validator("run", "student", mode="before")
+    @classmethod
+    def _empty_section(cls, value: Any) -> Any:
+        return _none_is_empty(value)

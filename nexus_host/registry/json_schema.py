@@ -1,0 +1,98 @@
+"""The JSON schema of `registry.yaml`: the cards, with installed components as enums and their options as shapes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nexus_specs import NexusError
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from ..discovery import OptionField, Plugins
+from .cards import RegistryModel
+
+Schema = dict[str, Any]
+FIELDS = {"TowerCard": ("component", "tower"), "StudentCard": ("component", "student")} | {
+    "DataCard": ("reader", "reader"),
+    "LossCard": ("name", "loss"),
+}
+"""Card -> the field that names a component, and its kind."""
+
+
+def json_schema(plugins: Plugins) -> Schema:
+    """The schema, of what is installed now."""
+    schema = RegistryModel.model_json_schema()
+    cards = schema["$defs"]
+    for card, (field, kind) in FIELDS.items():
+        _components(cards[card], field, kind, plugins)
+    for card in ("TeacherCard", "RunCard"):
+        kinds = ("engine", "profiler") if card == "TeacherCard" else ("engine", "profiler", "executor")
+        cards[card]["properties"]["components"] = _object({kind: _reference(kind, plugins) for kind in kinds})
+    cards["TeacherCard"]["properties"]["metric"] = _reference("metric", plugins)
+    stages = {name: options(plugins, "stage", name) for name in plugins.components("stage")}
+    for card in ("TeacherCard", "TowerCard", "StudentCard", "RunCard"):
+        cards[card]["properties"]["stages"] = _object(stages)
+    cards.pop("ComponentRef", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "registry.yaml"} | schema
+
+
+def _components(card: Schema, field: str, kind: str, plugins: Plugins) -> None:
+    """Gives a card the names of a kind, and for each name the options that go with it."""
+    names = list(plugins.components(kind))
+    card["properties"][field] = _names(kind, plugins) | _kept(card["properties"][field])
+    card["allOf"] = [
+        {
+            "if": {"properties": {field: {"const": name}}, "required": [field]},
+            "then": {"properties": {"options": options(plugins, kind, name)}},
+        }
+        for name in names
+    ]
+
+
+def _kept(field: Schema) -> Schema:
+    return {key: field[key] for key in ("default", "title") if key in field}
+
+
+def _names(kind: str, plugins: Plugins) -> Schema:
+    components = plugins.components(kind)
+    return {
+        "description": "; ".join(f"{name}: {each.summary}" for name, each in components.items()),
+        "enum": list(components),
+    }
+
+
+def _reference(kind: str, plugins: Plugins) -> Schema:
+    """`NAME`, or a name with options."""
+    long: Schema = _object({"name": _names(kind, plugins), "options": {"type": "object"}}) | {"required": ["name"]}
+    _components(long, "name", kind, plugins)
+    return {"anyOf": [_names(kind, plugins), long]}
+
+
+def _object(properties: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def options(plugins: Plugins, kind: str, name: str) -> Schema:
+    """The shape of a component's options; open where they cannot be read."""
+    try:
+        fields = plugins.fields(kind, name)
+    except NexusError:
+        return {"type": "object"}
+    required = [field.name for field in fields if field.required]
+    return _object({field.name: _option(field) for field in fields}) | ({"required": required} if required else {})
+
+
+def _option(field: OptionField) -> Schema:
+    try:
+        shape = TypeAdapter(field.type, config=ConfigDict(arbitrary_types_allowed=True)).json_schema()
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        shape = {}
+    shape |= {"description": field.help} if field.help else {}
+    shape |= {"minimum": field.low} if field.low is not None else {}
+    shape |= {"maximum": field.high} if field.high is not None else {}
+    return shape | ({} if field.required else {"default": _plain(field.default)})
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))

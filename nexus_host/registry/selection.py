@@ -1,0 +1,75 @@
+"""Which teachers a run is about: `--models`, `--datasets`, `--skip-non-llm`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nexus_specs import NexusError, TowerComponent
+
+from ..discovery import Plugins
+from ..words import did_you_mean, listed
+from .cards import RegistryModel, TeacherCard
+
+
+class SelectionError(NexusError):
+    """A name on the command line that selects nothing."""
+
+    exit_code = 2
+
+
+def chosen(
+    model: RegistryModel, plugins: Plugins, models: Iterable[str], datasets: Iterable[str], language_only: bool
+) -> tuple[str, ...]:
+    """Ids of the ready teachers that are meant, in the order of the file. Raises SelectionError."""
+    named = {_teacher(model, name) for name in _split(models)}
+    data = {entry for name in _split(datasets) for entry in _entries(model, name)}
+    return tuple(
+        name
+        for name, teacher in model.teachers.items()
+        if teacher.status == "ready"
+        and (not named or name in named)
+        and (not data or teacher.data in data)
+        and not (language_only and not speaks(model, plugins, teacher))
+    )
+
+
+def speaks(model: RegistryModel, plugins: Plugins, teacher: TeacherCard) -> bool:
+    """Whether it is a language model: its card says so or, where it is silent, its tower takes text alone."""
+    return (teacher.modality or modality(model, plugins, teacher)) in ("language", "text")
+
+
+def modality(model: RegistryModel, plugins: Plugins, teacher: TeacherCard) -> str:
+    """What the card says, else what the component of its tower takes ("text", "image", "text+image")."""
+    tower = model.towers.get(teacher.tower)
+    component = plugins.components("tower").get(tower.component) if tower else None
+    takes = component.takes if isinstance(component, TowerComponent) else ()
+    return teacher.modality or "+".join(takes)
+
+
+def _split(names: Iterable[str]) -> list[str]:
+    return [part.strip() for name in names for part in name.split(",") if part.strip()]
+
+
+def _teacher(model: RegistryModel, name: str) -> str:
+    ids = {alias: key for key, card in model.teachers.items() for alias in (key, *card.aliases)}
+    if name not in ids:
+        known = [key for key, card in model.teachers.items() if card.status == "ready"]
+        raise SelectionError(
+            f"--models: no teacher is named '{name}'.{did_you_mean(name, ids)} Ready: {listed(known)}."
+        )
+    status = model.teachers[ids[name]].status
+    if status != "ready":
+        raise SelectionError(
+            f"--models: the teacher '{name}' is {status}; write `status: ready` in its card to run it."
+        )
+    return ids[name]
+
+
+def _entries(model: RegistryModel, name: str) -> list[str]:
+    entries = [key for key, card in model.data.items() if name in ("all", key, *card.tags)]
+    if not entries:
+        known = sorted({"all", *model.data, *(tag for card in model.data.values() for tag in card.tags)})
+        raise SelectionError(
+            f"--datasets: no data has the name or tag '{name}'.{did_you_mean(name, known)} Allowed: {listed(known)}."
+        )
+    return entries

@@ -1,0 +1,177 @@
+"""A run from its lock to its last line: `nexus run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..discovery import Plugins
+from ..planning import Plan, make_plan
+from ..planning.plan import PINS
+from ..planning.resources import budget, check_disk, threads, workers
+from ..registry import Registry
+from ..showing.live import LiveView
+from ..showing.plain import PlainView
+from ..showing.tables import console
+from ..store import Lock, read_json, sweep, write_bytes, write_json
+from ..store.workers import end_orphans
+from .asking import machine_of, with_estimates
+from .board import STATUS, Board
+from .made import FOLDERS, MANIFEST, Made
+from .pool import Workers
+from .progress import STOPPING
+from .runner import Runner
+from .signals import Stop
+
+REGISTRY, PLUGINS = "registry.yaml", "plugins.json"
+_FILES = (STATUS, STOPPING, REGISTRY, PLUGINS, PINS, MANIFEST, "timings.json", "machine.json", "published.json")
+
+
+class View(Protocol):
+    """What shows a run."""
+
+    def show(self, snapshot: dict[str, Any]) -> None:
+        """Shows a snapshot of the board."""
+
+    def say(self, line: str) -> None:
+        """Shows a line for the user."""
+
+    def close(self) -> None:
+        """Puts the terminal back as it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What `nexus run` was asked for."""
+
+    registry: Registry
+    plugins: Plugins
+    run: Path
+    without: tuple[str, ...] = ()
+    target: str = ""
+    samples: int = 0
+    reset: bool = False
+    take_over: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What became of it."""
+
+    code: int
+    board: Board
+
+
+def perform(request: Request) -> Result:
+    """Runs a plan under the lock of its directory. Raises Busy and NexusError; a unit that fails is no exception but
+    exit code 1, a signal its own code (130, 143)."""
+    view = _view()
+    try:
+        with Lock(request.run, take_over=request.take_over) as lock:
+            _tidy(request, view)
+            lock.note("planning")
+            with _executor(request) as executor, Stop(lambda: _at_once(executor, view, stop)) as stop:
+                return _run(request, lock, view, executor, stop)
+    finally:
+        view.close()
+
+
+def _view() -> View:
+    out = console(stderr=True)
+    return LiveView(out) if out.is_terminal else PlainView(lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def _tidy(request: Request, view: View) -> None:
+    """Ends what a dead run left behind, and removes what it was in the middle of writing."""
+    run = request.run
+    for pid in end_orphans(run):
+        view.say(f"Ended process {pid}, a worker that an earlier run had left behind.")
+    sweep(run, FOLDERS)
+    if request.reset:
+        reset(run, view)
+    Made(run).add(*_FILES, "workers", "logs")
+    for name in (STOPPING, STATUS):
+        (run / name).unlink(missing_ok=True)
+
+
+def reset(run: Path, view: View) -> None:
+    """Removes what earlier runs made in a directory, after saying what."""
+    made = Made(run)
+    present = made.present()
+    view.say(f"Removing {len(present)} files and folders that earlier runs made in {run}:")
+    for path in present:
+        view.say(f"  {path.relative_to(run)}")
+    left = made.remove()
+    if left:
+        view.say(f"Kept {len(left)} that no run made, such as {left[0].relative_to(run)}.")
+
+
+@contextmanager
+def _executor(request: Request) -> Iterator[Executor]:
+    """The executor that the registry names, else worker processes of our own."""
+    named = request.registry.choices("executor", "student", "student")
+    if named:
+        executor = request.plugins.make("executor", named[0].name, **named[0].options)
+    else:
+        executor = Workers(request.run, workers(request.registry), threads(request.registry))
+    with executor:
+        yield executor
+
+
+def _at_once(executor: Executor, view: View, stop: Stop) -> None:
+    """The second Ctrl-C: nothing is waited for. What was finished is safe, the rest is made again."""
+    if isinstance(executor, Workers):
+        executor.kill()
+    view.close()
+    os._exit(stop.code)
+
+
+def _run(request: Request, lock: Lock, view: View, executor: Executor, stop: Stop) -> Result:
+    board = _board(request, executor)
+    runner = Runner(
+        board,
+        request.plugins,
+        executor,
+        without=request.without,
+        say=view.say,
+        shown=lambda board: view.show(board.snapshot()),
+        stopped=lambda: stop.number != 0,
+    )
+    lock.note("running")
+    try:
+        states = set(runner.run().values())
+    except BaseException:
+        (request.run / STOPPING).touch()  # what runs would keep the executor, and with it this process, alive
+        raise
+    finished = states <= {"cached", "done"}
+    board.phase = "done" if finished else "interrupted" if stop.number else "failed"
+    board.write(force=True)
+    view.show(board.snapshot())
+    (request.run / STOPPING).unlink(missing_ok=True)
+    return Result(code=0 if finished else stop.code if stop.number else 1, board=board)
+
+
+def _board(request: Request, executor: Executor) -> Board:
+    registry, run = request.registry, request.run
+    machine = machine_of(run, registry, executor, request.without)
+    limits = budget(registry, machine, run)
+    plan = make_plan(registry, request.plugins, run, budget=limits, target=request.target, samples=request.samples)
+    plan = with_estimates(plan, executor, request.without)
+    check_disk(plan)
+    _record(request, plan)
+    return Board(plan, workers(registry), machine)
+
+
+def _record(request: Request, plan: Plan) -> None:
+    """Keeps what the run was told and what it ran with: the registry, versions of plugins, the core's teachers."""
+    run, student = request.run, request.registry.model.student
+    write_bytes(run / REGISTRY, request.registry.dump().encode())
+    write_json(run / PLUGINS, dict(plan.versions))
+    if student.core == "auto" and student.core_teachers is None:
+        write_json(run / PINS, {**read_json(run / PINS, {}), "core_teachers": list(plan.subjects.core_teachers)})

@@ -1,0 +1,123 @@
+"""What happens in a worker process: a unit runs, its stage is asked for an estimate, the machine is measured."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Estimate, Machine, NexusError, Paused, Stage, plain, resolve
+
+from ..discovery import Plugins
+from ..store import Store, remove
+from ..store.workers import register
+from .context import UnitContext
+from .job import Job, Outcome
+
+LOGS = "logs"
+
+
+def start(run: str, parent: int) -> None:
+    """The beginning of a worker: it leaves Ctrl-C to its parent, dies with it, and is listed in the run directory."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    register(Path(run), parent)
+    with log(Path(run), f"worker-{os.getpid()}", restore=False):
+        pass
+
+
+@cache
+def plugins(without: tuple[str, ...]) -> Plugins:
+    """The plugins, discovered once for each worker."""
+    return Plugins.discover(without)
+
+
+def execute(job: Job) -> Outcome:
+    """Runs a unit and commits its artefact. Every error becomes an outcome: exceptions of libraries do not always
+    survive the way to another process."""
+    started = time.perf_counter()
+    state, error, expected = "done", "", True
+    with log(Path(job.run), f"{job.unit.stage}-{job.unit.subject}"):
+        try:
+            _run(job)
+        except Paused:
+            state = "paused"
+        except NexusError as problem:
+            state, error = "failed", str(problem)
+        except BaseException as problem:  # tokenizers panic with a BaseException
+            traceback.print_exc()
+            state, error, expected = "failed", _words(problem), False
+    return Outcome(state=state, error=error, expected=expected, seconds=time.perf_counter() - started)
+
+
+def _run(job: Job) -> None:
+    store = Store(Path(job.run))
+    staging = store.staging(job.unit)
+    scratch = store.scratch(job.unit)
+    scratch.mkdir(parents=True, exist_ok=True)
+    try:
+        _stage(job).run(UnitContext(job, plugins(job.without), staging))
+        store.commit(job.unit, staging, job.facts, job.versions)
+    finally:
+        remove(staging)
+    remove(scratch)
+
+
+def _stage(job: Job) -> Stage:
+    """The stage, made: with its options where it takes any, else they are in the context alone."""
+    component = plugins(job.without).component("stage", job.unit.stage)
+    target = resolve(component.target)
+    stage: Stage = target(**job.options) if inspect.signature(target).parameters else target()
+    return stage
+
+
+def _words(error: BaseException) -> str:
+    """An error in a line. A full disk is said as such, whatever the library made of it."""
+    text = f"{type(error).__name__}: {error}"
+    if "No space left" in text or "File too large" in text:
+        return f"The disk is full. Free some space and run again: nothing that was finished is lost. ({text})"
+    return text
+
+
+def estimate(job: Job) -> Mapping[str, Any] | None:
+    """What a unit would cost, or None where its stage cannot tell."""
+    try:
+        found: Mapping[str, Any] = plain(_stage(job).estimate(UnitContext(job, plugins(job.without), None)))
+    except Exception:
+        traceback.print_exc()
+        return None
+    return found if set(found) == set(plain(Estimate())) else None
+
+
+def machine(folder: str, without: tuple[str, ...], name: str, options: Mapping[str, Any]) -> Machine:
+    """Has an engine measure this machine and the disk of a folder."""
+    measured: Machine = plugins(without).make("engine", name, **options).machine(Path(folder))
+    return measured
+
+
+@contextmanager
+def log(run: Path, name: str, *, restore: bool = True) -> Iterator[None]:
+    """Sends everything that is printed, by libraries in C as well, to a file of the run directory."""
+    (run / LOGS).mkdir(parents=True, exist_ok=True)
+    kept = [os.dup(1), os.dup(2)]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with (run / LOGS / f"{name}.log").open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for handle, number in zip(kept, (1, 2), strict=True):
+            if restore:
+                os.dup2(handle, number)
+            os.close(handle)

@@ -1,0 +1,94 @@
+"""The plan, printed: what runs, what is cached, why the rest is not, and what it will take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nexus_specs import Estimate, plain
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..planning import Plan, Task
+from ..words import bytes_text
+from .text import duration
+
+SCHEMA = "nexus.plan/1"
+_REASONS = 3
+"""Reasons of a unit that are printed; `--json` has all."""
+
+
+def plan_facts(plan: Plan, workers: int) -> dict[str, Any]:
+    """The plan as JSON."""
+    return {
+        "schema": SCHEMA,
+        "run_dir": str(plan.run),
+        "core_teachers": list(plan.subjects.core_teachers),
+        "budget": {name: value for name, value in plain(plan.budget).items() if name != "scratch"},
+        "units": [_unit(plan, task) for task in plan.tasks],
+        "total": _total(plan, workers),
+    }
+
+
+def _unit(plan: Plan, task: Task) -> dict[str, Any]:
+    estimate = plan.estimates.get(task.unit.name)
+    return {
+        "name": task.unit.name,
+        "stage": task.unit.stage,
+        "subject": task.unit.subject,
+        "fingerprint": task.unit.fingerprint,
+        "state": task.state,
+        "why": list(task.why),
+        "seconds": plan.expected(task) if task.state == "run" else 0.0,
+        "estimate": plain(estimate) if estimate else None,
+    }
+
+
+def _total(plan: Plan, workers: int) -> dict[str, Any]:
+    known = [plan.estimates.get(task.unit.name, Estimate()) for task in plan.waiting]
+    seconds = [plan.expected(task) for task in plan.waiting]
+    spread = sum(each or 0.0 for each in seconds) / workers
+    return {
+        "run": len(plan.waiting),
+        "cached": len(plan.tasks) - len(plan.waiting),
+        "read": sum(each.read for each in known),
+        "fetched": sum(each.fetched for each in known),
+        "memory": max((each.memory for each in known), default=0),
+        "disk": sum(each.disk for each in known),
+        "seconds": round(max([spread, *(each or 0.0 for each in seconds)]), 1),
+        "unknown": sum(each is None for each in seconds),
+    }
+
+
+def print_plan(plan: Plan, workers: int, out: Console) -> None:
+    """Prints the plan and its sums."""
+    facts = plan_facts(plan, workers)
+    table = Table(box=None, pad_edge=False)
+    for name in ("unit", "state", "time", "read", "memory", "disk", "why"):
+        table.add_column(name, justify="right" if name in ("time", "read", "memory", "disk") else "left")
+    for unit in facts["units"]:
+        table.add_row(*(escape(text) for text in _row(unit)))
+    out.print(table)
+    for line in _sums(facts["total"], plan):
+        out.print(escape(line))
+
+
+def _row(unit: Mapping[str, Any]) -> list[str]:
+    if unit["state"] == "cached":
+        return [unit["name"], "cached", "", "", "", "", ""]
+    estimate = unit["estimate"] or {}
+    sizes = [bytes_text(estimate[name]) if estimate.get(name) else "" for name in ("read", "memory", "disk")]
+    why, rest = unit["why"][:_REASONS], len(unit["why"]) - _REASONS
+    reasons = "; ".join(why) + (f"; and {rest} more" if rest > 0 else "")
+    return [unit["name"], "run", duration(unit["seconds"]), *sizes, reasons]
+
+
+def _sums(total: Mapping[str, Any], plan: Plan) -> list[str]:
+    unknown = f", without {total['unknown']} units of which nothing is known yet" if total["unknown"] else ""
+    time = f" About {duration(total['seconds'])}{unknown}." if total["run"] else ""
+    needs = f" Reads {bytes_text(total['read'])}, writes {bytes_text(total['disk'])}." if total["run"] else ""
+    return [
+        f"{total['run']} units to run, {total['cached']} cached.{time}{needs}",
+        f"Core teachers: {', '.join(plan.subjects.core_teachers) or 'none'}. Precision: {plan.budget.precision}.",
+    ]

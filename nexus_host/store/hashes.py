@@ -1,0 +1,79 @@
+"""SHA-256 of files, remembered while size and time of change stay the same."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from .atomic import read_json, write_json
+
+_RACY = 2.0
+"""Seconds: a file changed this recently may change again within one tick of its clock, so it is not remembered."""
+_seen: dict[str, tuple[int, int, str]] = {}
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 in hexadecimal; from memory where the file was hashed by this process and has not changed since."""
+    found = path.stat()
+    size, changed, known = _seen.get(str(path), (-1, -1, ""))
+    if (size, changed) != (found.st_size, found.st_mtime_ns):
+        known = _digest(path)
+        _seen[str(path)] = (found.st_size, found.st_mtime_ns, known)
+    return known
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Remembered:
+    """Hashes of files and folders that outlive the process, in a file of the user's cache folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: dict[str, list[object]] = read_json(path, {})
+        self._new = False
+
+    def tree(self, path: Path) -> str:
+        """The hash of a file, or of a folder by the names and contents of its files (hidden ones left out)."""
+        if path.is_file():
+            return self.file(path)
+        inside = sorted(each for each in path.rglob("*") if each.is_file() and not _hidden(each.relative_to(path)))
+        return self.files({each.relative_to(path).as_posix(): each for each in inside})
+
+    def files(self, files: Mapping[str, Path]) -> str:
+        """The hash of files under the names given."""
+        return text_hash("\n".join(f"{name} {self.file(path)}" for name, path in sorted(files.items())))
+
+    def file(self, path: Path) -> str:
+        """The hash of one file."""
+        found = path.resolve().stat()
+        entry = self._known.get(str(path.resolve()))
+        if entry and entry[:2] == [found.st_size, found.st_mtime_ns]:
+            return str(entry[2])
+        digest = _digest(path)
+        if time.time() - found.st_mtime > _RACY:
+            self._known[str(path.resolve())] = [found.st_size, found.st_mtime_ns, digest]
+            self._new = True
+        return digest
+
+    def save(self) -> None:
+        """Keeps what was hashed for the next process; a cache folder that cannot be written to is no error."""
+        if self._new:
+            try:
+                write_json(self.path, self._known, durable=False)
+            except OSError:
+                return
+            self._new = False
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "__pycache__")) for part in path.parts)

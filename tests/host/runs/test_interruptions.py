@@ -1,0 +1,195 @@
+"""Kills, signals, pauses, second instances: what was done stays done, and the same command goes on."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from nexus_host.store.lock import Lock, held
+from nexus_host.store.workers import end_orphans
+from nexus_host.store import write_json
+
+
+@pytest.fixture
+def reference(toy, tmp_path):
+    """The release of a run that nothing disturbed."""
+    toy.command()
+    found = toy.contents()
+    shutil.rmtree(toy.run_dir)
+    return found
+
+
+def workers(toy):
+    return [json.loads(each.read_text())["pid"] for each in (toy.run_dir / "workers").glob("*.json")]
+
+
+def gone(pids, patience=5.0):
+    """Whether all of these processes have ended."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def killed_at_random(toy, reference, kills, generator):
+    for _ in range(kills):
+        process = toy.start()
+        time.sleep(generator.uniform(0.3, 2.5))
+        process.kill()
+        pids = workers(toy)
+        process.communicate()
+        assert gone(pids)
+        for name, data in toy.contents().items():
+            assert reference[name] == data
+    toy.command()
+    assert toy.contents() == reference
+
+
+def test_kills_at_random_moments_change_no_byte_of_the_release(toy, reference):
+    toy.stage("train", tick=0.1)
+    killed_at_random(toy, reference, 3, random.Random(1))
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_change_no_byte_of_the_release(toy, reference):
+    toy.stage("train", tick=0.1)
+    toy.stage("extract", tick=0.1)
+    killed_at_random(toy, reference, 20, random.Random())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_same_command_goes_on_from_there(toy, reference, number, code):
+    toy.stage("train", steps=3, tick=0.5)
+    process = toy.start()
+    toy.until(lambda status: any((unit["done"] or 0) >= 1 and unit["stage"] == "train" for unit in status["units"]))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code, err
+    assert "interrupted" in out
+    assert toy.status()["phase"] == "interrupted"
+    assert list((toy.run_dir / "scratch" / "train").rglob("state.json"))
+    _, err = toy.command()
+    assert "profile/prose: running" not in err
+    assert toy.contents() == reference
+    assert not list((toy.run_dir / "scratch").rglob("state.json"))
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_whole_group(toy):
+    toy.stage("train", tick=0.5)
+    process = toy.start(start_new_session=True)
+    toy.until_running("train")
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "failed" not in err
+
+
+def test_the_second_ctrl_c_ends_everything_at_once(toy):
+    toy.stage("train", fail="hang")
+    process = toy.start()
+    toy.until_running("train")
+    pids = workers(toy)
+    process.send_signal(signal.SIGINT)
+    toy.until(lambda status: status["phase"] == "stopping")
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - started < 5
+    assert gone(pids)
+    assert not held(toy.run_dir)
+
+
+def test_a_pause_file_pauses_until_it_is_removed(toy, reference):
+    toy.stage("train", tick=0.5)
+    process = toy.start()
+    toy.until_running("train")
+    (toy.run_dir / "pause").touch()
+    status = toy.until(
+        lambda status: status["phase"] == "paused" and not any(u["state"] == "running" for u in status["units"])
+    )
+    assert any(unit["state"] == "paused" for unit in status["units"])
+    (toy.run_dir / "pause").unlink()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "paused" in err
+    assert toy.contents() == reference
+
+
+def test_a_second_instance_is_refused_at_once_and_told_by_whom(toy):
+    toy.stage("train", tick=0.5)
+    process = toy.start()
+    toy.until_running("train")
+    (toy.run_dir / "lock.json").rename(toy.run_dir / "away.json")
+    assert "is in use by another process" in toy.command(code=3)[1]
+    (toy.run_dir / "away.json").rename(toy.run_dir / "lock.json")
+    code = "import sys, time; sys.path[:0] = []\nfrom nexus_host.store import Lock\nfrom pathlib import Path\n"
+    code += "started = time.monotonic()\ntry:\n    Lock(Path(sys.argv[1])).__enter__()\nexcept Exception as error:\n"
+    code += "    print(time.monotonic() - started, error, error.exit_code)"
+    out = subprocess.run([sys.executable, "-c", code, str(toy.run_dir)], capture_output=True, text=True).stdout
+    seconds, _, message = out.partition(" ")
+    assert float(seconds) < 1
+    assert f"process {process.pid} " in message
+    assert "nexus_host" in message
+    assert "phase: running" in message
+    assert message.endswith(" 3\n")
+    process.kill()
+    process.communicate()
+    assert not held(toy.run_dir)
+    with Lock(toy.run_dir):
+        assert held(toy.run_dir)
+    status = json.loads(toy.command("--json", command="status", run_dir="positional")[0])
+    assert status["phase"] == "interrupted"  # though status.json still says that it runs
+
+
+def test_take_over_ends_a_live_holder(toy, reference):
+    toy.stage("train", tick=1.0)
+    first = toy.start()
+    toy.until_running("train")
+    toy.stage("train", tick=0.0)
+    toy.command("--take-over")
+    first.communicate(timeout=10)
+    assert first.returncode == 143
+    assert toy.contents() == reference
+
+
+def test_take_over_kills_what_does_not_listen(tmp_path, monkeypatch):
+    code = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nfrom pathlib import Path\n"
+    code += "from nexus_host.store import Lock\nwith Lock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    monkeypatch.setattr("nexus_host.store.lock._PATIENCE", 0.5)
+    with Lock(tmp_path, take_over=True):
+        assert holder.wait(5) == -signal.SIGKILL
+    holder.stdout.close()
+
+
+def test_workers_of_a_dead_run_are_ended_by_pid_and_start_time_only(tmp_path):
+    orphan, stranger = (subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(2))
+    start = psutil.Process(orphan.pid).create_time()
+    write_json(tmp_path / "workers" / f"{orphan.pid}.json", {"pid": orphan.pid, "start": start})
+    write_json(tmp_path / "workers" / f"{stranger.pid}.json", {"pid": stranger.pid, "start": start - 1000})
+    (tmp_path / "workers" / "broken.json").write_text("{")
+    assert end_orphans(tmp_path) == [orphan.pid]
+    assert orphan.wait(5) == -signal.SIGKILL
+    assert stranger.poll() is None
+    assert list((tmp_path / "workers").iterdir()) == []
+    stranger.kill()
+    stranger.wait()
+
+
+def test_a_run_says_which_orphans_it_ended(toy):
+    orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    about = {"pid": orphan.pid, "start": psutil.Process(orphan.pid).create_time()}
+    write_json(toy.run_dir / "workers" / "1.json", about)
+    _, err = toy.command("--stage", "profile")
+    assert f"Ended process {orphan.pid}" in err
+    orphan.wait(5)
