@@ -1,0 +1,122 @@
+"""Cores: a causal language model from options or a checkpoint, its layers and its blueprint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from nexus_specs import Blueprint, NexusError, Stack, locate
+from nexus_torch.stacks import stacks
+from nexus_torch.text import tokenizer_hash
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from .options import StudentOptions
+
+CORE = "core"
+"""The core's folder inside an artefact and a release, and its place in the model."""
+
+
+def new_core(options: StudentOptions, words: int, tokenizer: Any | None) -> nn.Module:
+    """An untrained Llama-type decoder with a tied head of `words` words."""
+    heads = options.heads or max(1, options.width // 32)
+    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "eos", "pad")}
+    config = LlamaConfig(
+        vocab_size=words,
+        hidden_size=options.width,
+        intermediate_size=options.intermediate or 3 * options.width,
+        num_hidden_layers=options.layers,
+        num_attention_heads=heads,
+        num_key_value_heads=options.kv_heads or heads,
+        max_position_embeddings=options.context,
+        tie_word_embeddings=True,
+        **special,
+    )
+    return LlamaForCausalLM(config)
+
+
+def core_folder(folder: Path) -> Path:
+    """Where the Hugging Face files of a core artefact are: in its `core/`, or the folder itself."""
+    inner = folder / CORE
+    found = inner if (inner / "config.json").exists() else folder
+    if not (found / "config.json").exists():
+        raise NexusError(f"'{folder}' holds no core: there is no config.json in it. Run `nexus run --stage core`.")
+    return found
+
+
+def open_core(folder: Path, **settings: Any) -> nn.Module:
+    """A core's model with its weights; `settings` are those of `from_pretrained` (float32 unless told otherwise)."""
+    settings = {"dtype": torch.float32} | settings
+    return AutoModelForCausalLM.from_pretrained(core_folder(folder), trust_remote_code=False, **settings)
+
+
+def fetch_core(source: str) -> tuple[nn.Module, Any]:
+    """A checkpoint to start from, with its tokenizer: a folder, "package:…" or "hub:owner/name"."""
+    name = source.removeprefix("hub:") if source.startswith("hub:") else str(locate(source))
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
+        return model, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise NexusError(
+            f"student.core: '{source}' does not open as a causal language model with a tokenizer ({error}). "
+            "Name a folder or a hub id of one, or `auto`."
+        ) from error
+
+
+def read_tokenizer(folder: Path) -> Any | None:
+    """The tokenizer of a folder, or None where there is none."""
+    if not (folder / "tokenizer_config.json").exists() and not (folder / "tokenizer.json").exists():
+        return None
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+
+def layers_of(core: nn.Module) -> tuple[str, ...]:
+    """Paths of the decoder layers: the run of layers with the most parameters."""
+    found = stacks(core)
+    if not found:
+        raise NexusError(f"No stack of decoder layers was found in {type(core).__name__}. Name another core.")
+    return max(found.values(), key=lambda paths: sum(parameters(core.get_submodule(path)) for path in paths))
+
+
+def core_blueprint(core: Any, tokenizer: Any | None) -> Blueprint:
+    """What a core is; paths are relative to it."""
+    config, size = core.config.get_text_config(), parameters(core)
+    return Blueprint(
+        family=config.model_type,
+        head=type(core).__name__,
+        takes=("text",),
+        gives=("text",),
+        stacks=(stack_of(core, layers_of(core), config.hidden_size),),
+        parameters=size,
+        active_parameters=size,
+        bytes=sum(each.numel() * each.element_size() for each in core.parameters()),
+        dtype=str(core.dtype).removeprefix("torch."),
+        vocabulary=config.vocab_size,
+        tokenizer="" if tokenizer is None else tokenizer_hash(tokenizer),
+        context=getattr(config, "max_position_embeddings", 0) or 0,
+    )
+
+
+def stack_of(module: nn.Module, paths: Sequence[str], width: int, prefix: str = "") -> Stack:
+    """The record of a run of layers."""
+    layers = [module.get_submodule(path) for path in paths]
+    return Stack(
+        path=prefix + paths[0].rpartition(".")[0],
+        count=len(paths),
+        widths=(width,) * len(paths),
+        layer_bytes=tuple(sum(each.numel() * each.element_size() for each in layer.parameters()) for layer in layers),
+        layer_parameters=tuple(parameters(layer) for layer in layers),
+    )
+
+
+def parameters(module: nn.Module) -> int:
+    """How many, tied ones once."""
+    return sum(each.numel() for each in module.parameters())
+
+
+def start_of(core: Any) -> int:
+    """The id that a perceiving tower's core runs on."""
+    config = core.config.get_text_config()
+    return next((each for each in (config.bos_token_id, config.eos_token_id) if isinstance(each, int)), 0)

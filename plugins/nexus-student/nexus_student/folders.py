@@ -1,0 +1,142 @@
+"""Students and towers as folders: what is written, and which stored tensor is which parameter."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from nexus_specs import Installed, Lookup, NexusError, plain, record
+from nexus_torch.files import file_hash, read_tensors, write_json, write_tensors
+from torch import Tensor
+
+from .cores import CORE, core_blueprint, read_tokenizer
+from .lora import CONFIG, WEIGHTS, peft_config, stored_embedding_names, stored_names
+from .tower import TowerModule, TowerSpec
+
+if TYPE_CHECKING:
+    from .model import NexusModel
+
+TOWER, OWN, VOCABULARY = "tower.json", "own.safetensors", "vocabulary"
+EMBEDDING = f"{VOCABULARY}/embedding.safetensors"
+SCHEMA = "nexus.tower/1"
+
+
+def tower_folder(folder: Path) -> Path:
+    """Where a tower's files are: the folder itself, or its `tower/`."""
+    found = next((each for each in (folder, folder / "tower") if (each / TOWER).exists()), None)
+    if found is None:
+        raise NexusError(f"'{folder}' holds no tower: there is no {TOWER} in it. Run `nexus run --stage train`.")
+    return found
+
+
+def read_spec(folder: Path) -> TowerSpec:
+    """What `tower.json` says."""
+    try:
+        data = json.loads((folder / TOWER).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NexusError(f"'{folder / TOWER}' is not readable ({error}). Take the tower from its release again.") from error
+    if data.get("schema") != SCHEMA:
+        raise NexusError(f"'{folder / TOWER}' has the schema {data.get('schema')!r}; this version reads '{SCHEMA}'.")
+    spec: TowerSpec = record(TowerSpec, data)
+    return spec
+
+
+def build_tower(folder: Path, model: NexusModel, lookup: Lookup | None) -> TowerModule:
+    """A tower of a folder for this core, its weights not yet read."""
+    spec = read_spec(folder)
+    component = (lookup or Installed()).make("tower", spec.component, **spec.config)
+    own = component.build(core_blueprint(model.core, None), ())
+    return TowerModule(spec, model.core, model.linears, len(model.layers), own)
+
+
+def open_tower(folder: Path, model: NexusModel, lookup: Lookup | None) -> TowerModule:
+    """A tower of a folder with its weights."""
+    tower = build_tower(folder, model, lookup)
+    names = stored(tower, model.core)
+    for file in {file for file, _ in names}:
+        tensors = read_tensors(folder / file)
+        missing = [key for where, key in names if where == file and key not in tensors]
+        if missing:
+            raise NexusError(f"'{folder / file}' lacks {missing[0]}: it was made for another core or by another version.")
+        tower.load_state_dict({names[file, key]: each for key, each in tensors.items() if (file, key) in names}, strict=False)
+    return tower
+
+
+def stored(tower: TowerModule, core: Any) -> dict[tuple[str, str], str]:
+    """(file, stored name) -> the tower's parameter or buffer."""
+    found: dict[tuple[str, str], str] = {}
+    for path, name in tower.paths.items():
+        found |= {(WEIGHTS, key): f"lora.{name}.{side}" for side, key in stored_names(path).items()}
+    if tower.words is not None:
+        keys = stored_embedding_names(embedding_path(core))
+        found |= {(WEIGHTS, key): f"words.{side}" for side, key in keys.items()}
+    own = [name for name in tower.state_dict() if name.split(".")[0] in ("own", "cross")]
+    found |= {(OWN, name): name for name in own}
+    if tower.vocabulary is not None:
+        found[EMBEDDING, "embedding"] = "vocabulary.embedding"
+    return found
+
+
+def embedding_path(core: Any) -> str:
+    """The path of a core's embedding."""
+    words = core.get_input_embeddings()
+    return next(path for path, module in core.named_modules() if module is words)
+
+
+def write_tower(
+    folder: Path, tower: TowerModule, core: Any, tokenizer: Any | None, dtype: torch.dtype = torch.float32
+) -> None:
+    """Writes a tower's own files and nothing else; the same tower gives the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state, files = tower.state_dict(), {}
+    names = stored(tower, core)
+    for file in sorted({file for file, _ in names}):
+        tensors = {key: state[name] for (where, key), name in names.items() if where == file}
+        files[file] = write_tensors(folder / file, {key: _stored(each, dtype) for key, each in tensors.items()})
+    if any(file == WEIGHTS for file, _ in names):
+        _write_peft_config(folder, tower, core)
+        files[CONFIG] = file_hash(folder / CONFIG)
+    if tower.vocabulary is not None and tokenizer is not None:
+        tokenizer.save_pretrained(folder / VOCABULARY)
+        files |= {f"{VOCABULARY}/{path.name}": file_hash(path) for path in sorted((folder / VOCABULARY).glob("*.json"))}
+    write_json(folder / TOWER, {"schema": SCHEMA, "parameters": tower.sizes(core), "files": files} | plain(tower.spec))
+
+
+def _write_peft_config(folder: Path, tower: TowerModule, core: Any) -> None:
+    rank = tower.spec.adapter.rank
+    targets = [*tower.paths] + ([embedding_path(core)] if tower.words is not None else [])
+    config = peft_config(sorted(targets), rank, tower.spec.alpha * rank, tied=tower.words is not None)
+    write_json(folder / CONFIG, config)
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().to(dtype) if tensor.is_floating_point() else tensor.detach()
+
+
+def write_core(folder: Path, core: Any, tokenizer: Any | None) -> None:
+    """Writes a core as a Hugging Face folder, with its tokenizer."""
+    core.save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+
+
+def write_student(model: NexusModel, folder: Path) -> None:
+    """Writes a whole student: config.json, `core/`, `towers/`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.save_pretrained(folder)
+    source = model.folder
+    write_core(folder / CORE, model.core, None if source is None else read_tokenizer(source / CORE))
+    for name in model.tower_names:
+        copy_or_write(model, name, folder / "towers" / name)
+
+
+def copy_or_write(model: NexusModel, name: str, folder: Path) -> None:
+    """A tower that came from a folder is copied, byte for byte; one that is new is written."""
+    origin = None if model.folder is None else model.folder / "towers" / name
+    if origin is not None and origin.exists():
+        shutil.copytree(origin, folder, dirs_exist_ok=True)
+    else:
+        write_tower(folder, model.tower(name), model.core, None)

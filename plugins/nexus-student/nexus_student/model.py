@@ -1,0 +1,219 @@
+"""The student as a Hugging Face model: one causal core, and towers that are loaded when they are first needed.
+
+    model = NexusModel.from_pretrained("release/model")
+    model.generate(tower="prose", input_ids=...)          # ids of that tower's vocabulary
+    model(tower="digits", **batch).output                 # logits of its classes
+
+`input_ids` belong to the tower named by `tower=`, else to the core. Shapes: B samples, T tokens, D width, V words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from nexus_specs import Lookup, NexusError
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedModel
+from transformers.generation import GenerationMixin
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from .active import ROUTE, Route, adapt
+from .config import NexusConfig
+from .cores import CORE, layers_of, open_core, start_of
+from .tower import TowerModule, check_mix, slot
+from .vocabulary import CoreVocabulary, Vocabulary
+
+TOWERS = "towers"
+Towers = str | Mapping[str, float] | None
+"""One tower, several with their weights, or the core alone."""
+
+
+@dataclass
+class NexusOutput(CausalLMOutputWithPast):
+    """transformers' output, and what distillation reads."""
+
+    last_hidden_state: Tensor | None = None
+    """[B, T, D], before the head."""
+    output: Tensor | None = None
+    """[B, C], of a tower that answers with classes or a vector."""
+    latents: Tensor | None = None
+    """[B, n, D]"""
+    head: Callable[[Tensor], Tensor] | None = None
+    """[..., D] -> [..., V]"""
+
+
+class NexusModel(PreTrainedModel, GenerationMixin):
+    """A frozen causal core with towers."""
+
+    config_class = NexusConfig
+    base_model_prefix = "core"
+    main_input_name = "input_ids"
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: NexusConfig, core: nn.Module | None = None) -> None:
+        super().__init__(config)
+        self.core: Any = core if core is not None else AutoModelForCausalLM.from_config(config.core)
+        self.layers = layers_of(self.core)
+        self.linears = adapt(self.core, self.layers)
+        self.towers = nn.ModuleDict()
+        self.vocabularies = nn.ModuleDict()
+        self.folder: Path | None = None
+        self.lookup: Lookup | None = None
+        self._folded: dict[str, Tensor] | None = None
+        self.generation_config = self.core.generation_config
+        self.post_init()
+
+    # ------------------------------------------------------------------------------------------------ forward
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int = 0,
+        tower: Towers = None,
+        vocabulary: str = "",
+        latents: Tensor | None = None,
+        signal: bool = False,
+        **media: Any,
+    ) -> NexusOutput:
+        """One forward of the core with a tower; `media` are the arguments of a perceiving tower's `encode`.
+
+        `signal`: leave the logits to `head`, so that they can be made in pieces. `vocabulary` names one of
+        `vocabularies` (while a core is trained); right-padded batches need no `attention_mask`.
+        """
+        towers = self.opened(tower)
+        seeing = next((each for each, _ in towers if each.own is not None), None)
+        if seeing is not None and latents is None and media:
+            latents = seeing.own.encode(**media)
+        words = self.words(towers, vocabulary)
+        if inputs_embeds is None:
+            inputs_embeds = words.embed(self._ids(input_ids, latents))
+        with self._route(towers, latents):
+            found = self.core.base_model(
+                inputs_embeds=inputs_embeds, attention_mask=attention_mask, position_ids=position_ids,
+                past_key_values=past_key_values, use_cache=bool(use_cache),
+            )  # fmt: skip
+        result = NexusOutput(
+            last_hidden_state=found.last_hidden_state, latents=latents, past_key_values=found.past_key_values
+        )
+        if seeing is not None and not seeing.answers_in_text:
+            result.output = seeing.own.decode(found.last_hidden_state[:, -1], latents)
+        elif signal:
+            result.head = words.logits
+        else:
+            result.logits = words.logits(found.last_hidden_state[:, -logits_to_keep:])
+            result.loss = None if labels is None else next_token_loss(result.logits, labels)
+        return result
+
+    def _ids(self, input_ids: Tensor | None, latents: Tensor | None) -> Tensor:
+        if input_ids is not None:
+            return input_ids
+        if latents is None:
+            raise NexusError("The model was given neither input_ids nor what a tower perceives.")
+        return torch.full((len(latents), 1), start_of(self.core), device=latents.device)
+
+    def words(self, towers: tuple[tuple[TowerModule, float], ...], name: str = "") -> Vocabulary | CoreVocabulary:
+        """The vocabulary that ids belong to."""
+        if name and slot(name) in self.vocabularies:
+            return self.vocabularies[slot(name)]  # type: ignore[return-value]
+        if len(towers) == 1:
+            return towers[0][0].vocabulary_for(self.core)
+        return CoreVocabulary(self.core)
+
+    @contextmanager
+    def _route(self, towers: tuple[tuple[TowerModule, float], ...], latents: Tensor | None) -> Iterator[None]:
+        before = ROUTE.set(Route(towers, latents, self._folded) if towers else None)
+        try:
+            yield
+        finally:
+            ROUTE.reset(before)
+
+    # ------------------------------------------------------------------------------------------------- towers
+    def opened(self, tower: Towers) -> tuple[tuple[TowerModule, float], ...]:
+        """The towers with their weights; those that are not loaded yet are, from the release's folder."""
+        shares = {tower: 1.0} if isinstance(tower, str) and tower else dict(tower or {})
+        found = {name: self.tower(name) for name in shares}
+        check_mix(found)
+        return tuple((found[name], share) for name, share in shares.items())
+
+    def tower(self, name: str) -> TowerModule:
+        """A tower, loaded when it is first asked for."""
+        if slot(name) not in self.towers:
+            self.attach(name, self._read(name))
+        return self.towers[slot(name)]  # type: ignore[return-value]
+
+    def attach(self, name: str, tower: TowerModule) -> None:
+        """Puts a tower beside the core. It changes no weight that is there."""
+        self.towers[slot(name)] = tower
+
+    def _read(self, name: str) -> TowerModule:
+        from .folders import open_tower
+
+        folder = None if self.folder is None else self.folder / TOWERS / name
+        if folder is None or not (folder / "tower.json").exists():
+            raise NexusError(f"This student has no tower '{name}'. It has: {', '.join(self.tower_names) or 'none'}.")
+        tower = open_tower(folder, self, self.lookup)
+        return tower.to(device=self.core.device).eval().requires_grad_(False)
+
+    @property
+    def tower_names(self) -> tuple[str, ...]:
+        """All towers, loaded or not."""
+        there = set() if self.folder is None else {path.parent.name for path in (self.folder / TOWERS).glob("*/tower.json")}
+        return tuple(sorted(there | {tower.spec.name for tower in self.towers.values()}))  # type: ignore[union-attr]
+
+    # ----------------------------------------------------------------------------------------- Hugging Face
+    def get_input_embeddings(self) -> nn.Module:
+        """The core's."""
+        return self.core.get_input_embeddings()  # type: ignore[no-any-return]
+
+    def get_output_embeddings(self) -> nn.Module:
+        """The core's."""
+        return self.core.get_output_embeddings()  # type: ignore[no-any-return]
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """transformers' `generate`; the towers' changes are folded into the core's weights once an answer."""
+        self._folded = {}
+        try:
+            return super().generate(*args, **kwargs)
+        finally:
+            self._folded = None
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *args: Any, **settings: Any) -> NexusModel:  # type: ignore[override]
+        """Opens a student's folder: the core now, each tower when it is first needed."""
+        path, lookup = Path(folder), settings.pop("lookup", None)
+        settings.pop("trust_remote_code", None)
+        config = settings.pop("config", None) or NexusConfig.from_pretrained(path)
+        if not (path / CORE / "config.json").exists():
+            raise NexusError(f"'{path}' is no student: it has no '{CORE}' folder. Name a release's `model` folder.")
+        model = cls(config, open_core(path / CORE, **settings))
+        model.folder, model.lookup = path, lookup
+        return model.eval()
+
+    def save_pretrained(self, folder: str | Path, **_: Any) -> None:  # type: ignore[override]
+        """Writes config, core and all towers to a folder that `from_pretrained` opens."""
+        from .folders import write_student
+
+        write_student(self, Path(folder))
+
+
+def next_token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of each token given those before it; -100 is left out."""
+    return functional.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+
+
+AutoConfig.register(NexusConfig.model_type, NexusConfig, exist_ok=True)
+AutoModel.register(NexusConfig, NexusModel, exist_ok=True)
+AutoModelForCausalLM.register(NexusConfig, NexusModel, exist_ok=True)

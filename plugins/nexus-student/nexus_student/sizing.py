@@ -1,0 +1,48 @@
+"""How large a new core may be: under a memory, and small enough that the release stays below half of its teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nexus_specs import Blueprint, Budget
+
+TIERS: Mapping[int, tuple[int, int]] = {1: (8 << 30, 600_000_000), 2: (12 << 30, 1_500_000_000), 3: (16 << 30, 3_000_000_000)}
+"""Tier -> memory in bytes that the student may use, and the most parameters of its core."""
+
+TRAINING_BYTES = 16
+"""Bytes a trained parameter takes: itself, its gradient and two moments, float32."""
+
+SHARE = 0.45
+"""Of the teachers' parameters, for core and towers together; a release may have half."""
+
+RANK = 8
+
+
+def proposal(teachers: Sequence[Blueprint], budget: Budget, tier: int) -> dict[str, Any]:
+    """Layers, width and heads of the largest core that fits."""
+    memory, most = TIERS.get(tier, TIERS[1])
+    memory = min(memory, budget.memory or memory)
+    allowed = min(most, memory // TRAINING_BYTES, int(SHARE * sum(each.parameters for each in teachers)) or most)
+    fitting = [(layers, width) for layers, width in _shapes() if whole(layers, width, teachers) <= allowed]
+    layers, width = max(fitting, key=lambda shape: whole(*shape, teachers), default=(2, 32))
+    context = max((each.context for each in teachers), default=0) or 1024
+    return {"layers": layers, "width": width, "heads": 0, "intermediate": 0, "context": min(context, 4096)}
+
+
+def _shapes() -> list[tuple[int, int]]:
+    widths = [*range(32, 256, 16), *range(256, 1024, 64), *range(1024, 3073, 256)]
+    return [(max(2, min(32, width // 32)), width) for width in widths]
+
+
+def whole(layers: int, width: int, teachers: Sequence[Blueprint]) -> int:
+    """Parameters of a core and of its text towers: a body, the core's words, and for each teacher LoRA and words.
+
+    >>> whole(4, 128, [])
+    851968
+    """
+    body = layers * 13 * width * width
+    words = [each.vocabulary * width for each in teachers if each.vocabulary]
+    tokenizers = {each.tokenizer for each in teachers if each.vocabulary}
+    adapters = len(words) * layers * RANK * 20 * width
+    return body + max(words, default=0) + adapters + (sum(words) if len(tokenizers) > 1 else 0)

@@ -1,0 +1,119 @@
+"""A tower as it sits beside the core: low-rank changes, cross-attention, its own modules, its vocabulary.
+
+Its folder: `tower.json`, PEFT's adapter files, `own.safetensors`, `vocabulary/` (tokenizer and embedding), and in a
+release the router's `row.json` and `row.safetensors`. Nothing in it names another tower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nexus_specs import Adapter, NexusError
+from torch import Tensor, nn
+
+from .cross_attention import GatedCrossAttention, crossed_layers
+from .lora import EmbeddingLoRA, LoRA
+from .vocabulary import CoreVocabulary, Vocabulary, is_tied
+
+
+@dataclass(frozen=True, kw_only=True)
+class TowerSpec:
+    """What a tower is, apart from its weights: `tower.json`."""
+
+    name: str
+    component: str
+    """Name of the kind "tower" component that makes its own modules again, from `config`."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    adapter: Adapter
+    alpha: float = 2.0
+    takes: tuple[str, ...] = ("text",)
+    gives: tuple[str, ...] = ("text",)
+    labels: tuple[str, ...] = ()
+    words: int = 0
+    """Size of its own vocabulary; 0: it has the core's."""
+    tokenizer: str = ""
+    """Hash of its tokenizer."""
+    teachers: tuple[str, ...] = ()
+
+    @property
+    def perceives(self) -> bool:
+        """Whether it has modules of its own that see or hear."""
+        return self.adapter.how == "cross_attention"
+
+
+class TowerModule(nn.Module):
+    """The weights of one tower, made for one core. All changes are zero until trained or loaded."""
+
+    def __init__(self, spec: TowerSpec, core: Any, linears: tuple[str, ...], layers: int, own: nn.Module | None) -> None:
+        super().__init__()
+        self.spec = spec
+        adapter, width = spec.adapter, core.config.get_text_config().hidden_size
+        self.own = own
+        self.lora = nn.ModuleDict()
+        self.cross = nn.ModuleDict()
+        if adapter.how == "lora":
+            wanted = [path for path in linears if not adapter.layers or _layer(path) in adapter.layers]
+            self.lora.update({slot(path): self._pair(core.get_submodule(path)) for path in wanted})
+            self.paths = {path: slot(path) for path in wanted}
+        else:
+            self.paths = {}
+            for layer in crossed_layers(layers, adapter.layers):
+                self.cross[str(layer)] = GatedCrossAttention(width, adapter.rank)
+        self.vocabulary = Vocabulary(spec.words, width) if spec.words else None
+        self.words: EmbeddingLoRA | None = None
+        if adapter.embeddings and not spec.words:
+            size = core.get_input_embeddings().weight.shape[0]
+            self.words = EmbeddingLoRA(size, width, adapter.embeddings, spec.alpha)
+
+    def _pair(self, linear: nn.Module) -> LoRA:
+        rows, columns = linear.weight.shape  # type: ignore[misc, union-attr]
+        outputs, inputs = (rows, columns) if isinstance(linear, nn.Linear) else (columns, rows)
+        return LoRA(outputs, inputs, min(self.spec.adapter.rank, outputs, inputs), self.spec.alpha)
+
+    def delta(self, path: str) -> Tensor | None:
+        """The change of a core matrix [out, in]; None where it changes nothing."""
+        name = self.paths.get(path)
+        return None if name is None else self.lora[name].delta()  # type: ignore[operator]
+
+    def seen(self, layer: int, hidden: Tensor, latents: Tensor, share: float) -> Tensor:
+        """Hidden states [B, T, D] behind a layer, with what cross-attention to latents [B, n, D] adds."""
+        if str(layer) not in self.cross:
+            return hidden
+        return hidden + share * self.cross[str(layer)](hidden, latents)
+
+    def vocabulary_for(self, core: Any) -> Vocabulary | CoreVocabulary:
+        """Its own vocabulary, or the core's with its change."""
+        return self.vocabulary if self.vocabulary is not None else CoreVocabulary(core, self.words)
+
+    @property
+    def answers_in_text(self) -> bool:
+        """False for a perceiving tower with an output head of its own."""
+        return self.own is None or not hasattr(self.own, "decode")
+
+    def sizes(self, core: Any) -> dict[str, int]:
+        """Parameters by part, and "total": all that the tower adds to a release."""
+        parts = {"lora": self.lora, "cross_attention": self.cross, "own": self.own, "vocabulary": self.vocabulary,
+                 "embedding_adapter": self.words}  # fmt: skip
+        found = {name: sum(each.numel() for each in part.parameters()) for name, part in parts.items() if part is not None}
+        return {name: size for name, size in found.items() if size} | {"total": sum(found.values())}
+
+
+def slot(name: str) -> str:
+    """A name that may be a key of `nn.ModuleDict`: dots are not allowed there."""
+    return name.replace(".", "-")
+
+
+def check_mix(towers: Mapping[str, TowerModule]) -> None:
+    """Towers that act together must read and write the same vocabulary, and see nothing."""
+    odd = [name for name, tower in towers.items() if tower.vocabulary is not None or tower.own is not None]
+    if len(towers) > 1 and odd:
+        raise NexusError(
+            f"Towers {', '.join(sorted(towers))} cannot act together: {', '.join(sorted(odd))} has a vocabulary or "
+            "an encoder of its own. Name one tower."
+        )
+
+
+def _layer(path: str) -> int:
+    return next(int(part) for part in path.split(".") if part.isdigit())
