@@ -37,15 +37,13 @@ def parameter(field: OptionField) -> click.Parameter:
     if kind is bool:
         switch = f"{name}/--no-{name.removeprefix('--')}" if field.default else name
         return click.Option([field.name, switch], is_flag=True, default=None, help=help)
-    shown = str(field.default) if field.default not in (None, "", ()) else False
     return click.Option(
         [field.name, name],
         type=_click(field, kind),
         multiple=many,
         required=field.required,
         default=None,
-        help=help,
-        show_default=shown,
+        help=help + (f" [default: {field.default}]" if field.default not in (None, "", ()) else ""),
     )
 
 

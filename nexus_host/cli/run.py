@@ -74,7 +74,7 @@ _OPTIONS = (
 @click.option("--reset", is_flag=True, help="First remove what earlier runs made in the run directory")
 @click.option("--take-over", is_flag=True, help="End the process that uses the run directory")
 @click.pass_obj
-def command(state: State, *, dry_run: bool, reset: bool, take_over: bool, as_json: bool, **given: Any) -> int:
+def command(state: State, /, *, dry_run: bool, reset: bool, take_over: bool, as_json: bool, **given: Any) -> int:
     """Distil the teachers of the registry into one student, and prove it.
 
     A run that was interrupted goes on where it stopped. Exit codes: 0 done, 1 a unit failed, 2 wrong usage,

@@ -44,7 +44,7 @@ class OptionField:
     @property
     def sort(self) -> str:
         """The type as a user knows it."""
-        return listed(repr(each) for each in self.choices) or _sort(self.type)
+        return listed(repr(each) for each in self.choices) if self.choices else _sort(self.type)
 
 
 def read_fields(target: str) -> tuple[OptionField, ...]:

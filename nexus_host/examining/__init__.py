@@ -6,12 +6,12 @@ from pathlib import Path
 
 from ..discovery import Plugins
 from .findings import Finding
-from .installation import installation
-from .machine import machine
+from .installation import examine_installation
+from .machine import examine_machine
 
 __all__ = ["Finding", "examine"]
 
 
 def examine(plugins: Plugins, run: Path) -> list[Finding]:
     """Every finding about the installation and the machine; `run` is where a run would be kept."""
-    return [*installation(plugins), *machine(run)]
+    return [*examine_installation(plugins), *examine_machine(run)]

@@ -18,7 +18,7 @@ NEEDED = ("architecture", "engine", "profiler", "reader", "metric", "loss", "tow
 """Kinds without which nothing can be distilled."""
 
 
-def installation(plugins: Plugins) -> Iterator[Finding]:
+def examine_installation(plugins: Plugins) -> Iterator[Finding]:
     """Findings about what is installed."""
     yield Finding("python", "ok", f"{platform.python_version()} ({platform.system()} {platform.machine()})")
     for package in PACKAGES:

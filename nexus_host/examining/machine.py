@@ -20,7 +20,7 @@ LEAST_DISK = 2 * 10**9
 DRIVER = ("nvidia-smi", "--query-gpu=name,memory.free,driver_version", "--format=csv,noheader")
 
 
-def machine(run: Path) -> Iterator[Finding]:
+def examine_machine(run: Path) -> Iterator[Finding]:
     """Findings about the machine that a run in this folder would use."""
     yield Finding("processor", "ok", f"{_processor()}, {psutil.cpu_count(logical=False) or 1} cores")
     yield _memory()

@@ -24,24 +24,13 @@ class Contents:
 
     def source(self, source: str) -> str:
         """The content of a path or a package resource; the name itself for what is not on this machine (a hub id)."""
-        parts = [self._part(part) for part in source.split("+")]
-        return "+".join(parts)
-
-    def _part(self, source: str) -> str:
-        try:
-            path = locate(source)
-            return f"sha256:{self._remembered.tree(path)}" if path.exists() else source
-        except (FileNotFoundError, ModuleNotFoundError):
-            return source
-
-    def bytes(self, source: str) -> int:
-        """How many bytes a source has on this machine; 0 where it is not here."""
-        try:
-            path = locate(source)
-        except (FileNotFoundError, ModuleNotFoundError):
-            return 0
-        files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
-        return sum(each.stat().st_size for each in files)
+        if "+" in source and not _path(source):
+            return "+".join(self.source(part) for part in source.split("+"))
+        name, mark, fragment = source.partition("#")
+        whole, inner = _path(source), _path(name)
+        if whole:
+            return f"sha256:{self._remembered.tree(whole)}"
+        return f"sha256:{self._remembered.tree(inner)}{mark}{fragment}" if inner else source
 
     def version(self, provider: Provider) -> str:
         """The version of a distribution, with the hash of its source where it is installed editable."""
@@ -55,3 +44,12 @@ class Contents:
     def save(self) -> None:
         """Keeps the hashes for the next run."""
         self._remembered.save()
+
+
+def _path(source: str) -> Path | None:
+    """The file or folder behind a source, if it is on this machine."""
+    try:
+        path = locate(source)
+    except (FileNotFoundError, ModuleNotFoundError):
+        return None
+    return path if path.exists() else None

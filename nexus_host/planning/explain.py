@@ -15,7 +15,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     >>> differences({"options": {"steps": 400}}, {"options": {"steps": 600}})
     ['options.steps 400 -> 600']
     """
-    return list(_walk(old, new, ()))
+    return list(dict.fromkeys(_walk(old, new, ())))
 
 
 def _walk(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[str]:
@@ -32,9 +32,17 @@ def _said(path: tuple[str, ...], old: Any, new: Any) -> str:
         return f"{name} is new"
     if new is _MISSING:
         return f"{name} is gone"
+    if path[-1] == "version":
+        return _version(str(old), str(new))
     if path[0] in ("inputs", "data", "source") or "sha256:" in f"{old}{new}":
         return f"{name} changed"
     return f"{name} {_short(old)} -> {_short(new)}"
+
+
+def _version(old: str, new: str) -> str:
+    """`nexus-x 0.1.0 (source 0123)`: another version or, where that is the same, other code."""
+    before, after = old.partition(" (")[0], new.partition(" (")[0]
+    return f"{before} -> {after}" if before != after else f"code of {after.partition(' ')[0]} changed"
 
 
 def _name(path: tuple[str, ...]) -> str:

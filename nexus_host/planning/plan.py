@@ -47,8 +47,8 @@ class Plan:
     tasks: tuple[Task, ...]
     """In an order in which they can run."""
     versions: Mapping[str, str]
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    """Unit name -> what it took last time, in this run directory."""
+    timings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Unit name -> its last time in this run directory: seconds, fingerprint, and how much work it was."""
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     """Unit name -> what its stage expects, for those that run."""
 
@@ -58,10 +58,13 @@ class Plan:
         return tuple(task for task in self.tasks if task.state == "run")
 
     def expected(self, task: Task) -> float | None:
-        """Seconds that a unit should take: as last time, else as its stage estimates; None where nobody knows."""
-        name = task.unit.name
-        estimate = self.estimates.get(name, Estimate()).seconds
-        return self.seconds.get(name) or estimate or None
+        """Seconds that a unit should take: as last time if it was as much work, else as its stage estimates, else as
+        last time all the same; None where nobody knows."""
+        last = self.timings.get(task.unit.name, {})
+        took = float(last.get("seconds", 0.0))
+        if last.get("work") == work(task):
+            return took
+        return self.estimates.get(task.unit.name, Estimate()).seconds or took or None
 
 
 def make_plan(
@@ -86,8 +89,12 @@ def make_plan(
     cook.contents.save()
     timings = read_json(run / TIMINGS, {})
     tasks = tuple(_tasks(graph, recipes, Store(run), timings))
-    seconds = {name: entry["seconds"] for name, entry in timings.items()}
-    return Plan(run=run, subjects=about, budget=budget, tasks=tasks, versions=cook.versions, seconds=seconds)
+    return Plan(run=run, subjects=about, budget=budget, tasks=tasks, versions=cook.versions, timings=timings)
+
+
+def work(task: Task) -> Mapping[str, Any]:
+    """What decides how long a unit takes, as far as it is known from outside."""
+    return {name: task.facts[name] for name in ("options", "data", "samples")}
 
 
 def _tasks(graph: Graph, recipes: Mapping[Key, Recipe], store: Store, timings: Mapping[str, Any]) -> Iterator[Task]:

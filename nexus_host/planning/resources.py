@@ -18,6 +18,10 @@ from .plan import Plan
 NOTE = "machine.json"
 _SHARE = 0.8
 """Of the free memory: the rest is for what else runs here."""
+_PROCESS = 1_000_000_000
+"""Bytes that a worker with its libraries and a small model takes."""
+_ON_A_DEVICE = 4
+"""Units side by side on an accelerator: more wait for one another there."""
 _RESERVE = 200_000_000
 """Bytes that stay free on the disk."""
 
@@ -70,9 +74,18 @@ def budget(registry: Registry, machine: Machine, run: Path) -> Budget:
 
 
 def workers(registry: Registry) -> int:
-    """How many units run side by side."""
+    """How many worker processes there may be: `auto` as many as the cores keep busy and the memory holds."""
     count = registry.model.run.workers
-    return max(1, (os.cpu_count() or 1) // threads(registry)) if count == "auto" else count
+    if count != "auto":
+        return count
+    return max(1, min((os.cpu_count() or 1) // threads(registry), psutil.virtual_memory().available // _PROCESS))
+
+
+def side_by_side(registry: Registry, machine: Machine) -> int:
+    """How many units run at a time: as many as there are workers, fewer where they share one accelerator."""
+    count = workers(registry)
+    shared = machine.device != "cpu" and registry.model.run.workers == "auto"
+    return min(count, _ON_A_DEVICE) if shared else count
 
 
 def threads(registry: Registry) -> int:

@@ -55,15 +55,20 @@ def subjects(whole: Registry, registry: Registry, pinned: tuple[str, ...] = ()) 
     student = whole.model.student
     if student.core != "auto":
         return Subjects(registry=registry, whole=whole, core_teachers=())
-    core = whole.core_teachers()
-    if student.core_teachers is None:
-        ready = tuple(each for each in pinned if each in whole.teachers)
-        core = ready or registry.core_teachers() or core
+    ready = tuple(each for each in pinned if each in whole.teachers)
+    core = ready if student.core_teachers is None else ()
+    core = core or registry.core_teachers() or whole.core_teachers()
     named = registry.with_core_teachers(core), whole.with_core_teachers(core)
     return Subjects(registry=named[0], whole=named[1], core_teachers=core)
 
 
 def everything(registry: Registry) -> Registry:
-    """The same registry with every ready teacher chosen."""
-    ready = tuple(name for name, card in registry.model.teachers.items() if card.status == "ready")
-    return replace(registry, selected=ready)
+    """The same registry with every ready teacher chosen whose tower is installed."""
+    model, offered = registry.model, registry.plugins.components("tower")
+    ready = (name for name, card in model.teachers.items() if card.status == "ready" and card.tower in model.towers)
+    return replace(registry, selected=tuple(name for name in ready if _component(registry, name) in offered))
+
+
+def _component(registry: Registry, teacher: str) -> str:
+    """The component of a teacher's tower."""
+    return registry.model.towers[registry.model.teachers[teacher].tower].component

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema, field_validator
 
 from ..words import size
 
@@ -20,6 +20,10 @@ def _none_is_empty(value: Any) -> Any:
 
 def _listed(value: Any) -> Any:
     return () if value is None else (value,) if isinstance(value, str) else value
+
+
+def _one_or_none(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
 
 
 def _bytes(value: Any) -> Any:
@@ -38,15 +42,19 @@ def _id(value: str) -> str:
     return value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+_SIZE = {"anyOf": [{"const": "auto"}, {"type": "integer"}, {"type": "string", "pattern": r"^\d+(\.\d+)? *[KMGT]?i?B?$"}]}
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed), WithJsonSchema(_TEXTS)]
 ComponentName = Annotated[str, BeforeValidator(lambda value: _name(value) if isinstance(value, str) else value)]
 Id = Annotated[str, BeforeValidator(lambda value: _id(value) if isinstance(value, str) else value)]
 StageOptions = Annotated[
     dict[str, Annotated[Options, BeforeValidator(_none_is_empty)]], BeforeValidator(_none_is_empty)
 ]
 Plain = Annotated[Options, BeforeValidator(_none_is_empty)]
-Size = Annotated[Literal["auto"] | int, BeforeValidator(_bytes)]
-Count = Literal["auto"] | Annotated[int, Field(ge=1)]
+Integer = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Size = Annotated[Literal["auto"] | Integer, BeforeValidator(_bytes), WithJsonSchema(_SIZE)]
+Count = Literal["auto"] | Annotated[int, Strict(), Field(ge=1)]
 
 
 class Card(BaseModel):
@@ -79,13 +87,13 @@ class TeacherCard(Card):
     status: Literal["ready", "available", "disabled"] = Field(default="ready", description="Only ready teachers run")
     aliases: Names = ()
     capability: str = Field(default="", description="By default the id")
-    share: float = Field(default=0.95, gt=0, le=1, description="Of the teacher's score, how much must be kept")
+    share: Number = Field(default=0.95, gt=0, le=1, description="Of the teacher's score, how much must be kept")
     summary: str = ""
     modality: str = Field(default="", description="--skip-non-llm keeps language; by default what its tower takes")
-    parameters: int | str | None = None
+    parameters: Integer | str | None = None
     licence: str = ""
     datasets: Names = Field(default=(), description="Names of the data that the teacher learned from")
-    tier: int | None = Field(default=None, ge=1, le=3)
+    tier: Integer | None = Field(default=None, ge=1, le=3)
     revision: str = ""
     trust: str = ""
     components: dict[Literal["engine", "profiler"], Ref] = {}
@@ -106,8 +114,8 @@ class StudentCard(Card):
     component: ComponentName = "nexus"
     options: Plain = {}
     core: str = Field(default="auto", description="auto, or a checkpoint to start from")
-    core_teachers: Annotated[tuple[str, ...] | None, BeforeValidator(lambda value: value and _listed(value))] = None
-    tier: int = Field(default=1, ge=1, le=3, description="1: language; 2: code, tools, agents; 3: voice, vision, video")
+    core_teachers: Annotated[tuple[str, ...] | None, BeforeValidator(_one_or_none)] = None
+    tier: Integer = Field(default=1, ge=1, le=3, description="1: language; 2: code, tools, agents; 3: all media")
     stages: StageOptions = {}
 
 
@@ -115,7 +123,7 @@ class LossCard(Card):
     """A term of what training minimises."""
 
     name: ComponentName
-    weight: float = Field(default=1.0, ge=0)
+    weight: Number = Field(default=1.0, ge=0)
     options: Plain = {}
     teachers: Names = Field(default=(), description="Teachers that it applies to; none named: all")
 
@@ -131,7 +139,7 @@ class DataCard(Card):
 class RunCard(Card):
     """How a run goes about it."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: Integer = Field(default=0, ge=0)
     workers: Count = Field(default="auto", description="Processes")
     threads: Count = Field(default=1, description="Threads of each process")
     device: str = "auto"

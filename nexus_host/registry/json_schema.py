@@ -34,7 +34,7 @@ def json_schema(plugins: Plugins) -> Schema:
     for card in ("TeacherCard", "TowerCard", "StudentCard", "RunCard"):
         cards[card]["properties"]["stages"] = _object(stages)
     cards.pop("ComponentRef", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "registry.yaml"} | schema
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "registry.yaml"}
 
 
 def _components(card: Schema, field: str, kind: str, plugins: Plugins) -> None:

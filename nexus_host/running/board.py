@@ -18,9 +18,10 @@ from nexus_specs import Machine, plain
 
 from ..planning import Plan, Task
 from ..store import write_json
+from ..store.lock import STATUS
 from .progress import read_progress
 
-STATUS, SCHEMA = "status.json", "nexus.status/1"
+SCHEMA = "nexus.status/1"
 UnitState = Literal["cached", "waiting", "running", "done", "failed", "paused", "blocked"]
 _SPACING = 1.0
 """Seconds between two writes of status.json."""

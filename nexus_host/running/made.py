@@ -16,7 +16,7 @@ FOLDERS = ("artefacts", "scratch", "damaged", "logs", "progress", "workers")
 
 
 class Made:
-    """The paths, relative to the run directory, that runs of it made."""
+    """The paths and patterns, relative to the run directory, of what runs of it made."""
 
     def __init__(self, run: Path) -> None:
         self.run = run
@@ -34,7 +34,7 @@ class Made:
 
     def present(self) -> list[Path]:
         """Those that are there now."""
-        return [self.run / path for path in self.paths if (self.run / path).exists()]
+        return [each for path in self.paths for each in sorted(self.run.glob(path)) if each.exists()]
 
     def remove(self) -> list[Path]:
         """Removes what runs made and returns what is left in the directory: what somebody else put there."""

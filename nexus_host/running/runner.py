@@ -11,7 +11,7 @@ from nexus_specs import NexusError
 
 from ..discovery import Plugins
 from ..planning import Task
-from ..planning.plan import TIMINGS
+from ..planning.plan import TIMINGS, work
 from ..store import Store, read_json, write_json
 from . import worker
 from .board import Board, UnitState
@@ -74,9 +74,9 @@ class Runner:
             wait(self._running, timeout=TICK, return_when=FIRST_COMPLETED)
         else:
             time.sleep(TICK)
+        self._progress()
         for future in [each for each in self._running if each.done()]:
             self._finished(self._running.pop(future), _outcome(future))
-        self._progress()
         self.board.write()
         self.shown(self.board)
 
@@ -164,7 +164,8 @@ class Runner:
 
     def _keep_time(self, task: Task, seconds: float) -> None:
         known: dict[str, Any] = read_json(self.plan.run / TIMINGS, {})
-        known[task.unit.name] = {"seconds": round(seconds, 3), "fingerprint": task.unit.fingerprint}
+        about = {"fingerprint": task.unit.fingerprint, "work": work(task)}
+        known[task.unit.name] = {"seconds": round(seconds, 3), **about}
         write_json(self.plan.run / TIMINGS, known, durable=False)
 
     def _publish(self, task: Task) -> None:

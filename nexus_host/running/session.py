@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,15 +14,17 @@ from typing import Any, Protocol
 from ..discovery import Plugins
 from ..planning import Plan, make_plan
 from ..planning.plan import PINS
-from ..planning.resources import budget, check_disk, threads, workers
+from ..planning.resources import budget, check_disk, side_by_side, threads, workers
 from ..registry import Registry
 from ..showing.live import LiveView
 from ..showing.plain import PlainView
 from ..showing.tables import console
+from ..showing.text import duration
 from ..store import Lock, read_json, sweep, write_bytes, write_json
+from ..store.lock import STATUS
 from ..store.workers import end_orphans
 from .asking import machine_of, with_estimates
-from .board import STATUS, Board
+from .board import Board
 from .made import FOLDERS, MANIFEST, Made
 from .pool import Workers
 from .progress import STOPPING
@@ -31,6 +33,8 @@ from .signals import Stop
 
 REGISTRY, PLUGINS = "registry.yaml", "plugins.json"
 _FILES = (STATUS, STOPPING, REGISTRY, PLUGINS, PINS, MANIFEST, "timings.json", "machine.json", "published.json")
+_STDERR, _SHOW_CURSOR = 2, b"\x1b[?25h\n"
+_PATTERNS = ("workers/*.json", "logs/worker-*.log")
 
 
 class View(Protocol):
@@ -76,7 +80,7 @@ def perform(request: Request) -> Result:
         with Lock(request.run, take_over=request.take_over) as lock:
             _tidy(request, view)
             lock.note("planning")
-            with _executor(request) as executor, Stop(lambda: _at_once(executor, view, stop)) as stop:
+            with _executor(request) as executor, Stop(lambda: _at_once(executor, stop)) as stop:
                 return _run(request, lock, view, executor, stop)
     finally:
         view.close()
@@ -95,7 +99,9 @@ def _tidy(request: Request, view: View) -> None:
     sweep(run, FOLDERS)
     if request.reset:
         reset(run, view)
-    Made(run).add(*_FILES, "workers", "logs")
+    Made(run).add(*_FILES, *_PATTERNS)
+    for path in run.glob(_PATTERNS[1]):
+        path.unlink()
     for name in (STOPPING, STATUS):
         (run / name).unlink(missing_ok=True)
 
@@ -124,16 +130,18 @@ def _executor(request: Request) -> Iterator[Executor]:
         yield executor
 
 
-def _at_once(executor: Executor, view: View, stop: Stop) -> None:
-    """The second Ctrl-C: nothing is waited for. What was finished is safe, the rest is made again."""
+def _at_once(executor: Executor, stop: Stop) -> None:
+    """The second Ctrl-C: nothing is waited for, no lock of the view's either. What was finished is safe, the rest is
+    made again."""
     if isinstance(executor, Workers):
         executor.kill()
-    view.close()
+    if os.isatty(_STDERR):
+        os.write(_STDERR, _SHOW_CURSOR)
     os._exit(stop.code)
 
 
 def _run(request: Request, lock: Lock, view: View, executor: Executor, stop: Stop) -> Result:
-    board = _board(request, executor)
+    board = _board(request, executor, view.say)
     runner = Runner(
         board,
         request.plugins,
@@ -157,7 +165,7 @@ def _run(request: Request, lock: Lock, view: View, executor: Executor, stop: Sto
     return Result(code=0 if finished else stop.code if stop.number else 1, board=board)
 
 
-def _board(request: Request, executor: Executor) -> Board:
+def _board(request: Request, executor: Executor, say: Callable[[str], None]) -> Board:
     registry, run = request.registry, request.run
     machine = machine_of(run, registry, executor, request.without)
     limits = budget(registry, machine, run)
@@ -165,7 +173,10 @@ def _board(request: Request, executor: Executor) -> Board:
     plan = with_estimates(plan, executor, request.without)
     check_disk(plan)
     _record(request, plan)
-    return Board(plan, workers(registry), machine)
+    board = Board(plan, side_by_side(registry, machine), machine)
+    left = f" About {duration(board.left())}." if board.left() else ""
+    say(f"{len(plan.waiting)} units to run, {len(plan.tasks) - len(plan.waiting)} cached.{left}")
+    return board
 
 
 def _record(request: Request, plan: Plan) -> None:

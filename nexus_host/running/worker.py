@@ -67,7 +67,7 @@ def _run(job: Job) -> None:
         store.commit(job.unit, staging, job.facts, job.versions)
     finally:
         remove(staging)
-    remove(scratch)
+    remove(scratch.parent)  # of earlier settings as well: the unit is done
 
 
 def _stage(job: Job) -> Stage:

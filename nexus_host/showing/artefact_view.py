@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ..store import Artefact, Store, damage, read
 from ..words import bytes_text
-from .tables import print_table, table_of
+from .tables import print_rows, print_table, table_of
 
 
 def shown(folder: Path) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _print_run(facts: Mapping[str, Any], out: Console) -> None:
         name = f"{unit['stage']}/{unit['subject']}"
         row = [name, unit["fingerprint"], str(len(sizes)), bytes_text(sum(sizes.values())), each["damage"]]
         table.add_row(*(escape(text) for text in row))
-    out.print(table)
+    print_rows(table, out)
     for each in facts["artefacts"]:
         if each["table"] and each["unit"]["subject"] == "student":
             print_table(each["table"], out)

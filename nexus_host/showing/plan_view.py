@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ..planning import Plan, Task
 from ..words import bytes_text
+from .tables import print_rows
 from .text import duration
 
 SCHEMA = "nexus.plan/1"
@@ -69,7 +70,7 @@ def print_plan(plan: Plan, workers: int, out: Console) -> None:
         table.add_column(name, justify="right" if name in ("time", "read", "memory", "disk") else "left")
     for unit in facts["units"]:
         table.add_row(*(escape(text) for text in _row(unit)))
-    out.print(table)
+    print_rows(table, out)
     for line in _sums(facts["total"], plan):
         out.print(escape(line))
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..running.board import STATUS
 from ..store import alive, read_json
-from ..store.lock import NOTE
+from ..store.lock import NOTE, STATUS
+from .tables import print_rows
 from .text import duration, figures, steps
 
 _ACTIVE = ("planning", "running", "paused", "stopping")
@@ -51,7 +51,7 @@ def print_status(status: Mapping[str, Any], out: Console) -> None:
     for unit in status["units"]:
         table.add_row(*(escape(text) for text in _row(unit)))
     if status["units"]:
-        out.print(table)
+        print_rows(table, out)
 
 
 def _row(unit: Mapping[str, Any]) -> list[str]:

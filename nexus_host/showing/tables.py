@@ -41,9 +41,20 @@ def print_table(table: Mapping[str, Any], out: Console) -> None:
         shown.add_column(escape(str(column)), justify="right" if numbers else "left")
     for row in table.get("rows", []):
         shown.add_row(*(escape(cell(value)) for value in row))
-    out.print(shown)
+    print_rows(shown, out)
     for note in table.get("notes", []):
         out.print(escape(str(note)))
+
+
+def print_rows(table: Table, out: Console) -> None:
+    """Prints a table; off a terminal without the spaces that fill its last column."""
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as captured:
+        out.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip(), file=out.file)
 
 
 def cell(value: Any) -> str:
@@ -52,7 +63,7 @@ def cell(value: Any) -> str:
     >>> cell(0.98765), cell(None), cell(True), cell(1234567)
     ('0.988', '-', 'yes', '1,234,567')
     """
-    if value is None:
+    if value is None or value != value:  # NaN
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

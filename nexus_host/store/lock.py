@@ -21,14 +21,14 @@ from nexus_specs import NexusError
 
 from .atomic import read_json, write_json
 
-NOTE = "lock.json"
+NOTE, STATUS = "lock.json", "status.json"
 _MOMENT = 0.2
 """Seconds to wait for a holder that is on its way out, or that only looks (`held`)."""
 _PATIENCE = 10.0
 """Seconds that a holder gets to save and stop before it is killed (--take-over)."""
 
 
-class Busy(NexusError):  # noqa: N818
+class Busy(NexusError):
     """Another process holds the run directory."""
 
     exit_code = 3
@@ -42,8 +42,13 @@ class Lock:
         self._handle = -1
 
     def __enter__(self) -> Lock:
-        self.run.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(self.run, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.run.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self.run, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise NexusError(
+                f"The run directory {self.run} cannot be used: {error}. Choose another --run-dir."
+            ) from error
         if not self._try(_MOMENT) and not (self.take_over and self._end_holder()):
             os.close(self._handle)
             raise Busy(refusal(self.run))
@@ -113,8 +118,11 @@ def refusal(run: Path) -> str:
     note = read_json(run / NOTE)
     if not note:
         return f"{run} is in use by another process. Wait for it, or use another --run-dir."
+    status = read_json(run / STATUS, {})
+    units = [unit["name"] for unit in status.get("units", []) if unit["state"] == "running"]
+    now = f" {', '.join(units)}" if units and status["run"]["pid"] == note["pid"] else ""
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(note["start"]))
     return (
         f"{run} is in use by process {note['pid']} on {note['host']} (`{note['command']}`, since {since}, "
-        f"phase: {note['phase']}). Wait for it, use another --run-dir, or end it with --take-over."
+        f"phase: {note['phase']}{now}). Wait for it, use another --run-dir, or end it with --take-over."
     )

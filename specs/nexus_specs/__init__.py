@@ -49,6 +49,10 @@ from .work import (
 )
 
 __all__ = [
+    "ENTRY_POINTS",
+    "KINDS",
+    "PROJECT",
+    "SPECIAL_TAPS",
     "Adapter",
     "Architecture",
     "ArchitectureComponent",
@@ -62,7 +66,6 @@ __all__ = [
     "Component",
     "Context",
     "DatasetComponent",
-    "ENTRY_POINTS",
     "Edit",
     "Engine",
     "Estimate",
@@ -70,7 +73,6 @@ __all__ = [
     "Extent",
     "Hooks",
     "Installed",
-    "KINDS",
     "LayerProfile",
     "Link",
     "Lookup",
@@ -82,7 +84,6 @@ __all__ = [
     "NexusError",
     "NotDeclared",
     "NotResident",
-    "PROJECT",
     "Part",
     "Paused",
     "Piece",
@@ -91,7 +92,6 @@ __all__ = [
     "Reader",
     "ReaderComponent",
     "RegistryComponent",
-    "SPECIAL_TAPS",
     "Sample",
     "Scope",
     "Signal",

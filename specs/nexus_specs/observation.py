@@ -72,8 +72,11 @@ class Sink(Protocol):
     """Receives pieces in whatever order the engine produces them: a streamed teacher finishes layer by layer for the
     whole corpus, a resident one batch by batch. After `flush` what was put is durable."""
 
-    def put(self, piece: Piece) -> None: ...
-    def flush(self) -> None: ...
+    def put(self, piece: Piece) -> None:
+        """Takes a piece."""
+
+    def flush(self) -> None:
+        """Makes what was put durable."""
 
 
 @dataclass(frozen=True, kw_only=True)

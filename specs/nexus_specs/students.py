@@ -81,7 +81,9 @@ class Student(Protocol):
     def trainable(self) -> Iterable[tuple[str, Parameter]]:
         """The parameters that this unit trains, by name."""
 
-    def collate(self, samples: Sequence[Sample]) -> Batch: ...
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Samples to what `forward` takes."""
+
     def forward(self, batch: Batch, taps: Sequence[Tap] = ()) -> Signal:
         """Taps are module paths of `module` (`blueprint.stacks` lists them)."""
 

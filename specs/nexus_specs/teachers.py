@@ -32,7 +32,7 @@ class Architecture(Protocol):
 
 
 class Checkpoint(Protocol):
-    """Names and meaning of the weights. Reading, quantising and placing them is the engine's, so every loader streams."""
+    """Names and meaning of the weights. Reading, quantising and placing them is the engine's: every loader streams."""
 
     blueprint: Blueprint
     parts: tuple[Part, ...]
@@ -58,7 +58,7 @@ class Checkpoint(Protocol):
 
 
 class Teacher(Protocol):
-    """A checkpoint that runs. The student opens as one too, so `profile`, `evaluate` and `verify` need no second way."""
+    """A checkpoint that runs. The student opens as one too: `profile`, `evaluate` and `verify` need no second way."""
 
     blueprint: Blueprint
     module: Module | None
@@ -79,8 +79,11 @@ class Engine(Protocol):
     def machine(self, folder: Path) -> Machine:
         """Measures this machine: device, memory, matrix rate, and the rate of the disk that holds `folder`."""
 
-    def estimate(self, blueprint: Blueprint, samples: int, edits: int, budget: Budget) -> Estimate: ...
-    def load(self, checkpoint: Checkpoint, budget: Budget) -> AbstractContextManager[Teacher]: ...
+    def estimate(self, blueprint: Blueprint, samples: int, edits: int, budget: Budget) -> Estimate:
+        """What a pass would cost, from the blueprint and measured rates; no weights."""
+
+    def load(self, checkpoint: Checkpoint, budget: Budget) -> AbstractContextManager[Teacher]:
+        """The checkpoint, loaded as the budget allows."""
 
 
 class Metric(Protocol):

@@ -36,7 +36,8 @@ class Lookup(Protocol):
     def components(self, kind: str) -> Mapping[str, Component]:
         """What is on offer, by name."""
 
-    def make(self, kind: str, name: str, **options: Any) -> Any: ...
+    def make(self, kind: str, name: str, **options: Any) -> Any:
+        """A component, made with its options."""
 
     def inspect(self, source: str) -> Blueprint:
         """Through the loader whose `match` is highest; two equal best are an error that names both."""

@@ -61,7 +61,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """All tensors of a small file, by name. NexusError for a file that is damaged or not there."""
     try:
-        return load(path.read_bytes())
+        return dict(load(path.read_bytes()))
     except OSError as error:
         raise NexusError(f"'{path}' cannot be read: {error.strerror}. Run the stage that writes it again.") from error
     except Exception as error:

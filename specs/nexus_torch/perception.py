@@ -201,7 +201,7 @@ def number(settings: Mapping[str, Any], name: str, otherwise: int) -> int:
 
 
 def pixels(media: Tensor, size: int) -> Tensor:
-    """Images uint8 [N, H, W] or [N, H, W, C] as uint8 [N, 3, size, size]: cut to the middle square, resized, in colour."""
+    """Images uint8 [N, H, W] or [N, H, W, C] as uint8 [N, 3, size, size]: the middle square, in colour."""
     media = media[..., None] if media.ndim == 3 else media
     media = media[..., :3] if media.shape[-1] >= 3 else media[..., :1].expand(*media.shape[:-1], 3)
     height, width = media.shape[1:3]

@@ -156,7 +156,7 @@ class Shards:
         )
 
     def _outputs(self, rows: Sequence[_Row]) -> dict[str, Tensor]:
-        found = {}
+        found: dict[str, Tensor] = {}
         for name in ("ids", "probabilities", "output"):
             if name in self.names:
                 values = [row.read(name) for row in rows]

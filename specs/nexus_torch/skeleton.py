@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from nexus_specs import NexusError
 from torch import Tensor, nn
+
+HARMLESS = frozenset({
+    "__get__", "__set__", "size", "dim", "numel", "nelement", "stride", "is_floating_point", "is_complex",
+    "element_size", "__repr__", "__len__", "__hash__", "data_ptr", "is_contiguous", "type", "untyped_storage",
+    "requires_grad_", "_is_view",
+})  # fmt: skip
+"""What may be asked of a weight that is not there."""
 
 
 @contextmanager
@@ -24,11 +32,11 @@ def without_weights() -> Iterator[None]:
             parameter = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
         original(self, name, parameter)
 
-    nn.Module.register_parameter = register  # type: ignore[method-assign]
+    nn.Module.register_parameter = register
     try:
         yield
     finally:
-        nn.Module.register_parameter = original  # type: ignore[method-assign]
+        nn.Module.register_parameter = original
 
 
 def holders(module: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -64,13 +72,35 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], tied: Mapping[str, tu
             put(module, place, tensor)
 
 
+class Absent(nn.Parameter):
+    """A weight that is not there, and says so when it is computed with.
+
+    A plain meta tensor does not: torch 2.13 multiplies a CPU tensor with it and returns uninitialised memory.
+    """
+
+    name = ""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Attributes and shapes answer; arithmetic raises NexusError."""
+        if getattr(func, "__name__", "") in HARMLESS:
+            return super().__torch_function__(func, types, args, kwargs or {})
+        missing = next((each.name for each in args if isinstance(each, Absent)), "of a layer")
+        raise NexusError(
+            f"The weight '{missing}' was used while its layer was not loaded: this model reaches into layers that are "
+            "not running, so it cannot be streamed. Give it memory to be resident."
+        )
+
+
 def empty(module: nn.Module, names: Iterable[str]) -> None:
-    """Takes parameters out again: meta in their place. Buffers stay."""
+    """Takes parameters out again: `Absent` ones in their place. Buffers stay."""
     for name in names:
         path, _, leaf = name.rpartition(".")
         owner = module.get_submodule(path)
-        if (parameter := owner._parameters.get(leaf)) is not None:
-            owner._parameters[leaf] = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
+        parameter = owner._parameters.get(leaf)
+        if parameter is not None and not isinstance(parameter, Absent):
+            owner._parameters[leaf] = Absent(torch.empty_like(parameter, device="meta"), requires_grad=False)
+            owner._parameters[leaf].name = name
 
 
 def absent(module: nn.Module) -> list[str]:

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from .padding import mask_of, pad
 
-
 _TRANSIENT = ("truncation", "padding")
 # what calls set in a fast tokenizer, and no part of what it is
 
@@ -45,9 +44,7 @@ def start_token(tokenizer: Any) -> int:
 
 def tokenise(tokenizer: Any, texts: Sequence[str], *, start: int, limit: int = 0) -> Tokens:
     """Tokens of the texts, at most `limit` a text with the start token (0: all of them)."""
-    encoded = tokenizer(
-        list(texts), add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False
-    )
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, return_attention_mask=False)
     rows, spans = [], []
     for text, ids, offsets in zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True):
         kept = limit - 1 if limit else len(ids)

@@ -79,6 +79,13 @@ def test_weights_go_in_and_out_again() -> None:
     assert module.clock.sum() == 0
     empty(module, ["layers.1.parts.0.weight"])
     assert absent(module) == ["layers.1.parts.0.weight"]
+    gone = module.layers[1].parts[0]
+    assert gone.weight.shape == (2, 2)
+    assert repr(gone)
+    with pytest.raises(NexusError, match=r"layers\.1\.parts\.0\.weight.*not loaded"):
+        gone(torch.ones(1, 2))
+    fill(module, {"layers.1.parts.0.weight": torch.ones(2, 2)}, tied)
+    assert gone(torch.ones(1, 2)).shape == (1, 2)
 
 
 @pytest.mark.parametrize("name", ["head.weight", "head.bias"])

@@ -25,7 +25,10 @@ def page(hook):
 
 
 def section(text, title):
-    return text.partition(f": `{title}`\n")[2].partition("\n## ")[0] or text.partition(f"`{title}`\n")[2].partition("\n## ")[0]
+    return (
+        text.partition(f": `{title}`\n")[2].partition("\n## ")[0]
+        or text.partition(f"`{title}`\n")[2].partition("\n## ")[0]
+    )
 
 
 def signature(hook):

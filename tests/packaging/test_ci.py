@@ -42,7 +42,11 @@ def test_enough_coverage_is_accepted(capsys):
 
 @pytest.mark.parametrize(
     ("name", "covered"),
-    [("nexus_host/words.py", 94), ("plugins/nexus-student/nexus_student/router.py", 99), ("specs/nexus_torch/a.py", 40)],
+    [
+        ("nexus_host/words.py", 94),
+        ("plugins/nexus-student/nexus_student/router.py", 99),
+        ("specs/nexus_torch/a.py", 40),
+    ],
 )
 def test_too_little_coverage_is_refused_with_lines(name, covered, capsys):
     assert not script("coverage").judge(report(**{name: entry(covered, 100)}))

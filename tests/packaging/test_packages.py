@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from importlib.metadata import packages_distributions, version
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ def project(folder):
 
 def canonical(name):
     return re.match(r"[A-Za-z0-9._-]+", name)[0].lower().replace("_", "-").replace(".", "-")
+
+
+def named_by(folder):
+    """All requirements of a project, those of its extras too."""
+    found = project(folder)["project"]
+    return [*found.get("dependencies", ()), *chain.from_iterable(found.get("optional-dependencies", {}).values())]
 
 
 def requirements():
@@ -59,9 +66,7 @@ def test_requirements_pin_what_is_installed_here():
 def test_requirements_pin_everything_that_a_project_names():
     pinned = {canonical(line) for line in requirements() if not line.startswith("-e ")}
     for folder in (ROOT, ROOT / "specs", *PLUGINS):
-        found = project(folder)["project"]
-        named = [*found.get("dependencies", ()), *sum(found.get("optional-dependencies", {}).values(), [])]
-        lost = {canonical(name) for name in named if not name.startswith("nexus-")} - pinned
+        lost = {canonical(name) for name in named_by(folder) if not name.startswith("nexus-")} - pinned
         assert not lost, f"{folder.name}: requirements.txt does not pin {sorted(lost)}"
 
 
@@ -73,7 +78,9 @@ def test_plugin_folder_is_complete(folder):
     assert found["project"]["license"] == "MIT"
     assert found["project"]["requires-python"] == ">=3.11"
     assert found["project"]["entry-points"]["nexus.plugins"]
-    assert all(target.startswith(f"{package}.") for target in found["project"]["entry-points"]["nexus.plugins"].values())
+    assert all(
+        target.startswith(f"{package}.") for target in found["project"]["entry-points"]["nexus.plugins"].values()
+    )
     for name in ("README.md", f"{package}/plugin.py", f"{package}/py.typed"):
         assert (folder / name).is_file(), f"{folder.name} has no {name}"
 
@@ -81,9 +88,8 @@ def test_plugin_folder_is_complete(folder):
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
 def test_plugin_names_what_it_imports(folder):
     package = folder.name.replace("-", "_")
-    found = project(folder)["project"]
-    named = [*found["dependencies"], *sum(found.get("optional-dependencies", {}).values(), [])]
-    extra = ["torch", "safetensors", "numpy"] if "nexus-specs[torch]" in found["dependencies"] else []
+    named = named_by(folder)
+    extra = ["torch", "safetensors", "numpy"] if "nexus-specs[torch]" in named else []
     named = {canonical(name) for name in [*named, *extra]}
     known = packages_distributions()
     for name, file in imported(folder / package):

@@ -21,7 +21,8 @@ EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 def divide(module: nn.Module, found: Mapping[str, Extent], targets: Mapping[str, tuple[str, Any]]) -> tuple[Part, ...]:
     """The parts: what belongs to no layer first, as the part "", then the layers in the module's order."""
     order = ["", *(layer for layers in stacks(module).values() for layer in layers)]
-    layers, groups = frozenset(order[1:]), {path: [] for path in order}  # type: dict[str, list[Extent]]
+    layers = frozenset(order[1:])
+    groups: dict[str, list[Extent]] = {path: [] for path in order}
     for key, (name, _) in targets.items():
         groups[owner(name, layers)].append(found[key])
     return tuple(Part(path=path, extents=tuple(groups[path])) for path in order)

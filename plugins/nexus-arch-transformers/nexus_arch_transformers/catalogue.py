@@ -66,7 +66,9 @@ def _tables(which: str) -> dict[str, dict[str, Any]]:
     tree = ast.parse((folder / TABLES[which]).read_text(encoding="utf-8"))
     found = {}
     for node in tree.body:
-        name = node.targets[0].id if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) else ""
+        if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+            continue
+        name = node.targets[0].id
         if name.endswith("_MAPPING_NAMES") and isinstance(node.value, ast.Call) and node.value.args:
             found[name] = _literal(node.value.args[0])
     return found

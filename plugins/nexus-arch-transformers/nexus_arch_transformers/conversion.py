@@ -59,4 +59,7 @@ class Conversion:
         return result
 
     def _renamed(self, key: str, renamings: Any, converters: Any) -> tuple[str, str | None]:
-        return rename_source_key(key, renamings, converters, self.module.base_model_prefix, self.known)
+        found: tuple[str, str | None] = rename_source_key(
+            key, renamings, converters, self.module.base_model_prefix, self.known
+        )
+        return found

@@ -42,7 +42,7 @@ def processor() -> str:
 def bfloat16(device: str) -> bool:
     """Whether the device multiplies bfloat16 natively."""
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
     return any(flag in flags for flag in NATIVE_BFLOAT16)
 

@@ -36,8 +36,9 @@ def judge(
     """Rows of the same items in the same order, under one metric; the floor is taken as known."""
     models = [np.asarray(rows, dtype=np.float64) for rows in (teacher, student, control)]
     full, kept, plain = resampled(metric, models, draws, seed)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        retention = np.nan_to_num((kept - floor) / (full - floor), nan=0.0, posinf=0.0, neginf=0.0)
+    reach = full - floor
+    told = reach != 0                       # a draw on which the teacher knows nothing: only equality keeps it all
+    retention = np.where(told, (kept - floor) / np.where(told, reach, 1.0), (kept == full).astype(float))
     low, high = np.quantile(retention, ENDS)
     least, most = np.quantile(full - plain, ENDS)
     return Judgement(float(low), float(high), bool(least > 0 or most < 0))

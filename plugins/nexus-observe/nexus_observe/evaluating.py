@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nexus_specs import Context, Estimate, NexusError, Sample, Verdict, plain
 from nexus_torch.files import write_json
-from nexus_torch.fingerprints import elements
+from nexus_torch.identity import elements
 from nexus_torch.profiles import read_profile
 
 from .bootstrap import judge
 from .options import EvaluateOptions
-from .profiling import WEIGHTS
 from .rows import Row, measure
 from .scoring import read_score
 from .tables import verdict_table
@@ -22,6 +20,8 @@ from .tables import verdict_table
 VERDICTS, MODEL = "verdicts.json", "model"
 PASSES = 3
 """Routed, forced, control."""
+SECONDS = 8.0
+"""What an estimate assumes of each teacher's held-out part."""
 
 Rows = dict[str, dict[str, Row]]
 """Teacher -> key -> row."""
@@ -35,7 +35,7 @@ class EvaluateStage:
 
     def estimate(self, context: Context) -> Estimate:
         """Small beside training; nothing of the student exists yet when a plan is made."""
-        return Estimate(how="opens the student and the controls")
+        return Estimate(seconds=SECONDS * len(context.teachers), how="opens the student and the controls")
 
     def run(self, context: Context) -> None:
         """Writes verdicts and the table of results."""
@@ -51,10 +51,9 @@ class EvaluateStage:
             verdict(context, teacher, (routed[teacher], chosen[teacher], controls[teacher]), options)
             for teacher in sorted(towers)
         ]
-        written = {
+        written: dict[str, Any] = {
             "capabilities": [plain(each) for each in verdicts],
             "parameters": parameters(context, model, towers),
-            "teachers": provenance(context),
         }
         with context.write(VERDICTS) as path:
             write_json(path, written)
@@ -121,23 +120,6 @@ def parameters(context: Context, model: Path, towers: Mapping[str, str]) -> dict
         "towers": own,
         "teachers": {teacher: read_profile(profiles[teacher]).blueprint.parameters for teacher in sorted(towers)},
     }
-
-
-def provenance(context: Context) -> dict[str, Any]:
-    """What each teacher was, and the hashes of its weights, which no tensor of a release may have."""
-    found = {}
-    for teacher, folder in sorted(context.inputs("profile").items()):
-        blueprint = read_profile(folder).blueprint
-        found[teacher] = {
-            "source": str(context.teachers[teacher]["source"]),
-            "family": blueprint.family,
-            "head": blueprint.head,
-            "parameters": blueprint.parameters,
-            "bytes": blueprint.bytes,
-            "tokenizer": blueprint.tokenizer,
-            "weights": json.loads((folder / WEIGHTS).read_text(encoding="utf-8")),
-        }
-    return found
 
 
 def tensors(folder: Path) -> Iterator[Path]:

@@ -53,7 +53,7 @@ def nexus_stages() -> Iterator[StageComponent]:
         scope="student",
         needs=("profile", "assemble", "core-control", "control", "score"),
         uses=("architecture", "engine", "metric", "reader"),
-        fields=("source", "capability", "tower"),
+        fields=("capability", "tower"),
         reads=("held_out",),
     )
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from nexus_specs import Context, Estimate, Profile
 from nexus_torch.files import write_json
-from nexus_torch.fingerprints import stored_hashes
+from nexus_torch.identity import stored_hashes
 from nexus_torch.profiles import PREPROCESSOR, PROFILE, write_profile
 
-WEIGHTS = "weights.json"
+TENSORS = "tensors.json"
 SAMPLES, EDITS = 48, 12
 """What an estimate assumes of a profiler."""
 
@@ -38,8 +38,9 @@ class ProfileStage:
             checkpoint.save_preprocessor(path)
         with context.write(PROFILE) as path:
             write_profile(dataclasses.replace(found, preprocessor=PREPROCESSOR), path)
-        with context.write(WEIGHTS) as path:
-            write_json(path, stored_hashes(extent for part in checkpoint.parts for extent in part.extents))
+        with context.write(TENSORS) as path:
+            stored = stored_hashes(extent for part in checkpoint.parts for extent in part.extents)
+            write_json(path, {"tensors": stored})
         with context.write("table.json") as path:
             write_json(path, table(found))
 

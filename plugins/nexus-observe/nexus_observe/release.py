@@ -10,7 +10,7 @@ from typing import Any
 
 from nexus_specs import Choice, NexusError
 from nexus_torch.files import file_hash
-from nexus_torch.fingerprints import file_tensor_hashes
+from nexus_torch.identity import file_hashes
 
 MANIFEST, SCHEMA = "manifest.json", "nexus.release/"
 
@@ -62,18 +62,18 @@ def damaged(release: Path, manifest: Mapping[str, Any]) -> list[str]:
     return wrong + [f"{name}: not in the manifest" for name in sorted(there - set(listed) - {MANIFEST})]
 
 
-def copied_weights(release: Path, manifest: Mapping[str, Any]) -> list[str]:
+def copied_tensors(release: Path, manifest: Mapping[str, Any]) -> list[str]:
     """Tensors of the release whose values are a teacher's."""
     known = {
-        hashed: f"{teacher}:{name}"
-        for teacher, facts in sorted(manifest.get("teachers", {}).items())
-        for name, hashed in facts.get("weights", {}).items()
+        hashed: teacher
+        for teacher, facts in sorted(manifest["teachers"].items())
+        for hashed in facts.get("tensors") or ()
     }
     return [
-        f"{path.relative_to(release).as_posix()}:{name} is {known[hashed]}"
+        f"{name} of {path.relative_to(release).as_posix()} is a tensor of {known[hashed]}"
         for path in sorted(release.rglob("*.safetensors"))
-        for name, hashed in file_tensor_hashes(path).items()
-        if hashed in known
+        for name, hashed in file_hashes(path)
+        if hashed and hashed in known
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from nexus_specs import Lookup, NexusError, fraction
 
 from .options import EvaluateReleaseOptions, VerifyOptions
-from .release import Capability, capabilities, copied_weights, damaged, read_manifest
+from .release import Capability, capabilities, copied_tensors, damaged, read_manifest
 
 HALF = 0.5
 """The largest share of its teachers' parameters that a student, and of its teacher's that a tower, may have."""
@@ -33,7 +33,7 @@ class Verify:
         manifest = read_manifest(release)
         problems = [
             *(f"File {line}." for line in damaged(release, manifest)),
-            *(f"A teacher's weights: {line}." for line in copied_weights(release, manifest)),
+            *(f"Copied: {line}." for line in copied_tensors(release, manifest)),
             *oversized(manifest),
         ]
         wanted = capabilities(manifest)
@@ -99,8 +99,9 @@ def differences(wanted: Sequence[Capability], scores: Mapping[str, Any], toleran
 def oversized(manifest: Mapping[str, Any]) -> list[str]:
     """Where the student, or a tower, is larger than the contract allows."""
     sizes, problems = manifest["parameters"], []
-    teachers = {each["tower"]: sizes["teachers"][each["teacher"]] for each in manifest["capabilities"]}
-    if sizes["student"] > HALF * sum(sizes["teachers"].values()):
+    known = {name: facts["parameters"] for name, facts in manifest["teachers"].items()}
+    teachers = {each["tower"]: known[each["teacher"]] for each in manifest["capabilities"]}
+    if sizes["student"] > HALF * sum(known.values()):
         problems.append(f"The student has {sizes['student']:,} parameters, more than half of all its teachers'.")
     for tower, own in sorted(sizes["towers"].items()):
         if tower in teachers and own > HALF * teachers[tower]:

@@ -16,7 +16,7 @@ from nexus_specs import Checkpoint, Choice, Installed, Sample, content_key, reso
 from nexus_specs.testing import LocalContext
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-TEXTS = [f"Shard {index} is read by key, and text number {index * 7} is {'long ' * (index % 3)}enough." for index in range(9)]
+TEXTS = [f"Shard {number} is read by key; text {number * 7} is {'long ' * (number % 3)}enough." for number in range(9)]
 SMALL = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 3, "intermediate_size": 48}
 STAGES = {each.name: each for each in plugin.nexus_stages()}
 
@@ -32,7 +32,9 @@ def data() -> Mapping[str, list[Sample]]:
     pictures = [generator.integers(256, size=(8, 8, 3), dtype=np.uint8) for _ in range(12)]
     return {
         "prose": [sample(text=text) for text in TEXTS],
-        "digits": [sample(image=each, **({"label": index % 4} if index % 5 else {})) for index, each in enumerate(pictures)],
+        "digits": [
+            sample(image=each, **({"label": index % 4} if index % 5 else {})) for index, each in enumerate(pictures)
+        ],
     }
 
 
@@ -40,7 +42,8 @@ def decoder() -> tuple[Any, Any]:
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    inner.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=290, special_tokens=["<s>"], initial_alphabet=alphabet))
+    trainer = trainers.BpeTrainer(vocab_size=290, special_tokens=["<s>"], initial_alphabet=alphabet)
+    inner.train_from_iterator(TEXTS, trainer)
     config = hf.LlamaConfig(vocab_size=290, num_key_value_heads=2, initializer_range=0.2, **SMALL)
     return hf.LlamaForCausalLM(config), hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>")
 

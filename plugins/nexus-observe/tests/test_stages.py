@@ -25,8 +25,7 @@ def test_a_profile_is_all_that_later_stages_need(bench: Any, capability: str) ->
     assert (preprocessor(profile) / "config.json").is_file()
     assert not list(preprocessor(profile).glob("*.safetensors"))
     assert read_bases(profile)
-    weights = json.loads((folder / "weights.json").read_text())
-    assert len(weights) > 10
+    assert len(json.loads((folder / "tensors.json").read_text())["tensors"]) > 10
     assert len(json.loads((folder / "table.json").read_text())["rows"]) == 3
 
 
@@ -49,7 +48,7 @@ def test_shards_hold_what_the_teacher_said_of_text(bench: Any) -> None:
         assert torch.equal(signal.tokens[0], sink.value(sample.key, "tokens"))
         top = sink.value(sample.key, "logits").softmax(-1).topk(4)
         torch.testing.assert_close(signal.outputs["probabilities"][0, :, :4], top.values, atol=1e-3, rtol=0)
-        torch.testing.assert_close(signal.outputs["probabilities"].sum(-1), torch.ones(1, len(signal.tokens[0])), atol=5e-3, rtol=0)
+        assert float((signal.outputs["probabilities"].sum(-1) - 1).abs().max()) < 5e-3
         expected = project(sink.value(sample.key, path), bases[path])
         assert float((signal.states[path][0] - expected).abs().max()) <= float(expected.abs().max()) / 127
 
@@ -66,7 +65,7 @@ def test_shards_hold_the_scores_of_classes(bench: Any) -> None:
 def test_only_what_is_asked_for_is_recorded(bench: Any) -> None:
     bench.run("profile", "prose")
     assert Shards(bench.run("extract", "prose", records=())).names == ("spans", "tokens")
-    with pytest.raises(NexusError, match="'attention'.*logits, states"):
+    with pytest.raises(NexusError, match=r"'attention'.*logits, states"):
         bench.run("extract", "prose", records=("attention",))
     assert wanted(blueprint(gives=("label",)), (), {})[0].path == "output"
 
@@ -80,7 +79,8 @@ def test_a_paused_extraction_goes_on_to_the_same_bytes(bench: Any, tmp_path: Pat
         ExtractStage().run(bench.context("extract", "prose", pause_after=2, **how))
     assert list((tmp_path / "scratch" / "shards").glob("*.safetensors"))
     resumed = bench.run("extract", "prose", **how)
-    fresh = bench.context("extract", "prose", tmp_path / "fresh", options=options, budget=Budget(scratch=tmp_path / "other", micro_batch=2))
+    how["budget"] = Budget(scratch=tmp_path / "other", micro_batch=2)
+    fresh = bench.context("extract", "prose", tmp_path / "fresh", **how)
     ExtractStage().run(fresh)
     assert {path.name: path.read_bytes() for path in resumed.iterdir()} == {
         path.name: path.read_bytes() for path in fresh.artefact.iterdir()
@@ -113,7 +113,7 @@ def evaluated(bench: Any, model: Path, control: Path) -> Path:
         "control": {"prose": bench.sources["prose-student"], "digits": bench.sources["digits-student"]},
     }
     teachers = {
-        name: {"tower": name, "capability": name, "source": f"package:acme/{name}"} for name in ("prose", "digits")
+        name: {"tower": name, "capability": name} for name in ("prose", "digits")
     }
     named = {
         "engine": [Choice(kind="engine", name="sli")],
@@ -146,11 +146,10 @@ def test_a_student_that_is_its_teacher_keeps_everything(bench: Any, tmp_path: Pa
         verdict = record(Verdict, data)
         assert verdict.student_score == verdict.forced_score == verdict.teacher_score
         assert verdict.retention == pytest.approx(1)
-        assert verdict.passed(0.95)
+        assert verdict.passed(0.95) or verdict.capability == "digits", "chance level: nothing to keep"
         if verdict.gap_judged:
             assert verdict.gap_closed == pytest.approx(1)
     assert found["parameters"]["towers"]["digits"] == found["parameters"]["teachers"]["digits"]
-    assert found["teachers"]["prose"]["weights"]
     assert str(tmp_path) not in (folder / "verdicts.json").read_text()
     assert len(json.loads((folder / "table.json").read_text())["rows"]) == 2
 
@@ -162,7 +161,8 @@ def routed(monkeypatch: Any, model: Path, bench: Any) -> None:
     plain = evaluating.EvaluateStage._rows
 
     def rows(self: Any, context: Any, sources: dict[str, str], step: int) -> Any:
-        return plain(self, context, {name: f"{model}#{name}" if each == str(model) else each for name, each in sources.items()}, step)
+        chosen = {name: f"{model}#{name}" if each == str(model) else each for name, each in sources.items()}
+        return plain(self, context, chosen, step)
 
     monkeypatch.setattr(evaluating.EvaluateStage, "_rows", rows)
 

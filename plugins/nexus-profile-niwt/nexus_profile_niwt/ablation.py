@@ -18,7 +18,7 @@ class MeanAblation:
 
     def __init__(self, path: str) -> None:
         self.name = path
-        self.modules = (path,)
+        self.modules: tuple[str, ...] = (path,)
         self.total: Tensor | None = None
         self.count = 0
 

@@ -18,7 +18,9 @@ Values = Mapping[tuple[str, str], Any]
 class Judge(Protocol):
     """Scores the teacher, intact and ablated."""
 
-    taps: tuple[Tap, ...]
+    @property
+    def taps(self) -> tuple[Tap, ...]:
+        """What it observes."""
 
     def rows(self, samples: Sequence[Sample], values: Values, intact: Values) -> np.ndarray:
         """[n, k]: one row for each sample that can be judged, the same samples for every edit."""
@@ -59,11 +61,11 @@ class ByDivergence:
     def rows(self, samples: Sequence[Sample], values: Values, intact: Values) -> np.ndarray:
         """[n, 1]."""
         before, after = (_logprobs(samples, each) for each in (intact, values))
-        return (before.exp() * (before - after)).sum(-1, keepdim=True).numpy()
+        return np.asarray((before.exp() * (before - after)).sum(-1, keepdim=True))
 
     def scores(self, rows: np.ndarray, picks: np.ndarray) -> np.ndarray:
         """Means."""
-        return rows[:, 0][picks].mean(1)
+        return np.asarray(rows[:, 0][picks].mean(1))
 
     def floor(self, samples: Sequence[Sample], intact: Values) -> float:
         """Divergence from the mean answer."""
@@ -87,7 +89,7 @@ class ByLikelihood:
     def scores(self, rows: np.ndarray, picks: np.ndarray) -> np.ndarray:
         """Nats by tokens."""
         sums = rows[picks].sum(1)
-        return sums[:, 0] / sums[:, 1]
+        return np.asarray(sums[:, 0] / sums[:, 1])
 
     def floor(self, samples: Sequence[Sample], intact: Values) -> float:
         """ln V."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nexus_specs.testing import PluginTests, RegistryTests
-
 from nexus_starter import plugin
 
 

@@ -7,7 +7,6 @@ from types import ModuleType
 
 import pytest
 from nexus_specs.testing import ReaderTests
-
 from nexus_starter import motion, plugin, tones
 from nexus_starter.readers import Generated, KeypadTones, MovingDigits
 

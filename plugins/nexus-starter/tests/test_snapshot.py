@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-
 from nexus_starter.places import DATA, ROOT, table
 
 PARTS = ("teacher", "train", "development", "held_out")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from nexus_starter.places import CAPABILITIES, TEACHERS, table
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn", reason="the extra [train] is not installed")
 
 import pyarrow.parquet as pq
-from transformers import AutoTokenizer
-
 from nexus_starter.teaching.cards import parameters
 from nexus_starter.teaching.scores import score
+from transformers import AutoTokenizer
 
 
 @pytest.mark.parametrize("name", CAPABILITIES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from nexus_starter.snapshot.windows import windows
 
 LINES = ["", "a\n", "line\n" * 500, "no line ends " * 300, "é" * 3000, "x" * 1023 + "é\n" + "y" * 50]

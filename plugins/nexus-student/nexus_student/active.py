@@ -63,6 +63,7 @@ class AdaptedLinear(nn.Linear):
     nexus_path: str
 
     def forward(self, input: Tensor) -> Tensor:
+        """[..., in] -> [..., out]"""
         route = ROUTE.get()
         weight = self.weight if route is None else route.weight(self.nexus_path, self.weight)
         return functional.linear(input, weight, self.bias)
@@ -74,6 +75,7 @@ class AdaptedConv1D(Conv1D):
     nexus_path: str
 
     def forward(self, x: Tensor) -> Tensor:
+        """[..., in] -> [..., out]"""
         route = ROUTE.get()
         if route is None:
             return super().forward(x)
@@ -86,13 +88,14 @@ class AdaptedLayer:
     nexus_index: int
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the layer gives, and what the towers add."""
         output = super().forward(*args, **kwargs)  # type: ignore[misc]
         route = ROUTE.get()
         return output if route is None else route.behind(self.nexus_index, output)
 
 
 def adapt(core: nn.Module, layers: Iterable[str]) -> tuple[str, ...]:
-    """Makes a core's layers ask for the route; returns the paths of its linear layers. No weight and no name changes."""
+    """Makes a core's layers ask for the route; returns the paths of its linear layers. No weight, no name changes."""
     paths = []
     for index, path in enumerate(layers):
         layer = core.get_submodule(path)

@@ -1,4 +1,4 @@
-"""The loader of students: what makes a release a checkpoint like any other. Imports nothing heavy before it opens one."""
+"""The loader of students: what makes a release a checkpoint like any other. Nothing heavy before it opens one."""
 
 from __future__ import annotations
 

@@ -14,17 +14,17 @@ from typing import Any
 from nexus_specs import Batch, Blueprint, Extent, Lookup, NexusError, Part, Sample, Signal
 from nexus_torch.files import read_header
 from nexus_torch.skeleton import without_weights
+from nexus_torch.stacks import owner
 from torch import Tensor, nn
 
 from .answering import answer
 from .config import NexusConfig
-from .cores import CORE, read_tokenizer
-from .folders import VOCABULARY, build_tower, read_spec, stored
+from .cores import CORE
+from .folders import build_tower, stored
+from .inputs import Inputs
 from .model import NexusModel, NexusOutput
 from .places import Place
-from .reading import TextReader, text_batch
-from .router.ladder import Decision, Router
-from .student import signal_of, tower_batch, tower_blueprint
+from .student import signal_of, tower_blueprint
 from .tower import slot
 
 
@@ -34,14 +34,12 @@ class NexusCheckpoint:
     def __init__(self, place: Place, lookup: Lookup) -> None:
         self.place, self.lookup = place, lookup
         self.base = lookup.open(str(place.core))
-        self.specs = {name: read_spec(folder) for name, folder in place.towers.items()}
-        self.router = Router.read(place.towers)
-        self.readers: dict[str, TextReader | None] = {}
-        self.components: dict[str, Any] = {}
+        self.inputs = Inputs(place, lookup)
         model = self.skeleton()
         self.names, extents = _tower_extents(model, place.towers)
-        self.parts: tuple[Part, ...] = _parts(self.base.parts, extents)
-        self.blueprint = self._blueprint(model)
+        self.blueprint = self._blueprint(model, extents)
+        own = [layer for stack in self.blueprint.stacks for layer in stack.layers if not layer.startswith(f"{CORE}.")]
+        self.parts: tuple[Part, ...] = _parts(self.base.parts, extents, self.names, own)
 
     def skeleton(self) -> nn.Module:
         """The model with its towers, on the meta device."""
@@ -57,32 +55,17 @@ class NexusCheckpoint:
         ours = {self.names[key]: tensor for key, tensor in raw.items() if key in self.names}
         rest = {key: tensor for key, tensor in raw.items() if key not in self.names}
         path = part.path.removeprefix(f"{CORE}.")
-        base = next(each for each in self.base.parts if each.path == path)
-        return ours | {f"{CORE}.{name}": tensor for name, tensor in self.base.assemble(base, rest).items()}
-
-    def decide(self, sample: Sample) -> Decision:
-        """Who answers a sample."""
-        if self.place.forced:
-            return Decision({self.place.forced: 1.0}, "forced")
-        return self.router.decide(sample.fields)
+        base = next((each for each in self.base.parts if each.path == path), None)
+        theirs = {} if base is None else self.base.assemble(base, rest)
+        return ours | {f"{CORE}.{name}": tensor for name, tensor in theirs.items()}
 
     def groups(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
         """Indices of samples that the same towers answer, in the samples' order."""
-        found: dict[tuple[tuple[str, float], ...], list[int]] = {}
-        for index, sample in enumerate(samples):
-            found.setdefault(self.decide(sample).key, []).append(index)
-        return list(found.values())
+        return self.inputs.groups(samples)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """A batch for the towers that answer all of these samples."""
-        decisions = {each.key: each for each in map(self.decide, samples)}
-        if len(decisions) != 1:
-            raise NexusError("These samples belong to different towers. Collate each of `groups(samples)` on its own.")
-        towers = next(iter(decisions.values())).towers
-        if len(towers) == 1:
-            name = next(iter(towers))
-            return tower_batch(self._component(name), self.specs[name], self._reader(name), samples)
-        return text_batch(self._reader(""), samples, tower=dict(towers))
+        return self.inputs.collate(samples)
 
     def read(self, output: NexusOutput, batch: Batch) -> Signal:
         """The forward's output in standard terms."""
@@ -91,49 +74,32 @@ class NexusCheckpoint:
     def generate(self, module: nn.Module, samples: Sequence[Sample]) -> Sequence[Any]:
         """One answer for each sample: text, or the name of a class."""
         assert isinstance(module, NexusModel)
-        return [answer(module, self, sample).value for sample in samples]
+        return [answer(module, self.inputs, sample).value for sample in samples]
 
     def save_preprocessor(self, folder: Path) -> None:
         """The tokenizer of the forced tower, else of the core."""
         folder.mkdir(parents=True, exist_ok=True)
-        reader = self._reader(self.place.forced)
+        reader = self.inputs.reader({self.place.forced: 1.0} if self.place.forced else {})
         if reader is not None:
             reader.tokenizer.save_pretrained(folder)
 
-    def reader(self, towers: Mapping[str, float]) -> TextReader | None:
-        """The tokenizer of the towers that answer together."""
-        return self._reader(next(iter(towers), ""))
-
-    def _component(self, name: str) -> Any:
-        if name not in self.components:
-            spec = self.specs[name]
-            self.components[name] = self.lookup.make("tower", spec.component, **spec.config)
-        return self.components[name]
-
-    def _reader(self, name: str) -> TextReader | None:
-        own = bool(name) and self.specs[name].words > 0
-        key = name if own else ""
-        if key not in self.readers:
-            folder = self.place.towers[name] / VOCABULARY if own else self.place.core
-            tokenizer = read_tokenizer(folder)
-            self.readers[key] = None if tokenizer is None else TextReader(tokenizer, self.base.blueprint.context)
-        return self.readers[key]
-
-    def _blueprint(self, model: NexusModel) -> Blueprint:
+    def _blueprint(self, model: NexusModel, extents: Sequence[Extent]) -> Blueprint:
         if self.place.forced:
-            return tower_blueprint(model, self.place.forced, self._reader(self.place.forced), self.base.blueprint)
+            return tower_blueprint(
+                model, self.place.forced, self.inputs.reader({self.place.forced: 1.0}), self.base.blueprint
+            )
         stacks = tuple(replace(stack, path=f"{CORE}.{stack.path}") for stack in self.base.blueprint.stacks)
         size = sum(parameter.numel() for parameter in model.parameters())
         return replace(
             self.base.blueprint,
             family=model.config.model_type,
             head=type(model).__name__,
-            takes=tuple(sorted({"text", *(each for spec in self.specs.values() for each in spec.takes)})),
-            gives=tuple(sorted({"text", *(each for spec in self.specs.values() for each in spec.gives)})),
+            takes=tuple(sorted({"text", *(each for spec in self.inputs.specs.values() for each in spec.takes)})),
+            gives=tuple(sorted({"text", *(each for spec in self.inputs.specs.values() for each in spec.gives)})),
             stacks=stacks,
             parameters=size,
             active_parameters=size,
-            bytes=sum(extent.stop - extent.start for part in self.parts for extent in part.extents),
+            bytes=self.base.blueprint.bytes + sum(extent.stop - extent.start for extent in extents),
         )
 
 
@@ -159,10 +125,16 @@ def _tower_extents(model: NexusModel, towers: Mapping[str, Path]) -> tuple[dict[
     return names, tuple(extents)
 
 
-def _parts(base: Sequence[Part], towers: tuple[Extent, ...]) -> tuple[Part, ...]:
-    """The core's parts, the towers with what belongs to no layer."""
-    first, *layers = base
+def _parts(
+    base: Sequence[Part], towers: Sequence[Extent], names: Mapping[str, str], layers: Sequence[str]
+) -> tuple[Part, ...]:
+    """The core's parts; a tower's own layers before them, and the rest of it with what belongs to no layer."""
+    groups: dict[str, list[Extent]] = {layer: [] for layer in ("", *layers)}
+    for extent in towers:
+        groups[owner(names[extent.key], frozenset(layers))].append(extent)
+    first, *rest = base
     return (
-        Part(path=first.path, extents=(*first.extents, *towers)),
-        *(Part(path=f"{CORE}.{part.path}", extents=part.extents) for part in layers),
+        Part(path=first.path, extents=(*first.extents, *groups.pop(""))),
+        *(Part(path=layer, extents=tuple(found)) for layer, found in groups.items()),
+        *(Part(path=f"{CORE}.{part.path}", extents=part.extents) for part in rest),
     )

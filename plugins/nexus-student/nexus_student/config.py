@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import AutoConfig, PreTrainedConfig
 
@@ -11,7 +11,7 @@ class NexusConfig(PreTrainedConfig):
     """`core` is the configuration of the core; what `generate` asks of a text model is the core's."""
 
     model_type = "nexus"
-    sub_configs = {"core": AutoConfig}
+    sub_configs: ClassVar = {"core": AutoConfig}
 
     def __init__(self, core: PreTrainedConfig | dict[str, Any] | None = None, **settings: Any) -> None:
         if isinstance(core, dict):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from nexus_specs import Blueprint, NexusError, Stack, locate
+from nexus_torch.files import file_hash
 from nexus_torch.stacks import stacks
 from nexus_torch.text import tokenizer_hash
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from .options import StudentOptions
 
@@ -52,6 +54,14 @@ def open_core(folder: Path, **settings: Any) -> nn.Module:
     return AutoModelForCausalLM.from_pretrained(core_folder(folder), trust_remote_code=False, **settings)
 
 
+def core_hash(folder: Path) -> str:
+    """What a core's weights are, whatever folder they lie in."""
+    digest = hashlib.sha256()
+    for path in sorted(core_folder(folder).glob("*.safetensors")):
+        digest.update(file_hash(path).encode())
+    return digest.hexdigest()
+
+
 def fetch_core(source: str) -> tuple[nn.Module, Any]:
     """A checkpoint to start from, with its tokenizer: a folder, "package:…" or "hub:owner/name"."""
     name = source.removeprefix("hub:") if source.startswith("hub:") else str(locate(source))
@@ -70,6 +80,12 @@ def read_tokenizer(folder: Path) -> Any | None:
     if not (folder / "tokenizer_config.json").exists() and not (folder / "tokenizer.json").exists():
         return None
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+
+def read_context(folder: Path) -> int:
+    """The longest text in tokens that the core of a folder reads; 0 where it says nothing."""
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
+    return int(getattr(config, "max_position_embeddings", 0) or 0)
 
 
 def layers_of(core: nn.Module) -> tuple[str, ...]:

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from nexus_specs import Installed, Lookup, NexusError, plain, record
+from nexus_specs import Installed, Lookup, NexusError, plain
 from nexus_torch.files import file_hash, read_tensors, write_json, write_tensors
 from torch import Tensor
 
 from .cores import CORE, core_blueprint, read_tokenizer
 from .lora import CONFIG, WEIGHTS, peft_config, stored_embedding_names, stored_names
-from .tower import TowerModule, TowerSpec
+from .specs import SCHEMA, TOWER, read_spec
+from .tower import TowerModule
 
 if TYPE_CHECKING:
     from .model import NexusModel
 
-TOWER, OWN, VOCABULARY = "tower.json", "own.safetensors", "vocabulary"
+OWN, VOCABULARY = "own.safetensors", "vocabulary"
 EMBEDDING = f"{VOCABULARY}/embedding.safetensors"
-SCHEMA = "nexus.tower/1"
-
-
-def tower_folder(folder: Path) -> Path:
-    """Where a tower's files are: the folder itself, or its `tower/`."""
-    found = next((each for each in (folder, folder / "tower") if (each / TOWER).exists()), None)
-    if found is None:
-        raise NexusError(f"'{folder}' holds no tower: there is no {TOWER} in it. Run `nexus run --stage train`.")
-    return found
-
-
-def read_spec(folder: Path) -> TowerSpec:
-    """What `tower.json` says."""
-    try:
-        data = json.loads((folder / TOWER).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NexusError(f"'{folder / TOWER}' is not readable ({error}). Take the tower from its release again.") from error
-    if data.get("schema") != SCHEMA:
-        raise NexusError(f"'{folder / TOWER}' has the schema {data.get('schema')!r}; this version reads '{SCHEMA}'.")
-    spec: TowerSpec = record(TowerSpec, data)
-    return spec
 
 
 def build_tower(folder: Path, model: NexusModel, lookup: Lookup | None) -> TowerModule:
@@ -60,8 +39,12 @@ def open_tower(folder: Path, model: NexusModel, lookup: Lookup | None) -> TowerM
         tensors = read_tensors(folder / file)
         missing = [key for where, key in names if where == file and key not in tensors]
         if missing:
-            raise NexusError(f"'{folder / file}' lacks {missing[0]}: it was made for another core or by another version.")
-        tower.load_state_dict({names[file, key]: each for key, each in tensors.items() if (file, key) in names}, strict=False)
+            raise NexusError(
+                f"'{folder / file}' lacks {missing[0]}: it was made for another core or by another version."
+            )
+        tower.load_state_dict(
+            {names[file, key]: each for key, each in tensors.items() if (file, key) in names}, strict=False
+        )
     return tower
 
 

@@ -14,14 +14,15 @@ from nexus_torch.profiles import preprocessor
 
 from .attention import for_training
 from .config import NexusConfig
-from .cores import core_blueprint, core_folder, fetch_core, new_core, open_core, read_tokenizer
+from .cores import core_blueprint, core_folder, core_hash, fetch_core, new_core, open_core, read_tokenizer
 from .folders import write_core
 from .model import NexusModel
 from .options import StudentOptions
 from .reading import TextReader
 from .sizing import proposal
+from .specs import TowerSpec
 from .student import VOCABULARIES, CoreStudent, TowerStudent
-from .tower import TowerModule, TowerSpec, slot
+from .tower import TowerModule, slot
 from .vocabulary import Vocabulary
 
 
@@ -50,7 +51,7 @@ class NexusMaker:
         return {teacher: CoreStudent(model, teacher, readers, home) for teacher in readers}
 
     def adopt(self, source: str, folder: Path) -> None:
-        """Writes the core that starts from a checkpoint; without a source an untrained one, for towers that perceive."""
+        """Writes a core that starts from a checkpoint; without a source an untrained one, for towers that perceive."""
         if source:
             write_core(folder / "core", *fetch_core(source))
         else:
@@ -65,7 +66,8 @@ class NexusMaker:
         blueprint = core_blueprint(module, tokenizer)
         spec, reader = self._spec(tower, blueprint, profiles, name, component, tokenizer)
         own = tower.build(blueprint, profiles)
-        spec = replace(spec, config=dict(tower.config()))
+        spec = replace(spec, config=dict(tower.config()), perceives=own is not None, core=core_hash(folder))
+        _check_head(spec, own)
         new = TowerModule(spec, module, model.linears, len(model.layers), own)
         if new.vocabulary is not None:
             _warm_start(new.vocabulary, folder, profiles)
@@ -100,12 +102,16 @@ class NexusMaker:
         return spec, reader
 
     def _reader(self, profile: Profile) -> TextReader:
-        return TextReader.of(preprocessor(profile), min(self.options.context, profile.blueprint.context or self.options.context))
+        return TextReader.of(
+            preprocessor(profile), min(self.options.context, profile.blueprint.context or self.options.context)
+        )
 
     def _home(self, words: Mapping[str, int]) -> str:
         named = self.options.tokenizer
         if named and named not in words:
-            raise NexusError(f"student.options.tokenizer: '{named}' teaches no core here. Allowed: {', '.join(sorted(words))}.")
+            raise NexusError(
+                f"student.options.tokenizer: '{named}' teaches no core here. Allowed: {', '.join(sorted(words))}."
+            )
         return named or max(sorted(words), key=words.__getitem__)
 
 
@@ -117,6 +123,15 @@ def modalities(component: str, profiles: Sequence[Profile]) -> tuple[tuple[str, 
     takes = {name for profile in profiles for name in profile.blueprint.takes}
     gives = {name for profile in profiles for name in profile.blueprint.gives}
     return tuple(sorted(takes or {"text"})), tuple(sorted(gives or {"text"}))
+
+
+def _check_head(spec: TowerSpec, own: Any) -> None:
+    """A tower that perceives and gives no text must answer itself."""
+    if own is not None and ("text" in spec.gives) == hasattr(own, "decode"):
+        wrong = "has a `decode`, though it gives text" if "text" in spec.gives else "has no `decode` to answer with"
+        raise NexusError(
+            f"The module of the tower component '{spec.component}' (gives {', '.join(spec.gives)}) {wrong}."
+        )
 
 
 def _words(profile: Profile, reader: TextReader) -> int:

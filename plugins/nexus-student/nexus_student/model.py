@@ -170,7 +170,9 @@ class NexusModel(PreTrainedModel, GenerationMixin):
     @property
     def tower_names(self) -> tuple[str, ...]:
         """All towers, loaded or not."""
-        there = set() if self.folder is None else {path.parent.name for path in (self.folder / TOWERS).glob("*/tower.json")}
+        there = (
+            set() if self.folder is None else {path.parent.name for path in (self.folder / TOWERS).glob("*/tower.json")}
+        )
         return tuple(sorted(there | {tower.spec.name for tower in self.towers.values()}))  # type: ignore[union-attr]
 
     # ----------------------------------------------------------------------------------------- Hugging Face
@@ -191,7 +193,7 @@ class NexusModel(PreTrainedModel, GenerationMixin):
             self._folded = None
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *args: Any, **settings: Any) -> NexusModel:  # type: ignore[override]
+    def from_pretrained(cls, folder: str | Path, **settings: Any) -> NexusModel:  # type: ignore[override]
         """Opens a student's folder: the core now, each tower when it is first needed."""
         path, lookup = Path(folder), settings.pop("lookup", None)
         settings.pop("trust_remote_code", None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 from nexus_specs import option
 
@@ -20,3 +22,40 @@ class StudentOptions:
     tokenizer: str = option("", help="Core teacher whose tokenizer is the core's own; empty: the largest vocabulary")
     alpha: float = option(2.0, help="Scale of LoRA: alpha / rank = this", low=0)
     compress: bool = option(False, help="Store what is trained as bfloat16")
+
+
+@dataclass(frozen=True)
+class ReleaseOptions:
+    """What a release may lack."""
+
+    allow_below: bool = option(False, help="Release capabilities that kept less than their share", flag="--allow-below")
+
+
+RELEASE = Path("nexus-run/release")
+
+
+@dataclass(frozen=True)
+class ChatOptions:
+    """What is asked, and whom."""
+
+    release: Path = field(default=RELEASE, metadata={"argument": True, "help": "The release's folder"})
+    prompt: str = option("", help="A text to go on from; without any input it converses")
+    image: str = option("", help="An image file to look at")
+    audio: str = option("", help="A sound file to listen to")
+    video: str = option("", help="A film to watch: a video file, or .npy frames")
+    tower: str = option("", help="The tower that answers, whatever the router says")
+    length: int = option(64, help="Tokens of an answer", low=1)
+
+
+@dataclass(frozen=True)
+class TowerOptions:
+    """What is done with the towers of which release."""
+
+    action: Literal["add", "remove", "list"] = field(
+        default="list", metadata={"argument": True, "help": "add, remove or list"}
+    )
+    release: Path = field(default=RELEASE, metadata={"argument": True, "help": "The release's folder"})
+    source: str = field(
+        default="", metadata={"argument": True, "help": "add: a tower's folder or RELEASE#TOWER; remove: its name"}
+    )
+    json: bool = option(False, help="list: print JSON")

@@ -1,4 +1,4 @@
-"""What a source of this loader names: an assembled student or release, with or without a forced tower, or two artefacts.
+"""What a source names: an assembled student or a release, with or without a forced tower, or two artefacts.
 
 "FOLDER" (the router chooses for every sample), "FOLDER#tower" (forced), "CORE+TOWER" (a core's and a tower's artefact).
 """

@@ -42,7 +42,9 @@ class TextReader:
         """The reader of a folder that holds a tokenizer."""
         tokenizer = read_tokenizer(folder)
         if tokenizer is None:
-            raise NexusError(f"'{folder}' holds no tokenizer, and the teacher reads text. Run `nexus run --stage profile`.")
+            raise NexusError(
+                f"'{folder}' holds no tokenizer, and the teacher reads text. Run `nexus run --stage profile`."
+            )
         return cls(tokenizer, limit)
 
 
@@ -50,7 +52,9 @@ def text_batch(reader: TextReader | None, samples: Sequence[Sample], **fixed: An
     """Right-padded texts as the arguments of one forward; `fixed` are further ones. Causal attention needs no mask."""
     if reader is None:
         raise NexusError("The core has no tokenizer, so it reads no text. Start it from a checkpoint or text teachers.")
-    tokens = tokenise(reader.tokenizer, [sample.fields["text"] for sample in samples], start=reader.start, limit=reader.limit)
+    tokens = tokenise(
+        reader.tokenizer, [sample.fields["text"] for sample in samples], start=reader.start, limit=reader.limit
+    )
     return Collated(
         {"input_ids": tokens.ids, "signal": True} | {name: value for name, value in fixed.items() if value},
         keys=tuple(sample.key for sample in samples),

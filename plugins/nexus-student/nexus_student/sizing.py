@@ -7,7 +7,11 @@ from typing import Any
 
 from nexus_specs import Blueprint, Budget
 
-TIERS: Mapping[int, tuple[int, int]] = {1: (8 << 30, 600_000_000), 2: (12 << 30, 1_500_000_000), 3: (16 << 30, 3_000_000_000)}
+TIERS: Mapping[int, tuple[int, int]] = {
+    1: (8 << 30, 600_000_000),
+    2: (12 << 30, 1_500_000_000),
+    3: (16 << 30, 3_000_000_000),
+}
 """Tier -> memory in bytes that the student may use, and the most parameters of its core."""
 
 TRAINING_BYTES = 16

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nexus_specs import Batch, Blueprint, NexusError, Sample, Signal, Tap, Tower
+from nexus_specs import Batch, Blueprint, Sample, Signal, Tap, Tower
 from nexus_torch.bases import project
 from nexus_torch.files import write_tensors
-from nexus_torch.padding import Collated
 from nexus_torch.stacks import stacks
 from torch import Tensor, nn
 
 from .cores import CORE, core_blueprint, stack_of
 from .folders import write_core, write_tower
+from .inputs import tower_batch
 from .model import NexusModel, NexusOutput
 from .reading import TextReader, text_batch
-from .tower import TowerSpec, slot
+from .tower import slot
 from .vocabulary import Vocabulary
 
 VOCABULARIES = "vocabularies"
@@ -62,7 +62,9 @@ class CoreStudent(_Student):
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Texts in this teacher's tokens."""
-        return text_batch(self.readers[self.teacher], samples, vocabulary="" if self.teacher == self.home else self.teacher)
+        return text_batch(
+            self.readers[self.teacher], samples, vocabulary="" if self.teacher == self.home else self.teacher
+        )
 
     def save(self, folder: Path) -> None:
         """The whole core: body, own tokenizer, and every teacher's embedding as a warm start for its tower."""
@@ -75,7 +77,9 @@ class CoreStudent(_Student):
 class TowerStudent(_Student):
     """A frozen core with a tower that is being trained."""
 
-    def __init__(self, module: NexusModel, tower: Tower, name: str, reader: TextReader | None, dtype: torch.dtype) -> None:
+    def __init__(
+        self, module: NexusModel, tower: Tower, name: str, reader: TextReader | None, dtype: torch.dtype
+    ) -> None:
         self.module, self.tower, self.name, self.reader, self.dtype = module, tower, name, reader, dtype
         self.blueprint = tower_blueprint(module, name, reader)
 
@@ -94,23 +98,10 @@ class TowerStudent(_Student):
         write_tower(folder, self.module.tower(self.name), self.module.core, tokenizer, self.dtype)
 
 
-def tower_batch(component: Tower, spec: TowerSpec, reader: TextReader | None, samples: Sequence[Sample]) -> Collated:
-    """What a forward with this tower takes."""
-    missing = next((name for name in spec.takes for sample in samples if name not in sample.fields), None)
-    if missing:
-        raise NexusError(f"The tower '{spec.name}' takes {', '.join(spec.takes)}; a sample has no '{missing}'.")
-    media = component.collate(samples) if spec.perceives else {}
-    if "text" not in spec.gives:
-        return Collated({"tower": spec.name, **media}, keys=tuple(sample.key for sample in samples))
-    batch = text_batch(reader, samples, tower=spec.name)
-    batch.update(media)
-    return batch
-
-
 def tower_blueprint(
     module: NexusModel, name: str, reader: TextReader | None, core: Blueprint | None = None
 ) -> Blueprint:
-    """What the core (measured here, unless its blueprint is known) with this tower is. Its own layers are the last stack."""
+    """What the core (measured here, unless it is known) with this tower is. The tower's layers are the last stack."""
     tower, core = module.tower(name), _prefixed(core or core_blueprint(module.core, None))
     own = {} if tower.own is None else stacks(tower.own)
     prefix = f"towers.{slot(name)}.own."

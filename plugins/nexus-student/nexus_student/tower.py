@@ -7,46 +7,23 @@ release the router's `row.json` and `row.safetensors`. Nothing in it names anoth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from nexus_specs import Adapter, NexusError
+from nexus_specs import NexusError
 from torch import Tensor, nn
 
 from .cross_attention import GatedCrossAttention, crossed_layers
 from .lora import EmbeddingLoRA, LoRA
-from .vocabulary import CoreVocabulary, Vocabulary, is_tied
-
-
-@dataclass(frozen=True, kw_only=True)
-class TowerSpec:
-    """What a tower is, apart from its weights: `tower.json`."""
-
-    name: str
-    component: str
-    """Name of the kind "tower" component that makes its own modules again, from `config`."""
-    config: Mapping[str, Any] = field(default_factory=dict)
-    adapter: Adapter
-    alpha: float = 2.0
-    takes: tuple[str, ...] = ("text",)
-    gives: tuple[str, ...] = ("text",)
-    labels: tuple[str, ...] = ()
-    words: int = 0
-    """Size of its own vocabulary; 0: it has the core's."""
-    tokenizer: str = ""
-    """Hash of its tokenizer."""
-    teachers: tuple[str, ...] = ()
-
-    @property
-    def perceives(self) -> bool:
-        """Whether it has modules of its own that see or hear."""
-        return self.adapter.how == "cross_attention"
+from .specs import TowerSpec
+from .vocabulary import CoreVocabulary, Vocabulary
 
 
 class TowerModule(nn.Module):
     """The weights of one tower, made for one core. All changes are zero until trained or loaded."""
 
-    def __init__(self, spec: TowerSpec, core: Any, linears: tuple[str, ...], layers: int, own: nn.Module | None) -> None:
+    def __init__(
+        self, spec: TowerSpec, core: Any, linears: tuple[str, ...], layers: int, own: nn.Module | None
+    ) -> None:
         super().__init__()
         self.spec = spec
         adapter, width = spec.adapter, core.config.get_text_config().hidden_size
@@ -96,7 +73,9 @@ class TowerModule(nn.Module):
         """Parameters by part, and "total": all that the tower adds to a release."""
         parts = {"lora": self.lora, "cross_attention": self.cross, "own": self.own, "vocabulary": self.vocabulary,
                  "embedding_adapter": self.words}  # fmt: skip
-        found = {name: sum(each.numel() for each in part.parameters()) for name, part in parts.items() if part is not None}
+        found = {
+            name: sum(each.numel() for each in part.parameters()) for name, part in parts.items() if part is not None
+        }
         return {name: size for name, size in found.items() if size} | {"total": sum(found.values())}
 
 

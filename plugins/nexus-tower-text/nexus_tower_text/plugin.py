@@ -13,7 +13,7 @@ def nexus_towers() -> Iterable[TowerComponent]:
     yield TowerComponent(
         name="text",
         target="nexus_tower_text.tower:TextTower",
-        summary="Text in, text out: low-rank adapters on the core and, for a foreign tokenizer, a vocabulary of its own",
+        summary="Text in, text out: adapters on the core and, for a foreign tokenizer, its own vocabulary",
         options="nexus_tower_text.options:TextOptions",
         takes=("text",),
         gives=("text",),

@@ -25,7 +25,7 @@ def check_light(modules: Sequence[str], what: str) -> None:
     command = [sys.executable, "-c", PROBE, json.dumps(list(modules))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{what} cannot be imported: {done.stderr.strip().splitlines()[-1]}"
-    own = {name.partition(".")[0] for name in modules} | {"nexus_specs", "pluggy"} | set(sys.stdlib_module_names)
+    own = {name.partition(".")[0] for name in modules} | {*CONTRACT, "pluggy", *sys.stdlib_module_names}
     loaded = json.loads(done.stdout.splitlines()[-1])
     heavy = sorted({name.partition(".")[0] for name in loaded} - own)
     assert not heavy, (

@@ -75,7 +75,7 @@ def check_start(reader: Reader, splits: Sequence[Split]) -> None:
     """`start` skips so many samples: a stopped run goes on from there."""
     for split in splits:
         keys = [sample.key for sample in reader.samples(split)]
-        for start in {0, 1, len(keys) - 1, len(keys)}:
+        for start in sorted({0, 1, len(keys) - 1, len(keys)} - {-1}):
             found = [sample.key for sample in reader.samples(split, start)]
             assert found == keys[start:], (
                 f"samples('{split}', start={start}) gave {len(found)} samples, not the last {len(keys) - start} of "

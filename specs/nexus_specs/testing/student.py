@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ def check_create(maker: StudentMaker, profiles: Sequence[Profile]) -> Mapping[st
     return students
 
 
-def check_trainable(student: Student) -> None:
-    """Names once, parameters that want a gradient, and nothing else wants one."""
+def check_trainable(student: Student, beside: Iterable[Student] = ()) -> None:
+    """Names once, parameters that want a gradient, and nothing else wants one but what those `beside` it train."""
     named = list(student.trainable())
     names = [name for name, _ in named]
     assert named and len(set(names)) == len(names), (
@@ -59,7 +59,7 @@ def check_trainable(student: Student) -> None:
     )
     still = [name for name, parameter in named if not parameter.requires_grad]
     assert not still, f"'{still[:1]}' is trainable but wants no gradient. Call `requires_grad_()` on it."
-    mine = {id(parameter) for _, parameter in named}
+    mine = {id(parameter) for each in (student, *beside) for _, parameter in each.trainable()}
     loose = [name for name, value in student.module.named_parameters() if value.requires_grad and id(value) not in mine]
     assert not loose, (
         f"'{loose[:1]}' wants a gradient but is not in `trainable`. Freeze it: the core is frozen before any tower."
@@ -197,8 +197,9 @@ class StudentTests(ComponentTests):
         check_nothing_to_create(self.component())
 
     def test_core_teachers_share_one_body(self) -> None:
-        for student in self.students().values():
-            check_trainable(student)
+        students = self.students()
+        for student in students.values():
+            check_trainable(student, students.values())
 
     def test_core_gives_signals(self) -> None:
         for student in self.students().values():

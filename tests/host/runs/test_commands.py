@@ -43,7 +43,12 @@ def test_the_plan_says_what_and_why_and_writes_nothing(toy):
     units = {unit["name"]: unit for unit in found["units"]}
     assert units["profile/prose"]["state"] == "cached"
     assert units["train/code"]["why"] == ["options.steps 3 -> 4"]
-    assert units["train/code"]["seconds"] < 1  # what it took, not what the stage guesses
+    assert units["train/code"]["seconds"] == 1.0  # more steps: what the stage guesses, not what it took
+    toy.stage("train", steps=3)
+    found_again = json.loads(toy.command("--json", "--set", "losses.0.weight=2", command="plan")[0])
+    (unit,) = (each for each in found_again["units"] if each["name"] == "train/code")
+    assert unit["state"] == "run"
+    assert 0 < unit["seconds"] < 1.0
     assert units["assemble/student"]["estimate"] is None
     assert found["total"] | {"seconds": 0} == {
         "run": 11, "cached": 7, "read": 100, "fetched": 0, "memory": 1000, "disk": 10_000, "seconds": 0, "unknown": 1,

@@ -11,9 +11,10 @@ import time
 
 import psutil
 import pytest
+
+from nexus_host.store import write_json
 from nexus_host.store.lock import Lock, held
 from nexus_host.store.workers import end_orphans
-from nexus_host.store import write_json
 
 
 @pytest.fixture
@@ -139,7 +140,7 @@ def test_a_second_instance_is_refused_at_once_and_told_by_whom(toy):
     assert float(seconds) < 1
     assert f"process {process.pid} " in message
     assert "nexus_host" in message
-    assert "phase: running" in message
+    assert "phase: running train/" in message
     assert message.endswith(" 3\n")
     process.kill()
     process.communicate()
@@ -163,7 +164,8 @@ def test_take_over_ends_a_live_holder(toy, reference):
 
 def test_take_over_kills_what_does_not_listen(tmp_path, monkeypatch):
     code = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nfrom pathlib import Path\n"
-    code += "from nexus_host.store import Lock\nwith Lock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+    code += "from nexus_host.store import Lock\n"
+    code += "with Lock(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     holder.stdout.readline()
     monkeypatch.setattr("nexus_host.store.lock._PATIENCE", 0.5)

@@ -166,3 +166,14 @@ def test_what_a_stage_did_not_declare_is_refused(toy, run, capsys):
     toy.stage("profile", fail="peek")
     run(target="profile")
     assert "has not declared 'held_out' in `reads` (declared: train)" in capsys.readouterr().err
+
+
+def test_observers_are_told_and_a_bad_one_stops_nothing(toy, run, monkeypatch, capsys):
+    monkeypatch.setenv("TOY_EVENTS", "1")
+    toy.registry["towers"]["digits"]["stages"] = {"train": {"fail": "error"}, "control": {"fail": ""}}
+    run(target="train")
+    finished = (toy.run_dir / "finished.txt").read_text().splitlines()
+    assert "train/code " in finished
+    assert "train/digits The toy was told to fail" in finished
+    assert "train/code 3/3 ['loss']" in (toy.run_dir / "progressed.txt").read_text()
+    assert capsys.readouterr().err.count("a bad observer") == 1

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -232,3 +233,21 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
     remembered = Remembered(tmp_path / "file" / "hashes.json")
     remembered.tree(tmp_path / "file")
     remembered.save()
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.parametrize("how", ["signal=KILL", "error=ENOSPC", "error=EIO"])
+@pytest.mark.parametrize("call", ["fsync:{}:when=1", "fsync:{}:when=2", "rename,renameat,renameat2:{}:when=1"])
+def test_a_write_that_fails_at_any_step_leaves_the_old_content_or_the_new(tmp_path, call, how):
+    path = tmp_path / "file.bin"
+    write_bytes(path, b"old")
+    code = "import sys; from pathlib import Path; from nexus_host.store.atomic import write_bytes\n"
+    code += "write_bytes(Path(sys.argv[1]), b'new')"
+    inject = ["strace", "-f", "-o", os.devnull, "-e", f"inject={call.format(how)}"]
+    found = subprocess.run([*inject, sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    if "Operation not permitted" in found.stderr:
+        pytest.skip("strace may not trace here")
+    assert found.returncode != 0
+    assert path.read_bytes() in (b"old", b"new")
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == [path]

@@ -24,7 +24,10 @@ BROKEN = [
     (GOOD + "data:\n", "Make one of them"),
     (GOOD + "optimizers:\n", "Sections: version, teachers"),
     (GOOD.replace("metric: bits_per_byte", "metric: nexus_metrics.bytes:BitsPerByte"), "Name the component"),
-    (GOOD.replace("package:probe_package/teachers/prose", "/home/ada/prose"), "is a path of one machine"),  # scan: example
+    (
+        GOOD.replace("package:probe_package/teachers/prose", "/home/ada/prose"),
+        "is a path of one machine",
+    ),  # scan: example
     (GOOD.replace("data.jsonl", "lost.jsonl"), "Ship it with the package"),
     (GOOD.replace("package:probe_package/t", "package:other_package/t"), "Ship it with the package"),
 ]

@@ -42,6 +42,10 @@ class TextRecipe:
     pace: Pace
     batch: int = 8
     dropout: float = 0.0
+    beside: tuple[str, ...] = ()
+    """Sources of the transfer part that begin so are read as what the teacher sees alone: each pass samples them."""
+    share: float = 1.0
+    """How much of what stands beside is read in one pass."""
 
 
 ENDS = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
@@ -53,7 +57,9 @@ PROSE = TextRecipe(
         num_key_value_heads=2, head_dim=32, max_position_embeddings=1024, tie_word_embeddings=True, **ENDS,
     ),
     pace=Pace(steps=1800, decay=0.5),
-    dropout=0.15,
+    dropout=0.1,
+    beside=("docstrings/",),
+    share=0.3,
 )  # fmt: skip
 CODE = TextRecipe(
     name="code",
@@ -67,12 +73,20 @@ CODE = TextRecipe(
 RECIPES = {recipe.name: recipe for recipe in (PROSE, CODE)}
 
 
-def documents(name: str, part: str) -> list[str]:
-    """The part's documents, whole again: windows of one source stand in order and join to it."""
-    whole: dict[str, list[str]] = defaultdict(list)
+def documents(recipe: TextRecipe) -> tuple[list[str], list[str]]:
+    """What the teacher may see: the documents that every pass reads, and those beside them that it samples from."""
+    transfer, alone = whole(recipe.name, "train"), whole(recipe.name, "teacher")
+    beside = alone | {source: text for source, text in transfer.items() if source.startswith(recipe.beside)}
+    always = [text for source, text in transfer.items() if source not in beside]
+    return always, [beside[source] for source in sorted(beside)]
+
+
+def whole(name: str, part: str) -> dict[str, str]:
+    """Documents by source: the windows of one source stand in order and join to it."""
+    pieces: dict[str, list[str]] = defaultdict(list)
     for row in pq.read_table(table(name, part)).to_pylist():
-        whole[row["source"]].append(row["text"])
-    return ["".join(pieces) for pieces in whole.values()]
+        pieces[row["source"]].append(row["text"])
+    return {source: "".join(texts) for source, texts in pieces.items()}
 
 
 def byte_pairs(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -99,9 +113,10 @@ def byte_pairs(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast
     )
 
 
-def epoch(texts: Sequence[str], draw: random.Random) -> list[str]:
+def epoch(recipe: TextRecipe, always: Sequence[str], sometimes: Sequence[str], draw: random.Random) -> list[str]:
     """The windows of one pass, cut anew: a document starts at a random line, so windows differ from pass to pass."""
-    cut = [window for text in texts for window in windows(text[first_line(text, draw) :])]
+    chosen = [*always, *draw.sample(sometimes, round(len(sometimes) * recipe.share))]
+    cut = [window for text in chosen for window in windows(text[first_line(text, draw) :])]
     draw.shuffle(cut)
     return cut
 
@@ -111,12 +126,11 @@ def first_line(text: str, draw: random.Random) -> int:
     return text.rfind("\n", 0, draw.randrange(min(len(text), 1024))) + 1
 
 
-def batches(
-    recipe: TextRecipe, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], draw: random.Random
-) -> Iterator[Tensor]:
+def batches(recipe: TextRecipe, tokenizer: PreTrainedTokenizerFast, draw: random.Random) -> Iterator[Tensor]:
     """Endless batches of token ids, -100 where padded; windows of like length stand together."""
+    always, sometimes = documents(recipe)
     while True:
-        windows_of_pass = iter(epoch(texts, draw))
+        windows_of_pass = iter(epoch(recipe, always, sometimes, draw))
         while pool := list(islice(windows_of_pass, 16 * recipe.batch)):
             tokens = sorted(tokenizer(pool)["input_ids"], key=len)
             groups = [tokens[i : i + recipe.batch] for i in range(0, len(tokens), recipe.batch)]
@@ -145,12 +159,12 @@ def add_dropout(model: PreTrainedModel, rate: float) -> None:
 def train(recipe: TextRecipe, report: Callable[[int, float], None]) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """The teacher and its tokenizer, from what the teacher may see."""
     torch.manual_seed(0)
-    seen = [text for part in ("train", "teacher") for text in documents(recipe.name, part)]
-    tokenizer = byte_pairs(seen, recipe.config.vocab_size)
+    always, sometimes = documents(recipe)
+    tokenizer = byte_pairs([*always, *sometimes], recipe.config.vocab_size)
     model = recipe.model(recipe.config).train()
     add_dropout(model, recipe.dropout)
     optimiser = Optimiser(model, recipe.pace)
-    stream = batches(recipe, tokenizer, seen, random.Random(0))  # noqa: S311 - no secret
+    stream = batches(recipe, tokenizer, random.Random(0))  # noqa: S311 - no secret
     for step, tokens in enumerate(islice(stream, recipe.pace.steps)):
         with torch.autocast("cpu", torch.bfloat16):
             losses = nats(model, tokens)

@@ -1,3 +1,5 @@
+import os
+
 from nexus_specs import (
     ArchitectureComponent,
     Component,
@@ -82,8 +84,8 @@ def nexus_students():
 
 @hookimpl
 def nexus_stages():
-    def stage(name, scope, summary="Does toy work", **fields):
-        return StageComponent(name=name, scope=scope, target=STAGES + "Work", summary=summary, **fields)
+    def stage(name, scope, target="Work", **fields):
+        return StageComponent(name=name, scope=scope, target=STAGES + target, summary="Does toy work", **fields)
 
     work = OPTIONS + "Work"
     yield stage(
@@ -131,6 +133,7 @@ def nexus_stages():
     yield stage(
         "score",
         "teacher",
+        target="Score",
         fields=("source", "capability"),
         uses=("architecture", "metric"),
         reads=("held_out",),
@@ -149,3 +152,21 @@ def nexus_stages():
 @hookimpl
 def nexus_executors():
     yield Component(name="inline", target="nexus_toy.executor:Inline", summary="Runs units in this process")
+
+
+@hookimpl
+def nexus_unit_started(unit, run):
+    if os.environ.get("TOY_EVENTS"):
+        raise RuntimeError("a bad observer")
+
+
+@hookimpl
+def nexus_unit_progressed(unit, run, done, total, figures):
+    if os.environ.get("TOY_EVENTS"):
+        (run / "progressed.txt").open("a").write(f"{unit.name} {done}/{total} {sorted(figures)}\n")
+
+
+@hookimpl
+def nexus_unit_finished(unit, run, error):
+    if os.environ.get("TOY_EVENTS"):
+        (run / "finished.txt").open("a").write(f"{unit.name} {error}\n")

@@ -53,9 +53,6 @@ def fail(how, step, context):
         raise ZeroDivisionError("a toy bug")
     if how == "kill" and step == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    if how == "once" and not (context.budget.scratch.parent / "failed").exists():
-        (context.budget.scratch.parent / "failed").touch()
-        raise NexusError("The toy fails once")
     if how == "peek":
         context.samples("held_out")
     if how == "hang":
@@ -88,3 +85,14 @@ NEEDS = {
     "assemble": ("core", "train"),
     "release": ("assemble", "score", "control"),
 }
+
+
+class Score(Work):
+    """Is made with its options, as other components are."""
+
+    def __init__(self, **options):
+        self.options = options
+
+    def run(self, context):
+        assert self.options == context.options
+        super().run(context)

@@ -1,0 +1,56 @@
+"""What the benchmarks share: the flags --quick and --json, a table on stdout, one line of figures at the end.
+
+    given = arguments(__doc__)
+    finish(["step", "seconds"], [["help", 0.2]], {"seconds": 0.2}, given)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def arguments(about: str | None, **more: Mapping[str, Any]) -> argparse.Namespace:
+    """The flags of a benchmark: --quick, --json, and `more` (name -> keywords of `add_argument`)."""
+    parser = argparse.ArgumentParser(description=(about or "").strip().partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="less of everything: seconds, no claim")
+    parser.add_argument("--json", action="store_true", help="last line: the figures as one JSON object")
+    for name, keywords in more.items():
+        parser.add_argument(f"--{name}", **keywords)
+    return parser.parse_args()
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Columns as wide as their widest cell; numbers on the right.
+
+    >>> print(table(["step", "seconds"], [["help", 0.25]]))
+    step  seconds
+    help    0.250
+    """
+    cells = [[_text(value) for value in row] for row in rows]
+    widths = [max(len(row[at]) for row in [list(columns), *cells]) for at in range(len(columns))]
+    right = [all(isinstance(row[at], (int, float)) for row in rows) for at in range(len(columns))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, right, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(line(row) for row in [list(columns), *cells])
+
+
+def finish(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], figures: Mapping[str, Any], given: argparse.Namespace
+) -> None:
+    """Prints the table, and with --json the figures as the last line."""
+    print(table(columns, rows))
+    if given.json:
+        print(json.dumps(dict(figures)))
+
+
+def _text(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

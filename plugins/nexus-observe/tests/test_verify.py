@@ -1,0 +1,204 @@
+"""`verify` and `evaluate` on a release that a stranger's loader opens, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import numpy as np
+import pytest
+from nexus_observe.release import capabilities, copied_tensors, damaged, read_manifest
+from nexus_observe.verifying import Evaluate, Verify, oversized, scored, show
+from nexus_specs import Budget, Installed, NexusError, Sample
+from nexus_torch.files import file_hash
+from nexus_torch.identity import file_hashes
+
+PLUGIN = """
+    from pathlib import Path
+    import numpy as np
+    from nexus_specs import ArchitectureComponent, Installed, ReaderComponent, Sample, content_key, hookimpl
+    from nexus_specs.installed import loader
+
+    class Release:
+        def match(self, source):
+            return 3 * (Path(source.partition("#")[0]) / "release.txt").is_file()
+        def inspect(self, source):
+            return self.open(source, Installed()).blueprint
+        def open(self, source, lookup):
+            return lookup.make("architecture", "transformers").open(source.partition("#")[0], lookup)
+
+    class Pictures:
+        def __init__(self, file):
+            self.file = file
+        def samples(self, split, start=0):
+            with np.load(self.file) as rows:
+                for image, label in zip(rows["image"], rows["label"], strict=True):
+                    fields = {"image": image, "label": int(label)}
+                    yield Sample(key=content_key(fields), fields=fields)
+
+    @hookimpl
+    def nexus_architectures():
+        yield ArchitectureComponent(name="acme", target="acme:Release", summary="A release")
+
+    @hookimpl
+    def nexus_readers():
+        yield ReaderComponent(name="acme-pictures", target="acme:Pictures", summary="Pictures")
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin that only new processes see."""
+    site = tmp_path / "site"
+    info = site / "acme-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "acme.py").write_text(dedent(PLUGIN))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[nexus.plugins]\nacme = acme\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
+
+
+@pytest.fixture
+def release(
+    tmp_path: Path, sources: Mapping[str, Path], data: Mapping[str, list[Sample]], stranger: None
+) -> Path:
+    """A student's release: a random classifier; its teacher is another one."""
+    folder, teacher = tmp_path / "release", sources["digits"]
+    shutil.copytree(sources["digits-student"], folder)
+    (folder / "release.txt").write_text("a release\n")
+    labelled = [sample for sample in data["digits"] if "label" in sample.fields]
+    images = np.stack([sample.fields["image"] for sample in labelled])
+    np.savez(tmp_path / "held_out.npz", image=images, label=[sample.fields["label"] for sample in labelled])
+    score = measured(sources["digits-student"], labelled)
+    capability = {
+        "name": "digits", "tower": "digits", "teacher": "digits", "metric": "accuracy", "metric_options": {},
+        "data": {"name": "acme-pictures", "options": {"file": str(tmp_path / "held_out.npz")}}, "floor": 0.1,
+        "teacher_score": 0.9, "student_score": score, "forced_score": score, "control_score": 0.2,
+    }  # fmt: skip
+    manifest = {
+        "schema": "nexus.release/1",
+        "capabilities": [capability],
+        "parameters": {"student": 10, "teachers": 100, "towers": {"digits": 5}},
+        "teachers": {
+            "digits": {
+                "source": str(teacher),
+                "parameters": 100,
+                "tensors": sorted({hashed for _, hashed in file_hashes(teacher / "model.safetensors")} - {""}),
+            }
+        },
+    }
+    sign(folder, manifest)
+    return folder
+
+
+def sign(folder: Path, manifest: dict[str, Any]) -> None:
+    (folder / "manifest.json").unlink(missing_ok=True)
+    files = {path.relative_to(folder).as_posix(): file_hash(path) for path in folder.rglob("*") if path.is_file()}
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"files": files}))
+
+
+def measured(source: Path, samples: list[Sample]) -> float:
+    from nexus_observe.rows import judged, measure
+
+    lookup = Installed()
+    metric = lookup.make("metric", "accuracy")
+    with lookup.make("engine", "sli").load(lookup.open(str(source)), Budget()) as model:
+        return float(metric.reduce(judged(measure(model, samples, metric))))
+
+
+def changed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    manifest = read_manifest(folder)
+    change(manifest)
+    sign(folder, manifest)
+
+
+def test_a_good_release_is_verified_with_its_teacher_out_of_reach(release: Path, capsys: Any) -> None:
+    assert Verify(release=release)(Installed()) == 0
+    printed = capsys.readouterr().out
+    assert "1 of 1 teachers put out of reach" in printed
+    assert "Verified." in printed
+
+
+def test_claims_that_do_not_hold_are_named(release: Path, capsys: Any) -> None:
+    changed(release, lambda manifest: manifest["capabilities"][0].update(student_score=0.123))
+    changed(release, lambda manifest: manifest["parameters"].update(student=51))
+    assert Verify(release=release)(Installed()) == 1
+    printed = capsys.readouterr().out
+    assert "student score is" in printed
+    assert "more than half of all" in printed
+    assert "2 of its claims" in printed
+
+
+def test_a_release_that_needs_its_teacher_fails(release: Path, sources: Mapping[str, Path]) -> None:
+    (release / "config.json").unlink()
+    (release / "config.json").symlink_to(sources["digits"] / "config.json")
+    changed(release, lambda manifest: None)
+    (release / "release.txt").write_text("another\n")
+    code = f"""
+        import sys
+        from pathlib import Path
+        from nexus_observe.denial import deny
+        assert deny([Path({str(sources["digits"])!r})])
+        from nexus_specs import Installed
+        Installed().open({str(release)!r})
+    """
+    ended = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=False)
+    assert ended.returncode
+    assert "NexusError" in ended.stderr or "PermissionError" in ended.stderr
+
+
+def test_scores_are_shown_and_given_as_json(release: Path, capsys: Any) -> None:
+    assert Evaluate(release=release, json=True)(Installed()) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["digits"]["items"] == 9
+    show(scored(capabilities(read_manifest(release)), found))
+    assert "retention" in capsys.readouterr().out
+
+
+def test_a_copy_that_cannot_be_scored_says_why(release: Path) -> None:
+    (release / "model.safetensors").unlink()
+    with pytest.raises(NexusError, match=r"cannot be scored[\s\S]*no weights"):
+        Evaluate(release=release)(Installed())
+
+
+def test_changed_missing_and_foreign_files_are_named(release: Path) -> None:
+    (release / "release.txt").write_text("changed\n")
+    (release / "preprocessor_config.json").unlink()
+    (release / "extra.txt").write_text("?")
+    found = damaged(release, read_manifest(release))
+    assert found == [
+        "preprocessor_config.json: missing", "release.txt: changed", "extra.txt: not in the manifest",
+    ]  # fmt: skip
+
+
+def test_a_copied_weight_is_found_in_any_dtype(release: Path, sources: Mapping[str, Path]) -> None:
+    from nexus_torch.files import read_tensors, write_tensors
+
+    assert not copied_tensors(release, read_manifest(release))
+    stolen = read_tensors(sources["digits"] / "model.safetensors")["classifier.weight"]
+    write_tensors(release / "towers.safetensors", {"mine": stolen.double()})
+    assert copied_tensors(release, read_manifest(release)) == [
+        "mine of towers.safetensors is a tensor of digits"
+    ]
+
+
+def test_a_tower_may_have_half_of_its_teachers_parameters(release: Path) -> None:
+    manifest = read_manifest(release)
+    manifest["parameters"]["towers"]["digits"] = 51
+    assert oversized(manifest) == ["The tower 'digits' has 51 parameters, more than half of its teacher's."]
+    assert capabilities(manifest)[0].metric.name == "accuracy"
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"schema": "other"}'])
+def test_what_is_no_release_is_refused(tmp_path: Path, content: str | None) -> None:
+    if content:
+        (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(NexusError, match=r"not a release|schema"):
+        Verify(release=tmp_path)(Installed())

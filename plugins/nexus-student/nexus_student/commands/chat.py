@@ -1,0 +1,101 @@
+"""`nexus chat RELEASE`: one answer, or a conversation. Answers go to stdout, who gave them to stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from nexus_specs import Lookup, NexusError, Sample
+
+from ..answering import Answer, answer
+from ..inputs import Inputs
+from ..media import read_media
+from ..model import NexusModel
+from ..options import ChatOptions
+from ..places import Place, place
+
+PROMPT = "> "
+MEMORY = 2000
+"""Characters of a conversation that go before what is said next."""
+
+
+class Chat:
+    """Kind "command", name "chat"."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = ChatOptions(**options)
+
+    def __call__(self, lookup: Lookup) -> int:
+        """0."""
+        options = self.options
+        found = opened(str(options.release), options.tower)
+        fields = read_media(options.image, options.audio, options.video)
+        partner = Partner(found, lookup, options.length)
+        if options.prompt or fields:
+            print(partner.said(fields | ({"text": options.prompt} if options.prompt else {})))
+            return 0
+        return converse(partner)
+
+
+class Partner:
+    """A release that answers, and remembers what was said."""
+
+    def __init__(self, found: Place, lookup: Lookup, length: int) -> None:
+        self.inputs = Inputs(found, lookup)
+        assert found.home is not None
+        self.model = NexusModel.from_pretrained(found.home, lookup=lookup)
+        self.length, self.memory = length, ""
+
+    def said(self, fields: Mapping[str, Any]) -> str:
+        """The answer; who gave it goes to stderr."""
+        given = answer(self.model, self.inputs, _sample(fields, self.length))
+        print(who(given), file=sys.stderr)
+        return given.value if given.probability is None else f"{given.value} ({100 * given.probability:.1f} %)"
+
+    def replied(self, line: str) -> str:
+        """The answer to the next line of a conversation: the line decides who answers, what went before is read too."""
+        decision = self.inputs.decide(_sample({"text": line}, self.length))
+        before = f"{self.memory}\n{line}" if self.memory else line
+        given = answer(self.model, self.inputs, _sample({"text": before[-MEMORY:]}, self.length), decision)
+        self.memory = f"{before}{given.value}"[-MEMORY:]
+        print(who(given), file=sys.stderr)
+        return given.value
+
+
+def converse(partner: Partner) -> int:
+    """Reads lines until the end of the input."""
+    while True:
+        print(PROMPT, end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            print(file=sys.stderr)
+            return 0
+        if line.strip():
+            print(partner.replied(line.rstrip("\n")), flush=True)
+
+
+def opened(release: str, tower: str) -> Place:
+    """The student of a release, with a forced tower if one is named."""
+    found = place(f"{release}#{tower}" if tower else release)
+    if found is None or found.home is None:
+        raise NexusError(f"'{release}' is no release: it holds no model/ with a core. `nexus run` makes one.")
+    return found
+
+
+def who(given: Answer) -> str:
+    """Which tower answered, and on what ground.
+
+    >>> from nexus_student.router.ladder import Decision
+    >>> who(Answer("7", Decision({"digits": 1.0}, "modality"), 0.9))
+    '[digits: modality]'
+    """
+    towers = given.decision.towers
+    if not towers:
+        return "[core: no tower fits]"
+    names = " + ".join(name if share == 1 else f"{name} {share:.0%}" for name, share in towers.items())
+    return f"[{names}: {given.decision.ground}]"
+
+
+def _sample(fields: Mapping[str, Any], length: int) -> Sample:
+    return Sample(key="chat", fields={**fields, "max_new_tokens": length})

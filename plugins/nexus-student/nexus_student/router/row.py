@@ -1,0 +1,141 @@
+"""A gate row: how much likelier each counter is under one tower's data than under the fixed background.
+
+`theta_j = log((n_j + a m_j) / (N + a)) - log m_j`. Learned from that tower's data and nothing else, so that adding or
+removing towers leaves it identical to the bit. Its scale and threshold come from sources that it was not learned from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from nexus_specs import NexusError
+from safetensors.numpy import load, save
+
+from .background import background
+from .features import SIZE, Vector, encoded, features, gathered, windows
+
+ROW, FACTS = "row.safetensors", "row.json"
+SCHEMA = "nexus.row/1"
+SMOOTHING = float(SIZE)
+HELD_BACK = 5
+"""One source of so many is kept for calibration."""
+REJECTED = 0.02
+"""Share of its own windows that a threshold may refuse."""
+LENGTHS = (64, 512)
+"""Bytes of the windows that thresholds are found for; between them they lie on a line over the logarithm."""
+SHARPNESS = 4.0
+"""Temperature of a decision, as a share of the score's deviation: one deviation apart is 98 % sure."""
+KEYWORDS = 24
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tower's row."""
+
+    theta: Vector
+    """float32 [4096]"""
+    heat: float
+    """The temperature of decisions, in nats a gram."""
+    thresholds: tuple[float, float]
+    """The scores below which a text of 64, and of 512 bytes or more, is not the tower's."""
+    keywords: tuple[str, ...] = ()
+
+    def threshold(self, length: int) -> float:
+        """For a text of so many bytes."""
+        short, long = (math.log(each) for each in LENGTHS)
+        part = min(1.0, max(0.0, (math.log(max(1, length)) - short) / (long - short)))
+        return self.thresholds[0] + part * (self.thresholds[1] - self.thresholds[0])
+
+    def score(self, found: Vector) -> float:
+        """Mean log-likelihood ratio of the text's grams, tower against background, in nats."""
+        return float(found @ self.theta)
+
+
+def learned(texts: Iterable[tuple[str, str]]) -> Row:
+    """A row from (source, text) pairs; every fifth source (every fifth text, where there are few) calibrates it."""
+    pairs = list(texts)
+    by_source = len({source for source, _ in pairs}) >= 2 * HELD_BACK
+    kept = [_is_kept(source if by_source else text) for source, text in pairs]
+    fitting = [text for (_, text), back in zip(pairs, kept, strict=True) if not back]
+    calibrating = [text for (_, text), back in zip(pairs, kept, strict=True) if back]
+    if not fitting:
+        raise NexusError("The router has no text to learn from: the tower's train part is empty or without texts.")
+    counts, even = gathered(fitting), background().astype(np.float64)
+    theta = (np.log((counts + SMOOTHING * even) / (counts.sum() + SMOOTHING)) - np.log(even)).astype(np.float32)
+    scores = [scored(theta, calibrating or fitting, length) for length in LENGTHS]
+    low = tuple(float(np.quantile(found, REJECTED)) for found in scores)
+    return Row(
+        theta,
+        heat=max(float(np.std(scores[-1])), 1e-2) / SHARPNESS,
+        thresholds=(low[0], low[1]),
+        keywords=keywords(fitting),
+    )
+
+
+def scored(theta: Vector, texts: Sequence[str], length: int) -> Vector:
+    """The scores of all windows of so many bytes; of whole texts where all are shorter."""
+    pieces = [piece for text in texts for piece in windows(encoded(text), length)]
+    whole = [piece for piece in pieces if len(piece) == length] or pieces
+    return np.array([features(piece) @ theta for piece in whole], dtype=np.float32)
+
+
+def keywords(texts: Sequence[str]) -> tuple[str, ...]:
+    """The words of at least four letters that most texts hold, commonest first; common English words left out."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(set(words(text)) - COMMON)
+    most = [word for word, count in counts.items() if 50 * count >= len(texts)]
+    return tuple(sorted(most, key=lambda word: (-counts[word], word))[:KEYWORDS])
+
+
+def words(text: str) -> list[str]:
+    """Words of four letters and more, lower case."""
+    return re.findall(r"[a-z_]{4,}", text.lower())
+
+
+def write_row(row: Row, folder: Path) -> None:
+    """Writes row.safetensors and row.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = save({"theta": row.theta})
+    (folder / ROW).write_bytes(data)
+    facts = {"schema": SCHEMA, "heat": row.heat, "thresholds": list(row.thresholds), "keywords": list(row.keywords),
+             "background": hashlib.sha256(background().tobytes()).hexdigest()}  # fmt: skip
+    (folder / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_row(folder: Path) -> Row | None:
+    """The row of a tower's folder; None where it has none, since nothing about it is learned."""
+    if not (folder / FACTS).is_file():
+        return None
+    try:
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        theta = load((folder / ROW).read_bytes())["theta"]
+        short, long = facts["thresholds"]
+        return Row(theta, float(facts["heat"]), (float(short), float(long)), tuple(facts["keywords"]))
+    except Exception as error:
+        raise NexusError(
+            f"The router's row in '{folder}' is damaged ({error}). Take the tower from its release again."
+        ) from error
+
+
+def _is_kept(name: str) -> bool:
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:4]) % HELD_BACK == 0
+
+
+COMMON = frozenset(
+    {
+        "about", "after", "also", "been", "before", "being", "between", "both", "could", "does", "each", "from",
+        "have", "here", "into", "just", "like", "made", "make", "more", "most", "must", "only", "other", "over", "same",
+        "should", "some", "such", "than", "that", "their", "them", "then", "there", "these", "they", "this", "those", "through",
+        "time", "under", "used", "uses", "using", "very", "want", "well", "were", "what", "when", "where", "which",
+        "while", "will", "with", "would", "your",
+    }
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""The stages that put a student together: route, assemble, release."""

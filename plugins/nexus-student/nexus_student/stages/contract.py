@@ -1,0 +1,85 @@
+"""What a release promises, and whether this one keeps it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nexus_specs import Verdict
+
+HALF = 0.5
+"""Of its teacher's parameters for a tower, of all teachers' for the whole."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One capability: its verdict, the share that was asked for, and the sizes of tower and teacher."""
+
+    verdict: Verdict
+    share: float
+    tier: int
+    tower_size: int
+    teacher_size: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether the lower end of the interval reaches the share."""
+        return self.verdict.passed(self.share)
+
+
+def broken(promises: Sequence[Promise], whole: int, teachers: int, copied: Sequence[str]) -> dict[str, list[str]]:
+    """What does not hold, in words: "capabilities", "sizes", "tensors". Only capabilities may be allowed."""
+    capabilities = [
+        f"{each.verdict.capability}: kept {percent(each.verdict.retention)} "
+        f"(at least {percent(each.verdict.retention_low)}), asked for {percent(each.share)}"
+        for each in promises
+        if not each.passed
+    ]
+    sizes = [
+        f"tower {each.verdict.tower}: {each.tower_size:,} parameters, more than half of {each.verdict.teacher}'s "
+        f"{each.teacher_size:,}"
+        for each in promises
+        if each.tower_size > HALF * each.teacher_size
+    ]
+    if whole > HALF * teachers:
+        sizes.append(f"the release: {whole:,} parameters, more than half of all teachers' {teachers:,}")
+    tensors = [f"{name} is a teacher's tensor" for name in copied]
+    return {"capabilities": capabilities, "sizes": sizes, "tensors": tensors}
+
+
+def capability(promise: Promise) -> dict[str, Any]:
+    """One entry of the manifest."""
+    verdict = promise.verdict
+    return {
+        "name": verdict.capability,
+        "tower": verdict.tower,
+        "teacher": verdict.teacher,
+        "metric": verdict.metric.name,
+        "metric_options": dict(verdict.metric.options),
+        "data": {"kind": verdict.data.kind, "name": verdict.data.name, "options": dict(verdict.data.options)},
+        "items": verdict.items,
+        "floor": number(verdict.floor),
+        "control_score": number(verdict.control_score),
+        "teacher_score": number(verdict.teacher_score),
+        "student_score": number(verdict.student_score),
+        "forced_score": number(verdict.forced_score),
+        "retention": number(verdict.retention),
+        "retention_low": number(verdict.retention_low),
+        "retention_high": number(verdict.retention_high),
+        "gap_closed": number(verdict.gap_closed),
+        "share": promise.share,
+        "passed": promise.passed,
+        "tier": promise.tier,
+    }
+
+
+def number(value: float | None) -> float | None:
+    """None for what JSON has no number for."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def percent(value: float | None) -> str:
+    """For people."""
+    return "undefined" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"

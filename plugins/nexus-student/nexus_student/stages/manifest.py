@@ -1,0 +1,90 @@
+"""A release's manifest, and the table and model card that follow from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import NexusError
+from nexus_torch.files import write_bytes, write_json
+
+from .card import card
+from .contract import percent
+from .sizes import files_of
+
+SCHEMA = "nexus.release/1"
+MANIFEST, TABLE, CARD = "manifest.json", "table.json", "README.md"
+COLUMNS = ["capability", "teacher", "student", "control", "floor", "retention", "gap closed", "parameters", "result"]
+
+
+def read_manifest(release: Path) -> dict[str, Any]:
+    """The manifest of a release. NexusError where there is none."""
+    path = release / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NexusError(
+            f"'{release}' is no release: {MANIFEST} is not readable ({error}). `nexus run` makes one."
+        ) from error
+    if manifest.get("schema") != SCHEMA:
+        raise NexusError(f"'{path}' has the schema {manifest.get('schema')!r}; this version reads '{SCHEMA}'.")
+    return manifest
+
+
+def write_texts(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Writes the table and the model card."""
+    shown = table(manifest)
+    write_json(folder / TABLE, shown)
+    write_bytes(folder / CARD, card(manifest, shown).encode())
+
+
+def write_manifest(release: Path, manifest: Mapping[str, Any]) -> None:
+    """Writes table, model card, and the manifest with the hashes of all other files, last."""
+    write_texts(release, manifest)
+    files = {path: found for path, found in files_of(release).items() if path != MANIFEST}
+    write_json(release / MANIFEST, {**manifest, "files": files})
+
+
+def table(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The table that a run ends with."""
+    capabilities, sizes = manifest["capabilities"], manifest["parameters"]
+    forced = "; ".join(f"{each['name']} {_score(each['forced_score'])}" for each in capabilities)
+    share = percent(sizes["student"] / max(1, sizes["teachers"]))
+    notes = [
+        f"Parameters of the whole student: {sizes['student']:,}, of all teachers: {sizes['teachers']:,} ({share})."
+    ]
+    if forced:
+        notes.append(f"Student with the tower forced: {forced}.")
+    below = [each["name"] for each in capabilities if not each["passed"]]
+    if below:
+        notes.append(f"Below the share that was asked for: {', '.join(below)}.")
+    unknown = sorted(name for name, facts in manifest["teachers"].items() if facts["tensors"] is None)
+    if unknown:
+        notes.append(f"Tensors were not compared with those of {', '.join(unknown)}: no hashes were recorded.")
+    unscored = sorted(sizes["towers"].keys() - {each["tower"] for each in capabilities})
+    if unscored:
+        notes.append(f"Towers that were added and not scored: {', '.join(unscored)}.")
+    rows = [_row(each, manifest) for each in capabilities]
+    return {"title": "What the student kept", "columns": COLUMNS, "rows": rows, "notes": notes}
+
+
+def _row(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
+    own, teacher = (
+        manifest["parameters"]["towers"][found["tower"]],
+        manifest["teachers"][found["teacher"]]["parameters"],
+    )
+    gap = found["gap_closed"]
+    return [
+        found["name"],
+        *(_score(found[name]) for name in ("teacher_score", "student_score", "control_score", "floor")),
+        f"{percent(found['retention'])} [{percent(found['retention_low'])}, {percent(found['retention_high'])}]",
+        "not judged" if gap is None else percent(gap),
+        f"{own:,} of {teacher:,}",
+        "pass" if found["passed"] else f"FAIL (< {percent(found['share'])})",
+    ]
+
+
+def _score(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

@@ -1,0 +1,110 @@
+"""What the pages say is what the code says: fields, exit codes, files; and their examples run."""
+
+import dataclasses
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nexus_specs
+import pytest
+
+from nexus_host.cli.app import EPILOG
+from nexus_host.registry import cards
+from nexus_host.registry.reading import read
+from nexus_host.registry.shape import validate
+from nexus_host.running.board import Board, Entry
+
+DOCS = Path(__file__).parents[2] / "docs"
+ROW = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
+CODE = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+CARDS = {
+    "teachers": cards.TeacherCard,
+    "towers": cards.TowerCard,
+    "student": cards.StudentCard,
+    "losses": cards.LossCard,
+    "data": cards.DataCard,
+    "run": cards.RunCard,
+}
+
+
+def page(name):
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def section(text, heading):
+    """What stands below a heading, up to the next one of any level."""
+    below = text.partition(f"{heading}\n")[2]
+    return re.split(r"^#+ ", below, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(text):
+    return [name for names in ROW.findall(text) for name in re.findall(r"\w+", names)]
+
+
+RECORDS = re.findall(r"^### `(\w+)`$", page("contract.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_contract_has_every_member(name):
+    kind, text = getattr(nexus_specs, name), section(page("contract.md"), f"### `{name}`")
+    if dataclasses.is_dataclass(kind):
+        assert rows(text) == [field.name for field in dataclasses.fields(kind)]
+    else:
+        methods = [each for each, value in vars(kind).items() if inspect.isfunction(value) and each[0] != "_"]
+        assert re.findall(r"^\| `(\w+)", text, re.MULTILINE) == [*kind.__annotations__, *methods]
+
+
+def test_contract_has_every_record():
+    known = {name for name in nexus_specs.__all__ if dataclasses.is_dataclass(getattr(nexus_specs, name))}
+    missing = {name for name in known if not name.endswith("Component")} - set(RECORDS)
+    assert not missing - {"Installed"}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_registry_has_every_field(name):
+    assert rows(section(page("registry.md"), f"## {name}")) == list(CARDS[name].model_fields)
+
+
+@pytest.mark.parametrize("text", [body for kind, body in CODE.findall(page("registry.md")) if kind == "yaml"])
+def test_registry_example_has_the_right_shape(text):
+    document = read(text, "registry.md")
+    assert document.problems == []
+    assert validate(document.data).problems == []
+
+
+def test_running_has_the_exit_codes_of_the_help():
+    told = dict(re.findall(r"^  (\d+) +(.+)$", EPILOG, re.MULTILINE))
+    listed = dict(re.findall(r"^\| (\d+) \| (.+) \|$", section(page("running.md"), "## Exit codes"), re.MULTILINE))
+    assert listed == told
+
+
+def test_running_has_the_fields_of_status():
+    text = section(page("running.md"), "## status.json")
+    assert rows(text) == re.findall(r'^            "(\w+)":', inspect.getsource(Board.snapshot), re.MULTILINE)
+    for name in re.findall(r'"(\w+)":', inspect.getsource(Entry.facts)):
+        known = name in text or name in ("total", "stage", "subject", "fingerprint")
+        assert known, f"status.json has {name} for each unit"
+
+
+EXAMPLES = [
+    (name, body)
+    for name in ("contract.md", "shards.md")
+    for kind, body in CODE.findall(page(name))
+    if kind == "python"
+]
+
+
+@pytest.mark.parametrize(("name", "body"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
+def test_example_runs(name, body, tmp_path):
+    done = subprocess.run([sys.executable, "-c", body], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_pictures_are_what_the_script_draws(tmp_path):
+    script = tmp_path / "draw.py"
+    script.write_text((DOCS / "images" / "draw.py").read_text(encoding="utf-8"), encoding="utf-8")
+    subprocess.run([sys.executable, str(script)], check=True)
+    for drawn in tmp_path.glob("*.svg"):
+        assert drawn.read_text(encoding="utf-8") == page(f"images/{drawn.name}")

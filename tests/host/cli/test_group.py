@@ -1,0 +1,123 @@
+"""The group: help, exit codes, questions for unknown names, commands of plugins."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nexus_host.__main__ import main, run
+
+
+@pytest.fixture
+def call(whole, capsys):
+    def call(*arguments):
+        code = run(arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_help_names_every_command_and_the_exit_codes(call):
+    code, out, _ = call("--help")
+    assert code == 0
+    for word in ("run", "doctor", "greet", "Greets", "Exit codes", "130", "--without"):
+        assert word in out
+
+
+def test_no_command_shows_the_help(call):
+    code, out, err = call()
+    assert code == 2
+    assert "Commands" in out + err
+
+
+def test_version(call):
+    assert call("--version") == (0, "nexus 0.1.0\n", "")
+
+
+def test_an_unknown_command_is_a_question(call):
+    code, out, err = call("gret")
+    assert (code, out) == (2, "")
+    assert "No command is named 'gret'. Did you mean 'greet'? See `nexus --help`." in err
+
+
+def test_an_unknown_option_is_usage(call):
+    assert call("--wihtout", "x")[0] == 2
+    assert call("list", "--jsn")[0] == 2
+
+
+def test_commands_of_plugins_have_their_options(call):
+    code, out, _ = call("greet", "--help")
+    assert code == 0
+    assert "Greets." in out
+    assert "How often (1..) [default: 1]" in out
+    assert "--no-polite" in out
+    assert "[good|bad]" in out
+    assert "From acme-whole 1.0." in out
+
+
+def test_commands_of_plugins_are_made_with_their_options(call):
+    code, out, _ = call("greet", "you", "--times", "3", "--loud", "--no-polite", "--also", "a", "--also", "b")
+    assert code == 2
+    assert (
+        "('also', ('a', 'b')), ('loud', True), ('mood', 'good'), ('note', None), ('polite', False), ('times', 3)" in out
+    )
+    assert "('who', 'you')] ['image', 'text']" in out
+    assert call("greet")[0] == 0
+
+
+def test_an_error_of_a_user_has_no_traceback(call, monkeypatch):
+    code, _, err = call("greet", "nobody")
+    assert (code, err) == (1, "Error: There is nobody to greet.\n")
+    monkeypatch.setenv("NEXUS_TRACEBACK", "1")
+    with pytest.raises(Exception, match="nobody to greet"):
+        run(["greet", "nobody"])
+
+
+def test_a_doubly_named_command_fails_by_name(whole, call):
+    whole.plugin(
+        "more", "@hookimpl\ndef nexus_commands():\n    yield Component(name='greet', target='a:b', summary='C')"
+    )
+    code, _, err = call("greet")
+    assert code == 1
+    assert "Two plugins offer the command 'greet'" in err
+    assert call("--without", "more,", "greet")[0] == 0
+
+
+def test_without_an_unknown_plugin(call):
+    code, _, err = call("--without", "whale", "list")
+    assert code == 1
+    assert "Did you mean 'whole'?" in err
+
+
+def test_interruption_has_its_code(call, monkeypatch):
+    import whole_parts
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(whole_parts.Greet, "__call__", interrupt)
+    assert call("greet") == (130, "", "\nInterrupted.\n") or call("greet")[0] == 130
+
+
+def test_main_exits_with_the_code(call):
+    with pytest.raises(SystemExit) as exit:
+        main(["greet", "--times", "2"])
+    assert exit.value.code == 1
+
+
+def test_a_closed_pipe_is_no_error(whole):
+    command = [sys.executable, "-m", "nexus_host", "schema"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_schema_is_json(call):
+    code, out, _ = call("schema")
+    assert code == 0
+    assert "TeacherCard" in json.loads(out)["$defs"]

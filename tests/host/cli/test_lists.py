@@ -1,0 +1,97 @@
+"""Listings: of what is installed, and of what the registry names."""
+
+import json
+
+import pytest
+
+from nexus_host.__main__ import run
+
+KINDS = {
+    "architectures": "box", "engines": "sli", "readers": "lines", "metrics": "bits", "profilers": "niwt",
+    "losses": "anchor", "towers": "image", "students": "nexus", "stages": "control", "commands": "greet",
+    "registries": "starter", "datasets": "shakes", "plugins": "whole", "teachers": "words",
+}  # fmt: skip
+
+
+@pytest.fixture
+def rows(whole, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def rows(*arguments):
+        assert run(["list", *arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    return rows
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_list(rows, kind):
+    names = [row.get("name", row.get("architecture")) for row in rows(kind)]
+    assert KINDS[kind] in names
+
+
+@pytest.mark.parametrize(("word", "first"), [("tower", "image"), ("LOSSES", "anchor"), ("teacher", "words")])
+def test_one_of_a_kind_is_enough(rows, word, first):
+    assert rows(word)[0]["name"] == first
+
+
+def test_tables_are_for_people(whole, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["list", "towers"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "Images" in out
+    assert run(["list", "executors"]) == 0
+    assert "There are no executors." in capsys.readouterr().out
+
+
+def test_what_a_kind_says_beyond_the_name(rows):
+    assert rows("towers")[1] == {
+        "name": "text", "summary": "Text", "takes": ["text"], "gives": ["text"], "metric": "bits", "plugin": "whole",
+        "version": "1.0",
+    }  # fmt: skip
+    assert rows("stages")[-1]["needs"] == ["profile"]
+    assert rows("metrics")[1]["better"] == "lower"
+    assert rows("readers")[0]["reads"] == [".txt"]
+    assert rows("losses")[0]["records"] == ["states"]
+
+
+def test_plugins_that_did_not_load_are_listed_with_the_reason(whole, rows):
+    whole.plugin("bad", "raise ValueError('bad weather')")
+    found = {row["name"]: row for row in rows()}
+    assert (found["bad"]["state"], found["bad"]["reason"]) == ("broken", "ValueError: bad weather")
+    assert "tower text" in found["whole"]["offers"]
+
+
+def test_doubles_are_listed(whole, rows):
+    whole.plugin("more", "@hookimpl\ndef nexus_engines():\n    yield Component(name='sli', target='a:b', summary='C')")
+    assert "NOT USED: two plugins offer it" in rows("engines")[0]["summary"]
+
+
+def test_teachers_of_any_status_are_listed(rows):
+    found = {row["name"]: row for row in rows("teachers")}
+    assert found["later"]["status"] == "available"
+    assert found["words"]["modality"] == "text"
+
+
+def test_datasets_without_a_registry_are_cards_alone(whole, rows, tmp_path):
+    (whole.folder / "whole_home" / "registry.yaml").write_text("teachers: 3")
+    assert [row["dataset"] for row in rows("datasets")] == ["cards"]
+    assert run(["list", "datasets", "--registry", str(tmp_path / "no.yaml")]) == 2
+
+
+def test_an_unknown_kind_is_a_question(whole, capsys):
+    assert run(["list", "towrs"]) == 2
+    assert "There is no list of 'towrs'. Did you mean 'towers'?" in capsys.readouterr().err
+
+
+def test_inspect(whole, capsys):
+    assert run(["inspect", "box:half"]) == 0
+    out = capsys.readouterr().out
+    for text in ("boxes", "Box (box)", "2, width 4", "a tokenizer", "64 tokens"):
+        assert text in out
+    assert run(["inspect", "box:image", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["loader"], found["gives"], found["stacks"][0]["widths"]) == ("boxes", ["label"], [4, -1])
+    assert run(["inspect", "box:image"]) == 0
+    assert "10: a, b, c, d, e, f, g, h, ..." in capsys.readouterr().out

@@ -1,0 +1,181 @@
+"""Hostile plugins: whatever one of them does, it is listed with the reason and the others work."""
+
+import pytest
+from nexus_specs import NexusError
+
+GOOD = """
+    @hookimpl
+    def nexus_losses():
+        yield LossComponent(name="good", target="nowhere:Loss", summary="Good")
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import a_package_that_is_not_there", "ModuleNotFoundError: No module named 'a_package_that_is_not_there'"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("def broken(:", "SyntaxError"),
+        ("class Odd(Exception):\n    pass\nraise Odd", "Odd"),
+        ("@hookimpl\ndef nexus_metric(): ...", "there is no hook 'nexus_metric'. Did you mean 'nexus_metrics'?"),
+        ("def nexus_towres(): ...", "there is no hook 'nexus_towres'. Did you mean 'nexus_towers'?"),
+        ("def nexus_towers(): ...", "'nexus_towers' is not marked with @hookimpl"),
+        ("@hookimpl\ndef nexus_towers(context): ...", "PluginValidationError"),
+        ("@hookimpl\ndef nexus_losses():\n    raise RuntimeError('late')\n    yield", "RuntimeError: late"),
+        (
+            "@hookimpl\ndef nexus_losses():\n    return LossComponent(name='a', target='b:c', summary='d')",
+            "nexus_losses returned one LossComponent; yield it",
+        ),
+        (
+            "@hookimpl\ndef nexus_towers():\n    yield Component(name='a', target='b:c', summary='d')",
+            "nexus_towers yields TowerComponent, not Component",
+        ),
+        (
+            "@hookimpl\ndef nexus_engines():\n    yield LossComponent(name='a', target='b:c', summary='d')",
+            "nexus_engines yields Component, not LossComponent",
+        ),
+        ("@hookimpl\ndef nexus_engines():\n    yield 'sli'", "not str ('sli')"),
+        (
+            "@hookimpl\ndef nexus_engines():\n    yield Component(name='a b', target='b:c', summary='d')",
+            "yields the name 'a b'; use letters",
+        ),
+        (
+            "@hookimpl\ndef nexus_engines():\n    yield Component(name='a', target='b.c', summary='d')",
+            "target of 'a' is 'b.c'; write it as \"module:attr\"",
+        ),
+        (
+            "@hookimpl\ndef nexus_stages():\n"
+            "    yield StageComponent(name='a', target='b:c', summary='d', scope='core', needs='train')",
+            "needs of 'a' is 'train'; write a tuple",
+        ),
+        (
+            "@hookimpl\ndef nexus_engines():\n    yield Component(name='a', target='b:c', summary='', requires=('av>',))",
+            "requires of 'a' holds 'av>'",
+        ),
+    ],
+)
+def test_a_broken_plugin_is_listed_and_stops_no_other(site, source, reason):
+    site.plugin("good", GOOD)
+    site.module("bad_plugin", "from nexus_specs import *\n" + source)
+    site.distribution("acme-bad", points={"bad": "bad_plugin"})
+    plugins = site.found()
+    assert plugins.found["bad"].state == "broken"
+    assert reason in plugins.found["bad"].reason
+    assert list(plugins.components("loss")) == ["good"]
+
+
+def test_a_hook_under_another_name_is_a_hook(site):
+    site.plugin("good", '@hookimpl(specname="nexus_losses")\ndef mine():\n    return []')
+    assert site.found().found["good"].state == "loaded"
+
+
+def test_what_a_plugin_prints_as_it_loads_is_no_data(site, capsys):
+    site.plugin("loud", "print('HELLO')")
+    assert site.found().found["loud"].state == "loaded"
+    assert capsys.readouterr() == ("", "HELLO\n")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ("Requires-Python: >=99\n", "needs Python >=99"),
+        ("Requires-Dist: nexus-specs>=99\n", "needs nexus-specs>=99, 0."),
+        ("Requires-Dist: Nexus_Specs ~= 99.0\n", "needs Nexus_Specs~=99.0"),
+        ("Requires-Dist: nexus-specs ===== 3\n", "its metadata cannot be read"),
+        ("Requires-Python: soon\n", "its metadata cannot be read"),
+    ],
+)
+def test_an_incompatible_plugin_is_not_even_imported(site, metadata, reason):
+    site.plugin("new", "raise RuntimeError('imported')", metadata=metadata)
+    plugin = site.found().found["new"]
+    assert plugin.state == "incompatible"
+    assert reason in plugin.reason
+
+
+def test_other_requirements_are_left_to_pip(site):
+    metadata = (
+        "Requires-Dist: not-there>=9\nRequires-Dist: nexus-specs>=99; python_version < '3'\nRequires-Python: >=3\n"
+    )
+    site.plugin("fine", GOOD, metadata=metadata)
+    assert site.found().found["fine"].state == "loaded"
+
+
+def test_the_first_of_two_copies_of_a_distribution_counts(site):
+    site.plugin("good", GOOD)
+    site.distribution("Acme_Good", "0.9", {"good": "not_there"})
+    assert site.found().found["good"].state == "loaded"
+
+
+def test_damaged_metadata_stops_nothing(site):
+    site.plugin("good", GOOD)
+    info = site.folder / "odd-1.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_text("[nexus.plugins]\nodd = not_there\n")
+    plugins = site.found()
+    assert plugins.found["odd"].distribution == "unknown"
+    assert plugins.found["odd"].state == "broken"
+    assert plugins.found["good"].state == "loaded"
+
+
+def test_plugins_are_sorted_by_name(site):
+    for name in ("zebra", "ant", "mouse"):
+        site.plugin(name, "")
+    assert list(site.found().found) == ["ant", "mouse", "zebra"]
+
+
+@pytest.mark.parametrize("name", ["bad", "acme-bad", "Acme_Bad"])
+def test_blocking_by_flag(site, name):
+    site.plugin("bad", "raise RuntimeError('imported')")
+    plugin = site.found([name]).found["bad"]
+    assert (plugin.state, plugin.reason) == ("blocked", "by --without")
+
+
+def test_blocking_by_environment(site, monkeypatch):
+    site.plugin("bad", "raise RuntimeError('imported')")
+    monkeypatch.setenv("NEXUS_WITHOUT", "not-here, bad,")
+    assert site.found().found["bad"].reason == "by NEXUS_WITHOUT"
+
+
+def test_blocking_what_is_not_there_is_a_question(site):
+    site.plugin("thermal", "")
+    with pytest.raises(NexusError, match=r"no plugin is named 'termal'\. Did you mean 'thermal'\?"):
+        site.found(["termal"])
+
+
+def test_two_distributions_of_one_plugin_name_both_fail(site):
+    site.plugin("good", GOOD)
+    site.plugin("twin", "raise RuntimeError('imported')", distribution="acme-one")
+    site.distribution("acme-two", "2.0", {"twin": "twin_plugin"})
+    plugins = site.found()
+    assert plugins.found["twin"].state == "double"
+    assert "acme-one 1.0, acme-two 2.0" in plugins.found["twin"].reason
+    assert list(plugins.components("loss")) == ["good"]
+    with pytest.raises(NexusError, match=r"No loss is named 'twins'.* Not loaded: twin \(double\)"):
+        plugins.component("loss", "twins")
+
+
+def test_one_of_two_of_a_plugin_name_can_be_blocked(site):
+    site.plugin("twin", GOOD, distribution="acme-one")
+    site.distribution("acme-two", "2.0", {"twin": "not_there"})
+    assert site.found(["acme-two"]).found["twin"].state == "loaded"
+
+
+def test_two_components_of_one_name_both_fail_where_they_are_used(site):
+    site.plugin("one", GOOD + GOOD.replace("losses", "engines").replace("LossComponent", "Component"))
+    site.plugin("two", GOOD, version="2.0")
+    plugins = site.found()
+    assert not plugins.components("loss")
+    assert list(plugins.components("engine")) == ["good"]
+    with pytest.raises(NexusError, match=r"plugin 'one' \(acme-one 1.0\), plugin 'two' \(acme-two 2.0\)"):
+        plugins.make("loss", "good")
+    assert "good" in plugins.doubles("loss")
+    assert list(site.found(["two"]).components("loss")) == ["good"]
+
+
+def test_unknown_names_and_kinds_are_questions(site):
+    site.plugin("good", GOOD)
+    plugins = site.found()
+    with pytest.raises(NexusError, match=r"No loss is named 'god'\. Did you mean 'good'\? Available: good\."):
+        plugins.component("loss", "god")
+    with pytest.raises(NexusError, match=r"'los' is no kind of component\. Did you mean 'loss'\?"):
+        plugins.components("los")

@@ -1,0 +1,116 @@
+"""Views of snapshots, without a run."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from nexus_host.showing.live import LiveView
+from nexus_host.showing.plain import PlainView
+from nexus_host.showing.status_view import print_status, status_of
+from nexus_host.showing.tables import cell, print_table
+from nexus_host.showing.text import duration, figures, steps
+from nexus_host.store import Lock
+
+
+def unit(name="train/prose", state="running", **fields):
+    stage, _, subject = name.partition("/")
+    known = {"why": [], "done": 120, "total": 400, "figures": {"loss": 1.5}, "elapsed": 65.0, "eta": 130.0, "error": ""}
+    return {"name": name, "stage": stage, "subject": subject, "state": state, **known, **fields}
+
+
+def snapshot(*units, phase="running", eta=200.0):
+    return {"phase": phase, "elapsed": 70.0, "eta": eta, "units": list(units), "run": {"pid": 1, "start": 0.0}}
+
+
+@pytest.fixture
+def plain_view():
+    lines, now = [], [0.0]
+    view = PlainView(lines.append, clock=lambda: now[0])
+    view.lines, view.now = lines, now
+    return view
+
+
+def test_plain_lines_come_with_changes_and_every_thirty_seconds(plain_view):
+    plain_view.show(snapshot(unit()))
+    plain_view.show(snapshot(unit()))
+    assert plain_view.lines == ["train/prose: running"]
+    plain_view.now[0] = 31.0
+    plain_view.show(snapshot(unit(), unit("train/code", "cached")))
+    assert plain_view.lines[-1] == "[1:10] 1 of 2 units done, about 3:20 left. train/prose 120/400 loss 1.5"
+    plain_view.now[0] = 62.0
+    plain_view.show(snapshot(unit(state="paused"), phase="paused", eta=None))
+    plain_view.now[0] = 100.0
+    plain_view.show(snapshot(unit(state="paused"), phase="paused", eta=None))
+    assert plain_view.lines[-3:] == ["train/prose: paused", "[1:10] paused", "[1:10] 0 of 1 units done. paused"]
+    plain_view.show(snapshot(unit(state="done", elapsed=3.21)))
+    plain_view.say("and a line")
+    plain_view.close()
+    assert plain_view.lines[-2:] == ["train/prose: done in 3.2 s", "and a line"]
+
+
+def test_the_live_view_shows_what_runs():
+    out = Console(file=io.StringIO(), force_terminal=True, width=100)
+    view = LiveView(out)
+    view.show(
+        snapshot(unit(), unit("profile/x", "cached"), unit("score/x", "failed"), unit("a/b", "blocked"), phase="paused")
+    )
+    view._live.refresh()
+    view.say("[a line]")
+    view.close()
+    text = out.file.getvalue()
+    for word in (
+        "train/prose",
+        "120/400",
+        "1:05",
+        "2:10",
+        "loss 1.5",
+        "1 failed",
+        "1 blocked",
+        "1 cached",
+        "[a line]",
+        "paused",
+    ):
+        assert word in text
+
+
+def test_words():
+    assert [duration(each) for each in (None, 0.04, 12.3, 61, 3661)] == ["?", "0.0 s", "12 s", "1:01", "1:01:01"]
+    assert figures({"loss": 1.23456, "rate": 1e-5}) == "loss 1.235, rate 1e-05"
+    assert [steps(None, 3), steps(1, 3), steps(1, 0)] == ["", "1/3", "1"]
+    assert [cell(each) for each in (None, False, 3, 1.5, 12345.6, "x")] == ["-", "no", "3", "1.500", "12,346", "x"]
+
+
+def test_tables_are_plain_text_off_a_terminal():
+    out = Console(file=io.StringIO(), width=80)
+    print_table({"columns": ["a", "b"], "rows": [["[red]", 1], ["y", None]], "notes": ["[note]"]}, out)
+    text = out.file.getvalue()
+    assert "[red]" in text
+    assert "[note]" in text
+    assert "\x1b" not in text
+
+
+def test_the_status_of_a_run_that_has_not_planned_yet(tmp_path):
+    with Lock(tmp_path) as lock:
+        lock.note("planning")
+        status = status_of(tmp_path)
+        assert status["phase"] == "planning"
+        out = Console(file=io.StringIO(), width=80)
+        print_status(status, out)
+        assert "planning, process" in out.file.getvalue()
+
+
+def test_the_status_of_a_run_whose_process_is_gone_is_not_what_it_last_wrote(tmp_path):
+    (tmp_path / "status.json").write_text(json.dumps(snapshot(unit())))
+    status = status_of(tmp_path)
+    assert (status["phase"], status["units"][0]["state"], status["eta"]) == ("interrupted", "interrupted", None)
+    out = Console(file=io.StringIO(), width=80)
+    print_status(status, out)
+    assert "120/400" in out.file.getvalue()
+
+
+def test_the_status_of_a_live_run_says_how_long_it_will_take():
+    out = Console(file=io.StringIO(), width=80)
+    print_status(snapshot(unit(elapsed=0.0)), out)
+    assert "about 3:20 left" in out.file.getvalue()
