@@ -1,6 +1,6 @@
 """Renders a `table.json` (title, columns, rows, notes) as an SVG picture for the README.
 
-python docs/images/table.py nexus-run/artefacts/evaluate/student/*/table.json docs/images/result.svg
+python docs/images/table.py nexus-run/release/table.json docs/images/result.svg
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from .records import Plugin, State
 
 HOOKS = sorted(name for name in vars(Hooks) if name.startswith("nexus_"))
 DESCRIPTORS = {descriptor for _, descriptor in KINDS.values()}
+MOST = 10_000
+"""Components that one hook may yield; one that never ends would stop every command."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 TARGET = re.compile(r"[A-Za-z_][\w.]*:\S+")
 
@@ -37,7 +39,9 @@ def load(point: Point) -> Plugin:
             components = tuple(_components(manager))
     except RejectedError as error:
         return record(point, "broken", str(error))
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit and whatever else a plugin invents
         return record(point, "broken", f"{type(error).__name__}: {error}".strip().rstrip(":"))
     return dataclasses.replace(record(point, "loaded"), components=components, manager=manager)
 
@@ -90,7 +94,9 @@ def _components(manager: pluggy.PluginManager) -> Iterator[tuple[str, Component]
         for offered in getattr(manager.hook, hook)():
             if isinstance(offered, Component):
                 raise RejectedError(f"{hook} returned one {type(offered).__name__}; yield it, or return a list")
-            for component in offered:
+            for number, component in enumerate(offered):
+                if number == MOST:
+                    raise RejectedError(f"{hook} yields more than {MOST} components")
                 _check(hook, descriptor, component)
                 yield kind, component
 

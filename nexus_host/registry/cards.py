@@ -43,7 +43,7 @@ def _id(value: str) -> str:
 
 
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_SIZE = {"anyOf": [{"const": "auto"}, {"type": "integer"}, {"type": "string", "pattern": r"^\d+(\.\d+)? *[KMGT]?i?B?$"}]}
+_SIZE = {"anyOf": [{"const": "auto"}, {"type": "integer"}, {"type": "string", "pattern": r"^[0-9.]+ *[KMGT]?i?B?$"}]}
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), WithJsonSchema(_TEXTS)]
 ComponentName = Annotated[str, BeforeValidator(lambda value: _name(value) if isinstance(value, str) else value)]
 Id = Annotated[str, BeforeValidator(lambda value: _id(value) if isinstance(value, str) else value)]

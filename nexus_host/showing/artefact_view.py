@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..store import Artefact, Store, damage, read
+from ..store import Artefact, Store, damage, read, read_json
+from ..store.lock import STATUS
 from ..words import bytes_text
 from .tables import print_rows, print_table, table_of
 
@@ -23,7 +24,9 @@ def shown(folder: Path) -> dict[str, Any]:
         return {"artefact": _facts(artefact)}
     every = Store(folder).every()
     if every:
-        return {"run": str(folder), "artefacts": [_facts(each) for each in every]}
+        latest = {unit["fingerprint"] for unit in read_json(folder / STATUS, {}).get("units", [])}
+        facts = [_facts(each) | {"latest": each.unit.fingerprint in latest} for each in every]
+        return {"run": str(folder), "artefacts": facts}
     if table := table_of(folder):
         return {"folder": str(folder), "table": table}
     raise NexusError(f"{folder} is no artefact, no run directory, and holds no table.json. See `nexus status`.")
@@ -78,9 +81,10 @@ def _print_run(facts: Mapping[str, Any], out: Console) -> None:
     for each in facts["artefacts"]:
         unit, sizes = each["unit"], each["files"]
         name = f"{unit['stage']}/{unit['subject']}"
-        row = [name, unit["fingerprint"], str(len(sizes)), bytes_text(sum(sizes.values())), each["damage"]]
+        state = each["damage"] or ("" if each["latest"] else "of earlier settings")
+        row = [name, unit["fingerprint"], str(len(sizes)), bytes_text(sum(sizes.values())), state]
         table.add_row(*(escape(text) for text in row))
     print_rows(table, out)
     for each in facts["artefacts"]:
-        if each["table"] and each["unit"]["subject"] == "student":
+        if each["table"] and each["latest"] and each["unit"]["subject"] == "student":
             print_table(each["table"], out)

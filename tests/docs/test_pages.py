@@ -9,6 +9,8 @@ from pathlib import Path
 
 import nexus_specs
 import pytest
+from nexus_student.stages import release
+from nexus_student.stages.contract import Promise, capability
 
 from nexus_host.cli.app import EPILOG
 from nexus_host.registry import cards
@@ -108,3 +110,19 @@ def test_pictures_are_what_the_script_draws(tmp_path):
     subprocess.run([sys.executable, str(script)], check=True)
     for drawn in tmp_path.glob("*.svg"):
         assert drawn.read_text(encoding="utf-8") == page(f"images/{drawn.name}")
+
+
+def test_release_has_every_field_of_a_capability():
+    verdict = nexus_specs.Verdict(
+        capability="c", teacher="t", tower="w", metric=nexus_specs.Choice(kind="metric", name="m"),
+        data=nexus_specs.Choice(kind="reader", name="r"), teacher_score=1.0, student_score=1.0, forced_score=1.0,
+        control_score=0.5, floor=0.0, retention_low=0.9, retention_high=1.0, gap_judged=True,
+    )  # fmt: skip
+    entry = capability(Promise(verdict=verdict, share=0.9, tier=1, tower_size=1, teacher_size=2))
+    assert sorted(rows(page("release.md").partition("Each capability:")[2])) == sorted(entry)
+
+
+def test_release_has_every_field_of_the_manifest():
+    known = [*re.findall(r'^        "(\w+)":', inspect.getsource(release.write), re.MULTILINE), "files"]
+    text = section(page("release.md"), "## manifest.json").partition("Each capability")[0]
+    assert sorted(rows(text)) == sorted(known)

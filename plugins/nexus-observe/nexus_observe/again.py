@@ -7,12 +7,12 @@ among the installed plugins: no host, no registry, no run directory.
 from __future__ import annotations
 
 import json
-import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Budget, Installed, Lookup, NexusError, Sample, locate
+from nexus_specs import Budget, Installed, Lookup, Metric, NexusError, Sample, Teacher, locate
 
 from .denial import deny
 from .release import Capability, capabilities, read_manifest
@@ -23,10 +23,6 @@ ENGINE = "sli"
 
 def main(release: Path, result: Path) -> int:
     """Writes {"denied": [...], "scores": {capability: {...}}} to `result`."""
-    if threads := int(os.environ.get("NEXUS_VERIFY_THREADS", "0")):
-        import torch
-
-        torch.set_num_threads(threads)
     manifest = read_manifest(release)
     denied = deny(teacher_folders(manifest))
     scores = rescore(release, Installed(), capabilities(manifest))
@@ -56,9 +52,19 @@ def rescore(release: Path, lookup: Lookup, wanted: list[Capability]) -> dict[str
         with lookup.make("engine", ENGINE).load(lookup.open(source), Budget()) as student:
             for each in group:
                 print(f"{kind.partition('_')[0]}: {each.name}", file=sys.stderr, flush=True)
-                rows = measure(student, samples[each.name], metrics[each.name])
+                rows = first_rows(student, samples[each.name], metrics[each.name], each.items)
                 found[each.name] |= {kind: score(each, metrics[each.name], rows), "items": len(judged(rows))}
     return found
+
+
+def first_rows(student: Teacher, samples: Sequence[Sample], metric: Metric, items: int) -> dict[str, Row]:
+    """The rows of the first samples of which `items` can be judged (0: of all)."""
+    rows: dict[str, Row] = {}
+    missing = items or len(samples)
+    while missing and len(rows) < len(samples):
+        rows |= measure(student, samples[len(rows) : len(rows) + missing], metric)
+        missing = items - len(judged(rows)) if items else 0
+    return rows
 
 
 def held_out(lookup: Lookup, capability: Capability) -> list[Sample]:

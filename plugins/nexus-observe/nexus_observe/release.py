@@ -28,6 +28,8 @@ class Capability:
     teacher_score: float
     student_score: float
     forced_score: float
+    items: int = 0
+    """Held-out items that were judged: the first ones; 0: all of them."""
 
 
 def read_manifest(release: Path) -> dict[str, Any]:
@@ -89,4 +91,5 @@ def _capability(entry: Mapping[str, Any]) -> Capability:
         teacher_score=entry["teacher_score"],
         student_score=entry["student_score"],
         forced_score=entry["forced_score"],
+        items=int(entry.get("items", 0)),
     )

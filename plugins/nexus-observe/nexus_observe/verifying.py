@@ -73,7 +73,7 @@ def score_copy(release: Path, threads: int) -> dict[str, Any]:
     with TemporaryDirectory(prefix="nexus-verify-") as place:
         copy, result = Path(place) / "release", Path(place) / "result.json"
         shutil.copytree(release, copy)
-        offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "NEXUS_VERIFY_THREADS": str(threads)}
+        offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": str(max(1, threads))}
         ended = subprocess.run(
             [sys.executable, "-m", "nexus_observe.again", str(copy), str(result)],
             env=os.environ | offline, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

@@ -76,11 +76,11 @@ def release(
     labelled = [sample for sample in data["digits"] if "label" in sample.fields]
     images = np.stack([sample.fields["image"] for sample in labelled])
     np.savez(tmp_path / "held_out.npz", image=images, label=[sample.fields["label"] for sample in labelled])
-    score = measured(sources["digits-student"], labelled)
+    score = measured(sources["digits-student"], labelled[:4])
     capability = {
         "name": "digits", "tower": "digits", "teacher": "digits", "metric": "accuracy", "metric_options": {},
         "data": {"name": "acme-pictures", "options": {"file": str(tmp_path / "held_out.npz")}}, "floor": 0.1,
-        "teacher_score": 0.9, "student_score": score, "forced_score": score, "control_score": 0.2,
+        "teacher_score": 0.9, "student_score": score, "forced_score": score, "control_score": 0.2, "items": 4,
     }  # fmt: skip
     manifest = {
         "schema": "nexus.release/1",
@@ -157,7 +157,7 @@ def test_a_release_that_needs_its_teacher_fails(release: Path, sources: Mapping[
 def test_scores_are_shown_and_given_as_json(release: Path, capsys: Any) -> None:
     assert Evaluate(release=release, json=True)(Installed()) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["digits"]["items"] == 9
+    assert found["digits"]["items"] == 4, "as many as the manifest says, the first ones"
     show(scored(capabilities(read_manifest(release)), found))
     assert "retention" in capsys.readouterr().out
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nexus_torch.stacks import stacks
 from nexus_torch.text import tokenizer_hash
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging
 
 from .options import StudentOptions
 
@@ -51,7 +53,8 @@ def core_folder(folder: Path) -> Path:
 def open_core(folder: Path, **settings: Any) -> nn.Module:
     """A core's model with its weights; `settings` are those of `from_pretrained` (float32 unless told otherwise)."""
     settings = {"dtype": torch.float32} | settings
-    return AutoModelForCausalLM.from_pretrained(core_folder(folder), trust_remote_code=False, **settings)
+    with quiet():
+        return AutoModelForCausalLM.from_pretrained(core_folder(folder), trust_remote_code=False, **settings)
 
 
 def core_hash(folder: Path) -> str:
@@ -73,6 +76,18 @@ def fetch_core(source: str) -> tuple[nn.Module, Any]:
             f"student.core: '{source}' does not open as a causal language model with a tokenizer ({error}). "
             "Name a folder or a hub id of one, or `auto`."
         ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' progress bars: a core is small."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def read_tokenizer(folder: Path) -> Any | None:

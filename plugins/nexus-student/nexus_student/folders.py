@@ -11,7 +11,7 @@ from nexus_specs import Installed, Lookup, NexusError, plain
 from nexus_torch.files import file_hash, read_tensors, write_json, write_tensors
 from torch import Tensor
 
-from .cores import CORE, core_blueprint, read_tokenizer
+from .cores import CORE, core_blueprint, quiet, read_tokenizer
 from .lora import CONFIG, WEIGHTS, peft_config, stored_embedding_names, stored_names
 from .specs import SCHEMA, TOWER, read_spec
 from .tower import TowerModule
@@ -101,7 +101,8 @@ def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 def write_core(folder: Path, core: Any, tokenizer: Any | None) -> None:
     """Writes a core as a Hugging Face folder, with its tokenizer."""
-    core.save_pretrained(folder)
+    with quiet():
+        core.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
 

@@ -37,7 +37,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     from PIL import Image
 
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+        return np.array(image.convert("RGB"))
 
 
 def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:

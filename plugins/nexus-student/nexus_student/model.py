@@ -25,6 +25,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from .active import ROUTE, Route, adapt
 from .config import NexusConfig
+from .consolidation import Consolidation, read_consolidation
 from .cores import CORE, layers_of, open_core, start_of
 from .tower import TowerModule, check_mix, slot
 from .vocabulary import CoreVocabulary, Vocabulary
@@ -67,6 +68,7 @@ class NexusModel(PreTrainedModel, GenerationMixin):
         self.vocabularies = nn.ModuleDict()
         self.folder: Path | None = None
         self.lookup: Lookup | None = None
+        self.consolidation: Consolidation | None = None
         self._folded: dict[str, Tensor] | None = None
         self.generation_config = self.core.generation_config
         self.post_init()
@@ -105,15 +107,16 @@ class NexusModel(PreTrainedModel, GenerationMixin):
                 inputs_embeds=inputs_embeds, attention_mask=attention_mask, position_ids=position_ids,
                 past_key_values=past_key_values, use_cache=bool(use_cache),
             )  # fmt: skip
+        hidden = self._consolidated(found.last_hidden_state, towers, latents)
         result = NexusOutput(
-            last_hidden_state=found.last_hidden_state, latents=latents, past_key_values=found.past_key_values
+            last_hidden_state=hidden, latents=latents, past_key_values=found.past_key_values
         )
         if seeing is not None and not seeing.answers_in_text:
-            result.output = seeing.own.decode(found.last_hidden_state[:, -1], latents)
+            result.output = seeing.own.decode(hidden[:, -1], latents)
         elif signal:
             result.head = words.logits
         else:
-            result.logits = words.logits(found.last_hidden_state[:, -logits_to_keep:])
+            result.logits = words.logits(hidden[:, -logits_to_keep:])
             result.loss = None if labels is None else next_token_loss(result.logits, labels)
         return result
 
@@ -131,6 +134,13 @@ class NexusModel(PreTrainedModel, GenerationMixin):
         if len(towers) == 1:
             return towers[0][0].vocabulary_for(self.core)
         return CoreVocabulary(self.core)
+
+    def _consolidated(
+        self, hidden: Tensor, towers: tuple[tuple[TowerModule, float], ...], latents: Tensor | None
+    ) -> Tensor:
+        if self.consolidation is None:
+            return hidden
+        return self.consolidation(hidden, {tower.spec.name: share for tower, share in towers}, latents)
 
     @contextmanager
     def _route(self, towers: tuple[tuple[TowerModule, float], ...], latents: Tensor | None) -> Iterator[None]:
@@ -184,6 +194,9 @@ class NexusModel(PreTrainedModel, GenerationMixin):
         """The core's."""
         return self.core.get_output_embeddings()  # type: ignore[no-any-return]
 
+    def init_weights(self) -> None:
+        """Nothing: the core brings its weights, and towers start as the identity or are loaded."""
+
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """transformers' `generate`; the towers' changes are folded into the core's weights once an answer."""
         self._folded = {}
@@ -194,14 +207,21 @@ class NexusModel(PreTrainedModel, GenerationMixin):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, **settings: Any) -> NexusModel:  # type: ignore[override]
-        """Opens a student's folder: the core now, each tower when it is first needed."""
+        """Opens a student's folder: the core now, each tower when it is first needed.
+
+        `consolidate=True` adds the consolidation step of its present towers; `lookup` is what makes towers. Other
+        settings are those of the core's `from_pretrained` (dtype, attn_implementation, device_map).
+        """
         path, lookup = Path(folder), settings.pop("lookup", None)
+        consolidate = settings.pop("consolidate", False)
         settings.pop("trust_remote_code", None)
         config = settings.pop("config", None) or NexusConfig.from_pretrained(path)
         if not (path / CORE / "config.json").exists():
             raise NexusError(f"'{path}' is no student: it has no '{CORE}' folder. Name a release's `model` folder.")
         model = cls(config, open_core(path / CORE, **settings))
         model.folder, model.lookup = path, lookup
+        if consolidate:
+            model.consolidation = read_consolidation(path).to(model.core.device)
         return model.eval()
 
     def save_pretrained(self, folder: str | Path, **_: Any) -> None:  # type: ignore[override]

@@ -7,7 +7,9 @@ from typing import Any
 
 import nexus_student.plugin as plugin
 from nexus_specs import Adapter, Profile, Sample, content_key
-from nexus_specs.testing import PluginTests, StudentTests, blueprint
+from nexus_specs.testing import ArchitectureTests, PluginTests, StageTests, StudentTests, blueprint
+from nexus_student.maker import NexusMaker
+from nexus_student.stages.assemble import assemble
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
@@ -57,22 +59,69 @@ def profile(folder: Path, name: str, merges: list[tuple[str, str]]) -> Profile:
     )
 
 
+OPTIONS = {"layers": 2, "width": 32, "context": 64}
+FIELDS = [{"text": text} for text in ("def f():", "short", "a text of more words than the others have")]
+SAMPLES = [Sample(key=content_key(fields), fields=fields) for fields in FIELDS]
+
+
+def profiles(folder: Path) -> list[Profile]:
+    """Two core teachers of different tokens."""
+    return [profile(folder, "prose", []), profile(folder, "code", [("d", "e"), ("e", "f")])]
+
+
 class TestNexus(StudentTests):
     plugin = plugin
     name = "nexus"
-    options = {"layers": 2, "width": 32, "context": 64}
+    options = OPTIONS
 
     def profiles(self) -> list[Profile]:
-        return [profile(self.folder, "prose", []), profile(self.folder, "code", [("d", "e"), ("e", "f")])]
+        return profiles(self.folder)
 
     def samples(self) -> list[Sample]:
-        fields = [{"text": text} for text in ("def f():", "short", "a text of more words than the others have")]
-        return [Sample(key=content_key(each), fields=each) for each in fields]
+        return SAMPLES
 
     def tower(self) -> tuple[str, Lora, list[Profile]]:
         return "text", Lora(), self.profiles()[1:]
 
 
 class TestNexusWithItsOwnWords(TestNexus):
+    name = "nexus"
+
     def tower(self) -> tuple[str, Lora, list[Profile]]:
         return "text", Lora("own"), self.profiles()[:1]
+
+
+class TestNexusArchitecture(ArchitectureTests):
+    plugin = plugin
+    name = "nexus"
+
+    def sources(self) -> list[str]:
+        """An assembled student, and the same with its tower forced."""
+        model = self.folder / "model"
+        if not model.exists():
+            maker, taught = NexusMaker(**OPTIONS), profiles(self.folder)
+            core, tower = self.folder / "core", self.folder / "tower"
+            core.mkdir()
+            tower.mkdir()
+            maker.create(taught)["prose"].save(core)
+            maker.load(core, Lora("own"), taught[1:], name="code", component="text").save(tower)
+            assemble(model, core, {"code": tower}, {})
+        return [str(model), f"{model}#code"]
+
+    def samples(self) -> list[Sample]:
+        return SAMPLES
+
+
+class TestRoute(StageTests):
+    plugin = plugin
+    name = "route"
+
+
+class TestAssemble(StageTests):
+    plugin = plugin
+    name = "assemble"
+
+
+class TestRelease(StageTests):
+    plugin = plugin
+    name = "release"

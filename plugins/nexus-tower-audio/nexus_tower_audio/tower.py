@@ -54,7 +54,7 @@ class AudioTower(PerceptionTower):
         length = samples_of(self.options.frames, self.options.rate)
         waves = torch.zeros(len(samples), length)
         for row, sample in zip(waves, samples, strict=True):
-            wave = torch.as_tensor(sample.fields["audio"], dtype=torch.float32)
+            wave = torch.tensor(sample.fields["audio"], dtype=torch.float32)
             wave = resampled(wave, int(sample.fields.get("rate", self.options.rate)), self.options.rate)[:length]
             row[: len(wave)] = wave
         return {"spectrograms": log_mel(waves, self.options.rate, self.options.mels)}

@@ -46,5 +46,5 @@ class ImageTower(PerceptionTower):
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """The samples' "image" (uint8 [H, W] or [H, W, C]) as pixels [B, 3, S, S]."""
-        images = [torch.as_tensor(sample.fields["image"])[None] for sample in samples]
+        images = [torch.tensor(sample.fields["image"])[None] for sample in samples]
         return {"pixels": torch.cat([pixels(image, self.options.size) for image in images])}

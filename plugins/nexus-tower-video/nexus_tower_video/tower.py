@@ -58,6 +58,6 @@ class VideoTower(PerceptionTower):
         return {"frames": torch.stack([self._frames(sample) for sample in samples])}
 
     def _frames(self, sample: Sample) -> Tensor:
-        video = torch.as_tensor(sample.fields["video"])
+        video = torch.tensor(sample.fields["video"])
         chosen = torch.linspace(0, len(video) - 1, self.options.frames).round().long()
         return pixels(video[chosen], self.options.size)

@@ -13,12 +13,12 @@ class TrainOptions:
 
     steps: int = option(400, help="Updates", low=1)
     batch: int = option(8, help="Samples in an update", low=1)
-    learning_rate: float = option(3e-3, help="AdamW: embeddings, heads, norms, biases", low=0.0)
-    matrix_learning_rate: float = option(0.02, help="Muon: matrices between hidden states", low=0.0)
+    learning_rate: float = option(0.01, help="AdamW: embeddings, heads, norms, biases", low=0.0)
+    matrix_learning_rate: float = option(0.04, help="Muon: matrices between hidden states", low=0.0)
     weight_decay: float = option(0.01, help="Decoupled, of both optimisers", low=0.0)
     dropout: float = option(0.0, help="Of what each layer adds to the residual stream", low=0.0, high=0.9)
-    warmup: float = option(0.05, help="Share of the steps in which the rates rise", low=0.0, high=1.0)
-    decay: float = option(0.4, help="Share of the steps, at the end, in which they fall to zero", low=0.0, high=1.0)
+    warmup: float = option(0.02, help="Share of the steps in which the rates rise", low=0.0, high=1.0)
+    decay: float = option(0.3, help="Share of the steps, at the end, in which they fall to zero", low=0.0, high=1.0)
     clip: float = option(1.0, help="Largest norm of the gradient; 0: any", low=0.0)
     balance: float = option(
         1.0, help="Several teachers: batches in proportion to their data (1), equally often (0), or between", low=0.0

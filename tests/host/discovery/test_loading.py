@@ -16,6 +16,13 @@ GOOD = """
         ("import a_package_that_is_not_there", "ModuleNotFoundError: No module named 'a_package_that_is_not_there'"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("def broken(:", "SyntaxError"),
+        ("raise BaseException('base')", "BaseException: base"),
+        (
+            "@hookimpl\ndef nexus_engines():\n    while True:\n"
+            "        yield Component(name='a', target='b:c', summary='d')",
+            "nexus_engines yields more than 10000 components",
+        ),
+        ("@hookimpl\ndef nexus_engines():\n    return 3", "TypeError"),
         ("class Odd(Exception):\n    pass\nraise Odd", "Odd"),
         ("@hookimpl\ndef nexus_metric(): ...", "there is no hook 'nexus_metric'. Did you mean 'nexus_metrics'?"),
         ("def nexus_towres(): ...", "there is no hook 'nexus_towres'. Did you mean 'nexus_towers'?"),
@@ -49,7 +56,8 @@ GOOD = """
             "needs of 'a' is 'train'; write a tuple",
         ),
         (
-            "@hookimpl\ndef nexus_engines():\n    yield Component(name='a', target='b:c', summary='', requires=('av>',))",
+            "@hookimpl\ndef nexus_engines():\n"
+            "    yield Component(name='a', target='b:c', summary='d', requires=('av>',))",
             "requires of 'a' holds 'av>'",
         ),
     ],
@@ -62,6 +70,12 @@ def test_a_broken_plugin_is_listed_and_stops_no_other(site, source, reason):
     assert plugins.found["bad"].state == "broken"
     assert reason in plugins.found["bad"].reason
     assert list(plugins.components("loss")) == ["good"]
+
+
+def test_an_interruption_is_no_fault_of_the_plugin(site):
+    site.plugin("slow", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        site.found()
 
 
 def test_a_hook_under_another_name_is_a_hook(site):

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from nexus_host.__main__ import run
+
 HERE = Path(__file__).parent
 METADATA = "Metadata-Version: 2.1\nName: nexus-toy\nVersion: 1.0\n"
 
@@ -57,7 +59,8 @@ def alone(site, tmp_path, monkeypatch):
 class Toy:
     """A folder with a registry over toy teachers, and commands on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, capture) -> None:
+        self.capture = capture
         self.folder, self.run_dir, self.path = folder, folder / "run", folder / "registry.yaml"
         self.registry = {
             "version": 1,
@@ -91,20 +94,36 @@ class Toy:
 
     def start(self, *arguments, command="run", run_dir=None, limit=0, **settings) -> subprocess.Popen:
         self.save()
-        where = ["--registry", str(self.path), "--run-dir", str(self.run_dir)]
-        if run_dir:
-            where = [str(self.run_dir if run_dir == "positional" else run_dir)]
-        line = [sys.executable, "-m", "nexus_host", command, *where, *map(str, arguments)]
+        line = [sys.executable, "-m", "nexus_host", command, *self.where(run_dir), *map(str, arguments)]
         if limit:
             settings["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(line, text=True, cwd=self.folder, **(pipes | settings))
 
-    def command(self, *arguments, code=0, **settings) -> tuple[str, str]:
+    def command(self, *arguments, code=0, apart=False, **settings) -> tuple[str, str]:
+        """A command, and what it printed: in this process with the inline executor or, `apart`, as a user's."""
+        if not apart:
+            return self.quick(*arguments, code=code, **settings)
         process = self.start(*arguments, **settings)
         out, err = process.communicate(timeout=100)
         assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
         return out, err
+
+    def quick(self, *arguments, command="run", run_dir=None, code=0) -> tuple[str, str]:
+        components = self.registry["run"].setdefault("components", {})
+        components["executor"] = "inline"
+        self.save()
+        del components["executor"]
+        self.capture.readouterr()
+        found = run([command, *self.where(run_dir), *map(str, arguments)])
+        out, err = self.capture.readouterr()
+        assert found == code, f"exit code {found}\n{out}\n{err}"
+        return out, err
+
+    def where(self, run_dir) -> list[str]:
+        if run_dir:
+            return [str(self.run_dir if run_dir == "positional" else run_dir)]
+        return ["--registry", str(self.path), "--run-dir", str(self.run_dir)]
 
     def typed(self, *words, code=0) -> tuple[str, str]:
         """A command line of one's own, in the folder."""
@@ -138,9 +157,9 @@ class Toy:
 
 
 @pytest.fixture
-def toy(alone, tmp_path):
+def toy(alone, tmp_path, capfd):
     """Two text teachers and one image teacher."""
-    found = Toy(tmp_path)
+    found = Toy(tmp_path, capfd)
     found.teacher("prose")
     found.teacher("code")
     found.teacher("digits", "image")

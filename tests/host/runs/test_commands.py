@@ -12,7 +12,7 @@ import pytest
 
 
 def test_run_shows_a_table_and_the_next_run_does_nothing(toy):
-    out, err = toy.command()
+    out, err = toy.command(apart=True)
     assert "release/student" in out
     assert re.search(r"done: 18 done in .*", out)
     assert str(toy.run_dir / "release") in out
@@ -85,7 +85,7 @@ def test_failures_are_named_with_their_cause_and_their_log(toy):
     toy.registry["towers"]["prose"]["stages"] = {"train": {"fail": "error"}, "control": {"fail": ""}}
     toy.registry["towers"]["code"]["stages"] = {"train": {"fail": "crash"}, "control": {"fail": ""}}
     toy.registry["towers"]["digits"]["stages"] = {"train": {"fail": "kill"}, "control": {"fail": ""}}
-    out, err = toy.command(code=1)
+    out, err = toy.command(code=1, apart=True)
     assert "train/prose failed: The toy was told to fail" in err
     assert "train/code failed: ZeroDivisionError: a toy bug" in err
     log = toy.run_dir / "logs" / "train-code.log"
@@ -104,12 +104,16 @@ def test_show_tells_of_runs_artefacts_and_published_folders(toy):
     toy.command()
     out, _ = toy.command(command="show", run_dir="positional")
     assert re.search(r"train/code +[0-9a-f]{12} +3 +\d+ B", out)
-    assert "a note" in out
+    assert out.count("a note") == 2  # of the student: assemble and release
     (folder,) = (toy.run_dir / "artefacts" / "train" / "code").iterdir()
     out, _ = toy.command(command="show", run_dir=folder)
     assert f"train of code, {folder.name}: intact" in out
     assert "options: steps 3" in out
     assert "core/core" in out
+    toy.command("--set", "losses.0.weight=2", "--set", "towers.digits.options.rank=1")
+    out, _ = toy.command(command="show", run_dir="positional")
+    assert re.search(rf"train/code +{folder.name} .* of earlier settings", out)
+    assert out.count("a note") == 2
     (folder / "result.json").write_text("other")
     found = json.loads(toy.command("--json", command="show", run_dir=folder)[0])
     assert found["artefact"]["damage"] == "hash of result.json differs"

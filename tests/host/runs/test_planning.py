@@ -274,9 +274,9 @@ def test_stages_that_cannot_tell_are_left_out_of_the_estimates(plan, answer):
     assert with_estimates(plan(target="profile"), Answers(answer), ()).estimates == {}
 
 
-def test_a_plan_is_shown_after_a_teacher_was_added(toy, requested, capsys):
+def test_a_plan_is_shown_after_a_teacher_was_added(toy, requested, capfd):
     request = requested()
     preview(request.registry, request.plugins, toy.run_dir)
-    assert "18 units to run, 0 cached" in capsys.readouterr().out
+    assert "18 units to run, 0 cached" in capfd.readouterr().out
     assert planned(request.registry, request.plugins, toy.run_dir, target="profile").estimates
     assert not Path(toy.run_dir).exists()

@@ -162,13 +162,13 @@ def test_a_failure_stops_only_what_depends_on_it(toy, run):
     assert run.why["train/code"] == ["never run"]
 
 
-def test_what_a_stage_did_not_declare_is_refused(toy, run, capsys):
+def test_what_a_stage_did_not_declare_is_refused(toy, run, capfd):
     toy.stage("profile", fail="peek")
     run(target="profile")
-    assert "has not declared 'held_out' in `reads` (declared: train)" in capsys.readouterr().err
+    assert "has not declared 'held_out' in `reads` (declared: train)" in capfd.readouterr().err
 
 
-def test_observers_are_told_and_a_bad_one_stops_nothing(toy, run, monkeypatch, capsys):
+def test_observers_are_told_and_a_bad_one_stops_nothing(toy, run, monkeypatch, capfd):
     monkeypatch.setenv("TOY_EVENTS", "1")
     toy.registry["towers"]["digits"]["stages"] = {"train": {"fail": "error"}, "control": {"fail": ""}}
     run(target="train")
@@ -176,4 +176,4 @@ def test_observers_are_told_and_a_bad_one_stops_nothing(toy, run, monkeypatch, c
     assert "train/code " in finished
     assert "train/digits The toy was told to fail" in finished
     assert "train/code 3/3 ['loss']" in (toy.run_dir / "progressed.txt").read_text()
-    assert capsys.readouterr().err.count("a bad observer") == 1
+    assert capfd.readouterr().err.count("a bad observer") == 1

@@ -16,6 +16,7 @@ teachers:
 data:
   prose: {reader: jsonl, options: {path: package:probe_package/data.jsonl}}
 """
+HOME = "/home/ada"  # scan: example
 BROKEN = [
     ("", "Name at least one teacher"),
     (GOOD.replace("version: 1\n", ""), "Begin it with `version: 1`"),
@@ -24,10 +25,7 @@ BROKEN = [
     (GOOD + "data:\n", "Make one of them"),
     (GOOD + "optimizers:\n", "Sections: version, teachers"),
     (GOOD.replace("metric: bits_per_byte", "metric: nexus_metrics.bytes:BitsPerByte"), "Name the component"),
-    (
-        GOOD.replace("package:probe_package/teachers/prose", "/home/ada/prose"),
-        "is a path of one machine",
-    ),  # scan: example
+    (GOOD.replace("package:probe_package/teachers", HOME), "is a path of one machine"),
     (GOOD.replace("data.jsonl", "lost.jsonl"), "Ship it with the package"),
     (GOOD.replace("package:probe_package/t", "package:other_package/t"), "Ship it with the package"),
 ]

@@ -42,6 +42,8 @@ class TextRecipe:
     pace: Pace
     batch: int = 8
     dropout: float = 0.0
+    transfer: bool = True
+    """Whether the teacher reads the transfer part as well."""
     beside: tuple[str, ...] = ()
     """Sources of the transfer part that begin so are read as what the teacher sees alone: each pass samples them."""
     share: float = 1.0
@@ -69,13 +71,15 @@ CODE = TextRecipe(
         num_key_value_heads=5, max_position_embeddings=1024, tie_word_embeddings=True, **ENDS,
     ),
     pace=Pace(steps=1800, decay=0.5),
+    transfer=False,
 )  # fmt: skip
 RECIPES = {recipe.name: recipe for recipe in (PROSE, CODE)}
 
 
 def documents(recipe: TextRecipe) -> tuple[list[str], list[str]]:
     """What the teacher may see: the documents that every pass reads, and those beside them that it samples from."""
-    transfer, alone = whole(recipe.name, "train"), whole(recipe.name, "teacher")
+    alone = whole(recipe.name, "teacher")
+    transfer = whole(recipe.name, "train") if recipe.transfer else {}
     beside = alone | {source: text for source, text in transfer.items() if source.startswith(recipe.beside)}
     always = [text for source, text in transfer.items() if source not in beside]
     return always, [beside[source] for source in sorted(beside)]

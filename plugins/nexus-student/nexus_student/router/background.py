@@ -1,7 +1,7 @@
 """The fixed background: how often each counter is hit in writing of many sorts. It never changes, so a row that is
 learned against it depends on its own tower's data alone.
 
-`background.safetensors` was made once, by `python -m nexus_student.router.background FILE …`, from Shakespeare's plays
+`background.safetensors` was made once, by `main([FILE, …])`, from Shakespeare's plays
 (public domain), GSM8K, HumanEval (MIT), AQuA, Self-Instruct's seeds, BFCL and synthetic conversations (Apache-2.0):
 each sort counts alike, and a twentieth is spread evenly. It holds 4096 numbers; no text can be read from it.
 """
@@ -9,7 +9,6 @@ each sort counts alike, and a twentieth is spread evenly. It holds 4096 numbers;
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -59,6 +58,3 @@ def main(paths: Sequence[str]) -> None:
     """Writes the background from one file a sort."""
     FILE.write_bytes(save({"background": made([list(texts(Path(path))) for path in paths])}))
 
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -23,15 +23,17 @@ Vector = NDArray[np.float32]
 def damped(data: bytes) -> Vector:
     """log(1 + count) of each counter, after Rennie et al. 2003, "Tackling the poor assumptions of naive Bayes":
     float32 [4096]. A gram that comes again says less."""
-    values = np.frombuffer(data[:LONGEST], dtype=np.uint8).astype(np.uint64)
+    values = np.frombuffer(data, dtype=np.uint8).astype(np.uint64)
     hits = [_hashed(values, length) for length in GRAMS if len(values) >= length]
     counts = np.bincount(np.concatenate(hits) if hits else np.empty(0, np.int64), minlength=SIZE)
     return np.log1p(counts).astype(np.float32)
 
 
 def features(data: bytes) -> Vector:
-    """The damped counts, scaled to sum 1; zero for an empty text: float32 [4096]."""
-    found = damped(data)
+    """The damped counts of a text's windows, scaled to sum 1; zero for an empty text: float32 [4096]."""
+    found = np.zeros(SIZE, np.float32)
+    for window in windows(data[:LONGEST]):
+        found += damped(window)
     return found / max(float(found.sum()), 1.0)
 
 
