@@ -27,7 +27,7 @@ def measure(seed: int, folder: Path, extra: list[str]) -> dict[str, Any]:
     """One run from an empty folder: seconds and the manifest's capabilities."""
     command = [sys.executable, "-m", "nexus_host", "run", "--run-dir", str(folder), "--set", f"run.seed={seed}", *extra]
     began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - began
     manifest = folder / "release" / "manifest.json"
     if not manifest.exists():

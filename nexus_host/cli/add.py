@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import psutil
 
-from ..adding import Addition, Wish, compose, written
+from ..adding import Addition, Wish, compose, look, written
 from ..planning import preview
 from ..registry import Registry, RegistryError, RegistryModel
 from ..registry.loading import FILE, check_text
@@ -42,6 +42,7 @@ def command(state: State, /, *, registry: Path, run_dir: Path, **given: object) 
     for name, value in facts(blueprint):
         say(f"{name}: {value}")
     addition = compose(wish, blueprint, plugins, model, path.parent, psutil.virtual_memory().available)
+    look(addition, blueprint, plugins, path.parent)
     new = written(text, addition)
     check_text(new, path, plugins)
     write_bytes(path, new.encode())

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from nexus_specs import Architecture, ArchitectureComponent, Component, Lookup, NexusError, resolve
+from nexus_specs import Architecture, ArchitectureComponent, Component, Lookup, NexusError, locate, resolve
 
-from ..words import listed
+from ..words import did_you_mean, listed
+
+_CONFIG = "config.json"
 
 
 class Offers(Lookup, Protocol):
@@ -25,10 +27,30 @@ def loader(lookup: Offers, source: str) -> tuple[str, Architecture]:
     names = [name for name, (claim, _) in claims.items() if claim == best]
     if best == 0:
         tried = f"Tried: {listed(claims)}." + (f" Failed: {'; '.join(failed)}" if failed else "")
-        raise NexusError(f"No loader opens '{source}'. {tried}")
+        raise NexusError(f"No loader opens '{source}': {_absence(source)} {tried}")
     if len(names) > 1:
         raise NexusError(f"Two loaders claim '{source}' alike: {' and '.join(names)}. Switch one off with --without.")
     return names[0], claims[names[0]][1]
+
+
+def _absence(source: str) -> str:
+    """What is the matter with a source that nothing opens, and what to do."""
+    try:
+        path = locate(source)
+    except (FileNotFoundError, ModuleNotFoundError) as error:
+        return f"{error}. Install it with pip."
+    if path.is_dir():
+        inside = sorted(each.name for each in path.iterdir())[:5]
+        if (path / _CONFIG).is_file():
+            return f"no loader that is installed knows what its {_CONFIG} names. Install a plugin for it."
+        return f"the folder has no {_CONFIG} (it holds {listed(inside)}). Name the folder of one checkpoint."
+    if path.exists():
+        return f"it is a file. Name the folder that holds {_CONFIG} and the weights (*.safetensors)."
+    near = did_you_mean(path.name, [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else [])
+    return (
+        f"there is nothing at {path.absolute()}.{near} Name a folder or package:NAME/PATH; "
+        "fetch what lies on the hub first (`hf download OWNER/NAME`), then name it as OWNER/NAME."
+    )
 
 
 def _claims(lookup: Offers, source: str) -> tuple[dict[str, tuple[int, Architecture]], list[str]]:

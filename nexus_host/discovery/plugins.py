@@ -24,6 +24,12 @@ WITHOUT = "NEXUS_WITHOUT"
 Offer = tuple[Plugin, Component]
 
 
+class UnknownPluginError(NexusError):
+    """A plugin to leave out that there is not."""
+
+    exit_code = 2
+
+
 class Plugins:
     """Every plugin that is installed, what became of it, and the components of those that loaded.
 
@@ -49,7 +55,8 @@ class Plugins:
         known = {point.entry.name for point in every} | {point.owner for point in every}
         for name in named:
             if normal(name) not in {normal(each) for each in known}:
-                raise NexusError(f"--without: no plugin is named '{name}'.{did_you_mean(name, known)}")
+                near, names = did_you_mean(name, known), listed(sorted(point.entry.name for point in every))
+                raise UnknownPluginError(f"--without: no plugin is named '{name}'.{near} Plugins: {names}.")
         return cls(_found(every, {normal(name): who for name, who in blocked.items()}))
 
     @cached_property

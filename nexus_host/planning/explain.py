@@ -32,7 +32,7 @@ def _said(path: tuple[str, ...], old: Any, new: Any) -> str:
         return f"{name} is new"
     if new is _MISSING:
         return f"{name} is gone"
-    if path[-1] == "version":
+    if path[-1] == "version" or path[:-1] == ("components", "architectures"):
         return _version(str(old), str(new))
     if path[0] in ("inputs", "data", "source") or "sha256:" in f"{old}{new}":
         return f"{name} changed"

@@ -23,6 +23,12 @@ _ABOVE: Mapping[Scope, tuple[Scope, ...]] = {
 }
 
 
+class UnknownStageError(NexusError):
+    """A stage to stop at that there is not."""
+
+    exit_code = 2
+
+
 def build(stages: Mapping[str, StageComponent], subjects: Subjects, target: str = "") -> Graph:
     """All units in an order in which they can run, with what each needs; with a target only those up to that stage.
 
@@ -45,7 +51,8 @@ def _wanted(stages: Mapping[str, StageComponent], target: str) -> set[str]:
     if not target:
         return set(stages)
     if target not in stages:
-        raise NexusError(f"No stage is named '{target}'.{did_you_mean(target, stages)} Stages: {listed(stages)}.")
+        near = did_you_mean(target, stages)
+        raise UnknownStageError(f"--stage: no stage is named '{target}'.{near} Stages: {listed(stages)}.")
     found, waiting = set(), [target]
     while waiting:
         name = waiting.pop()

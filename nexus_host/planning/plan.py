@@ -67,6 +67,12 @@ class Plan:
         return self.estimates.get(task.unit.name, Estimate()).seconds or took or None
 
 
+class NothingToRunError(NexusError):
+    """A registry or a choice of teachers that leaves no work."""
+
+    exit_code = 2
+
+
 def make_plan(
     registry: Registry,
     plugins: Plugins,
@@ -79,7 +85,7 @@ def make_plan(
     """Plans a run. `target`: a stage to stop at; `samples`: a limit per teacher and part (0: none). Reads the run
     directory and writes nothing into it. Raises NexusError where there is nothing to run."""
     if not registry.teachers:
-        raise NexusError(f"{registry.path}: no ready teacher is selected. See `nexus list teachers`.")
+        raise NothingToRunError(f"{registry.path}: {_nobody(registry)}")
     pins = read_json(run / PINS, {})
     about = subjects(everything(registry), registry, tuple(pins.get("core_teachers", ())))
     stages = plugins.stages()
@@ -90,6 +96,16 @@ def make_plan(
     timings = read_json(run / TIMINGS, {})
     tasks = tuple(_tasks(graph, recipes, Store(run), timings))
     return Plan(run=run, subjects=about, budget=budget, tasks=tasks, versions=cook.versions, timings=timings)
+
+
+def _nobody(registry: Registry) -> str:
+    """Why no teacher is there to be distilled, and what to do."""
+    cards = registry.model.teachers
+    if not cards:
+        return "has no teachers. Type `nexus add SOURCE` to write one."
+    if not any(card.status == "ready" for card in cards.values()):
+        return "no teacher is ready. Write `status: ready` in a card; see `nexus list teachers`."
+    return "no ready teacher is left by --models, --datasets and --skip-non-llm. See `nexus list teachers`."
 
 
 def work(task: Task) -> Mapping[str, Any]:

@@ -27,6 +27,8 @@ def find(path: Path | None, plugins: Plugins) -> Path:
     if path is None and Path(FILE).is_file():
         path = Path(FILE)
     if path is not None:
+        if path.is_dir():
+            raise RegistryError([f"{path}: is a folder. Name the file, as in --registry {path / FILE}"])
         if not path.is_file():
             raise RegistryError([f"{path}: there is no such file. Type `nexus add SOURCE` to write one."])
         return path.absolute()
@@ -89,8 +91,10 @@ def _load(
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RegistryError([f"{path}: cannot be read: {error}"]) from error
+    except UnicodeDecodeError as error:
+        raise RegistryError([f"{path}: is no text (byte {error.start} is not UTF-8). Save it as UTF-8."]) from error
+    except OSError as error:
+        raise RegistryError([f"{path}: cannot be read: {error.strerror}. Mend its permissions."]) from error
 
 
 def _shown(path: Path) -> str:

@@ -76,6 +76,10 @@ def planned(
 
 @contextmanager
 def _aside() -> Iterator[Executor]:
-    """One worker that keeps its notes in a folder of its own."""
+    """One worker that keeps its notes in a folder of its own. It is ended and not waited for: it holds nothing, and
+    heavy libraries take their time to go."""
     with TemporaryDirectory(prefix="nexus-plan-") as folder, Workers(Path(folder), 1) as executor:
-        yield executor
+        try:
+            yield executor
+        finally:
+            executor.kill()

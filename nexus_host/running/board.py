@@ -57,6 +57,11 @@ class Entry:
             return 0.0
         return None if self.expected is None else max(0.0, self.expected - self.elapsed)
 
+    @property
+    def _overdue(self) -> bool:
+        """Whether it takes longer than was expected and does not say how far it is: nobody knows when it ends."""
+        return self.state == "running" and not self.left and not self.note.get("done")
+
     def facts(self) -> dict[str, Any]:
         """As `status.json` has it."""
         known = {"done": self.note.get("done"), "total": self.note.get("total")}
@@ -70,7 +75,7 @@ class Entry:
             **known,
             "figures": dict(self.note.get("figures", {})),
             "elapsed": round(self.elapsed, 2),
-            "eta": None if self.left is None else round(self.left, 1),
+            "eta": None if self.left is None or self._overdue else round(self.left, 1),
             "error": self.error,
         }
 

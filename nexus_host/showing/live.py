@@ -7,12 +7,15 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from .text import duration, figures, steps
 
-_STYLES = {"running": "bold", "failed": "red", "paused": "yellow", "stopping": "yellow"}
+_WIDE, _NARROW = 40, 16
+"""Characters of the bar of the whole run, and of a unit's."""
+_STYLES = {"running": "bold green", "failed": "red", "paused": "yellow", "stopping": "yellow"}
 
 
 class LiveView:
@@ -20,7 +23,7 @@ class LiveView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._live = Live(Text("planning ...", "dim"), console=console, refresh_per_second=4, transient=True)
         self._live.start()
 
     def show(self, snapshot: Mapping[str, Any]) -> None:
@@ -39,15 +42,24 @@ class LiveView:
 def drawn(snapshot: Mapping[str, Any]) -> RenderableType:
     """A snapshot as something rich can print."""
     table = Table(box=None, pad_edge=False)
-    for name in ("unit", "step", "elapsed", "left", ""):
-        table.add_column(name, justify="left" if name in ("unit", "") else "right")
+    for name in ("unit", "", "step", "elapsed", "left", "figures"):
+        table.add_column(name, justify="right" if name in ("step", "elapsed", "left") else "left", header_style="dim")
     for unit in snapshot["units"]:
         if unit["state"] == "running":
-            step = steps(unit["done"], unit["total"])
-            table.add_row(
-                unit["name"], step, duration(unit["elapsed"]), duration(unit["eta"]), figures(unit["figures"])
-            )
-    return Group(_head(snapshot), table)
+            step, times = steps(unit["done"], unit["total"]), (duration(unit["elapsed"]), duration(unit["eta"]))
+            bar = ProgressBar(unit["total"] or 1, unit["done"] or 0, width=_NARROW)
+            table.add_row(unit["name"], bar, step, *times, figures(unit["figures"]))
+    lines = [_head(snapshot), _whole(snapshot)] + ([Text(), table] if table.row_count else [])
+    return Group(*lines)
+
+
+def _whole(snapshot: Mapping[str, Any]) -> RenderableType:
+    """The bar of the whole run: by time where it is known, else by units."""
+    elapsed, left = snapshot["elapsed"], snapshot["eta"]
+    if left is not None:
+        return ProgressBar(max(elapsed + left, 1e-9), elapsed, width=_WIDE)
+    states = [unit["state"] for unit in snapshot["units"]]
+    return ProgressBar(max(1, len(states)), sum(state in ("done", "cached") for state in states), width=_WIDE)
 
 
 def _head(snapshot: Mapping[str, Any]) -> Text:

@@ -51,8 +51,10 @@ def print_end(board: Board, out: Console) -> None:
         soft_wrap=True,
     )
     for name, entry in board.entries.items():
-        if entry.error:
-            out.print(f"{name}: {entry.error}", markup=False, soft_wrap=True)
+        if entry.error:  # the rest of it was said when it happened
+            out.print(f"{name}: {entry.error.splitlines()[0]}", markup=False, soft_wrap=True)
+    if board.phase == "interrupted":
+        out.print("The same command goes on from here; finished units are kept.", markup=False, soft_wrap=True)
     for task in board.plan.tasks:
         name = task.recipe.stage.publishes
         if name and board.entries[task.unit.name].state in ("cached", "done"):

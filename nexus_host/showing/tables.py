@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -35,10 +36,10 @@ def print_table(table: Mapping[str, Any], out: Console) -> None:
     """Prints a table with its title and notes."""
     if table.get("title"):
         out.print(escape(str(table["title"])), style="bold")
-    shown = Table()
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for index, column in enumerate(table["columns"]):
         numbers = all(isinstance(row[index], (int, float)) or row[index] is None for row in table.get("rows", []))
-        shown.add_column(escape(str(column)), justify="right" if numbers else "left")
+        shown.add_column(escape(str(column)), justify="right" if numbers else "left", overflow="fold")
     for row in table.get("rows", []):
         shown.add_row(*(escape(cell(value)) for value in row))
     print_rows(shown, out)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import nexus_specs
 import pytest
+from nexus_specs import Installed, testing
 from nexus_student.stages import release
 from nexus_student.stages.contract import Promise, capability
 
-from nexus_host.cli.app import EPILOG
+from nexus_host.cli.app import COMMANDS, EPILOG
 from nexus_host.registry import cards
 from nexus_host.registry.reading import read
 from nexus_host.registry.shape import validate
@@ -58,6 +59,12 @@ def test_contract_has_every_member(name):
         assert re.findall(r"^\| `(\w+)", text, re.MULTILINE) == [*kind.__annotations__, *methods]
 
 
+def test_every_record_has_an_example():
+    code = code_of("contract.md")
+    records = [name for name in RECORDS if dataclasses.is_dataclass(getattr(nexus_specs, name))]
+    assert [name for name in records if f"{name}(" not in code] == []
+
+
 def test_contract_has_every_record():
     known = {name for name in nexus_specs.__all__ if dataclasses.is_dataclass(getattr(nexus_specs, name))}
     missing = {name for name in known if not name.endswith("Component")} - set(RECORDS)
@@ -90,12 +97,12 @@ def test_running_has_the_fields_of_status():
         assert known, f"status.json has {name} for each unit"
 
 
-EXAMPLES = [
-    (name, body)
-    for name in ("contract.md", "shards.md")
-    for kind, body in CODE.findall(page(name))
-    if kind == "python"
-]
+def code_of(name):
+    return "\n".join(body for kind, body in CODE.findall(page(name)) if kind == "python")
+
+
+IMPORTS = "from nexus_specs import *\n"
+EXAMPLES = [(name, IMPORTS + code_of(name)) for name in ("contract.md", "shards.md")]
 
 
 @pytest.mark.parametrize(("name", "body"), EXAMPLES, ids=[name for name, _ in EXAMPLES])
@@ -126,3 +133,26 @@ def test_release_has_every_field_of_the_manifest():
     known = [*re.findall(r'^        "(\w+)":', inspect.getsource(release.write), re.MULTILINE), "files"]
     text = section(page("release.md"), "## manifest.json").partition("Each capability")[0]
     assert sorted(rows(text)) == sorted(known)
+
+
+KIT = [getattr(testing, name) for name in testing.__all__ if name.endswith("Tests") and name != "ComponentTests"]
+
+NO_INPUTS = ("component", "stage_descriptor", "bound", "teacher", "checkpoints", "profile", "students", "made", "text")
+
+
+@pytest.mark.parametrize("tests", KIT)
+def test_kit_page_has_every_input(tests):
+    (row,) = [line for line in page("kit.md").splitlines() if line.startswith(f"| `{tests.__name__}` |")]
+    own = [name for name in vars(tests) if not name.startswith(("_", "test_", "kind", "plugin", "name"))]
+    missing = [name for name in own if f"`{name}" not in row and name not in NO_INPUTS]
+    assert not missing
+
+
+def test_every_command_that_a_page_shows_exists():
+    known = {*COMMANDS, *Installed().components("command")}
+    pages = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
+    found = [block for path in pages for block in CODE.findall(path.read_text(encoding="utf-8"))]
+    blocks = [body for kind, body in found if kind == "console"]
+    shown = {name for body in blocks for name in re.findall(r"^(?:\$ |.*&& )nexus ([a-z-]+)", body, re.MULTILINE)}
+    assert shown <= known, f"no such commands: {sorted(shown - known)}"
+    assert {"run", "plan", "add", "new-plugin", "verify", "chat"} <= shown

@@ -80,7 +80,7 @@ WHOLE = """
 
     @hookimpl
     def nexus_readers():
-        yield ReaderComponent(name="lines", target="whole_parts:Anything", summary="Reads lines",
+        yield ReaderComponent(name="lines", target="whole_parts:Lines", summary="Reads lines",
                               options="whole_parts:ReaderOptions", suffixes=(".txt",))
 
     @hookimpl
@@ -136,7 +136,7 @@ PARTS = """
     from dataclasses import dataclass, field
     from pathlib import Path
     from typing import Any, Literal
-    from nexus_specs import Blueprint, NexusError, Stack, location, neutral, option
+    from nexus_specs import Blueprint, NexusError, Sample, Stack, location, neutral, option
 
     @dataclass
     class EngineOptions:
@@ -201,6 +201,12 @@ PARTS = """
 
     class Engine(Anything):
         pass
+
+    class Lines(Anything):
+        def samples(self, split, start=0):
+            name = Path(self.options["path"]).name
+            fields = {"text": "a line"} if name == "words.txt" else {"text": "a line", "image": 0}
+            yield from [] if name == "empty.txt" else [Sample(key="0", fields=fields)]
 
     class Stage:
         pass

@@ -1,5 +1,8 @@
 """The standard tests stay standard, and inputs that are missing are asked for."""
 
+import subprocess
+import sys
+
 import pytest
 from nexus_specs import testing
 from nexus_specs.testing import LossTests, MetricTests, TowerTests
@@ -61,3 +64,9 @@ def test_missing_inputs_are_asked_for(ask, what):
 def test_optional_inputs_have_defaults():
     assert TowerTests().samples() == ()
     assert LossTests().equal() is None
+
+
+def test_kit_and_contract_need_no_heavy_library():
+    probe = "import sys, nexus_specs.testing; print({'torch', 'numpy', 'transformers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -83,3 +83,12 @@ def test_scan_leaves_it(line, repository):
     (repository / "notes.md").write_text(line, encoding="utf-8")
     (repository / "image.bin").write_bytes(b"\xff\xfe/ho" + b"me/ada")
     assert script("scan").main(repository) == 0
+
+
+def test_run_is_a_script_of_all_checks():
+    script = ROOT / ".ci" / "run"
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    assert script.stat().st_mode & 0o111
+    text = script.read_text(encoding="utf-8")
+    for check in ("-r requirements.txt", "pytest", "ruff check", "mypy", "lint-imports", "scan.py", "coverage.py"):
+        assert check in text

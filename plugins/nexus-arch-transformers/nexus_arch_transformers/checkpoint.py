@@ -57,6 +57,10 @@ class HuggingFaceCheckpoint:
         """Through its tokenizer or processor."""
         return self.preprocessor(samples)
 
+    def lengths(self, samples: Sequence[Sample]) -> Sequence[int] | None:
+        """Tokens of each sample, for those who put like lengths together; None where length is not what varies."""
+        return self.preprocessor.lengths(samples)
+
     def read(self, output: Any, batch: Batch) -> Signal:
         """The forward's output in standard terms: logits of a vocabulary as outputs["logits"] with `hidden` before
         them; scores of classes as outputs["output"]; else an embedding."""

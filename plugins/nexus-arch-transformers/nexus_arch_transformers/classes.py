@@ -12,6 +12,7 @@ from nexus_specs import NexusError
 from nexus_torch.skeleton import without_weights
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
+from .attention import use_blocks
 from .catalogue import is_head_of
 
 LABELS = (
@@ -55,6 +56,7 @@ def skeleton(config: PreTrainedConfig) -> PreTrainedModel:
     attention = "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
     with without_weights():
         module = kind._from_config(config, dtype=torch.float32, attn_implementation=attention)
+    use_blocks(module)
     return module.eval()
 
 

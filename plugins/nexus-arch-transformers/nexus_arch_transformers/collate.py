@@ -66,6 +66,14 @@ class Preprocessor:
         found = tokenise(self.tokenizer, texts, start=start_token(self.tokenizer), limit=self.context)
         return Collated({"input_ids": found.ids, "attention_mask": found.mask.long()}, spans=found.spans)
 
+    def lengths(self, samples: Sequence[Sample]) -> list[int] | None:
+        """Tokens of each text, uncut; None for what is not text alone."""
+        if self.takes != ("text",) or not all("text" in sample.fields for sample in samples):
+            return None
+        texts = [str(sample.fields["text"]) for sample in samples]
+        encoded = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
+        return [len(ids) for ids in encoded["input_ids"]]
+
     def images(self, samples: Sequence[Sample]) -> Collated:
         """uint8 [H, W, C] each -> pixel_values [B, C, H, W]."""
         images = [_picture(sample.fields["image"], self.channels) for sample in samples]

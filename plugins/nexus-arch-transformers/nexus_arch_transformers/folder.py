@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from nexus_specs import Extent, NexusError, locate
 
 CONFIG, ONE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+"""What a name on the hub looks like: "owner/name"."""
 PREPROCESSOR_FILES = (
     CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model",
@@ -29,11 +32,23 @@ def configuration(source: str) -> dict[str, Any]:
 
 
 def folder(source: str) -> Path:
-    """The folder behind a source; a path that does not exist where nothing does."""
+    """The folder behind a source: a path, a package: resource, or what was fetched from the hub under the name
+    ("hub:owner/name" or "owner/name"). A path that does not exist where nothing does. Nothing is fetched here."""
     try:
-        return locate(source).absolute()
-    except FileNotFoundError:
+        path = locate(source).absolute()
+    except (FileNotFoundError, ModuleNotFoundError):
         return Path(source)
+    return path if path.exists() else _fetched(source.removeprefix("hub:")) or path
+
+
+def _fetched(name: str) -> Path | None:
+    """The snapshot of a hub repository in this machine's cache, its main revision."""
+    if not HUB_ID.fullmatch(name):
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, CONFIG)
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def extents(home: Path) -> list[Extent]:

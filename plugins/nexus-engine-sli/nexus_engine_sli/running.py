@@ -52,6 +52,24 @@ class Shared:
         return self.output
 
 
+ThreadState = tuple[bool, bool, tuple[tuple[str, bool, torch.dtype], ...]]
+
+
+def thread_state() -> ThreadState:
+    """What torch keeps by thread: gradients on, autocast's cache on, autocast's state by kind of device."""
+    kinds = tuple((kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda"))
+    return torch.is_grad_enabled(), torch.is_autocast_cache_enabled(), kinds
+
+
+def put_back(state: ThreadState) -> None:
+    """Greenlets share a thread: whoever goes on brings the state with which it left."""
+    torch.set_grad_enabled(state[0])
+    torch.set_autocast_cache_enabled(state[1])
+    for kind, enabled, dtype in state[2]:
+        torch.set_autocast_enabled(kind, enabled)
+        torch.set_autocast_dtype(kind, dtype)
+
+
 class Run(greenlet.greenlet):
     """One forward of one batch, intact or under an edit."""
 
@@ -79,10 +97,9 @@ class Run(greenlet.greenlet):
 
     def wait(self, stop: Stop) -> tuple[bool, Any]:
         """Suspends. What torch keeps by thread belongs to this forward and is put back when it goes on."""
-        grad, autocast = torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")
+        own = thread_state()
         answer: tuple[bool, Any] = self.parent.switch(stop)
-        torch.set_grad_enabled(grad)
-        torch.set_autocast_enabled("cpu", autocast)
+        put_back(own)
         return answer
 
 
@@ -180,9 +197,9 @@ class Hub:
         return any(inner.startswith(f"{path}.") for inner in (*edit.modules, *self.watched))
 
     def _resume(self, run: Run, answer: Any = None) -> None:
+        own = thread_state()
         found = run.switch() if run.stop is None else run.switch(answer)
-        torch.set_grad_enabled(False)
-        torch.set_autocast_enabled("cpu", False)
+        put_back(own)
         run.stop = None if run.dead else found
 
     @contextmanager

@@ -74,7 +74,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkpoi
 def inputs() -> Callable[[str], Sequence[Sample]]:
     """Name of a builder -> samples that it takes."""
     generator = np.random.default_rng(0)
-    media = [{"image": generator.integers(256, size=(8, 8, 3), dtype=np.uint8)} for _ in range(5)]
+    media = [{"image": generator.integers(256, size=(8, 8, 3), dtype=np.uint8)} for _ in range(35)]
     texts = [{"text": text} for text in TEXTS]
 
     def samples(name: str) -> Sequence[Sample]:

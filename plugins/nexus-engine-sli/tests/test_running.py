@@ -82,6 +82,51 @@ def test_streamed_is_resident_bit_for_bit(name: str, opened: Opened, inputs: Inp
     assert passes == 3 * layers, "three batches, each layer once"
 
 
+@pytest.mark.parametrize("how", ["resident", "stream"])
+def test_half_precision_is_near_and_the_same_streamed_and_beside_edits(how: Any, opened: Opened, inputs: Inputs) -> None:
+    taps = ["logits", "model.layers.1"]
+    exact, _ = observed(opened("decoder"), inputs("decoder"), taps)
+    half, _ = observed(opened("decoder"), inputs("decoder"), taps, precision="bfloat16", residency="resident")
+    again, _ = observed(
+        opened("decoder"), inputs("decoder"), taps, precision="bfloat16", residency=how, edits=[Mean("model.layers.2")]
+    )
+    check_equal(half, again, taps)
+    for key, expected in exact.values("logits").items():
+        found = half.values("logits")[key].float()
+        assert not torch.equal(found, expected)
+        torch.testing.assert_close(found, expected, rtol=0.03, atol=0.01)
+    assert not torch.is_autocast_enabled("cpu")
+    assert torch.is_autocast_cache_enabled()
+
+
+def test_states_are_projected_in_full_precision(opened: Opened, inputs: Inputs) -> None:
+    basis = Basis(mean=torch.zeros(32), directions=torch.eye(32)[:, :5] * 1.01, scale=1.0)
+    states, _ = observed(opened("decoder"), inputs("decoder"), ["model.layers.1"], precision="bfloat16")
+    sink = ListSink()
+    with Sli().load(opened("decoder"), Budget(micro_batch=2, precision="bfloat16")) as teacher:
+        teacher.observe(inputs("decoder"), [Tap(path="model.layers.1", basis=basis)], sink)
+    for key, found in sink.values("model.layers.1").items():
+        assert torch.equal(found, states.values("model.layers.1")[key].float() @ basis.directions)
+
+
+def test_small_media_pass_more_at_once_and_texts_do_not(opened: Opened, inputs: Inputs) -> None:
+    for name, most in (("pictures", 16), ("decoder", 2)):
+        with Sli().load(opened(name), Budget(micro_batch=2)) as teacher:
+            assert max(len(each.keys) for each in teacher._batches(inputs(name))) == most  # type: ignore[attr-defined]
+    large = Sample(key="0" * 64, fields={"image": torch.zeros(64, 64, 3).numpy()})
+    with Sli().load(opened("pictures"), Budget(micro_batch=2)) as teacher:
+        assert [len(each) for each in teacher._grouped([large] * 5)] == [2, 2, 1]  # type: ignore[attr-defined]
+
+
+def test_texts_of_like_length_pass_together(opened: Opened, inputs: Inputs) -> None:
+    texts = [Sample(key=f"{at:064x}", fields={"text": "word " * length}) for at, length in enumerate((9, 1, 8, 2, 7))]
+    with Sli().load(opened("decoder"), Budget(micro_batch=2)) as teacher:
+        groups = [[int(each.key, 16) for each in group] for group in teacher._grouped(texts)]  # type: ignore[attr-defined]
+        assert groups == [[1, 3], [4, 2], [0]]
+        assert [each.key for each in teacher._by_length(inputs("pictures"))] == [each.key for each in inputs("pictures")]  # type: ignore[attr-defined]  # noqa: E501
+    assert opened("pictures").lengths(inputs("pictures")) is None  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("name", TAPS)
 def test_edits_equal_plain_ablation_at_the_theoretical_cost(name: str, opened: Opened, inputs: Inputs) -> None:
     checkpoint, samples = opened(name), inputs(name)

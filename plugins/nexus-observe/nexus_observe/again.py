@@ -1,14 +1,15 @@
-"""A release's scores, found again in a process of their own: `python -m nexus_observe.again RELEASE RESULT`.
+"""A release's scores, found again in a process of their own: `python -m nexus_observe.again RELEASE RESULT TEACHER...`.
 
-The teachers that the manifest names are out of reach, and so is the network's hub. What is used of Nexus is found
-among the installed plugins: no host, no registry, no run directory.
+The teachers named here and in the manifest are out of reach, and so is the network's hub. What is used of Nexus is
+found among the installed plugins: no host, no registry, no run directory.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,24 @@ from .rows import Row, judged, measure
 ENGINE = "sli"
 
 
-def main(release: Path, result: Path) -> int:
+def main(release: Path, result: Path, *teachers: str) -> int:
     """Writes {"denied": [...], "scores": {capability: {...}}} to `result`."""
     manifest = read_manifest(release)
-    denied = deny(teacher_folders(manifest))
+    named = (str(facts["source"]) for facts in manifest.get("teachers", {}).values())
+    denied = deny(folders([*named, *teachers]))
     scores = rescore(release, Installed(), capabilities(manifest))
     result.write_text(json.dumps({"denied": [str(path) for path in denied], "scores": scores}), encoding="utf-8")
     return 0
 
 
-def teacher_folders(manifest: dict[str, Any]) -> list[Path]:
-    """Where the teachers lie on this machine, if they do."""
-    found = []
-    for facts in manifest.get("teachers", {}).values():
-        try:
-            found.append(locate(str(facts["source"])))
-        except FileNotFoundError:
-            continue                        # a package that is not installed here
-    return [path for path in found if path.exists()]
+def folders(sources: Iterable[str]) -> list[Path]:
+    """Where teachers lie on this machine, if they do; each once."""
+    found = {}
+    for source in sources:
+        with suppress(FileNotFoundError, ModuleNotFoundError):  # a package that is not installed here
+            path = locate(source).resolve()
+            found[path] = path.exists()
+    return [path for path, there in found.items() if there]
 
 
 def rescore(release: Path, lookup: Lookup, wanted: list[Capability]) -> dict[str, dict[str, float]]:
@@ -85,7 +86,7 @@ def score(capability: Capability, metric: Any, rows: dict[str, Row]) -> float:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+        sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))
     except NexusError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

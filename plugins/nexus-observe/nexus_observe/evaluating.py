@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Context, Estimate, NexusError, Sample, Verdict, plain
+from nexus_specs import Checkpoint, Context, Estimate, NexusError, Sample, Verdict, plain
 from nexus_torch.files import write_json
 from nexus_torch.identity import elements
 from nexus_torch.profiles import read_profile
 
 from .bootstrap import judge
 from .options import EvaluateOptions
-from .rows import Row, measure
+from .rows import Row, exact, measure
 from .scoring import read_score
 from .tables import verdict_table
 
@@ -46,7 +46,9 @@ class EvaluateStage:
         forced = {teacher: f"{model}#{tower}" for teacher, tower in towers.items()}
         plain_towers = {teacher: f"{core}+{context.inputs('control')[tower]}" for teacher, tower in towers.items()}
         routed = self._rows(context, dict.fromkeys(towers, str(model)), 0)
-        chosen, controls = self._rows(context, forced, 1), self._rows(context, plain_towers, 2)
+        known = {teacher: routed[teacher] for teacher in alike(context, str(model), towers)}
+        rest = {teacher: source for teacher, source in forced.items() if teacher not in known}
+        chosen, controls = known | self._rows(context, rest, 1), self._rows(context, plain_towers, 2)
         verdicts = [
             verdict(context, teacher, (routed[teacher], chosen[teacher], controls[teacher]), options)
             for teacher in sorted(towers)
@@ -64,11 +66,27 @@ class EvaluateStage:
         """Each source is opened once, for all the teachers that it stands against."""
         found: Rows = {}
         for source in sorted(set(sources.values())):
-            with context.chosen("engine").load(context.open(source), context.budget) as student:
+            with context.chosen("engine").load(context.open(source), exact(context.budget)) as student:
                 for teacher in sorted(name for name, each in sources.items() if each == source):
                     found[teacher] = measure(student, held_out(context, teacher), context.chosen("metric", teacher))
-                    context.report(step * len(sources) + len(found), PASSES * len(sources))
+                    context.report(step * len(context.teachers) + len(found), PASSES * len(context.teachers))
         return found
+
+
+def alike(context: Context, model: str, towers: Mapping[str, str]) -> list[str]:
+    """Teachers for whose every held-out sample the router chose their own tower. Forcing it would pass the same
+    batches through the same weights: the rows of the routed pass are those of the forced one, to the last bit."""
+    checkpoint = context.open(model)
+    return [teacher for teacher, tower in towers.items() if only(checkpoint, held_out(context, teacher), tower)]
+
+
+def only(checkpoint: Checkpoint, samples: Sequence[Sample], tower: str) -> bool:
+    """Whether one tower answers all samples. A loader that groups samples by who answers them says so, if it names
+    the tower in its batches; of any other nothing is known."""
+    groups = getattr(checkpoint, "groups", None)
+    if groups is None or not samples or len(groups(samples)) != 1:
+        return False
+    return checkpoint.collate(samples[:1]).get("tower") == tower
 
 
 def verdict(

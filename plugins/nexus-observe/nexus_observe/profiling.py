@@ -10,8 +10,11 @@ from nexus_torch.files import write_json
 from nexus_torch.identity import stored_hashes
 from nexus_torch.profiles import PREPROCESSOR, PROFILE, write_profile
 
+from .amount import observed
+from .rows import exact
+
 TENSORS = "tensors.json"
-SAMPLES, EDITS = 48, 12
+SAMPLES = 48
 """What an estimate assumes of a profiler."""
 
 
@@ -22,17 +25,14 @@ class ProfileStage:
         self.options = options
 
     def estimate(self, context: Context) -> Estimate:
-        """From the blueprint."""
-        blueprint = context.inspect(str(context.card["source"]))
-        layers = sum(stack.count for stack in blueprint.stacks)
-        estimate: Estimate = context.chosen("engine").estimate(blueprint, SAMPLES, layers or EDITS, context.budget)
-        return estimate
+        """One pass over as many samples as a profiler looks at, each layer ablated in it."""
+        return observed(context, "train", most=SAMPLES, edits=True)[0]
 
     def run(self, context: Context) -> None:
         """Writes profile, bases, preprocessor, hashes and the table."""
         checkpoint = context.open(str(context.card["source"]))
         metric = context.chosen("metric")
-        with context.chosen("engine").load(checkpoint, context.budget) as teacher:
+        with context.chosen("engine").load(checkpoint, exact(context.budget)) as teacher:
             found: Profile = context.chosen("profiler").profile(teacher, context.samples("train"), metric, context)
         with context.write(PREPROCESSOR) as path:
             checkpoint.save_preprocessor(path)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nexus_specs import Metric, Piece, Sample, Teacher
+from nexus_specs import Budget, Metric, Piece, Sample, Teacher
 
 Row = tuple[float, ...]
 
@@ -42,6 +43,11 @@ def measure(teacher: Teacher, samples: Sequence[Sample], metric: Metric) -> dict
     sink = Measured(samples, metric)
     teacher.observe(samples, metric.taps, sink)
     return sink.rows
+
+
+def exact(budget: Budget) -> Budget:
+    """The budget in float32: what is judged does not depend on what a machine multiplies natively."""
+    return dataclasses.replace(budget, precision="float32")
 
 
 def row(metric: Metric, sample: Sample, outputs: Mapping[str, Sequence[Any]]) -> Row:

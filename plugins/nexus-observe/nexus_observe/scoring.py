@@ -11,11 +11,10 @@ from typing import Any
 from nexus_specs import Context, Estimate, NexusError
 from nexus_torch.files import write_json
 
-from .rows import Row, judged, measure
+from .amount import observed
+from .rows import Row, exact, judged, measure
 
 SCORE = "score.json"
-SAMPLES = 500
-"""What an estimate assumes."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,8 @@ class ScoreStage:
         self.options = options
 
     def estimate(self, context: Context) -> Estimate:
-        """From the blueprint."""
-        blueprint = context.inspect(str(context.card["source"]))
-        estimate: Estimate = context.chosen("engine").estimate(blueprint, SAMPLES, 0, context.budget)
-        return estimate
+        """One pass over the held-out part."""
+        return observed(context, "held_out")[0]
 
     def run(self, context: Context) -> None:
         """Writes rows, score and floor."""
@@ -45,7 +42,7 @@ class ScoreStage:
         if not samples:
             raise NexusError(f"The held-out part of '{context.unit.subject}' is empty: nothing can be judged on it.")
         checkpoint = context.open(str(context.card["source"]))
-        with context.chosen("engine").load(checkpoint, context.budget) as teacher:
+        with context.chosen("engine").load(checkpoint, exact(context.budget)) as teacher:
             rows = measure(teacher, samples, metric)
         if not judged(rows):
             raise NexusError(

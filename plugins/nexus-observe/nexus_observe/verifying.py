@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from nexus_specs import Lookup, NexusError, fraction
 from .options import EvaluateReleaseOptions, VerifyOptions
 from .release import Capability, capabilities, copied_tensors, damaged, read_manifest
 
+REGISTRY = "registry.yaml"
 HALF = 0.5
 """The largest share of its teachers' parameters that a student, and of its teacher's that a tower, may have."""
 
@@ -75,7 +77,7 @@ def score_copy(release: Path, threads: int) -> dict[str, Any]:
         shutil.copytree(release, copy)
         offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": str(max(1, threads))}
         ended = subprocess.run(
-            [sys.executable, "-m", "nexus_observe.again", str(copy), str(result)],
+            [sys.executable, "-m", "nexus_observe.again", str(copy), str(result), *teachers(release)],
             env=os.environ | offline, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             check=False,
         )  # fmt: skip
@@ -84,6 +86,14 @@ def score_copy(release: Path, threads: int) -> dict[str, Any]:
             raise NexusError(f"A copy of '{release}' cannot be scored where its teachers are out of reach:\n{last}")
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return found
+
+
+def teachers(release: Path) -> list[str]:
+    """Where the teachers are, as the registry of the run says that the release lies in; a release itself names no
+    folder of the machine that made it."""
+    registry = release.resolve().parent / REGISTRY
+    text = registry.read_text(encoding="utf-8") if registry.is_file() else ""
+    return [source.strip("'\" ") for source in re.findall(r"^ {4}source: (.+)$", text, re.MULTILINE)]
 
 
 def differences(wanted: Sequence[Capability], scores: Mapping[str, Any], tolerance: float) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,7 @@ class Bench:
     place: Path
     data: Mapping[str, list[Sample]]
     sources: Mapping[str, Path]
-    artefacts: dict[str, dict[str, Path]] = field(default_factory=dict)
+    artefacts: dict[str, dict[str, Path]] = field(default_factory=lambda: defaultdict(dict))
 
     def context(self, stage: str, subject: str, folder: Path | None = None, **more: Any) -> LocalContext:
         metric = "bits_per_byte" if subject == "prose" else "accuracy"

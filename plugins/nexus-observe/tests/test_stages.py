@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from nexus_engine_sli.engine import Sli
 from nexus_observe import evaluating, plugin
 from nexus_observe.extracting import ExtractStage, wanted
+from nexus_observe.scoring import ScoreStage
 from nexus_specs import Budget, Choice, Installed, NexusError, Paused, Tap, Verdict, record, resolve
 from nexus_specs.testing import ListSink, blueprint
 from nexus_torch.bases import project
@@ -179,6 +182,67 @@ def test_another_student_keeps_less(bench: Any, tmp_path: Path, monkeypatch: Any
     assert prose.gap_closed is None or prose.gap_closed == 0
 
 
+class Grouping:
+    """A student that groups samples by who answers them, as Nexus's does; the rest is a real checkpoint."""
+
+    def __init__(self, checkpoint: Any, answers: Callable[[Any], str]) -> None:
+        self.checkpoint, self.answers = checkpoint, answers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.checkpoint, name)
+
+    def groups(self, samples: Sequence[Any]) -> list[list[int]]:
+        names = [self.answers(sample) for sample in samples]
+        return [[at for at, each in enumerate(names) if each == name] for name in dict.fromkeys(names)]
+
+    def collate(self, samples: Sequence[Any]) -> dict[str, Any]:
+        return {**self.checkpoint.collate(samples), "tower": self.answers(samples[0])}
+
+
+def test_one_tower_is_told_from_several_and_from_another(bench: Any) -> None:
+    samples = bench.data["digits"]
+    checkpoint = Installed().open(str(bench.sources["digits"]))
+    assert evaluating.only(Grouping(checkpoint, lambda _: "digits"), samples, "digits")
+    assert not evaluating.only(Grouping(checkpoint, lambda _: "prose"), samples, "digits")
+    assert not evaluating.only(Grouping(checkpoint, lambda each: each.key), samples, "digits")
+    assert not evaluating.only(checkpoint, samples, "digits"), "nothing is known of a loader that does not group"
+    assert not evaluating.only(Grouping(checkpoint, lambda _: "digits"), [], "digits")
+
+
+def test_rows_of_a_tower_that_the_router_always_chose_count_as_forced(
+    bench: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    towers = {"prose": bench.sources["prose"], "digits": bench.sources["digits"]}
+    model = student(tmp_path / "artefact" / "model", towers)
+    routed(monkeypatch, model, bench)
+    slow = (evaluated(bench, model, tmp_path) / "verdicts.json").read_bytes()
+    asked: list[str] = []
+    rows = evaluating.EvaluateStage._rows
+
+    def counted(self: Any, context: Any, sources: dict[str, str], step: int) -> Any:
+        asked.extend(name for name in sources if step == 1)
+        return rows(self, context, sources, step)
+
+    monkeypatch.setattr(evaluating.EvaluateStage, "_rows", counted)
+    monkeypatch.setattr(evaluating, "alike", lambda *_: ["prose"])
+    assert (evaluated(bench, model, tmp_path) / "verdicts.json").read_bytes() == slow
+    assert asked == ["digits"]
+
+
+@pytest.mark.parametrize(("stage", "wanted"), [("profile", "float32"), ("score", "float32"), ("extract", "bfloat16")])
+def test_only_records_for_training_are_made_in_half_precision(
+    bench: Any, stage: str, wanted: str, tmp_path: Path, monkeypatch: Any
+) -> None:
+    seen: list[str] = []
+    load = Sli.load
+    monkeypatch.setattr(Sli, "load", lambda self, *given: (seen.append(given[1].precision), load(self, *given))[1])
+    if stage == "extract":
+        bench.run("profile", "prose")
+        seen.clear()
+    bench.run(stage, "prose", budget=Budget(scratch=tmp_path / "scratch", precision="bfloat16"))
+    assert seen == [wanted]
+
+
 def test_estimates_come_from_the_blueprint(bench: Any) -> None:
 
 
@@ -188,3 +252,17 @@ def test_estimates_come_from_the_blueprint(bench: Any) -> None:
             assert resolve(stage.target)().estimate(bench.context(stage.name, "digits")).seconds > 0
 
 
+@pytest.mark.parametrize(("subject", "records"), [("prose", ("logits", "states")), ("digits", ("logits",))])
+def test_the_room_that_shards_will_take_is_known_before(bench: Any, subject: str, records: tuple[str, ...]) -> None:
+    before = ExtractStage().estimate(bench.context("extract", subject, records=records)).disk
+    bench.run("profile", subject)
+    expected = ExtractStage().estimate(bench.context("extract", subject, records=records)).disk
+    folder = bench.run("extract", subject, records=records)
+    taken = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    assert taken / 3 < expected <= before < 10 * taken
+
+
+def test_a_count_that_stops_early_says_so(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus_observe.amount.MOST", 5)
+    estimate = ScoreStage().estimate(bench.context("score", "prose"))
+    assert estimate.how.endswith("at least 5 samples")

@@ -126,6 +126,15 @@ def test_a_good_release_is_verified_with_its_teacher_out_of_reach(release: Path,
     assert "Verified." in printed
 
 
+def test_teachers_that_the_manifest_names_without_a_place_are_found_by_the_run(
+    release: Path, sources: Mapping[str, Path], capsys: Any
+) -> None:
+    changed(release, lambda manifest: manifest["teachers"]["digits"].update(source="digits"))
+    (release.parent / "registry.yaml").write_text(f"teachers:\n  digits:\n    source: {sources['digits']}\n")
+    assert Verify(release=release)(Installed()) == 0
+    assert "1 of 1 teachers put out of reach" in capsys.readouterr().out
+
+
 def test_claims_that_do_not_hold_are_named(release: Path, capsys: Any) -> None:
     changed(release, lambda manifest: manifest["capabilities"][0].update(student_score=0.123))
     changed(release, lambda manifest: manifest["parameters"].update(student=51))

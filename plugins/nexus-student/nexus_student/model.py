@@ -108,9 +108,7 @@ class NexusModel(PreTrainedModel, GenerationMixin):
                 past_key_values=past_key_values, use_cache=bool(use_cache),
             )  # fmt: skip
         hidden = self._consolidated(found.last_hidden_state, towers, latents)
-        result = NexusOutput(
-            last_hidden_state=hidden, latents=latents, past_key_values=found.past_key_values
-        )
+        result = NexusOutput(last_hidden_state=hidden, latents=latents, past_key_values=found.past_key_values)
         if seeing is not None and not seeing.answers_in_text:
             result.output = seeing.own.decode(hidden[:, -1], latents)
         elif signal:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from nexus_specs import Adapter, Installed, Profile, Sample, content_key, plain, resolve
-from nexus_specs.contract import Verdict
 from nexus_specs.components import Choice
+from nexus_specs.contract import Verdict
 from nexus_specs.testing import LocalContext, blueprint
 from nexus_student import plugin
 from nexus_student.maker import NexusMaker
@@ -115,7 +115,9 @@ def text_profile(folder: Path, name: str, merges: Sequence[tuple[str, str]] = ()
     found = blueprint(
         vocabulary=len(tokenizer), tokenizer=tokenizer_hash(tokenizer), parameters=400_000, active_parameters=400_000
     )
-    return written(folder, Profile(teacher=name, capability=name, blueprint=found, layers=(), preprocessor="preprocessor"))
+    return written(
+        folder, Profile(teacher=name, capability=name, blueprint=found, layers=(), preprocessor="preprocessor")
+    )
 
 
 def image_profile(folder: Path) -> Profile:
@@ -184,8 +186,8 @@ def verdict(name: str, low: float = 0.97) -> Verdict:
     return Verdict(
         capability=name, teacher=name, tower=name, metric=Choice(kind="metric", name=metric),
         data=Choice(kind="reader", name="jsonl", options={"path": "x"}), teacher_score=1.0, student_score=1.1,
-        forced_score=1.1, control_score=1.5, floor=4.0, retention_low=low, retention_high=1.0, gap_judged=name != "code",
-        items=10,
+        forced_score=1.1, control_score=1.5, floor=4.0, retention_low=low, retention_high=1.0,
+        gap_judged=name != "code", items=10,
     )  # fmt: skip
 
 
@@ -195,7 +197,10 @@ def evaluated(folder: Path, verdicts: Sequence[Verdict]) -> Path:
     return folder
 
 
-CARDS = {name: {"share": 0.95, "source": f"package:teachers/{name}", "licence": "MIT"} for name in ("prose", "code", "digits")}
+CARDS = {
+    name: {"share": 0.95, "source": f"package:teachers/{name}", "licence": "MIT"}
+    for name in ("prose", "code", "digits")
+}
 
 
 @pytest.fixture(scope="session")

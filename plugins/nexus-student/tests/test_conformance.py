@@ -7,7 +7,7 @@ from typing import Any
 
 import nexus_student.plugin as plugin
 from nexus_specs import Adapter, Profile, Sample, content_key
-from nexus_specs.testing import ArchitectureTests, PluginTests, StageTests, StudentTests, blueprint
+from nexus_specs.testing import ArchitectureTests, CommandTests, PluginTests, StageTests, StudentTests, blueprint
 from nexus_student.maker import NexusMaker
 from nexus_student.stages.assemble import assemble
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -125,3 +125,25 @@ class TestAssemble(StageTests):
 class TestRelease(StageTests):
     plugin = plugin
     name = "release"
+
+
+def test_the_catalogue_has_its_row() -> None:
+    from nexus_student.catalogue import rows
+
+    assert rows()[0]["architecture"] == "nexus"
+
+
+class TestChat(CommandTests):
+    plugin = plugin
+    name = "chat"
+
+    def wrong(self) -> dict[str, Any]:
+        return {"release": self.folder / "none", "prompt": "anybody there?"}
+
+
+class TestTower(CommandTests):
+    plugin = plugin
+    name = "tower"
+
+    def wrong(self) -> dict[str, Any]:
+        return {"action": "add", "release": self.folder, "source": ""}

@@ -12,22 +12,26 @@ import numpy as np
 import pytest
 from nexus_specs import Adapter, NexusError, plain
 from nexus_student.router import background as backgrounds
-from nexus_student.router.features import SIZE, damped, features, gathered
+from nexus_student.router import kinds
+from nexus_student.router.features import SIZE, damped, features
+from nexus_student.router.kinds import SMOOTHING, counted, divided, line, lines
 from nexus_student.router.ladder import Decision, Router
 from nexus_student.router.row import Row, learned, read_row, write_row
 from nexus_student.specs import TowerSpec
 
-KINDS = {
-    "prose": "the river was wide and boats went slowly under old bridges while evening lamps were lit along".split(),
-    "code": ["def run(self):\n", "    return None\n", "    self.table = {}\n", "if value in table:\n", "import sys\n"],
-    "numbers": "12 + 30 = 42; 7 * 6 99 - 57 84 / 2 1024 3.14 0.5 = 17 % 5".split(),
+BOATS = "the river was wide and boats went slowly under old bridges while evening lamps were lit along it"
+SUMS = "12 + 30 = 42; 7 * 6 99 - 57 84 / 2 1024 3.14 0.5 = 17 % 5"
+TEXTS = {
+    "prose": tuple(BOATS.split(" ")),
+    "code": ("def run(self):\n", "    return None\n", "    self.table = {}\n", "if value in table:\n", "import sys\n"),
+    "numbers": tuple(SUMS.split(" ")),
 }
 
 
 def sample(kind: str, seed: int, length: int = 900) -> str:
     """A text of a kind, other for each seed."""
     draw = random.Random(f"{kind}{seed}")
-    return " ".join(draw.choice(KINDS[kind]) for _ in range(length))[:length]
+    return " ".join(draw.choice(TEXTS[kind]) for _ in range(length))[:length]
 
 
 PROSE, CODE = sample("prose", 99), sample("code", 99)
@@ -47,7 +51,7 @@ def row_of(kind: str) -> Row:
 
 @pytest.fixture(scope="module")
 def rows() -> dict[str, Row]:
-    return {kind: row_of(kind) for kind in KINDS}
+    return {kind: row_of(kind) for kind in TEXTS}
 
 
 @pytest.fixture(scope="module")
@@ -90,15 +94,38 @@ def test_background_is_made_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
     backgrounds.background.cache_clear()
 
 
-def test_a_row_is_the_formula() -> None:
-    texts = [(f"file{seed}", sample("prose", seed)) for seed in range(40)]
-    row = learned(texts)
-    from nexus_student.router.row import SMOOTHING, _is_kept
-
-    counts = gathered(text for source, text in texts if not _is_kept(source))
+def test_a_line_is_the_formula() -> None:
+    found = counted([PROSE, CODE])
     even = backgrounds.background().astype(np.float64)
-    expected = np.log((counts + SMOOTHING * even) / (counts.sum() + SMOOTHING)) - np.log(even)
-    assert np.abs(row.theta - expected).max() < 1e-6
+    expected = np.log((found.sum(0) + SMOOTHING * even) / (found.sum() + SMOOTHING)) - np.log(even)
+    assert np.abs(line(found.sum(0)) - expected).max() < 1e-5
+
+
+def test_kinds_of_writing_are_told_apart() -> None:
+    found = divided(
+        counted([*(sample("prose", seed, 512) for seed in range(9)), *(sample("code", seed, 512) for seed in range(9))])
+    )
+    assert len(set(found[:9])) == len(set(found[9:])) == 1
+    assert found[0] != found[-1]
+    assert lines([sample("prose", seed) for seed in range(9)] + [sample("code", seed) for seed in range(9)]).shape == (
+        2,
+        SIZE,
+    )
+
+
+def test_one_kind_needs_one_line() -> None:
+    assert lines(["short"]).shape == (1, SIZE)
+    assert lines(["the same"] * 9).shape == (1, SIZE)
+
+
+def test_windows_are_taken_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "MOST", 5)
+    assert len(counted([PROSE] * 12)) <= 5
+
+
+def test_it_settles_or_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "ROUNDS", 1)
+    assert len(divided(counted([PROSE, CODE, sample("numbers", 1)]))) == 6
 
 
 def test_a_row_depends_on_its_own_data_alone(rows: dict[str, Row]) -> None:
@@ -109,7 +136,8 @@ def test_a_row_depends_on_its_own_data_alone(rows: dict[str, Row]) -> None:
 
 def test_a_row_of_few_sources_and_of_one_text() -> None:
     assert learned([("one", sample("prose", seed)) for seed in range(40)]).heat > 0
-    assert learned([("one", PROSE)]).heat == pytest.approx(0.01 / 4)
+    for text in map(str, range(40)):
+        assert learned([("one", PROSE[:300] + text)]).heat == pytest.approx(0.01 / 4)
 
 
 def test_a_row_needs_texts() -> None:
@@ -118,7 +146,7 @@ def test_a_row_needs_texts() -> None:
 
 
 def test_thresholds_lie_on_a_line() -> None:
-    row = Row(np.zeros(SIZE, np.float32), 1.0, (-0.4, -0.2))
+    row = Row(np.zeros((1, SIZE), np.float32), 1.0, (-0.4, -0.2))
     assert row.threshold(0) == row.threshold(64) == -0.4
     assert row.threshold(512) == row.threshold(4096) == pytest.approx(-0.2)
     assert row.threshold(181) == pytest.approx(-0.3, abs=1e-3)
@@ -138,7 +166,7 @@ def test_rows_are_written_and_read(rows: dict[str, Row], tmp_path: Path) -> None
         read_row(tmp_path / "code")
 
 
-@pytest.mark.parametrize("name", list(KINDS))
+@pytest.mark.parametrize("name", list(TEXTS))
 @pytest.mark.parametrize("length", [80, 300, 1024])
 def test_one_that_is_sure_answers(router: Router, name: str, length: int) -> None:
     decision = router.decide({"text": sample(name, 1000, length)})
@@ -186,7 +214,7 @@ def test_two_of_different_words_never_do(rows: dict[str, Row]) -> None:
 
 
 def test_keywords_when_unsure(rows: dict[str, Row]) -> None:
-    three = {name: rows["prose"] for name in "abc"}
+    three = dict.fromkeys("abc", rows["prose"])
     router = Router({name: spec(name) for name in "abc"}, three)
     decision = router.decide({"text": PROSE})
     assert (decision.towers, decision.ground) == ({"a": 1.0}, "keywords")

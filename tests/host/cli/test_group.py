@@ -88,7 +88,7 @@ def test_a_doubly_named_command_fails_by_name(whole, call):
 
 def test_without_an_unknown_plugin(call):
     code, _, err = call("--without", "whale", "list")
-    assert code == 1
+    assert code == 2
     assert "Did you mean 'whole'?" in err
 
 

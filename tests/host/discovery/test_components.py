@@ -147,7 +147,7 @@ def test_the_loader_with_the_highest_claim_opens(plugins):
     assert plugins.loader("box:a") == "boxes"
     assert plugins.inspect("box:a").family == "box"
     assert plugins.open("box:a") == ("open", "box:a", plugins)
-    with pytest.raises(NexusError, match=r"No loader opens 'jar:a'\. Tried: boxes\."):
+    with pytest.raises(NexusError, match=r"No loader opens 'jar:a': there is nothing at .*jar:a\..*Tried: boxes\."):
         plugins.inspect("jar:a")
 
 
@@ -156,6 +156,23 @@ ARCHITECTURE = """
     def nexus_architectures():
         yield ArchitectureComponent(name="{name}", target="{name}_parts:{target}", summary="Opens", catalogue="{rows}")
 """
+
+
+def test_what_nothing_opens_is_said_in_words(plugins, tmp_path):
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "notes.txt").touch()
+    cases = {
+        f"{tmp_path}/wrods": "Did you mean 'words'?",
+        f"{tmp_path}/words": r"has no config\.json \(it holds notes\.txt\)",
+        f"{tmp_path}/words/notes.txt": "it is a file. Name the folder",
+        "package:no_such_package/x": "The package 'no_such_package' of .* is not installed. Install it with pip",
+    }
+    for source, message in cases.items():
+        with pytest.raises(NexusError, match=message):
+            plugins.loader(source)
+    (tmp_path / "words" / "config.json").touch()
+    with pytest.raises(NexusError, match="Install a plugin for it"):
+        plugins.loader(f"{tmp_path}/words")
 
 
 def test_a_tie_between_loaders_names_both_and_a_failing_one_is_passed_over(whole):

@@ -167,5 +167,7 @@ def test_files_that_cannot_be_read(plugins, tmp_path):
     with pytest.raises(RegistryError, match=r"no\.yaml: there is no such file. Type `nexus add SOURCE`"):
         Registry.load(tmp_path / "no.yaml", plugins)
     (tmp_path / "odd.yaml").write_bytes(b"\xff\xfe\xfd")
-    with pytest.raises(RegistryError, match=r"odd\.yaml: cannot be read"):
+    with pytest.raises(RegistryError, match=r"odd\.yaml: is no text \(byte 0 is not UTF-8\)\. Save it as UTF-8"):
         Registry.load(tmp_path / "odd.yaml", plugins)
+    with pytest.raises(RegistryError, match=r"is a folder\. Name the file, as in --registry .*registry\.yaml"):
+        Registry.load(tmp_path, plugins)

@@ -75,10 +75,14 @@ def test_flags_of_stages_and_settings_reach_their_stage(toy):
 
 
 def test_unknown_names_are_answered_with_a_question(toy):
-    assert "Did you mean 'train'" in toy.command("--stage", "trian", code=1)[1]
+    assert "Did you mean 'train'" in toy.command("--stage", "trian", code=2)[1]
     assert "Did you mean 'prose'" in toy.command("--models", "proes", code=2)[1]
+    assert "left by --models, --datasets" in toy.command("--models", "prose", "--datasets", "code", code=2)[1]
+    for card in toy.registry["teachers"].values():
+        card["status"] = "available"
+    assert "no teacher is ready" in toy.command(code=2)[1]
     toy.registry["teachers"] = {}
-    assert "no ready teacher is selected" in toy.command(code=1)[1]
+    assert "has no teachers. Type `nexus add SOURCE`" in toy.command(code=2)[1]
 
 
 def test_failures_are_named_with_their_cause_and_their_log(toy):

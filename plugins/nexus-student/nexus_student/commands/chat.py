@@ -14,10 +14,9 @@ from ..media import read_media
 from ..model import NexusModel
 from ..options import ChatOptions
 from ..places import Place, place
+from ..router.ladder import Decision
 
 PROMPT = "> "
-MEMORY = 2000
-"""Characters of a conversation that go before what is said next."""
 
 
 class Chat:
@@ -57,10 +56,20 @@ class Partner:
         """The answer to the next line of a conversation: the line decides who answers, what went before is read too."""
         decision = self.inputs.decide(_sample({"text": line}, self.length))
         before = f"{self.memory}\n{line}" if self.memory else line
-        given = answer(self.model, self.inputs, _sample({"text": before[-MEMORY:]}, self.length), decision)
-        self.memory = f"{before}{given.value}"[-MEMORY:]
+        read = self._end(before, decision)
+        given = answer(self.model, self.inputs, _sample({"text": read}, self.length), decision)
+        self.memory = read + given.value
         print(who(given), file=sys.stderr)
         return given.value
+
+    def _end(self, text: str, decision: Decision) -> str:
+        """The end of a text that leaves room for an answer."""
+        reader = self.inputs.reader(decision.towers)
+        room = self.inputs.limit - self.length - 1
+        if reader is None or room < 1:
+            return text
+        ids = reader.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return text if len(ids) <= room else str(reader.tokenizer.decode(ids[-room:]))
 
 
 def converse(partner: Partner) -> int:

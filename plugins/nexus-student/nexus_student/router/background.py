@@ -57,4 +57,3 @@ def _strings(value: Any) -> Iterator[str]:
 def main(paths: Sequence[str]) -> None:
     """Writes the background from one file a sort."""
     FILE.write_bytes(save({"background": made([list(texts(Path(path))) for path in paths])}))
-

@@ -2,8 +2,8 @@
 
 1. Modalities decide before anything learned does: only towers that take what the sample has are asked, and where
    something is seen or heard, only towers that see or hear it.
-2. Each row scores the raw text against the background. A tower whose own texts hardly ever score so low is out of the
-   question; of those that are left, one that is sure (probability at least `SURE`) answers.
+2. Each row scores the raw text against the background. One that is sure (probability at least `SURE` among the towers)
+   answers, if its own texts ever score as low as this one does.
 3. Two that are sure together answer together if they use the same vocabulary, else the likelier one alone.
 4. Else a tower whose keywords the text holds; else the bare core.
 """
@@ -74,30 +74,31 @@ class Router:
         return self._by_text(able, str(fields.get("text", "")), seen)
 
     def _by_text(self, able: list[str], text: str, seen: list[str]) -> Decision:
-        found = self.probabilities(able, text)
+        found, fits = self.probabilities(able, text)
         ranked = sorted(found, key=lambda name: (-found[name], name))
-        if ranked and found[ranked[0]] >= SURE:
+        if fits and found[ranked[0]] >= SURE:
             return Decision({ranked[0]: 1.0}, "sure", found)
-        if len(ranked) > 1 and found[ranked[0]] + found[ranked[1]] >= SURE:
+        if fits and found[ranked[0]] + found[ranked[1]] >= SURE:
             return self._pair(ranked[0], ranked[1], found)
         named = self._by_keywords(able, text)
         if named:
             return Decision({named: 1.0}, "keywords", found)
         return Decision({min(able): 1.0}, "modality", found) if seen else Decision({}, "core", found)
 
-    def probabilities(self, able: list[str], text: str) -> dict[str, float]:
-        """Of the towers whose own texts score as this one does; the others, and those without a row, are left out."""
-        data = encoded(text)
+    def probabilities(self, able: list[str], text: str) -> tuple[dict[str, float], bool]:
+        """Of each tower that has a row, against the others; and whether the likeliest one's own texts score as this one
+        does, so that it is the tower's at all."""
+        rows, data = {name: self.rows[name] for name in able if name in self.rows}, encoded(text)
+        if not rows or not data:
+            return {}, False
         seen = features(data)
-        rows = {name: self.rows[name] for name in able if name in self.rows}
         scores = {name: row.score(seen) for name, row in rows.items()}
-        likely = {name: score for name, score in scores.items() if score >= rows[name].threshold(len(data))}
-        if not likely or not data:
-            return {}
-        heat, best = sum(rows[name].heat for name in likely) / len(likely), max(likely.values())
-        weights = {name: math.exp((score - best) / heat) for name, score in likely.items()}
+        best = min(scores, key=lambda name: (-scores[name], name))
+        heat = sum(row.heat for row in rows.values()) / len(rows)
+        weights = {name: math.exp((score - scores[best]) / heat) for name, score in scores.items()}
         total = sum(weights.values())
-        return {name: weight / total for name, weight in weights.items()}
+        fits = scores[best] >= rows[best].threshold(len(data))
+        return {name: weight / total for name, weight in weights.items()}, fits
 
     def _pair(self, first: str, second: str, found: Mapping[str, float]) -> Decision:
         """Both, where they read the same words; else the likelier."""

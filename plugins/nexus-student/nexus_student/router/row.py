@@ -1,7 +1,7 @@
 """A gate row: how much likelier each counter is under one tower's data than under the fixed background.
 
-`theta_j = log((n_j + a m_j) / (N + a)) - log m_j`. Learned from that tower's data and nothing else, so that adding or
-removing towers leaves it identical to the bit. Its scale and threshold come from sources that it was not learned from.
+Learned from that tower's data and nothing else, so that adding or removing towers leaves it identical to the bit. Its
+temperature and thresholds come from sources that it was not learned from.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from nexus_specs import NexusError
 from safetensors.numpy import load, save
 
 from .background import background
-from .features import SIZE, Vector, encoded, features, gathered, windows
+from .features import Vector, encoded, features, windows
+from .kinds import lines
 
 ROW, FACTS = "row.safetensors", "row.json"
 SCHEMA = "nexus.row/1"
-SMOOTHING = float(SIZE)
 HELD_BACK = 5
 """One source of so many is kept for calibration."""
-REJECTED = 0.02
+REJECTED = 0.005
 """Share of its own windows that a threshold may refuse."""
 LENGTHS = (64, 512)
 """Bytes of the windows that thresholds are found for; between them they lie on a line over the logarithm."""
@@ -41,7 +41,7 @@ class Row:
     """One tower's row."""
 
     theta: Vector
-    """float32 [4096]"""
+    """float32 [kinds, 4096]: a line of log ratios for each kind of writing in the tower's data"""
     heat: float
     """The temperature of decisions, in nats a gram."""
     thresholds: tuple[float, float]
@@ -55,8 +55,8 @@ class Row:
         return self.thresholds[0] + part * (self.thresholds[1] - self.thresholds[0])
 
     def score(self, found: Vector) -> float:
-        """Mean log-likelihood ratio of the text's grams, tower against background, in nats."""
-        return float(found @ self.theta)
+        """Mean log-likelihood ratio of the text's grams, the tower's likeliest kind against background, in nats."""
+        return float((self.theta @ found).max())
 
 
 def learned(texts: Iterable[tuple[str, str]]) -> Row:
@@ -64,12 +64,11 @@ def learned(texts: Iterable[tuple[str, str]]) -> Row:
     pairs = list(texts)
     by_source = len({source for source, _ in pairs}) >= 2 * HELD_BACK
     kept = [_is_kept(source if by_source else text) for source, text in pairs]
-    fitting = [text for (_, text), back in zip(pairs, kept, strict=True) if not back]
+    fitting = [text for (_, text), back in zip(pairs, kept, strict=True) if not back] or [text for _, text in pairs]
     calibrating = [text for (_, text), back in zip(pairs, kept, strict=True) if back]
     if not fitting:
         raise NexusError("The router has no text to learn from: the tower's train part is empty or without texts.")
-    counts, even = gathered(fitting), background().astype(np.float64)
-    theta = (np.log((counts + SMOOTHING * even) / (counts.sum() + SMOOTHING)) - np.log(even)).astype(np.float32)
+    theta = lines(fitting)
     scores = [scored(theta, calibrating or fitting, length) for length in LENGTHS]
     low = tuple(float(np.quantile(found, REJECTED)) for found in scores)
     return Row(
@@ -84,7 +83,7 @@ def scored(theta: Vector, texts: Sequence[str], length: int) -> Vector:
     """The scores of all windows of so many bytes; of whole texts where all are shorter."""
     pieces = [piece for text in texts for piece in windows(encoded(text), length)]
     whole = [piece for piece in pieces if len(piece) == length] or pieces
-    return np.array([features(piece) @ theta for piece in whole], dtype=np.float32)
+    return np.array([(theta @ features(piece)).max() for piece in whole], dtype=np.float32)
 
 
 def keywords(texts: Sequence[str]) -> tuple[str, ...]:
@@ -132,10 +131,10 @@ def _is_kept(name: str) -> bool:
 
 COMMON = frozenset(
     {
-        "about", "after", "also", "been", "before", "being", "between", "both", "could", "does", "each", "from",
-        "have", "here", "into", "just", "like", "made", "make", "more", "most", "must", "only", "other", "over", "same",
-        "should", "some", "such", "than", "that", "their", "them", "then", "there", "these", "they", "this", "those", "through",
-        "time", "under", "used", "uses", "using", "very", "want", "well", "were", "what", "when", "where", "which",
-        "while", "will", "with", "would", "your",
+        "about", "after", "also", "been", "before", "being", "between", "both", "could", "does", "each",
+        "from", "have", "here", "into", "just", "like", "made", "make", "more", "most", "must", "only",
+        "other", "over", "same", "should", "some", "such", "than", "that", "their", "them", "then", "there",
+        "these", "they", "this", "those", "through", "time", "under", "used", "uses", "using", "very", "want",
+        "well", "were", "what", "when", "where", "which", "while", "will", "with", "would", "your",
     }
 )  # fmt: skip

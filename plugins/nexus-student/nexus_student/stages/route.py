@@ -10,6 +10,9 @@ from nexus_torch.files import write_json
 
 from ..router.row import FACTS, ROW, Row, learned, write_row
 
+ENOUGH = 1 << 26
+"""Characters from which a row is learned."""
+
 
 class Route:
     """Kind "stage", name "route". A tower of other media needs no row: its modality decides."""
@@ -35,10 +38,14 @@ class Route:
 
 
 def _texts(context: Context) -> Iterator[tuple[str, str]]:
-    """(source, text) of the teachers' train parts."""
+    """(source, text) of the teachers' train parts, as much as a row can use."""
+    read = 0
     for teacher in sorted(context.teachers):
         for sample in context.samples("train", teacher):
+            if read > ENOUGH:
+                return
             if "text" in sample.fields and len(sample.fields.keys() & {"image", "audio", "video"}) == 0:
+                read += len(sample.fields["text"])
                 yield str(sample.fields.get("source", sample.key)), sample.fields["text"]
 
 

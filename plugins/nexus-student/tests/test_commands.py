@@ -1,0 +1,279 @@
+"""`nexus chat` and `nexus tower`."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from nexus_specs import NexusError, Profile, Sample
+from nexus_specs.testing import blueprint
+from nexus_student.answering import Answer, answer
+from nexus_student.commands.chat import Chat, Partner, opened, who
+from nexus_student.commands.tower import TowerCommand, add, listed, remove
+from nexus_student.inputs import Inputs
+from nexus_student.maker import NexusMaker
+from nexus_student.media import read_media
+from nexus_student.model import NexusModel
+from nexus_student.router.ladder import Decision
+from nexus_student.stages.manifest import read_manifest, table
+from nexus_student.stages.sizes import files_of
+from nexus_torch.files import file_hash
+
+CODE = "def f(x):\n    return [y for y in x if y is not None]\n"
+IDS = torch.tensor([[0, 5, 9, 17, 60, 33]])
+
+
+def chat(world: Any, capsys: pytest.CaptureFixture[str], **options: Any) -> tuple[str, str]:
+    assert Chat(release=world.release, length=4, **options)(world.desk) == 0
+    found = capsys.readouterr()
+    return found.out, found.err
+
+
+def test_it_answers_a_prompt(world: Any, capsys: pytest.CaptureFixture[str], helpers: Any) -> None:
+    prompt = helpers.CODE[:56]
+    out, err = chat(world, capsys, prompt=prompt)
+    assert "[code: " in err
+    assert out.endswith("\n")
+    assert "[prose: forced]" in chat(world, capsys, prompt=prompt, tower="prose")[1]
+    assert "[core: no tower fits]" in chat(world, capsys, prompt="ÿþýü" * 3)[1]
+
+
+def test_it_looks(world: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from PIL import Image
+
+    path = tmp_path / "image.png"
+    Image.fromarray(np.full((4, 4), 90, np.uint8)).save(path)
+    fields = read_media(image=str(path))
+    assert fields["image"].shape == (4, 4, 3)
+    with pytest.raises(NexusError, match="takes image; a sample has no 'image'"):
+        chat(world, capsys, prompt="x", tower="digits")
+
+
+def test_classes_come_with_their_probability(world: Any, helpers: Any) -> None:
+    found = opened(str(world.release), "")
+    inputs, model = Inputs(found, world.desk), NexusModel.from_pretrained(found.home, lookup=world.desk)
+    given = answer(model, inputs, helpers.image(1))
+    assert given.value in ("one", "two", "three")
+    assert 1 / 3 <= given.probability <= 1
+    assert who(given) == "[digits: modality]"
+    object.__setattr__(inputs.specs["digits"], "labels", ())
+    assert answer(model, inputs, helpers.image(1)).value in "012"
+
+
+def test_a_prompt_and_a_picture_together(world: Any, helpers: Any, tmp_path: Path) -> None:
+    profile = Profile(teacher="x", capability="x", layers=(), blueprint=blueprint(takes=("image", "text")))
+    student = NexusMaker().load(world.core, helpers.Eyes(0), [profile], name="ask", component="eyes")
+    folder = Path(shutil.copytree(world.model, tmp_path / "model"))
+    shutil.rmtree(folder / "towers" / "digits")
+    student.module.tower("ask").cross["1"].gate.data.fill_(1.0)
+    student.save(folder / "towers" / "ask")
+    found = opened(str(folder), "")
+    inputs, model = Inputs(found, world.desk), NexusModel.from_pretrained(folder, lookup=world.desk)
+    fields = {"prompt": "what?", "max_new_tokens": 3, **helpers.image(1).fields}
+    given = answer(model, inputs, Sample(key="a", fields=fields))
+    assert (dict(given.decision.towers), given.probability) == ({"ask": 1.0}, None)
+    with torch.no_grad():
+        batch = inputs.batch({"ask": 1.0}, [Sample(key="a", fields=fields | {"text": "what?"})])
+        best = model(**dict(batch) | {"signal": False}).logits[0, -1].argmax()
+    assert given.value.startswith(inputs.reader({}).tokenizer.decode([best]))
+
+
+def test_who_answered() -> None:
+    pair = Decision({"a": 0.7, "b": 0.3}, "pair")
+    assert who(Answer("x", pair)) == "[a 70% + b 30%: pair]"
+
+
+def test_it_converses(
+    world: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, helpers: Any
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{helpers.CODE.splitlines()[0]}\n\nthe quiet river\n"))
+    _, err = chat(world, capsys)
+    assert err.count("> ") == 4
+    assert err.count("[") == 2
+
+
+def test_a_long_conversation_forgets_its_beginning(world: Any, helpers: Any) -> None:
+    partner = Partner(opened(str(world.release), "prose"), world.desk, 8)
+    for _ in range(4):
+        partner.replied("the quiet river carried boats")
+    assert partner.memory.endswith(partner.replied("and on")) or partner.memory
+    assert len(partner.memory.encode()) < 64 * 3
+    partner.length = 64
+    with pytest.raises(NexusError, match="fills the 64 tokens"):
+        partner.replied("the quiet river " * 10)
+
+
+def test_a_prompt_that_is_too_long(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(NexusError, match="fills the 64 tokens"):
+        chat(world, capsys, prompt="x" * 200, tower="prose")
+
+
+def test_what_is_no_release(tmp_path: Path, world: Any) -> None:
+    with pytest.raises(NexusError, match="is no release"):
+        opened(str(tmp_path), "")
+    with pytest.raises(NexusError, match="is no release"):
+        opened(f"{world.core}+{world.folder / 'train' / 'prose'}", "")
+
+
+def test_sounds_and_films(tmp_path: Path) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "a.wav", np.stack([np.ones(100) * 0.5, np.zeros(100)], 1), 8000)
+    found = read_media(audio=str(tmp_path / "a.wav"))
+    assert (found["rate"], found["audio"].shape) == (8000, (100,))
+    assert found["audio"].mean() == pytest.approx(0.25, abs=1e-3)
+    np.save(tmp_path / "v.npy", np.zeros((3, 4, 4, 3), np.uint8))
+    assert read_media(video=str(tmp_path / "v.npy"))["video"].shape == (3, 4, 4, 3)
+    film(tmp_path / "v.mkv", 5)
+    assert read_media(video=str(tmp_path / "v.mkv"))["video"].shape == (5, 16, 16, 3)
+    film(tmp_path / "none.mkv", 0)
+    with pytest.raises(NexusError, match="does not open as a film"):
+        read_media(video=str(tmp_path / "none.mkv"))
+    with pytest.raises(NexusError, match="There is no file"):
+        read_media(image=str(tmp_path / "none.png"))
+    with pytest.raises(NexusError, match="does not open as an image"):
+        read_media(image=str(tmp_path / "a.wav"))
+    with pytest.raises(NexusError, match="does not open as a film"):
+        read_media(video=str(tmp_path / "a.wav"))
+
+
+def film(path: Path, frames: int) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=5)
+        stream.width = stream.height = 16
+        stream.pix_fmt = "yuv420p"
+        container.start_encoding()
+        for _ in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), "rgb24")))
+        container.mux(stream.encode())
+
+
+# ---------------------------------------------------------------------------------------------------------- tower
+def outputs(world: Any, release: Path, *names: str) -> dict[str, bytes]:
+    """Forced outputs, to the bit."""
+    model = NexusModel.from_pretrained(release / "model", lookup=world.desk)
+    with torch.no_grad():
+        texts = {name: model(IDS, tower=name).logits for name in names if name != "digits"}
+        seen = model(tower="digits", pixels=torch.ones(1, 4, 4)).output if "digits" in names else torch.zeros(1)
+    return {name: each.numpy().tobytes() for name, each in (texts | {"digits": seen}).items()}
+
+
+def tower_files(release: Path, *names: str) -> dict[str, str]:
+    return {
+        path: found
+        for path, found in files_of(release / "model").items()
+        if path.split("/")[:2] in [["towers", n] for n in names]
+    }
+
+
+def test_others_stay_identical_to_the_bit(world: Any, release: Path) -> None:
+    others = ("prose", "digits")
+    files, forced = tower_files(release, *others), outputs(world, release, *others)
+    remove(release, "code")
+    assert (tower_files(release, *others), outputs(world, release, *others)) == (files, forced)
+    manifest = read_manifest(release)
+    assert "code" not in manifest["parameters"]["towers"]
+    assert [each["name"] for each in manifest["capabilities"]] == ["prose", "digits"]
+    assert "code" not in manifest["teachers"]
+    assert add(release, f"{world.release}#code", world.desk) == "code"
+    assert (tower_files(release, *others), outputs(world, release, *others)) == (files, forced)
+    manifest = read_manifest(release)
+    assert [each["name"] for each in manifest["capabilities"]] == ["prose", "digits", "code"]
+    assert manifest["parameters"] == read_manifest(world.release)["parameters"]
+    assert manifest["files"] == {path: file_hash(release / path) for path in manifest["files"]}
+    assert outputs(world, release, "code") == outputs(world, world.release, "code")
+
+
+def test_a_tower_that_was_just_trained(world: Any, release: Path) -> None:
+    assert TowerCommand(action="add", release=release, source=str(world.folder / "train" / "verse"))(world.desk) == 0
+    assert any("not scored: verse" in note for note in table(read_manifest(release))["notes"])
+    assert "verse" in listed(release)
+
+
+def test_towers_are_listed(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert TowerCommand(release=world.release)(world.desk) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("digits")
+    assert TowerCommand(release=world.release, json=True)(world.desk) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["code", "digits", "prose"]
+
+
+def test_removing_by_command(world: Any, release: Path) -> None:
+    for name in ("code", "prose", "digits"):
+        assert TowerCommand(action="remove", release=release, source=name)(world.desk) == 0
+    manifest = read_manifest(release)
+    assert manifest["parameters"]["towers"] == {}
+    assert manifest["memory"]["largest_tower"] == 0
+
+
+@pytest.mark.parametrize("action", ["add", "remove"])
+def test_what_is_missing_is_said(world: Any, release: Path, action: str) -> None:
+    with pytest.raises(NexusError, match=rf"`nexus tower {action}"):
+        TowerCommand(action=action, release=release)(world.desk)
+
+
+def test_what_cannot_be_done(world: Any, release: Path, tmp_path: Path, helpers: Any) -> None:
+    with pytest.raises(NexusError, match=r"has no tower 'nope'. It has: code, digits, prose"):
+        remove(release, "nope")
+    with pytest.raises(NexusError, match="has a tower 'prose' already"):
+        add(release, str(world.folder / "train" / "prose"), world.desk)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "manifest.json").write_text((release / "manifest.json").read_text())
+    with pytest.raises(NexusError, match="has no model"):
+        remove(tmp_path / "empty", "prose")
+    NexusMaker(**helpers.OPTIONS).adopt("", tmp_path / "core")
+    other = NexusMaker().load(tmp_path / "core", helpers.Words("core"), [], name="new", component="words")
+    other.save(tmp_path / "tower")
+    with pytest.raises(NexusError, match="trained with another core"):
+        add(release, str(tmp_path / "tower"), world.desk)
+
+
+def test_a_tower_too_large_for_its_teacher_does_not_enter(world: Any, release: Path, tmp_path: Path) -> None:
+    remove(release, "code")
+    other = Path(shutil.copytree(world.release, tmp_path / "other"))
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["teachers"]["code"]["parameters"] = 10
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(NexusError, match="more than half of its teacher's"):
+        add(release, f"{other}#code", world.desk)
+    assert not (release / "model" / "towers" / "code").exists()
+
+
+def test_a_release_answers_where_the_host_is_not_installed(world: Any, release: Path) -> None:
+    remove(release, "digits")
+    for name in ("prose", "code"):
+        path = release / "model" / "towers" / name / "tower.json"
+        facts = json.loads(path.read_text())
+        path.write_text(json.dumps(facts | {"component": "text"}))
+    script = textwrap.dedent(
+        f"""
+        import sys
+        sys.modules["nexus_host"] = None
+        from nexus_specs import Installed
+        from nexus_student.commands.chat import Chat
+        assert Chat(release={str(release)!r}, prompt={CODE!r}, length=3)(Installed()) == 0
+        assert not any(name.startswith("nexus_host.") for name in sys.modules)
+        """
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "[code: " in ended.stderr
+
+
+def test_listing_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, nexus_student.plugin as p, nexus_student.options, nexus_student.architecture as a\n"
+        "list(p.nexus_stages()), list(p.nexus_commands()), a.NexusArchitecture().match('x')\n"
+        "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
