@@ -106,7 +106,7 @@ def check_disk(plan: Plan) -> None:
     room = min(plan.budget.disk, free_disk(plan.run))
     if wanted > room:
         most = sorted(plan.estimates.items(), key=lambda item: -item[1].disk)[:3]
-        names = ", ".join(f"{name} {bytes_text(estimate.disk)}" for name, estimate in most)
+        names = ", ".join(f"{name} {bytes_text(estimate.disk)}" for name, estimate in most if estimate.disk)
         raise NexusError(
             f"The plan would write {bytes_text(wanted)} to {plan.run}, where {bytes_text(room)} may be used "
             f"(most: {names}). Free some disk, choose another --run-dir, raise run.disk, or use --sample-size."

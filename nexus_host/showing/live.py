@@ -24,7 +24,7 @@ class LiveView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(Text("planning ...", "dim"), console=console, refresh_per_second=4, transient=True)
-        self._live.start()
+        self._live.start(refresh=True)
 
     def show(self, snapshot: Mapping[str, Any]) -> None:
         """Redraws."""

@@ -22,6 +22,9 @@ from .profiles import preprocessor
 
 WIDTHS = range(8, 1025, 4)
 """Widths that are tried for an encoder; heads must divide them."""
+POSITION = 0.5
+"""Spread of the position embeddings at first. As small as is usual (0.02) they are drowned by what is seen, and short
+training spends a third of its steps before it tells places apart (motion, 600 steps: 0.92 against 0.86)."""
 
 
 class Block(nn.Module):
@@ -78,7 +81,7 @@ class Perceiver(nn.Module):
     def __init__(self, front: nn.Module, count: int, width: int, core: int, options: PerceptionOptions) -> None:
         super().__init__()
         self.front = front
-        self.position = nn.Parameter(torch.randn(count, width) * 0.02)
+        self.position = nn.Parameter(torch.randn(count, width) * POSITION)
         self.layers = nn.ModuleList(Block(width, options.heads, options.ratio) for _ in range(options.depth))
         self.resampler = Resampler(width, options.latents, core)
 

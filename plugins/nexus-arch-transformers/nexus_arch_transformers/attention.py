@@ -45,7 +45,7 @@ def attention(
 
 def causal(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     """Each token looks at itself and those before it: [B, H, T, D] -> bfloat16 [B, H, T, D]."""
-    batch, heads, length, width = query.shape
+    batch, heads, length, _ = query.shape
     query, key, value = (
         each.bfloat16().reshape(batch * heads, length, each.shape[-1]) for each in (query, key, value)
     )

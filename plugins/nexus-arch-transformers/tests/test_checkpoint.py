@@ -185,3 +185,16 @@ def test_real_checkpoints(name: str, shared: Path, texts: list[Sample], images: 
     batch = checkpoint.collate(texts if name.startswith("stories") else images)
     expected = getattr(hf, checkpoint.blueprint.head).from_pretrained(shared / "models" / name).eval()(**batch)
     torch.testing.assert_close(loaded(checkpoint)(**batch).logits, expected.logits, rtol=0, atol=1e-5)
+
+
+def test_what_was_fetched_from_the_hub_opens_by_its_name(
+    checkpoint_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "models--acme--tiny"
+    (home / "refs").mkdir(parents=True)
+    (home / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(checkpoint_folder("vit"), home / "snapshots" / ("0" * 40))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert [Transformers().match(source) for source in ("acme/tiny", "hub:acme/tiny", "acme/other")] == [1, 1, 0]
+    assert Transformers().inspect("hub:acme/tiny").head == "ViTForImageClassification"

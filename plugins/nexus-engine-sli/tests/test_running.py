@@ -83,7 +83,7 @@ def test_streamed_is_resident_bit_for_bit(name: str, opened: Opened, inputs: Inp
 
 
 @pytest.mark.parametrize("how", ["resident", "stream"])
-def test_half_precision_is_near_and_the_same_streamed_and_beside_edits(how: Any, opened: Opened, inputs: Inputs) -> None:
+def test_half_precision_is_near_and_the_same_however_it_runs(how: Any, opened: Opened, inputs: Inputs) -> None:
     taps = ["logits", "model.layers.1"]
     exact, _ = observed(opened("decoder"), inputs("decoder"), taps)
     half, _ = observed(opened("decoder"), inputs("decoder"), taps, precision="bfloat16", residency="resident")

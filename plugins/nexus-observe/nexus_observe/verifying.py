@@ -72,12 +72,13 @@ class Evaluate:
 
 def score_copy(release: Path, threads: int) -> dict[str, Any]:
     """What a process that sees a copy alone finds: {"denied", "scores"}. NexusError with its last words if it fails."""
+    manifest = read_manifest(release)
     with TemporaryDirectory(prefix="nexus-verify-") as place:
         copy, result = Path(place) / "release", Path(place) / "result.json"
         shutil.copytree(release, copy)
         offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": str(max(1, threads))}
         ended = subprocess.run(
-            [sys.executable, "-m", "nexus_observe.again", str(copy), str(result), *teachers(release)],
+            [sys.executable, "-m", "nexus_observe.again", str(copy), str(result), *teachers(release, manifest)],
             env=os.environ | offline, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             check=False,
         )  # fmt: skip
@@ -88,12 +89,13 @@ def score_copy(release: Path, threads: int) -> dict[str, Any]:
         return found
 
 
-def teachers(release: Path) -> list[str]:
-    """Where the teachers are, as the registry of the run says that the release lies in; a release itself names no
+def teachers(release: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Where its teachers are, as the registry of the run says that the release lies in; a release itself names no
     folder of the machine that made it."""
     registry = release.resolve().parent / REGISTRY
     text = registry.read_text(encoding="utf-8") if registry.is_file() else ""
-    return [source.strip("'\" ") for source in re.findall(r"^ {4}source: (.+)$", text, re.MULTILINE)]
+    found = re.findall(r"^ {2}(\S+):\n {4}source: (.+)$", text, re.MULTILINE)
+    return [source.strip("'\" ") for name, source in found if name.strip("'\"") in manifest["teachers"]]
 
 
 def differences(wanted: Sequence[Capability], scores: Mapping[str, Any], tolerance: float) -> list[str]:

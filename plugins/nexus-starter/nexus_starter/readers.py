@@ -23,6 +23,7 @@ class Generated:
     """What both readers share: parts of any length, and a transfer part that is labelled in part."""
 
     count: int = option(0, help="Clips of a part; 0: 5000 to train, 800 for development, 2000 held out", low=0)
+    transfer: int = option(0, help="Clips of the transfer part alone; 0: as `count` says", low=0)
     labelled: float = option(0.1, help="Share of the transfer part that keeps its label", low=0, high=1)
 
     domain = ""
@@ -62,7 +63,8 @@ class Generated:
         """How many clips a part has."""
         if split not in COUNTS:
             raise NexusError(f"{self.domain} has no part '{split}'. Parts: {', '.join(COUNTS)}.")
-        return self.count or COUNTS[split]
+        transfer = self.transfer if split == "train" else 0
+        return transfer or self.count or COUNTS[split]
 
     def sample(self, split: Split, index: int) -> Sample:
         """One clip, without its label where the student must do without."""

@@ -69,3 +69,11 @@ def test_moving_digits_of_two_parts_share_no_sprite() -> None:
     )
     assert not held_out & (teacher | development)
     assert not development & teacher
+
+
+def test_the_transfer_part_may_have_a_size_of_its_own() -> None:
+    reader = MovingDigits(transfer=26)
+    lengths = {split: reader.length(split) for split in ("train", "development", "held_out")}
+    assert lengths == {"train": 26, "development": 800, "held_out": 2000}
+    assert reader.fingerprint("train") != MovingDigits().fingerprint("train")
+    assert reader.fingerprint("held_out") == MovingDigits().fingerprint("held_out")

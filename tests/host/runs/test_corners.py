@@ -6,13 +6,16 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import Executor, Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from nexus_specs import NexusError, Unit
 
 from nexus_host.running import session
+from nexus_host.running.board import Entry
 from nexus_host.running.pool import Workers
 from nexus_host.running.publish import publish, published
 from nexus_host.running.runner import _outcome
@@ -144,3 +147,11 @@ def test_an_executor_that_fails_a_call_fails_its_unit():
     future = Future()
     future.set_exception(RuntimeError("lost"))
     assert _outcome(future).state == "failed"
+
+
+def test_a_unit_that_is_overdue_and_says_nothing_has_no_time_of_arrival():
+    task = SimpleNamespace(unit=UNIT, why=())
+    late = Entry(task=task, state="running", expected=1.0, started=time.monotonic() - 5)
+    assert late.facts()["eta"] is None
+    late.note = {"done": 1, "total": 2}
+    assert late.facts()["eta"] == pytest.approx(5, abs=1)

@@ -163,6 +163,8 @@ def test_differences_are_said_in_words():
         for text in ("1 (source 0)", "1 (source 1)", "2")
     ]
     assert differences(versions[0], versions[1]) == ["code of nexus-x changed"]
+    loaders = [{"components": {"architectures": {"x": f"nexus-x 1 (source {source})"}}} for source in ("0", "1")]
+    assert differences(*loaders) == ["code of nexus-x changed"]
     assert differences(versions[0], versions[2]) == ["nexus-x 1 -> nexus-x 2"]
     (line,) = differences({"options": {"a": {"x": 1}}}, {"options": {"a": "y" * 100}})
     assert line == f"options.a x: 1 -> {'y' * 59}…"

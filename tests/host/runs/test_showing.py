@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from nexus_host.showing.live import LiveView
+from nexus_host.showing.live import LiveView, drawn
 from nexus_host.showing.plain import PlainView
 from nexus_host.showing.status_view import print_status, status_of
 from nexus_host.showing.tables import cell, print_table
@@ -71,6 +71,8 @@ def test_the_live_view_shows_what_runs():
         "1 cached",
         "[a line]",
         "paused",
+        "planning",
+        "━",
     ):
         assert word in text
 
@@ -89,6 +91,22 @@ def test_tables_are_plain_text_off_a_terminal():
     assert "[red]" in text
     assert "[note]" in text
     assert "\x1b" not in text
+
+
+def test_the_bar_of_a_run_goes_by_units_where_no_time_is_known():
+    out = Console(file=io.StringIO(), force_terminal=True, width=100)
+    out.print(drawn(snapshot(unit(state="done"), eta=None)))
+    assert "1/1 units" in out.file.getvalue()
+    assert "left ?" in out.file.getvalue()
+
+
+def test_wide_tables_lose_no_letter_on_a_narrow_terminal():
+    out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=60)
+    columns = ["capability", "teacher", "student", "control", "floor", "retention", "gap closed", "parameters"]
+    print_table({"columns": columns, "rows": [["keypad tones", *"1234567"]]}, out)
+    text = out.file.getvalue()
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 60
 
 
 def test_the_status_of_a_run_that_has_not_planned_yet(tmp_path):

@@ -31,7 +31,7 @@ from ..places import table
 from .optimiser import Optimiser, Pace
 
 Examples = tuple[list[Any], list[int]]  # raw media and their labels
-POOL = {"tones": 30_000, "motion": 30_000}  # generated clips that a teacher sees; the student sees 5000 others
+POOL = {"tones": 30_000, "motion": 30_000}  # generated clips that a teacher sees; the student sees fewer, and others
 CENTRED = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 
 
