@@ -28,7 +28,7 @@ from nexus_host.discovery import Plugins
 from nexus_host.registry import Registry
 
 TEXT, PERCEPTION = ("prose", "code"), ("digits", "tones", "motion")
-QUICK = ["--sample-size", "300"]
+QUICK = ["--sample-size", "64", "--set", "student.stages.core.steps=10"]
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,26 @@ class Candidate:
 
 def candidates() -> Iterator[Candidate]:
     """The grid: core and its control by what their text towers reach, then each tower and its control."""
-    yield from grid("core", "train", "student.stages.core", TEXT, dropout=(0.0, 0.05), balance=(0.5, 1.0))
+    yield from grid(
+        "core", "train", "student.stages.core", TEXT,
+        matrix_learning_rate=(0.02, 0.03, 0.04), learning_rate=(0.006, 0.01, 0.02),
+    )  # fmt: skip
     yield from grid("core-control", "control", "student.stages.core-control", TEXT, dropout=(0.0, 0.1, 0.2))
     for tower in TEXT:
         place = f"towers.{tower}.stages"
-        yield from grid(f"train/{tower}", "train", f"{place}.train", (tower,), matrix_learning_rate=(0.005, 0.02))
+        yield from grid(
+            f"train/{tower}", "train", f"{place}.train", (tower,),
+            matrix_learning_rate=(0.008, 0.03), learning_rate=(0.002, 0.01),
+        )  # fmt: skip
         yield from grid(
             f"control/{tower}", "control", f"{place}.control", (tower,),
-            matrix_learning_rate=(0.002, 0.005, 0.02), dropout=(0.0, 0.1, 0.2),
+            matrix_learning_rate=(0.003, 0.01, 0.03), dropout=(0.0, 0.1, 0.2),
         )  # fmt: skip
     for tower in PERCEPTION:
         place = f"towers.{tower}.stages"
         yield from grid(
             f"train/{tower}", "train", f"{place}.train", (tower,),
-            matrix_learning_rate=(0.01, 0.02), learning_rate=(0.003, 0.006), batch=(64, 96),
+            matrix_learning_rate=(0.01, 0.02, 0.03), learning_rate=(0.002, 0.005), batch=(32, 64),
         )  # fmt: skip
         yield from grid(
             f"control/{tower}", "control", f"{place}.control", (tower,),

@@ -24,7 +24,7 @@ WIDTH = 150
 def cell(value: Any) -> Text:
     """A cell, with a colour for pass and fail."""
     text = "" if value is None else str(value)
-    return Text(text, style=MARKS.get(text.lower(), ""))
+    return Text(text, style=MARKS.get(text.partition(" ")[0].lower(), ""))
 
 
 def drawn(table: Mapping[str, Any]) -> str:

@@ -130,6 +130,9 @@ def _mean(values: Tensor, real: Tensor) -> Tensor:
 def _width(link: Link, path: str) -> int:
     """The width of a student's layer, from its blueprint."""
     for stack in link.student.stacks:
-        if path in stack.layers:
-            return stack.widths[stack.layers.index(path)]
-    raise NexusError(f"The student has no layer '{path}'.")
+        if path in stack.layers and (width := stack.widths[stack.layers.index(path)]) > 0:
+            return width
+    raise NexusError(
+        f"activation_anchor does not know the width of the student's layer '{path}'. Name the teachers that it applies "
+        "to in the registry: losses: - {name: activation_anchor, teachers: [...]}"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from nexus_loss_anchor.anchor import ActivationAnchor, error
@@ -94,6 +96,12 @@ def test_other_numbers_of_positions_compare_means() -> None:
 
 def test_what_is_missing_is_named() -> None:
     bare = link()
+    stack = Stack(path="layers", count=3, widths=(-1,) * 3, layer_bytes=(4,) * 3)
+    vague = Link(
+        profile=bare.profile, student=replace(bare.student, stacks=(stack,)), anchors=bare.anchors, bases=bare.bases
+    )
+    with pytest.raises(NexusError, match=r"width of the student's layer 'layers\.1'"):
+        ActivationAnchor().bind(vague)
     with pytest.raises(NexusError, match="no critical layer of 't'"):
         ActivationAnchor().bind(Link(profile=bare.profile, student=bare.student))
     student, teacher = signals()

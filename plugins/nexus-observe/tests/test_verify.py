@@ -130,7 +130,8 @@ def test_teachers_that_the_manifest_names_without_a_place_are_found_by_the_run(
     release: Path, sources: Mapping[str, Path], capsys: Any
 ) -> None:
     changed(release, lambda manifest: manifest["teachers"]["digits"].update(source="digits"))
-    (release.parent / "registry.yaml").write_text(f"teachers:\n  digits:\n    source: {sources['digits']}\n  other:\n    source: .\n")
+    lines = ["teachers:", "  digits:", f"    source: {sources['digits']}", "  other:", "    source: .", ""]
+    (release.parent / "registry.yaml").write_text("\n".join(lines))
     assert Verify(release=release)(Installed()) == 0
     assert "1 of 1 teachers put out of reach" in capsys.readouterr().out
 

@@ -85,7 +85,9 @@ class ToyStudent:
         self.collated = 0
 
     def trainable(self) -> list[tuple[str, nn.Parameter]]:
-        body = [(f"body.{name}", each) for name, each in self.module.body.named_parameters()] if self.trains_body else []
+        body = (
+            [(f"body.{name}", each) for name, each in self.module.body.named_parameters()] if self.trains_body else []
+        )
         mine = [(f"{self.teacher}.{n}", each) for n, each in self.module.named_parameters() if not n.startswith("body")]
         return [*body, *mine]
 
@@ -104,7 +106,11 @@ class ToyStudent:
             )
             for tap in taps
         ]
-        first = self.module.embed[batch["input_ids"]] if self.text else self.module.look(batch["pixels"].float() / 255)[:, None]
+        first = (
+            self.module.embed[batch["input_ids"]]
+            if self.text
+            else self.module.look(batch["pixels"].float() / 255)[:, None]
+        )
         hidden = self.module.body(first)
         for hook in hooks:
             hook.remove()
@@ -176,7 +182,8 @@ def teach(folder: Path, teacher: str, samples: Sequence[Sample], *, text: bool) 
         tokens = reader.collate([each]).get("input_ids", torch.zeros(1, 1))[0]
         p = torch.rand(len(tokens), 4)
         records = {
-            "tokens": tokens, "ids": torch.randint(WORDS, (len(tokens), 4)), "probabilities": p / p.sum(-1, keepdim=True),
+            "tokens": tokens, "ids": torch.randint(WORDS, (len(tokens), 4)),
+            "probabilities": p / p.sum(-1, keepdim=True),
             "output": torch.randn(CLASSES), **{name: torch.randn(len(tokens), RANK) for name in states},
         }  # fmt: skip
         for name in (*names, *states):

@@ -89,8 +89,8 @@ def test_orthogonal_makes_singular_values_alike() -> None:
 def test_partition_leaves_tokens_classes_and_vectors_to_adamw() -> None:
     named = {
         "layers.0.weight": (4, 4), "layers.0.bias": (4,), "embed_tokens.weight": (9, 4), "classifier.weight": (3, 4),
-        "vocabularies.a.embedding": (9, 4), "own.latents": (4, 4), "towers.a.lora.q.A": (2, 4), "loss.t.0.heads.0.weight": (3, 4),
-        "narrow": (1, 4),
+        "vocabularies.a.embedding": (9, 4), "own.latents": (4, 4), "towers.a.lora.q.A": (2, 4),
+        "loss.t.0.heads.0.weight": (3, 4), "narrow": (1, 4),
     }  # fmt: skip
     inner, outer = partition((name, nn.Parameter(torch.zeros(shape))) for name, shape in named.items())
     assert set(inner) == {"layers.0.weight", "towers.a.lora.q.A"}
@@ -134,7 +134,15 @@ def test_labels() -> None:
 def stacked(path: str, count: int) -> Blueprint:
     stacks = () if not count else (Stack(path=path, count=count, widths=(4,) * count, layer_bytes=(1,) * count),)
     return Blueprint(
-        family="toy", head="Toy", takes=(), gives=(), stacks=stacks, parameters=1, active_parameters=1, bytes=1, dtype="F32"
+        family="toy",
+        head="Toy",
+        takes=(),
+        gives=(),
+        stacks=stacks,
+        parameters=1,
+        active_parameters=1,
+        bytes=1,
+        dtype="F32",
     )
 
 

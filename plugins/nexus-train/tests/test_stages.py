@@ -15,7 +15,9 @@ CASES = (("core", "core", ("code", "prose")), ("core-control", "core", ("code", 
 
 
 @pytest.mark.parametrize(("stage", "subject", "teachers"), CASES)
-def test_resuming_is_bit_equal_to_not_having_stopped(world: Any, files: Any, stage: str, subject: str, teachers: Any) -> None:
+def test_resuming_is_bit_equal_to_not_having_stopped(
+    world: Any, files: Any, stage: str, subject: str, teachers: Any
+) -> None:
     whole = files(world.run(world.context(stage, subject, teachers)))
     broken = world.context(stage, subject, teachers, checkpoint=2, with_pause_after=5)
     with pytest.raises(Paused, match="step 5 of 12"):
@@ -60,7 +62,11 @@ def test_the_order_of_the_data_changes_nothing(world: Any, files: Any) -> None:
 def test_seed_and_precision_count(world: Any, files: Any, tmp_path: Any) -> None:
     found = [
         files(world.run(world.context("train", "prose", ["prose"], **changes)))["tower/weights.safetensors"]
-        for changes in ({}, {"with_seed": 1}, {"with_budget": Budget(scratch=tmp_path, precision="bfloat16", threads=2)})
+        for changes in (
+            {},
+            {"with_seed": 1},
+            {"with_budget": Budget(scratch=tmp_path, precision="bfloat16", threads=2)},
+        )
     ]
     assert len(set(found)) == 3
     assert torch.get_num_threads() >= 1
@@ -74,7 +80,9 @@ def test_a_control_starts_as_its_student_and_sees_the_same_batches(world: Any, m
 
     def spy(self: Any, number: int) -> None:
         lessons, place = self.lessons[self.turns[number][0]], self.turns[number][1]
-        start = {name: each.sum().item() for name, each in self.named.items() if "loss" not in name} if not number else {}
+        start = (
+            {name: each.sum().item() for name, each in self.named.items() if "loss" not in name} if not number else {}
+        )
         seen.setdefault(self.context.unit.stage, []).append((lessons.batch(place)[1].keys, start))
         step(self, number)
 
@@ -102,13 +110,19 @@ def test_media_of_one_size_are_collated_once(world: Any) -> None:
 def test_mistakes_are_said(world: Any) -> None:
     nothing = {"loss": [Choice(kind="loss", name="forward_kl", teachers=("code",))]}
     with pytest.raises(NexusError, match="No loss applies to 'prose'"):
-        world.run(world.context("train", "prose", ["prose"], with_named={**nothing, "tower": [Choice(kind="tower", name="toy")]}))
+        world.run(
+            world.context(
+                "train", "prose", ["prose"], with_named={**nothing, "tower": [Choice(kind="tower", name="toy")]}
+            )
+        )
     with pytest.raises(NexusError, match="no training samples"):
         world.run(world.context("train", "prose", ["prose"], with_data={}))
     with pytest.raises(NexusError, match="no sample"):
         world.run(world.context("train", "prose", ["prose"], with_data={"train/prose": world.data["code"]}))
     with pytest.raises(NexusError, match=r"loss of train/prose is nan at step \d+ .* Lower learning_rate"):
-        world.run(world.context("train", "prose", ["prose"], learning_rate=float("nan"), matrix_learning_rate=float("nan")))
+        world.run(
+            world.context("train", "prose", ["prose"], learning_rate=float("nan"), matrix_learning_rate=float("nan"))
+        )
 
 
 def test_a_misaligned_record_stops_the_run(world: Any) -> None:
