@@ -31,7 +31,8 @@ def measure(seed: int, folder: Path, extra: list[str]) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     manifest = folder / "release" / "manifest.json"
     if not manifest.exists():
-        raise SystemExit(f"`nexus run` with seed {seed} made no release (exit code {done.returncode}):\n{done.stderr[-2000:]}")
+        last = done.stderr[-2000:]
+        raise SystemExit(f"`nexus run` with seed {seed} made no release (exit code {done.returncode}):\n{last}")
     return {"seed": seed, "seconds": seconds, "capabilities": json.loads(manifest.read_text())["capabilities"]}
 
 

@@ -20,6 +20,10 @@ from .sizes import bytes_of, copies
 
 CARD_FIELDS = ("source", "revision", "licence", "summary", "datasets")
 """What is told of a teacher's card."""
+SMALLER = (
+    "\nMake the student smaller (student.options layers, width, intermediate; a tower's rank, share), or give it more "
+    "teachers. No switch releases one that is too large."
+)
 
 
 class Release:
@@ -48,7 +52,8 @@ class Release:
         found = broken(promises, whole, _sum(teachers), list(copies(model, hashes)))
         refused = [*found["sizes"], *found["tensors"]] + ([] if self.options.allow_below else found["capabilities"])
         if refused:
-            hint = "" if self.options.allow_below or not found["capabilities"] else _hint(promises)
+            below = "" if self.options.allow_below or not found["capabilities"] else _hint(promises)
+            hint = below + (SMALLER if found["sizes"] else "")
             raise NexusError(
                 "The student is not released, since it breaks its contract:\n  " + "\n  ".join(refused) + hint
             )
