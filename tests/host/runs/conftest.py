@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,14 @@ METADATA = "Metadata-Version: 2.1\nName: nexus-toy\nVersion: 1.0\n"
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: many repetitions; run them with -m slow")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """A shell starts what runs in its background with SIGINT ignored, and children would inherit that: a handler of
+    our own gives them the default back."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):
