@@ -51,7 +51,7 @@ def candidates() -> Iterator[Candidate]:
     """The grid: core and its control by what their text towers reach, then each tower and its control."""
     yield from grid(
         "core", "train", "student.stages.core", TEXT,
-        matrix_learning_rate=(0.02, 0.03, 0.04), learning_rate=(0.006, 0.01, 0.02),
+        matrix_learning_rate=(0.015, 0.025, 0.04), learning_rate=(0.01, 0.015),
     )  # fmt: skip
     yield from grid("core-control", "control", "student.stages.core-control", TEXT, dropout=(0.0, 0.1, 0.2))
     for tower in TEXT:
@@ -68,11 +68,11 @@ def candidates() -> Iterator[Candidate]:
         place = f"towers.{tower}.stages"
         yield from grid(
             f"train/{tower}", "train", f"{place}.train", (tower,),
-            matrix_learning_rate=(0.01, 0.02, 0.03), learning_rate=(0.002, 0.005), batch=(32, 64),
+            matrix_learning_rate=(0.005, 0.007, 0.01, 0.02), learning_rate=(0.002, 0.003, 0.005),
         )  # fmt: skip
         yield from grid(
             f"control/{tower}", "control", f"{place}.control", (tower,),
-            matrix_learning_rate=(0.005, 0.02), dropout=(0.0, 0.1, 0.3),
+            matrix_learning_rate=(0.007, 0.01, 0.02), dropout=(0.0, 0.1, 0.2),
         )  # fmt: skip
 
 

@@ -13,8 +13,8 @@ class TrainOptions:
 
     steps: int = option(400, help="Updates", low=1)
     batch: int = option(8, help="Samples in an update", low=1)
-    learning_rate: float = option(0.01, help="AdamW: embeddings, heads, norms, biases", low=0.0)
-    matrix_learning_rate: float = option(0.04, help="Muon: matrices between hidden states", low=0.0)
+    learning_rate: float = option(0.003, help="AdamW: embeddings, heads, norms, biases", low=0.0)
+    matrix_learning_rate: float = option(0.01, help="Muon: matrices between hidden states", low=0.0)
     weight_decay: float = option(0.01, help="Decoupled, of both optimisers", low=0.0)
     dropout: float = option(0.0, help="Of what each layer adds to the residual stream", low=0.0, high=0.9)
     warmup: float = option(0.02, help="Share of the steps in which the rates rise", low=0.0, high=1.0)
@@ -29,6 +29,9 @@ class TrainOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CoreOptions(TrainOptions):
-    """How the core is trained."""
+    """How the core is trained: from nothing, on text, so with higher rates and smaller batches than a tower."""
 
     steps: int = option(600, help="Updates", low=1)
+    batch: int = option(4, help="Samples in an update", low=1)
+    learning_rate: float = option(0.015, help="AdamW: embeddings, heads, norms, biases", low=0.0)
+    matrix_learning_rate: float = option(0.025, help="Muon: matrices between hidden states", low=0.0)
