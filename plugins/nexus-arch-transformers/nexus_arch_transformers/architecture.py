@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError
-
-from .catalogue import model_types
-from .folder import configuration, folder
+from nexus_torch.hugging_face.catalogue import model_types
+from nexus_torch.hugging_face.folder import configuration, folder
 
 
 class Transformers:
@@ -30,8 +29,8 @@ class Transformers:
         return checkpoint
 
     def _checkpoint(self, source: str) -> Checkpoint:
-        from .checkpoint import HuggingFaceCheckpoint  # torch and transformers: not for `match`
-        from .classes import read_config
+        from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint  # torch and transformers: not for `match`
+        from nexus_torch.hugging_face.classes import read_config
 
         home = folder(source)
         if not self.match(source):

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from nexus_arch_transformers import attention as blocks
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Installed, Sample
+from nexus_torch.hugging_face import attention as blocks
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from nexus_specs import Batch, NexusError, Part, Sample, Signal
-from nexus_torch.text import tokenizer_hash
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
+
+from nexus_torch.text import tokenizer_hash
 
 from .blueprint import blueprint, divide
 from .classes import gives, skeleton, takes

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 import transformers
 from nexus_specs import NexusError
-from nexus_torch.skeleton import without_weights
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+
+from nexus_torch.skeleton import without_weights
 
 from .attention import use_blocks
 from .catalogue import is_head_of

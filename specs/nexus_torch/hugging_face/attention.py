@@ -37,7 +37,8 @@ def attention(
     """transformers' attention interface: [B, H, T, D] -> [B, T, H, D]."""
     if not (_half(query) and query.shape[2] == key.shape[2] and _nothing_else(settings)
             and _only_causal(module, attention_mask, settings)):  # fmt: skip
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
+        plain: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
+        return plain
     groups = query.shape[1] // key.shape[1]
     scale = settings.get("scaling") or query.shape[-1] ** -0.5
     return causal(query, repeat_kv(key, groups), repeat_kv(value, groups), scale).transpose(1, 2), None
@@ -69,7 +70,7 @@ def causal_and_padded(mask: Tensor) -> bool:
 
 
 def _half(query: Tensor) -> bool:
-    enabled = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    enabled: bool = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     return enabled and query.device.type == "cpu"
 
 
@@ -85,7 +86,7 @@ def _only_causal(module: nn.Module, mask: Tensor | None, settings: dict[str, Any
         return bool(getattr(module, "is_causal", True) if said is None else said)
     if (known := getattr(mask, "causal_and_padded", None)) is None:
         known = causal_and_padded(mask)
-        mask.causal_and_padded = known  # type: ignore[attr-defined]
+        mask.causal_and_padded = known
     return bool(known)
 
 

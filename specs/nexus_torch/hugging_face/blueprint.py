@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nexus_specs import Blueprint, Extent, Part, Stack
-from nexus_torch.stacks import owner, stacks
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
+
+from nexus_torch.stacks import owner, stacks
 
 from .classes import gives, takes
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 from nexus_specs import NexusError, Sample
-from nexus_torch.padding import Collated
-from nexus_torch.text import start_token, tokenise
 from PIL import Image
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+
+from nexus_torch.padding import Collated
+from nexus_torch.text import start_token, tokenise
 
 
 class Preprocessor:
