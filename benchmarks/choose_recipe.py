@@ -51,14 +51,16 @@ def candidates() -> Iterator[Candidate]:
     """The grid: core and its control by what their text towers reach, then each tower and its control."""
     yield from grid(
         "core", "train", "student.stages.core", TEXT,
-        matrix_learning_rate=(0.015, 0.025, 0.04), learning_rate=(0.01, 0.015),
+        matrix_learning_rate=(0.008, 0.012, 0.017, 0.025), learning_rate=(0.015, 0.025),
     )  # fmt: skip
+    yield from grid("anchors", "train", "losses.1", TEXT, weight=(1.0, 4.0, 10.0, 16.0))
+    yield from grid("labels", "train", "losses.2", TEXT, weight=(0.0, 0.2, 0.4))
     yield from grid("core-control", "control", "student.stages.core-control", TEXT, dropout=(0.0, 0.1, 0.2))
     for tower in TEXT:
         place = f"towers.{tower}.stages"
         yield from grid(
             f"train/{tower}", "train", f"{place}.train", (tower,),
-            matrix_learning_rate=(0.008, 0.03), learning_rate=(0.002, 0.01),
+            matrix_learning_rate=(0.002, 0.004, 0.006, 0.01), learning_rate=(0.0005, 0.001, 0.002, 0.004),
         )  # fmt: skip
         yield from grid(
             f"control/{tower}", "control", f"{place}.control", (tower,),

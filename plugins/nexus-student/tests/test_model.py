@@ -48,14 +48,14 @@ def test_auto_classes_open_it(world: Any) -> None:
 
 def test_config_speaks_for_the_core(model: NexusModel) -> None:
     assert model.config.get_text_config() is model.config.core
-    assert model.config.core.model_type == "llama"
+    assert model.config.core.model_type == "lfm2"
     assert model.core.config._attn_implementation == "sdpa"
     assert NexusConfig().core.model_type == "llama"
     assert NexusConfig(core=model.config.core.to_dict()).core.hidden_size == 32
 
 
 def test_alone_it_is_the_core(model: NexusModel, world: Any) -> None:
-    core = LlamaForCausalLM.from_pretrained(world.core / "core")
+    core = AutoModelForCausalLM.from_pretrained(world.core / "core")
     with torch.no_grad():
         assert torch.equal(model(IDS).logits, core(IDS).logits)
         assert torch.allclose(model(IDS, logits_to_keep=1).logits[:, -1], core(IDS).logits[:, -1], atol=1e-6)
@@ -70,7 +70,7 @@ def test_a_model_from_its_config_alone(model: NexusModel) -> None:
 @pytest.mark.parametrize("adapter", [{}, {"embeddings": 2}, {"layers": (1,)}])
 def test_an_untrained_tower_is_the_identity(model: NexusModel, adapter: dict[str, Any]) -> None:
     tower = added(model, "new.er", **adapter)
-    assert len(tower.paths) == (7 if adapter.get("layers") else 14)
+    assert len(tower.paths) == (7 if adapter.get("layers") else 12)
     with torch.no_grad():
         assert torch.equal(model(IDS, tower="new.er").logits, model(IDS).logits)
 

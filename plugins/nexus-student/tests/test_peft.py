@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from nexus_student.model import NexusModel
-from transformers import LlamaForCausalLM
+from transformers import AutoModelForCausalLM
 
 peft = pytest.importorskip("peft", reason="peft is not installed")
 IDS = torch.tensor([[0, 5, 9, 17, 60, 33]])
@@ -17,7 +17,7 @@ IDS = torch.tensor([[0, 5, 9, 17, 60, 33]])
 @pytest.mark.parametrize("name", ["prose", "code"])
 def test_peft_computes_the_same(world: Any, name: str) -> None:
     ours = NexusModel.from_pretrained(world.model, lookup=world.desk)
-    core = LlamaForCausalLM.from_pretrained(world.core / "core")
+    core = AutoModelForCausalLM.from_pretrained(world.core / "core")
     theirs = peft.PeftModel.from_pretrained(core, world.model / "towers" / name).eval()
     with torch.no_grad():
         words = ours.tower(name).vocabulary_for(ours.core)

@@ -31,18 +31,26 @@ def main() -> None:
     stdlib = parser.parse_args().stdlib
     code_parts = code.parts(stdlib)
     unseen = [*code_parts["development"], *code_parts["held_out"]]
-    write_text("code", code_parts)
-    write_text("prose", prose.parts(stdlib, unseen))
+    scattered = code.transfer(code_parts.pop("rest"))
+    write_text("code", {**cut(code_parts), "train": scattered})
+    write_text("prose", cut(prose.parts(stdlib, unseen)))
     images, hidden = digits.parts()
     for part, rows in images.items():
         write(f"digits/{part}", rows, IMAGE)
     write("digits/teacher_labels", hidden, LABEL)
 
 
-def write_text(name: str, parts: dict[str, dict[str, str]]) -> None:
+def cut(parts: dict[str, dict[str, str]]) -> dict[str, dict[str, list[str]]]:
+    """Every document of every part as its windows, in order."""
+    return {
+        part: {source: list(windows(text)) for source, text in documents.items()} for part, documents in parts.items()
+    }
+
+
+def write_text(name: str, parts: dict[str, dict[str, list[str]]]) -> None:
     """The windows of each part, by source and in order."""
     for part, documents in parts.items():
-        rows = [{"text": text, "source": source} for source in sorted(documents) for text in windows(documents[source])]
+        rows = [{"text": text, "source": source} for source in sorted(documents) for text in documents[source]]
         write(f"{name}/{part}", rows, TEXT)
 
 
