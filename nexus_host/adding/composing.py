@@ -154,7 +154,8 @@ def _losses(name: str, component: str, plugins: Plugins) -> tuple[Data, ...]:
         if not card.teachers or index in _joins(component, template):
             loss: Data = {"name": card.name, "weight": card.weight}
             loss |= {"options": dict(card.options)} if card.options else {}
-            found.append(loss | ({"teachers": [name]} if card.teachers else {}))
+            loss |= {"teachers": [name]} if card.teachers else {}
+            found.append(loss | ({"stages": list(card.stages)} if card.stages else {}))
     return tuple(found)
 
 

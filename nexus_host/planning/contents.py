@@ -8,19 +8,14 @@ from pathlib import Path
 from nexus_specs import locate
 
 from ..discovery import Provider
-from ..store import Remembered
-
-CACHE = "NEXUS_CACHE"
-"""Environment variable: the folder for hashes that were computed before."""
+from ..store import Remembered, cache_folder
 
 
 class Contents:
     """Hashes of sources and of packages, remembered by path, size and time of change."""
 
     def __init__(self) -> None:
-        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        folder = Path(os.environ.get(CACHE) or f"{home}/nexus").expanduser()
-        self._remembered = Remembered(folder / "hashes.json")
+        self._remembered = Remembered(cache_folder() / "hashes.json")
 
     def source(self, source: str) -> str:
         """The content of a path or a package resource; the name itself for what is not on this machine (a hub id)."""

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from nexus_specs import Budget, Estimate, NexusError, Unit
+from nexus_specs import Budget, Estimate, NexusError, Origin, Unit
 
 from ..discovery import Plugins
 from ..registry import Registry
 from ..store import Artefact, Store, read_json
+from .data_sets import NOTE, DataSets
 from .explain import differences
 from .graph import Graph, Key, build
 from .recipe import Cook, Recipe, fingerprint
+from .settling import PINS, Settled
 from .subjects import Subjects, everything, subjects
 
-PINS, TIMINGS = "pins.json", "timings.json"
+TIMINGS = "timings.json"
 State = Literal["cached", "run"]
 
 
@@ -49,8 +51,14 @@ class Plan:
     versions: Mapping[str, str]
     timings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Unit name -> its last time in this run directory: seconds, fingerprint, and how much work it was."""
+    data: Mapping[str, Origin] = field(default_factory=dict)
+    """Teacher -> where its data lie, if they are on a hub."""
+    data_pins: Mapping[str, str] = field(default_factory=dict)
+    """What `DataSets` finds again: the commits of these data."""
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     """Unit name -> what its stage expects, for those that run."""
+    settled: Mapping[str, Settled] = field(default_factory=dict)
+    """Teacher -> what was settled where the registry leaves something open."""
 
     @property
     def waiting(self) -> tuple[Task, ...]:
@@ -81,21 +89,34 @@ def make_plan(
     budget: Budget,
     target: str = "",
     samples: int = 0,
+    settled: Mapping[str, Settled] | None = None,
 ) -> Plan:
-    """Plans a run. `target`: a stage to stop at; `samples`: a limit per teacher and part (0: none). Reads the run
-    directory and writes nothing into it. Raises NexusError where there is nothing to run."""
+    """Plans a run. `target`: a stage to stop at; `samples`: a limit per teacher and part (0: none); `settled`: what the
+    registry leaves open. Reads the run directory and writes nothing into it. Raises NexusError where there is nothing
+    to run."""
     if not registry.teachers:
         raise NothingToRunError(f"{registry.path}: {_nobody(registry)}")
     pins = read_json(run / PINS, {})
     about = subjects(everything(registry), registry, tuple(pins.get("core_teachers", ())))
     stages = plugins.stages()
     graph = build(stages, about, target)
-    cook = Cook(plugins, about, budget, samples)
+    data = DataSets(plugins, pins.get(NOTE, {}))
+    cook = Cook(plugins, about, budget, samples, settled, data)
     recipes = {key: cook.recipe(stages[key[0]], key[1]) for key in graph}
     cook.contents.save()
     timings = read_json(run / TIMINGS, {})
     tasks = tuple(_tasks(graph, recipes, Store(run), timings))
-    return Plan(run=run, subjects=about, budget=budget, tasks=tasks, versions=cook.versions, timings=timings)
+    return Plan(
+        run=run,
+        subjects=about,
+        budget=budget,
+        tasks=tasks,
+        versions=cook.versions,
+        timings=timings,
+        settled=settled or {},
+        data=data.origins,
+        data_pins=data.pins,
+    )
 
 
 def _nobody(registry: Registry) -> str:

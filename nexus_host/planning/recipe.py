@@ -15,7 +15,9 @@ from nexus_specs import Budget, Choice, LossComponent, NexusError, Scope, Split,
 from ..discovery import OptionField, Plugins
 from ..store import text_hash
 from .contents import Contents
+from .data_sets import DataSets
 from .graph import Key
+from .settling import Settled, teacher_budget, unanswered
 from .subjects import Feeds, Subjects
 
 LENGTH = 12
@@ -41,8 +43,15 @@ class Recipe:
     records: tuple[str, ...]
     readers: Mapping[str, Choice]
     """Of the teachers whose data it reads."""
+    budget: Budget
+    """What it may use; for a unit that opens a teacher with what was settled for that teacher."""
     facts: Mapping[str, Any]
     """All of it as JSON, inputs left out: what is hashed."""
+
+
+def _hashed_budget() -> tuple[str, ...]:
+    """Fields of a budget that results depend on."""
+    return tuple(each.name for each in dataclasses.fields(Budget) if not each.metadata.get("neutral"))
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
@@ -53,9 +62,18 @@ def fingerprint(facts: Mapping[str, Any]) -> str:
 class Cook:
     """Writes recipes; keeps what several of them share."""
 
-    def __init__(self, plugins: Plugins, subjects: Subjects, budget: Budget, samples: int = 0) -> None:
+    def __init__(
+        self,
+        plugins: Plugins,
+        subjects: Subjects,
+        budget: Budget,
+        samples: int = 0,
+        settled: Mapping[str, Settled] | None = None,
+        data: DataSets | None = None,
+    ) -> None:
+        self.data = data or DataSets(plugins, {})
         self.plugins, self.subjects, self.budget, self.samples = plugins, subjects, budget, samples
-        self.contents = Contents()
+        self.settled, self.contents = settled or {}, Contents()
         self._versions: dict[tuple[str, str], str] = {}
         self._data: dict[tuple[str, Split], str] = {}
 
@@ -72,12 +90,16 @@ class Cook:
             "choices": tuple(self._choices(stage, subject, feeds)),
             "records": self._records(stage, subject) if stage.records else (),
             "readers": {each: self._reader(each) for each in teachers} if stage.reads else {},
+            "budget": self._budget(stage, subject),
         }
         recipe = Recipe(key=(stage.name, subject), stage=stage, facts={}, **parts)
         return dataclasses.replace(recipe, facts=self._facts(recipe))
 
     def _card(self, stage: StageComponent, scope: Scope, subject: str) -> Mapping[str, Any]:
         card = self.subjects.whole.card(scope, subject)
+        found = self.settled.get(subject) if scope == "teacher" else None
+        if found and found.source:
+            card["source"] = found.source
         return {field: card[field] for field in stage.fields if field in card}
 
     def _choices(self, stage: StageComponent, subject: str, feeds: Feeds) -> Iterator[tuple[str, Choice]]:
@@ -86,7 +108,8 @@ class Cook:
             if name:
                 yield subject, Choice(kind=kind, name=name, options=self.plugins.options(kind, name))
             elif kind == "loss":
-                yield from ((subject, loss) for loss in self.subjects.registry.choices("loss", stage.scope, subject))
+                losses = self.subjects.registry.choices("loss", stage.scope, subject)
+                yield from ((subject, loss) for loss in losses if not loss.stages or stage.name in loss.stages)
             else:
                 yield from self._chosen(kind, stage.scope, subject, feeds)
 
@@ -110,7 +133,7 @@ class Cook:
         found = self.subjects.whole.choices("reader", "teacher", teacher)
         if not found:
             raise NexusError(f"The teacher '{teacher}' has no data. Name an entry of `data` in its card.")
-        return found[0]
+        return self.data.pinned(teacher, found[0])
 
     def _facts(self, recipe: Recipe) -> dict[str, Any]:
         stage, subject = recipe.stage, recipe.key[1]
@@ -128,15 +151,19 @@ class Cook:
             "components": dict(self._components(recipe)),
             "data": {each: self._splits(each, choice, stage) for each, choice in recipe.readers.items()},
             "records": list(recipe.records),
-            "budget": self._budget(),
+            "budget": {name: getattr(recipe.budget, name) for name in _hashed_budget()},
             "seed": self.subjects.whole.model.run.seed,
             "samples": self.samples if stage.reads else 0,
         }
         return dict(json.loads(json.dumps(plain(facts), sort_keys=True, default=str)))
 
-    def _budget(self) -> Mapping[str, Any]:
-        hashed = [each.name for each in dataclasses.fields(Budget) if not each.metadata.get("neutral")]
-        return {name: getattr(self.budget, name) for name in hashed}
+    def _budget(self, stage: StageComponent, subject: str) -> Budget:
+        """A unit that opens a teacher runs it as was settled; no other unit knows of that."""
+        if not stage.opens_teachers or stage.scope != "teacher":
+            return self.budget
+        wanted = teacher_budget(self.subjects.whole, subject, self.budget)
+        found = self.settled.get(subject) or unanswered(wanted)
+        return dataclasses.replace(wanted, micro_batch=found.micro_batch, quantise=found.quantise)
 
     def _components(self, recipe: Recipe) -> Iterator[tuple[str, Any]]:
         seen: dict[str, int] = {}

@@ -29,7 +29,7 @@ _RESERVE = 200_000_000
 def recorded(run: Path) -> Machine | None:
     """This machine as an earlier run of the directory measured it."""
     note = read_json(run / NOTE, {})
-    if note.get("host") != _host():
+    if note.get("host") != host():
         return None
     machine: Machine = record(Machine, note["machine"])
     return machine
@@ -37,10 +37,11 @@ def recorded(run: Path) -> Machine | None:
 
 def keep(run: Path, machine: Machine) -> None:
     """Records the machine in the run directory: measured once, never hashed."""
-    write_json(run / NOTE, {"host": _host(), "machine": plain(machine)})
+    write_json(run / NOTE, {"host": host(), "machine": plain(machine)})
 
 
-def _host() -> list[str]:
+def host() -> list[str]:
+    """What a measurement holds for."""
     return [platform.node(), platform.machine(), str(os.cpu_count())]
 
 
@@ -70,6 +71,8 @@ def budget(registry: Registry, machine: Machine, run: Path) -> Budget:
         disk=free_disk(run) if settings.disk == "auto" else settings.disk,
         threads=threads(registry),
         precision=precision,
+        gigaflops=machine.gigaflops,
+        read_rate=machine.read_rate,
     )
 
 

@@ -55,6 +55,8 @@ Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Size = Annotated[Literal["auto"] | Integer, BeforeValidator(_bytes), WithJsonSchema(_SIZE)]
 Count = Literal["auto"] | Annotated[int, Strict(), Field(ge=1)]
+Residency = Literal["auto", "resident", "offload", "stream"]
+Quantise = Literal["none", "auto", "nf4", "int8"]
 
 
 class Card(BaseModel):
@@ -96,6 +98,9 @@ class TeacherCard(Card):
     tier: Integer | None = Field(default=None, ge=1, le=3)
     revision: str = ""
     trust: str = ""
+    residency: Residency | None = Field(default=None, description="How it is held; by default run.residency")
+    quantise: Quantise | None = Field(default=None, description="How it is packed; by default run.quantise")
+    micro_batch: Count | None = Field(default=None, description="Samples at once; by default run.micro_batch")
     components: dict[Literal["engine", "profiler"], Ref] = {}
     stages: StageOptions = {}
 
@@ -126,6 +131,7 @@ class LossCard(Card):
     weight: Number = Field(default=1.0, ge=0)
     options: Plain = {}
     teachers: Names = Field(default=(), description="Teachers that it applies to; none named: all")
+    stages: Names = Field(default=(), description="Stages that it applies in; none named: all that train")
 
 
 class DataCard(Card):
@@ -144,8 +150,11 @@ class RunCard(Card):
     threads: Count = Field(default=1, description="Threads of each process")
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    memory: Size = "auto"
-    disk: Size = "auto"
+    memory: Size = Field(default="auto", description="What may be used, as in 8 GB; auto: most of what is free")
+    disk: Size = Field(default="auto", description="Likewise")
+    residency: Residency = Field(default="auto", description="How teachers are held; auto: the engine chooses")
+    quantise: Quantise = Field(default="auto", description="How teachers are packed; auto: as far as memory asks for")
+    micro_batch: Count = Field(default="auto", description="Samples that pass through a teacher at once")
     components: dict[Literal["engine", "profiler", "executor"], Ref] = {}
     stages: StageOptions = Field(default={}, description="Options of a stage, for all that it works on")
 

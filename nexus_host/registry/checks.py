@@ -9,6 +9,7 @@ from nexus_specs import KINDS, NexusError
 
 from ..discovery import Plugins
 from ..words import did_you_mean, listed
+from . import trust
 from .cards import ComponentRef, RegistryModel
 from .problems import Path, Problem
 from .shape import Shaped
@@ -32,6 +33,7 @@ def references(shaped: Shaped, ids: Mapping[str, Iterable[str]]) -> Iterator[Pro
     for place, teacher_id in enumerate(model.student.core_teachers or ()):
         yield from _known(("student", "core_teachers", place), teacher_id, "teachers", ids["teachers"])
     yield from _aliases(model, ids["teachers"])
+    yield from trust.problems(model)
 
 
 def _known(path: Path, name: str, section: str, known: Iterable[str]) -> Iterator[Problem]:
@@ -76,6 +78,9 @@ class ComponentChecks:
                 yield from self.component(("data", name), "reader", "reader", data.reader, data.options)
         for index, loss in zip(self.losses, self.model.losses, strict=True):
             yield from self.component(("losses", index), "name", "loss", loss.name, loss.options)
+            training = [name for name, stage in self.plugins.stages().items() if "loss" in stage.uses]
+            for place, stage in enumerate(loss.stages):
+                yield from _known(("losses", index, "stages", place), stage, "stages that use losses", training)
         yield from self.whole()
 
     def whole(self) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from nexus_specs import NexusError, locate
 from ..discovery import Plugins
 from ..words import listed
 from .cards import RegistryModel
+from .catalogued import complete
 from .checks import ComponentChecks, references
 from .overrides import Override, apply
 from .places import settle
@@ -59,10 +60,11 @@ def load(
     plugins: Plugins,
     overrides: Sequence[Override] = (),
     select: Callable[[RegistryModel], tuple[str, ...]] | None = None,
+    datasets: Iterable[str] = (),
 ) -> RegistryModel:
     """The model of a file. Raises RegistryError with every mistake. `select` says which teachers' components are
-    checked; without it none are."""
-    return _load(_text(path), path, plugins, overrides, select)
+    checked; without it none are. `datasets` are names of `--datasets`, which a catalogue may know."""
+    return _load(_text(path), path, plugins, overrides, select, datasets)
 
 
 def check_text(text: str, path: Path, plugins: Plugins) -> None:
@@ -76,10 +78,13 @@ def _load(
     plugins: Plugins,
     overrides: Sequence[Override],
     select: Callable[[RegistryModel], tuple[str, ...]] | None,
+    datasets: Iterable[str] = (),
 ) -> RegistryModel:
     document = read(text, _shown(path))
     if document.data is not None or not document.problems:
         apply(document, overrides)
+    if isinstance(document.data, dict):
+        complete(document.data, plugins, datasets)
     shaped = validate(document.data)
     problems = document.problems + (shaped.problems if document.data is not None else [])
     if isinstance(document.data, dict):

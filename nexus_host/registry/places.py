@@ -8,6 +8,7 @@ from pathlib import Path as File
 from typing import Any
 
 from ..discovery import Plugins
+from . import trust
 from .cards import RegistryModel
 from .problems import Path, Place
 
@@ -40,7 +41,8 @@ def settle(data: Any, model: RegistryModel, plugins: Plugins, home: File, places
         return home if places.get(path, Place("", 1)).line else File.cwd()
 
     for name, card in (data.get("teachers") or {}).items():
-        card["source"] = absolute_source(card["source"], folder(("teachers", name, "source")))
+        source = absolute_source(card["source"], folder(("teachers", name, "source")))
+        card["source"] = trust.pinned(source, card.get("revision") or "", card.get("trust") or "")
     student = data.get("student") or {}
     if "core" in student:
         student["core"] = absolute_source(student["core"], folder(("student", "core")))

@@ -54,7 +54,7 @@ class Registry:
             return selection.chosen(model, plugins, models, datasets, language_only)
 
         found = loading.find(path, plugins)
-        model = loading.load(found, plugins, overrides, select if strict else None)
+        model = loading.load(found, plugins, overrides, select if strict else None, tuple(datasets))
         return cls(found, model, plugins, select(model))
 
     def select(self, models: Iterable[str] = (), datasets: Iterable[str] = (), language_only: bool = False) -> Registry:
@@ -207,5 +207,6 @@ def _losses(registry: Registry, teachers: tuple[str, ...]) -> tuple[Choice, ...]
         if applies:
             options = registry.plugins.options("loss", card.name, card.options)
             some = () if applies == teachers else applies
-            found.append(Choice(kind="loss", name=card.name, options=options, weight=card.weight, teachers=some))
+            place = {"teachers": some, "stages": tuple(card.stages)}
+            found.append(Choice(kind="loss", name=card.name, options=options, weight=card.weight, **place))
     return tuple(found)

@@ -123,6 +123,8 @@ class Choice:
     weight: float = 1.0
     teachers: tuple[str, ...] = ()
     """Teachers that a loss applies to; empty: all."""
+    stages: tuple[str, ...] = ()
+    """Stages that a loss applies in; empty: all that train."""
 
 
 def neutral(default: Any, *, help: str = "") -> Any:

@@ -16,10 +16,11 @@ from .attention import for_training
 from .config import NexusConfig
 from .cores import core_blueprint, core_folder, core_hash, fetch_core, new_core, open_core, read_tokenizer
 from .folders import write_core
+from .fused import fuse
 from .model import NexusModel
 from .options import StudentOptions
 from .reading import TextReader
-from .sizing import proposal
+from .sizing import body, proposal
 from .specs import TowerSpec
 from .student import VOCABULARIES, CoreStudent, TowerStudent
 from .tower import TowerModule, slot
@@ -36,6 +37,10 @@ class NexusMaker:
         """Options for a new core that suits these teachers and this memory."""
         return asdict(self.options) | proposal(teachers, budget, tier)
 
+    def size(self) -> int:
+        """Parameters of a new core, its words left out."""
+        return body(self.options.layers, self.options.width, self.options.intermediate)
+
     def create(self, profiles: Sequence[Profile]) -> Mapping[str, Student]:
         """An untrained core: one student for each core teacher, in its vocabulary, all sharing one body."""
         if not profiles:
@@ -46,6 +51,7 @@ class NexusMaker:
         core = new_core(self.options, words[home], readers[home].tokenizer)
         model = NexusModel(NexusConfig(core=core.config), core)
         for_training(core)
+        fuse(core)
         for teacher in sorted(readers.keys() - {home}):
             model.vocabularies[slot(teacher)] = Vocabulary(words[teacher], self.options.width)
         return {teacher: CoreStudent(model, teacher, readers, home) for teacher in readers}
@@ -63,6 +69,7 @@ class NexusMaker:
         module, tokenizer = open_core(folder), read_tokenizer(folder)
         model = NexusModel(NexusConfig(core=module.config), module).requires_grad_(False)
         for_training(module)
+        fuse(module)
         blueprint = core_blueprint(module, tokenizer)
         spec, reader = self._spec(tower, blueprint, profiles, name, component, tokenizer)
         own = tower.build(blueprint, profiles)

@@ -56,7 +56,7 @@ def nexus_stages() -> Iterable[StageComponent]:
         options=f"{OPTIONS}:ReleaseOptions",
         scope="student",
         needs=("assemble", "evaluate"),
-        fields=("share", "tier", "source", "revision", "licence", "summary", "datasets"),
+        fields=("share", "tier", "source", "revision", "trust", "licence", "summary", "datasets"),
         publishes="release",
     )
 

@@ -39,14 +39,22 @@ def _shapes() -> list[tuple[int, int]]:
     return [(max(2, min(32, width // 32)), width) for width in widths]
 
 
+def body(layers: int, width: int, intermediate: int = 0) -> int:
+    """Parameters of the layers of a core: attention, and a gated feed-forward of three times the width unless told.
+
+    >>> body(4, 128)
+    851968
+    """
+    return layers * width * (4 * width + 3 * (intermediate or 3 * width))
+
+
 def whole(layers: int, width: int, teachers: Sequence[Blueprint]) -> int:
     """Parameters of a core and of its text towers: a body, the core's words, and for each teacher LoRA and words.
 
     >>> whole(4, 128, [])
     851968
     """
-    body = layers * 13 * width * width
     words = [each.vocabulary * width for each in teachers if each.vocabulary]
     tokenizers = {each.tokenizer for each in teachers if each.vocabulary}
     adapters = len(words) * layers * RANK * 20 * width
-    return body + max(words, default=0) + adapters + (sum(words) if len(tokenizers) > 1 else 0)
+    return body(layers, width) + max(words, default=0) + adapters + (sum(words) if len(tokenizers) > 1 else 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nexus_specs import Batch, Blueprint, Sample, Signal, Tap, Tower
+from nexus_specs import Batch, Blueprint, Sample, Signal, Stack, Tap, Tower
 from nexus_torch.bases import project
 from nexus_torch.files import write_tensors
 from nexus_torch.stacks import stacks
@@ -113,12 +113,21 @@ def tower_blueprint(
         takes=tower.spec.takes,
         gives=tower.spec.gives,
         labels=tower.spec.labels,
-        stacks=(*core.stacks, *(stack_of(tower.own, paths, -1, prefix) for paths in own.values())),  # type: ignore[arg-type]
+        stacks=(*core.stacks, *(_own_stack(tower.own, paths, prefix) for paths in own.values())),  # type: ignore[arg-type]
         parameters=core.parameters + added,
         active_parameters=core.active_parameters + added,
         vocabulary=(tower.spec.words or core.vocabulary) if tower.answers_in_text else 0,
         tokenizer="" if reader is None else reader.hash,
     )
+
+
+def _own_stack(module: nn.Module, paths: Sequence[str], prefix: str) -> Stack:
+    """A tower's layers. Their width is that of the first norm in them, which reads the residual stream; -1 where they
+    have none: then no loss can be anchored there."""
+    inside = module.get_submodule(paths[0]).modules()
+    norms = (each.weight for each in inside if isinstance(getattr(each, "weight", None), Tensor))
+    width = next((len(weight) for weight in norms if weight.ndim == 1), -1)
+    return stack_of(module, paths, width, prefix)
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from transformers import (
     Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
-    LlamaForCausalLM,
 )
 
 IDS = torch.tensor([[0, 5, 9, 17, 60, 33, 2, 8]])

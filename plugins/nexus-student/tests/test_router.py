@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 from nexus_specs import Adapter, NexusError, plain
 from nexus_student.router import background as backgrounds
-from nexus_student.router import kinds
+from nexus_student.router import kinds, known
 from nexus_student.router.features import SIZE, damped, features
 from nexus_student.router.kinds import SMOOTHING, counted, divided, line, lines
 from nexus_student.router.ladder import Decision, Router
@@ -191,8 +193,8 @@ def test_modality_decides_before_anything_learned(router: Router) -> None:
 
 def test_several_of_one_modality() -> None:
     router = Router({"b": sees("b"), "a": sees("a")}, {})
-    assert router.decide({"image": 1}) == Decision({"a": 1.0}, "modality")
-    assert router.decide({"image": 1, "text": "what is it?"}) == Decision({"a": 1.0}, "modality", {})
+    assert router.decide({"image": 1}) == Decision({"a": 1.0}, "modality", others=("b",))
+    assert router.decide({"image": 1, "text": "what is it?"}) == Decision({"a": 1.0}, "modality", {}, ("b",))
 
 
 def test_a_tower_that_takes_two_needs_both(rows: dict[str, Row]) -> None:
@@ -241,3 +243,49 @@ def test_it_reads_small_files_of_towers(rows: dict[str, Row], tmp_path: Path) ->
     write_row(rows["prose"], tmp_path / "prose")
     router = Router.read({name: tmp_path / name for name in ("prose", "code")})
     assert (list(router.specs), list(router.rows)) == (["prose", "code"], ["prose"])
+
+
+def test_grams_of_a_text_too_short_are_none_and_say_nothing() -> None:
+    assert len(known.grams(b"four")) == 0
+    assert len(known.grams(b"fives")) == 1
+    assert known.share(known.common(["abcdefgh"]), b"four") == 1.0
+
+
+def test_what_is_common_is_what_most_texts_hold() -> None:
+    found = known.common(["the same words", "the same words", "other words here"])
+    assert found.shape == (2**known.BITS // 8,)
+    assert known.share(found, b"the same words") == 1.0
+    assert known.share(found, b"0123456789") < 0.2
+
+
+def test_a_row_of_an_earlier_version_refuses_nothing_by_its_grams(rows: dict[str, Row], tmp_path: Path) -> None:
+    row = replace(rows["prose"], known=None, shares=(0.0, 0.0))
+    write_row(row, tmp_path)
+    again = read_row(tmp_path)
+    assert again is not None
+    assert again.known is None
+    assert again.knows(b"anything")
+    assert not rows["prose"].knows(CODE.encode())
+
+
+@pytest.fixture(scope="module")
+def english() -> Row:
+    """A row of real English: what Python's documentation says of the language."""
+    topics = sorted(vars(pytest.importorskip("pydoc_data.topics"))["topics"].items())
+    return learned([(name, text[at : at + 2000]) for name, text in topics for at in range(0, len(text), 2000)])
+
+
+@pytest.mark.parametrize("language", ["deu", "nld", "ita", "spa", "por", "swe", "tur", "rus", "jpn", "ara"])
+def test_a_language_that_no_tower_speaks_goes_to_the_bare_core(english: Row, shared: Path, language: str) -> None:
+    lines = (shared / "data" / "tatoeba" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    spoken = [found["src"] for found in map(json.loads, lines) if found["src_lang"] == language]
+    texts = [" ".join(spoken[at : at + 12]) for at in range(0, len(spoken) - 12, 12)]
+    router = Router({"english": spec("english", takes=("text",))}, {"english": english})
+    answered = sum(bool(router.decide({"text": text}).towers) for text in texts)
+    assert answered <= 0.1 * len(texts), f"{answered} of {len(texts)}"
+
+
+def test_a_tower_answers_what_it_was_made_for(english: Row) -> None:
+    router = Router({"english": spec("english", takes=("text",))}, {"english": english})
+    texts = [text[:600] for text in map(inspect.getdoc, (json, random, pytest, Path, hashlib, np.ndarray, str)) if text]
+    assert sum(bool(router.decide({"text": text}).towers) for text in texts) >= len(texts) - 1

@@ -98,12 +98,18 @@ def who(given: Answer) -> str:
     >>> from nexus_student.router.ladder import Decision
     >>> who(Answer("7", Decision({"digits": 1.0}, "modality"), 0.9))
     '[digits: modality]'
+    >>> who(Answer("7", Decision({"digits": 1.0}, "modality", others=("faces",)), 0.9))
+    '[digits: modality; faces takes the same: --tower faces]'
     """
     towers = given.decision.towers
     if not towers:
         return "[core: no tower fits]"
     names = " + ".join(name if share == 1 else f"{name} {share:.0%}" for name, share in towers.items())
-    return f"[{names}: {given.decision.ground}]"
+    return f"[{names}: {given.decision.ground}{''.join(map(_other, given.decision.others))}]"
+
+
+def _other(name: str) -> str:
+    return f"; {name} takes the same: --tower {name}"
 
 
 def _sample(fields: Mapping[str, Any], length: int) -> Sample:

@@ -1,9 +1,10 @@
 """Who answers: the decision ladder.
 
 1. Modalities decide before anything learned does: only towers that take what the sample has are asked, and where
-   something is seen or heard, only towers that see or hear it.
+   something is seen or heard, only towers that see or hear it. Of several that take the same, a text beside it decides
+   as in 2 to 4; without one the first by name answers and the others are named, since no pixel is looked at here.
 2. Each row scores the raw text against the background. One that is sure (probability at least `SURE` among the towers)
-   answers, if its own texts ever score as low as this one does.
+   answers, if its own texts ever score as low as this one does, and have as little in common with the rest of them.
 3. Two that are sure together answer together if they use the same vocabulary, else the likelier one alone.
 4. Else a tower whose keywords the text holds; else the bare core.
 """
@@ -38,6 +39,8 @@ class Decision:
     """"forced", "modality", "sure", "pair", "likelier", "keywords" or "core"."""
     scores: Mapping[str, float] | None = None
     """Probabilities of the towers that were asked."""
+    others: tuple[str, ...] = ()
+    """Towers that take the same media and were passed over by name alone: nothing told them apart."""
 
     @property
     def key(self) -> tuple[tuple[str, float], ...]:
@@ -70,7 +73,7 @@ class Router:
                 )
             )
         if seen and (len(able) == 1 or "text" not in fields):
-            return Decision({min(able): 1.0}, "modality")
+            return _first(able)
         return self._by_text(able, str(fields.get("text", "")), seen)
 
     def _by_text(self, able: list[str], text: str, seen: list[str]) -> Decision:
@@ -83,7 +86,7 @@ class Router:
         named = self._by_keywords(able, text)
         if named:
             return Decision({named: 1.0}, "keywords", found)
-        return Decision({min(able): 1.0}, "modality", found) if seen else Decision({}, "core", found)
+        return _first(able, found) if seen else Decision({}, "core", found)
 
     def probabilities(self, able: list[str], text: str) -> tuple[dict[str, float], bool]:
         """Of each tower that has a row, against the others; and whether the likeliest one's own texts score as this one
@@ -97,7 +100,7 @@ class Router:
         heat = sum(row.heat for row in rows.values()) / len(rows)
         weights = {name: math.exp((score - scores[best]) / heat) for name, score in scores.items()}
         total = sum(weights.values())
-        fits = scores[best] >= rows[best].threshold(len(data))
+        fits = scores[best] >= rows[best].threshold(len(data)) and rows[best].knows(data)
         return {name: weight / total for name, weight in weights.items()}, fits
 
     def _pair(self, first: str, second: str, found: Mapping[str, float]) -> Decision:
@@ -112,6 +115,12 @@ class Router:
         hits = {name: len(held & set(self.rows[name].keywords)) for name in able if name in self.rows}
         best = max(sorted(hits), key=hits.__getitem__, default="")
         return best if best and hits[best] >= ENOUGH else ""
+
+
+def _first(able: list[str], found: Mapping[str, float] | None = None) -> Decision:
+    """The first by name of towers that nothing but their names tells apart: always the same one, and the rest named."""
+    first, *others = sorted(able)
+    return Decision({first: 1.0}, "modality", found, tuple(others))
 
 
 def _takes(spec: TowerSpec, seen: list[str], fields: Mapping[str, Any]) -> bool:

@@ -1,4 +1,5 @@
-"""A gate row: how much likelier each counter is under one tower's data than under the fixed background.
+"""A gate row: how much likelier each counter is under one tower's data than under the fixed background; and, so that
+what fits no tower is refused, which grams are common in that tower's data.
 
 Learned from that tower's data and nothing else, so that adding or removing towers leaves it identical to the bit. Its
 temperature and thresholds come from sources that it was not learned from.
@@ -22,6 +23,7 @@ from safetensors.numpy import load, save
 from .background import background
 from .features import Vector, encoded, features, windows
 from .kinds import lines
+from .known import Packed, common, share
 
 ROW, FACTS = "row.safetensors", "row.json"
 SCHEMA = "nexus.row/1"
@@ -47,12 +49,18 @@ class Row:
     thresholds: tuple[float, float]
     """The scores below which a text of 64, and of 512 bytes or more, is not the tower's."""
     keywords: tuple[str, ...] = ()
+    known: Packed | None = None
+    """Which 5-byte grams are common in the tower's data; None in a row of an earlier version."""
+    shares: tuple[float, float] = (0.0, 0.0)
+    """The shares of such grams below which a text of 64, and of 512 bytes or more, is not the tower's."""
 
     def threshold(self, length: int) -> float:
         """For a text of so many bytes."""
-        short, long = (math.log(each) for each in LENGTHS)
-        part = min(1.0, max(0.0, (math.log(max(1, length)) - short) / (long - short)))
-        return self.thresholds[0] + part * (self.thresholds[1] - self.thresholds[0])
+        return _between(self.thresholds, length)
+
+    def knows(self, data: bytes) -> bool:
+        """Whether enough of a text's grams are common in the tower's data."""
+        return self.known is None or share(self.known, data) >= _between(self.shares, len(data))
 
     def score(self, found: Vector) -> float:
         """Mean log-likelihood ratio of the text's grams, the tower's likeliest kind against background, in nats."""
@@ -68,22 +76,36 @@ def learned(texts: Iterable[tuple[str, str]]) -> Row:
     calibrating = [text for (_, text), back in zip(pairs, kept, strict=True) if back]
     if not fitting:
         raise NexusError("The router has no text to learn from: the tower's train part is empty or without texts.")
-    theta = lines(fitting)
-    scores = [scored(theta, calibrating or fitting, length) for length in LENGTHS]
-    low = tuple(float(np.quantile(found, REJECTED)) for found in scores)
+    theta, known = lines(fitting), common(fitting)
+    short, long = (cut(calibrating or fitting, length) for length in LENGTHS)
+    scores = [[float((theta @ features(piece)).max()) for piece in pieces] for pieces in (short, long)]
+    shares = [[share(known, piece) for piece in pieces] for pieces in (short, long)]
     return Row(
         theta,
         heat=max(float(np.std(scores[-1])), 1e-2) / SHARPNESS,
-        thresholds=(low[0], low[1]),
+        thresholds=(_low(scores[0]), _low(scores[1])),
         keywords=keywords(fitting),
+        known=known,
+        shares=(_low(shares[0]), _low(shares[1])),
     )
 
 
-def scored(theta: Vector, texts: Sequence[str], length: int) -> Vector:
-    """The scores of all windows of so many bytes; of whole texts where all are shorter."""
+def cut(texts: Sequence[str], length: int) -> list[bytes]:
+    """All windows of so many bytes; whole texts where all are shorter."""
     pieces = [piece for text in texts for piece in windows(encoded(text), length)]
-    whole = [piece for piece in pieces if len(piece) == length] or pieces
-    return np.array([(theta @ features(piece)).max() for piece in whole], dtype=np.float32)
+    return [piece for piece in pieces if len(piece) == length] or pieces
+
+
+def _low(found: Sequence[float]) -> float:
+    """What all but a few of the tower's own windows reach."""
+    return float(np.quantile(found, REJECTED))
+
+
+def _between(ends: tuple[float, float], length: int) -> float:
+    """A threshold for a text of so many bytes, from those of 64 and of 512."""
+    short, long = (math.log(each) for each in LENGTHS)
+    part = min(1.0, max(0.0, (math.log(max(1, length)) - short) / (long - short)))
+    return ends[0] + part * (ends[1] - ends[0])
 
 
 def keywords(texts: Sequence[str]) -> tuple[str, ...]:
@@ -103,10 +125,10 @@ def words(text: str) -> list[str]:
 def write_row(row: Row, folder: Path) -> None:
     """Writes row.safetensors and row.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = save({"theta": row.theta})
+    data = save({"theta": row.theta} | ({} if row.known is None else {"known": row.known.view(np.int32)}))
     (folder / ROW).write_bytes(data)
     facts = {"schema": SCHEMA, "heat": row.heat, "thresholds": list(row.thresholds), "keywords": list(row.keywords),
-             "background": hashlib.sha256(background().tobytes()).hexdigest()}  # fmt: skip
+             "shares": list(row.shares), "background": hashlib.sha256(background().tobytes()).hexdigest()}  # fmt: skip
     (folder / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -116,13 +138,24 @@ def read_row(folder: Path) -> Row | None:
         return None
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        theta = load((folder / ROW).read_bytes())["theta"]
-        short, long = facts["thresholds"]
-        return Row(theta, float(facts["heat"]), (float(short), float(long)), tuple(facts["keywords"]))
+        tensors = load((folder / ROW).read_bytes())
+        return Row(
+            tensors["theta"],
+            float(facts["heat"]),
+            _ends(facts["thresholds"]),
+            tuple(facts["keywords"]),
+            tensors["known"].view(np.uint8) if "known" in tensors else None,
+            _ends(facts.get("shares", (0.0, 0.0))),
+        )
     except Exception as error:
         raise NexusError(
             f"The router's row in '{folder}' is damaged ({error}). Take the tower from its release again."
         ) from error
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    short, long = values
+    return float(short), float(long)
 
 
 def _is_kept(name: str) -> bool:

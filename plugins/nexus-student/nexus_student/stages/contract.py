@@ -58,7 +58,12 @@ def capability(promise: Promise) -> dict[str, Any]:
         "teacher": verdict.teacher,
         "metric": verdict.metric.name,
         "metric_options": dict(verdict.metric.options),
-        "data": {"kind": verdict.data.kind, "name": verdict.data.name, "options": dict(verdict.data.options)},
+        "data": {
+            "kind": verdict.data.kind,
+            "name": verdict.data.name,
+            "options": dict(verdict.data.options),
+            "hash": verdict.data_hash,
+        },
         "items": verdict.items,
         "floor": number(verdict.floor),
         "control_score": number(verdict.control_score),

@@ -18,7 +18,7 @@ from .contract import Promise, broken, capability, number
 from .manifest import SCHEMA, write_manifest
 from .sizes import bytes_of, copies
 
-CARD_FIELDS = ("source", "revision", "licence", "summary", "datasets")
+CARD_FIELDS = ("source", "revision", "trust", "licence", "summary", "datasets")
 """What is told of a teacher's card."""
 SMALLER = (
     "\nMake the student smaller (student.options layers, width, intermediate; a tower's rank, share), or give it more "
