@@ -12,5 +12,5 @@ def nexus_architectures() -> Iterator[ArchitectureComponent]:
         name="transformers",
         target="nexus_arch_transformers.architecture:Transformers",
         summary="Hugging Face folders: config.json and safetensors, of any model type that transformers knows",
-        catalogue="nexus_torch.hugging_face.catalogue:rows",
+        catalogue="nexus_arch_transformers.catalogue:rows",
     )

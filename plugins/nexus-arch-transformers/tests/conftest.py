@@ -56,6 +56,18 @@ def tokenizer() -> hf.PreTrainedTokenizerFast:
     return hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>")
 
 
+@pytest.fixture(scope="session")
+def words() -> Callable[[], hf.PreTrainedTokenizerFast]:
+    """Makes a tokenizer of 300 words: `<s>` is 0, `</s>` is 1 and pads."""
+
+    def make() -> hf.PreTrainedTokenizerFast:
+        made = tokenizer()
+        made.pad_token = "</s>"
+        return made
+
+    return make
+
+
 def vit() -> tuple[Any, Any]:
     config = hf.ViTConfig(image_size=8, patch_size=4, num_labels=5, **SMALL)
     return hf.ViTForImageClassification(config), hf.ViTImageProcessorPil(size={"height": 8, "width": 8})

@@ -138,17 +138,19 @@ def test_incomplete_weights_are_named(
     else:
         weights.unlink()
     with pytest.raises(NexusError, match=r"no weights|shorter than its header|lacks"):
-        Transformers().inspect(str(folder))
+        Transformers().open(str(folder), Installed())
+    if damage == "missing":
+        assert "weights (*.safetensors)" in Transformers().inspect(str(folder)).missing
 
 
-def test_quantised_checkpoints_are_refused(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
+def test_what_is_packed_in_an_unknown_way_is_refused(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
     folder = tmp_path / "packed"
     shutil.copytree(checkpoint_folder("llama"), folder)
     config = json.loads((folder / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    config["quantization_config"] = {"quant_method": "hqq", "bits": 4}
     (folder / "config.json").write_text(json.dumps(config))
-    assert Transformers().inspect(str(folder)).quantisation == "bitsandbytes"
-    with pytest.raises(NexusError, match="quantised"):
+    assert Transformers().inspect(str(folder)).quantisation == "hqq"
+    with pytest.raises(NexusError, match=r"packed by 'hqq', which is not read; awq, bitsandbytes,"):
         Transformers().open(str(folder), Installed())
 
 
@@ -164,7 +166,7 @@ def test_foreign_folders_are_not_claimed(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "not-a-model"}')
     assert Transformers().match(str(tmp_path)) == 0
     assert Transformers().match("package:no_such_package/x") == 0
-    with pytest.raises(NexusError, match="not a folder"):
+    with pytest.raises(NexusError, match=r"the model type 'not-a-model', which transformers .* does not know"):
         Transformers().inspect(str(tmp_path))
 
 
@@ -194,7 +196,10 @@ def test_what_was_fetched_from_the_hub_opens_by_its_name(
     (home / "refs").mkdir(parents=True)
     (home / "refs" / "main").write_text("0" * 40)
     shutil.copytree(checkpoint_folder("vit"), home / "snapshots" / ("0" * 40))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
-    assert [Transformers().match(source) for source in ("acme/tiny", "hub:acme/tiny", "acme/other")] == [1, 1, 0]
+    assert [Transformers().match(source) for source in ("acme/tiny", "hub:acme/tiny")] == [1, 1]
+    with pytest.raises(NexusError, match="'acme/other' is neither a folder here nor in the cache, and HF_HUB_OFFLINE"):
+        Transformers().match("acme/other")
     assert Transformers().inspect("hub:acme/tiny").head == "ViTForImageClassification"

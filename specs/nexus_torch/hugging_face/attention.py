@@ -7,6 +7,9 @@ everything but causal attention under bfloat16 autocast, goes to it. Shapes: B s
 
 from __future__ import annotations
 
+import inspect
+import re
+import sys
 from functools import lru_cache
 from typing import Any
 
@@ -21,14 +24,27 @@ BLOCK = 128
 """Queries in one block."""
 PLAIN = frozenset({"dropout", "scaling", "is_causal", "position_ids", "use_cache", "cache_position", "sliding_window"})
 """Settings that change nothing here once the mask is known; with any other that is set, SDPA decides."""
+ASKS = re.compile(r"_attn_implementation\s*(==|!=|in\b|not in\b)")
 
 
 def use_blocks(module: PreTrainedModel) -> None:
     """Lets a decoder that reaches its attention through transformers' interface use this instead of SDPA."""
     config = module.config.get_text_config()
     through = bool(getattr(type(module), "_supports_attention_backend", False))
-    if through and module.can_generate() and config._attn_implementation == "sdpa":
+    if through and module.can_generate() and config._attn_implementation == "sdpa" and not _asks(module):
         config._attn_implementation = NAME
+
+
+def _asks(module: nn.Module) -> bool:
+    """Whether some code of the model asks by name which attention it has, and does otherwise for one it does not know
+    (sparse attention of DeepSeek V3.2 leaves its mask out)."""
+    places = {type(each).__module__ for each in module.modules()}
+    return any(_asks_there(place) for place in places if place.startswith("transformers.models."))
+
+
+@lru_cache(maxsize=256)
+def _asks_there(place: str) -> bool:
+    return ASKS.search(inspect.getsource(sys.modules[place])) is not None
 
 
 def attention(

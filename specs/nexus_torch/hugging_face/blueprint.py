@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from nexus_specs import Blueprint, Extent, Part, Stack
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -13,10 +13,14 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from nexus_torch.stacks import owner, stacks
 
 from .classes import gives, takes
+from .experts import active, elements, idle, nearest_config
+from .packed import settings
+from .sizes import Expected, commonest, stored_bytes
 
-WIDTHS = ("hidden_size", "d_model", "n_embd", "embed_dim")
+WIDTHS = ("hidden_size", "d_model", "n_embd", "embed_dim", "hidden_dim", "model_dim", "dim", "width")
 """Names of the residual width in configurations."""
-EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
+"""Names of the longest input in tokens."""
 
 
 def divide(module: nn.Module, found: Mapping[str, Extent], targets: Mapping[str, tuple[str, Any]]) -> tuple[Part, ...]:
@@ -29,71 +33,83 @@ def divide(module: nn.Module, found: Mapping[str, Extent], targets: Mapping[str,
     return tuple(Part(path=path, extents=tuple(groups[path])) for path in order)
 
 
-def blueprint(module: PreTrainedModel, parts: Sequence[Part], tokenizer: str) -> Blueprint:
-    """The record of it all; `tokenizer` is its hash."""
+def blueprint(
+    module: PreTrainedModel, parts: Sequence[Part], tokenizer: str, stored_as: torch.dtype | None = None,
+    missing: Sequence[str] = (),
+) -> Blueprint:  # fmt: skip
+    """The record of it all. `tokenizer` is its hash; without weights (all parts empty) their bytes are what
+    `stored_as` and the quantisation let expect."""
     config, kind = module.config, type(module)
     text = config.get_text_config()
     everything = [extent for part in parts for extent in part.extents]
     label = gives(kind) == ("label",)
     reads_text = "text" in takes(kind)
+    expected = None if everything else Expected(stored_as, settings(config))
+    unused = idle(module)
+    found = _stacks(module, {part.path: part.extents for part in parts}, expected, unused)
+    layers = [layer for stack in found for layer in stack.layers]
     return Blueprint(
         family=config.model_type,
         head=kind.__name__,
         takes=takes(kind),
         gives=gives(kind),
-        stacks=_stacks(module, {part.path: part.extents for part in parts}),
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
-        active_parameters=_active(sum(parameter.numel() for parameter in module.parameters()), everything, text),
-        bytes=sum(extent.stop - extent.start for extent in everything),
-        dtype=_commonest([extent.dtype for extent in everything]),
-        quantisation=_quantisation(config),
-        vocabulary=int(getattr(text, "vocab_size", 0) or 0) if reads_text else 0,
+        stacks=found,
+        parameters=elements(module),
+        active_parameters=active(module, "", unused),
+        bytes=stored_bytes(everything) if expected is None else _expected(module, found, layers, expected),
+        dtype=commonest([extent.dtype for extent in everything]) if expected is None else expected.name,
+        quantisation=str(settings(config).get("quant_method", "")),
+        vocabulary=_number(text, ("vocab_size",)) if reads_text else 0,
         tokenizer=tokenizer,
         labels=tuple(str(config.id2label[index]) for index in sorted(config.id2label)) if label else (),
-        context=int(getattr(text, "max_position_embeddings", 0) or 0) if reads_text else 0,
-        missing=("tokenizer.json",) if reads_text and not tokenizer else (),
+        context=context_of(config) if reads_text else 0,
+        missing=tuple(missing),
     )
 
 
-def _stacks(module: nn.Module, held: Mapping[str, Sequence[Extent]]) -> tuple[Stack, ...]:
+def context_of(config: PreTrainedConfig) -> int:
+    """The longest input in tokens; 0 where the configuration names no limit."""
+    return _number(config.get_text_config(), CONTEXTS)
+
+
+def _stacks(
+    module: nn.Module, held: Mapping[str, Sequence[Extent]], expected: Expected | None, unused: Mapping[str, int]
+) -> tuple[Stack, ...]:
+    def size(layer: str) -> int:
+        if expected is None:
+            return stored_bytes(held[layer])
+        return expected.bytes(module.get_submodule(layer), packed=True)
+
     return tuple(
         Stack(
             path=path,
             count=len(layers),
             widths=(_width(module, path),) * len(layers),
-            layer_bytes=tuple(sum(each.stop - each.start for each in held[layer]) for layer in layers),
-            layer_parameters=tuple(_elements(held[layer]) for layer in layers),
+            layer_bytes=tuple(size(layer) for layer in layers),
+            layer_parameters=tuple(elements(module.get_submodule(layer)) for layer in layers),
+            layer_active=tuple(active(module, layer, unused) for layer in layers),
+            dtype=commonest([each.dtype for layer in layers for each in held[layer]])
+            if expected is None
+            else expected.name,
+            kind=" / ".join(dict.fromkeys(type(module.get_submodule(layer)).__name__ for layer in layers)),
         )
         for path, layers in stacks(module).items()
     )
 
 
+def _expected(module: nn.Module, found: Sequence[Stack], layers: Sequence[str], expected: Expected) -> int:
+    """Bytes of all weights: layers as they are packed, the rest as the configuration's dtype says."""
+    inside = sum(expected.bytes(module.get_submodule(layer), packed=False) for layer in layers)
+    rest = expected.bytes(module, packed=False) - inside
+    return rest + sum(sum(stack.layer_bytes) for stack in found)
+
+
 def _width(module: nn.Module, path: str) -> int:
     """The residual width that the nearest configuration above a stack names; -1 where none does."""
-    parts = path.split(".")
-    for length in range(len(parts), -1, -1):
-        config = getattr(module.get_submodule(".".join(parts[:length])), "config", None)
-        if isinstance(config, PreTrainedConfig):
-            return next((int(found) for name in WIDTHS if isinstance(found := getattr(config, name, None), int)), -1)
-    return -1
+    config = nearest_config(module, path)
+    return next((int(found) for name in WIDTHS if isinstance(found := getattr(config, name, None), int)), -1)
 
 
-def _elements(found: Sequence[Extent]) -> int:
-    return sum(math.prod(extent.shape) for extent in found)
-
-
-def _active(total: int, found: Sequence[Extent], config: PreTrainedConfig) -> int:
-    """Parameters that one token meets: of the experts, those that are chosen."""
-    count = next((each for name in EXPERTS if isinstance(each := getattr(config, name, None), int) and each), 0)
-    chosen = getattr(config, "num_experts_per_tok", None)
-    experts = _elements([extent for extent in found if ".experts." in extent.key])
-    return total - (experts - experts * chosen // count if count and isinstance(chosen, int) else 0)
-
-
-def _commonest(kinds: Sequence[str]) -> str:
-    return max(sorted(set(kinds)), key=kinds.count, default="")
-
-
-def _quantisation(config: PreTrainedConfig) -> str:
-    found = getattr(config, "quantization_config", None)
-    return "" if found is None else str(dict(found).get("quant_method", "unknown"))
+def _number(config: PreTrainedConfig, names: Sequence[str]) -> int:
+    found = (getattr(config, name, None) for name in names)
+    return next((each for each in found if isinstance(each, int) and not isinstance(each, bool)), 0)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from nexus_specs import NexusError
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from torch import nn
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_utils import PreTrainedAudioTokenizerBase
 
 from nexus_torch.skeleton import without_weights
 
 from .attention import use_blocks
-from .catalogue import is_head_of
+from .catalogue import is_head_of, tasks
+from .configuration import read_config
 
+__all__ = ["gives", "model_class", "read_config", "runnable", "skeleton", "takes"]
+
+_CODEC = PreTrainedAudioTokenizerBase
 LABELS = (
     "IMAGE_CLASSIFICATION", "VIDEO_CLASSIFICATION", "AUDIO_CLASSIFICATION", "SEQUENCE_CLASSIFICATION",
 )  # fmt: skip
@@ -26,22 +31,12 @@ INPUTS = {
 """Arguments of a forward -> what they carry."""
 
 
-def read_config(home: Path) -> PreTrainedConfig:
-    """The configuration, without code from the folder, and without key-value caches."""
-    try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(home, trust_remote_code=False, local_files_only=True)
-    except (ValueError, KeyError, OSError) as error:
-        raise NexusError(f"transformers cannot read '{home / 'config.json'}': {error}") from error
-    for each in {id(config): config, id(text := config.get_text_config()): text}.values():
-        each.use_cache = False
-    return config
-
-
 def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     """The class that the checkpoint names, else the automatic one (which often is a body without its head)."""
     for name in config.architectures or ():
-        if isinstance(found := getattr(transformers, name, None), type):
-            return found
+        for each in (str(name), *_same_head(str(name), config.model_type)):
+            if (found := _class(each)) is not None and _builds(found, config) and not _guesses(found):
+                return found
     try:
         return AutoModel._model_mapping[type(config)]  # type: ignore[no-any-return]
     except KeyError:
@@ -51,12 +46,68 @@ def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
         ) from None
 
 
-def skeleton(config: PreTrainedConfig) -> PreTrainedModel:
-    """The model on the meta device in float32, evaluating, its buffers real."""
-    kind = model_class(config)
-    attention = "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
-    with without_weights():
-        module = kind._from_config(config, dtype=torch.float32, attn_implementation=attention)
+def runnable(config: PreTrainedConfig) -> PreTrainedConfig:
+    """The configuration of what can run: of a model that only generates, part after part (Qwen-Omni: thinker, talker,
+    vocoder), the part that thinks. Its weights carry the part's name as prefix."""
+    inner = getattr(config, "thinker_config", None)
+    if not isinstance(inner, PreTrainedConfig) or model_class(config).forward is not nn.Module.forward:
+        return config
+    whole = model_class(config).__name__
+    inner.architectures = [whole.replace("ForConditionalGeneration", "ThinkerForConditionalGeneration")]
+    inner.dtype = inner.dtype or config.dtype
+    return inner
+
+
+def _class(name: Any) -> type[PreTrainedModel] | None:
+    """A model class of transformers by its name; None for whatever else has that name there."""
+    try:
+        found = getattr(transformers, str(name), None)
+    except ImportError as error:                            # a library that this very model needs
+        raise NexusError(f"transformers needs more for '{name}': {' '.join(str(error).split())[:300]}") from error
+    return found if isinstance(found, type) and issubclass(found, PreTrainedModel) else None
+
+
+def _guesses(kind: type[PreTrainedModel]) -> bool:
+    """Whether a head learns by guessing what is hidden and must be told where (VideoMAE's, published with its head):
+    its body is what there is to observe."""
+    hidden = inspect.signature(kind.forward).parameters.get("bool_masked_pos")
+    return hidden is not None and hidden.default is inspect.Parameter.empty
+
+
+def _builds(kind: type[PreTrainedModel], config: PreTrainedConfig) -> bool:
+    """Whether a class is made of such a configuration, or of its text part, or listed for its model type (InternLM 3
+    has no classes of its own and runs as a Llama)."""
+    made_of = kind.config_class
+    fits = made_of is None or isinstance(config, made_of) or isinstance(config.get_text_config(), made_of)
+    return fits or any(kind.__name__ in entries.get(config.model_type, ()) for entries in tasks().values())
+
+
+def _same_head(name: str, model_type: str) -> list[str]:
+    """The classes listed for a model type whose head is called like that of `name` ("…ForCausalLM")."""
+    _, mark, head = name.rpartition("For")
+    listed = [each for entries in tasks().values() for each in entries.get(model_type, ())]
+    return [each for each in dict.fromkeys(listed) if mark and each.endswith(f"For{head}")]
+
+
+def skeleton(config: PreTrainedConfig, kind: type[PreTrainedModel] | None = None) -> PreTrainedModel:
+    """The model on the meta device in torch's default dtype, evaluating, its buffers real.
+
+    `kind` is the class where transformers does not know it: a family's own composition."""
+    kind = kind or model_class(config)
+    text, made_of = config.get_text_config(), kind.config_class
+    if made_of is not None and not isinstance(config, made_of) and isinstance(text, made_of):
+        config = text                                       # a head of the text part alone
+    try:
+        with without_weights():
+            module = kind._from_config(config, dtype=torch.get_default_dtype(), attn_implementation=None)
+    except NexusError:
+        raise
+    except Exception as error:                              # numbers that do not fit, a library that is missing
+        text = " ".join(str(error).split())[:400] or type(error).__name__
+        raise NexusError(
+            f"transformers {transformers.__version__} cannot build {kind.__name__} from this config.json: {text}. "
+            "Fetch the file again, update transformers, or install what it asks for."
+        ) from error
     use_blocks(module)
     return module.eval()
 
@@ -75,9 +126,13 @@ def takes(kind: type[PreTrainedModel]) -> tuple[str, ...]:
 
 
 def gives(kind: type[PreTrainedModel]) -> tuple[str, ...]:
-    """What comes out: "text", "label" or "embedding"."""
+    """What comes out: "text", "label", "audio" (waves or their codes) or "embedding"."""
     if is_head_of(kind.__name__, *LABELS):
         return ("label",)
+    said: Any = getattr(kind, "output_modalities", None)
+    named = (said,) if isinstance(said, str) else tuple(said or ())
+    if named == ("audio",) or is_head_of(kind.__name__, "TEXT_TO_WAVEFORM") or issubclass(kind, _CODEC):
+        return ("audio",)
     if kind.can_generate() or is_head_of(kind.__name__, "CTC", "RNNT", "TDT"):
         return ("text",)
     return ("embedding",)

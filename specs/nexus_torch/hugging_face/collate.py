@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,41 +11,87 @@ from typing import Any
 import numpy as np
 from nexus_specs import NexusError, Sample
 from PIL import Image
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
+from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor
 
 from nexus_torch.padding import Collated
 from nexus_torch.text import start_token, tokenise
+
+from . import processor
+from .decoding import decoder_inputs
+from .folder import configuration
+from .ready import ready
+
+VOCABULARIES = (
+    "tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model",
+    "sentencepiece.bpe.model", "source.spm", "vocab.bpe", "tokenizer.tiktoken", "tekken.json", "bpe.codes",
+)  # fmt: skip
+"""Files of which a tokenizer has one."""
 
 
 class Preprocessor:
     """What turns the samples of one checkpoint into arguments of its forward."""
 
-    def __init__(self, home: Path, takes: Sequence[str], *, generative: bool, context: int, channels: int) -> None:
-        self.home, self.takes = home, tuple(takes)
+    def __init__(
+        self, home: Path, takes: Sequence[str], *, generative: bool, context: int, channels: int,
+        arguments: frozenset[str] = frozenset(), decoder_start: int | None = None, transduces: bool = False,
+        channels_out: int = 1,
+    ) -> None:  # fmt: skip
+        """`arguments` are those of the forward; `decoder_start` is the token that a decoder beside an encoder begins
+        with, None where there is none; `channels_out` the rows that it takes for one sample."""
+        self.home, self.takes, self.arguments = home, tuple(takes), arguments
         self.generative, self.context, self.channels = generative, context, channels
+        self.decoder_start, self.transduces, self.channels_out = decoder_start, transduces, channels_out
 
     def __call__(self, samples: Sequence[Sample]) -> Collated:
         """The batch: of every modality that the checkpoint takes and the samples have."""
-        makers: Mapping[str, Callable[[Sequence[Sample]], Collated]] = {
-            "text": self.text, "image": self.images, "audio": self.sounds, "video": self.films,
-        }  # fmt: skip
+        batch = ready(samples, self.arguments)
         present = [name for name in self.takes if all(name in sample.fields for sample in samples)]
-        if not present:
+        if not present and not batch:
             has = ", ".join(sorted({name for sample in samples for name in sample.fields}))
             raise NexusError(
                 f"'{self.home.name}' takes {' or '.join(self.takes)}, but the samples have only: {has}. "
                 "Map the columns in the registry: data.NAME.options.columns."
             )
-        batch = Collated({})
-        for name in present:
-            part = makers[name](samples)
-            batch.update(part)
+        for part in self._parts(samples, present, batch):
+            batch.update({name: value for name, value in part.items() if name not in batch})
             batch.side |= part.side
+        return self._fitting(batch)
+
+    def _parts(self, samples: Sequence[Sample], present: Sequence[str], batch: Collated) -> Iterator[Collated]:
+        makers: Mapping[str, Callable[[Sequence[Sample]], Collated]] = {
+            "text": self.text, "image": self.images, "audio": self.sounds, "video": self.films,
+        }  # fmt: skip
+        if self._together(present):
+            yield self.together(samples, present)
+        else:
+            yield from (makers[name](samples) for name in present)
+        if self.decoder_start is not None and "decoder_input_ids" not in batch:
+            limit = 1 if self.transduces else self.context
+            yield decoder_inputs(samples, lambda: self.tokenizer, self.decoder_start, limit, self.channels_out)
+
+    def _together(self, present: Sequence[str]) -> bool:
+        """Whether one processor makes all of it: texts with places for what is seen or heard."""
+        if len(present) < 2 and not ("text" in self.takes and self.generative and present not in ([], ["text"])):
+            return False
+        return processor.processor_class(self.home, str(configuration(str(self.home)).get("model_type"))) is not None
+
+    def _fitting(self, batch: Collated) -> Collated:
+        """Only what the forward takes: extractors give masks that some models do without."""
+        if self.arguments and not self.arguments.isdisjoint(batch):
+            for name in [name for name in batch if name not in self.arguments]:
+                del batch[name]
+        if "sample" in self.arguments:
+            batch["sample"] = False                         # no noise on the latents: what is observed is one thing
         return batch
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer."""
+        """The tokenizer. Some classes make an empty one where there are no files: that is none."""
+        if not any((self.home / name).is_file() for name in VOCABULARIES):
+            raise NexusError(
+                f"'{self.home}' has no tokenizer.json, nor any other vocabulary. Put the tokenizer's files of the "
+                "checkpoint beside its weights."
+            )
         return self._load(AutoTokenizer, "tokenizer.json")
 
     @cached_property
@@ -58,10 +104,46 @@ class Preprocessor:
         """The feature extractor for sound."""
         return self._load(AutoFeatureExtractor, "preprocessor_config.json")
 
+    @cached_property
+    def processor(self) -> Any:
+        """What makes one input of several modalities."""
+        makers = {"tokenizer": "tokenizer", "image_processor": "image_processor",
+                  "feature_extractor": "feature_extractor", "audio_processor": "feature_extractor"}  # fmt: skip
+
+        def part(name: str) -> Any:
+            if name == "video_processor":
+                return self._load(AutoVideoProcessor, "video_preprocessor_config.json")
+            if name not in makers:
+                raise NexusError(f"The processor of '{self.home.name}' wants a part '{name}' that is not known here.")
+            return getattr(self, makers[name])
+
+        return processor.load(self.home, part)
+
+    def together(self, samples: Sequence[Sample], present: Sequence[str]) -> Collated:
+        """Text and what belongs to it, with places for images and sounds before the text where it names none."""
+        made, media = self.processor, [name for name in present if name != "text"]
+        inputs: dict[str, Any] = {}
+        if "image" in media:
+            inputs["images"] = [[_picture(sample.fields["image"], self.channels)] for sample in samples]
+        if "video" in media:
+            inputs["videos"] = [[np.asarray(sample.fields["video"])] for sample in samples]
+        if "audio" in media:
+            inputs["audio"] = [self._wave(sample) for sample in samples]
+        counts = dict.fromkeys(media, 1)
+        texts = [processor.with_places(made, str(sample.fields.get("text", "")), counts) for sample in samples]
+        try:
+            found = made(text=texts, **inputs, padding=True, return_tensors="pt", padding_side="right")
+        except NexusError:
+            raise
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise NexusError(f"The processor of '{self.home.name}' refuses these samples: {text}") from error
+        return Collated(found)
+
     def text(self, samples: Sequence[Sample]) -> Collated:
-        """A start token and right padding for what generates; the tokenizer's own special tokens for the rest."""
+        """A start token and right padding for decoders; the tokenizer's own special tokens for the rest."""
         texts = [str(sample.fields["text"]) for sample in samples]
-        if not self.generative:
+        if not self.generative or self.decoder_start is not None:
             limits = {"truncation": True, "max_length": self.context} if self.context else {}
             return Collated(self.tokenizer(texts, padding=True, return_tensors="pt", **limits))
         found = tokenise(self.tokenizer, texts, start=start_token(self.tokenizer), limit=self.context)
@@ -88,17 +170,20 @@ class Preprocessor:
     def sounds(self, samples: Sequence[Sample]) -> Collated:
         """float32 [N] each, at the rate that the extractor expects."""
         extractor = self.feature_extractor
-        for sample in samples:
-            _check_rate(sample, int(extractor.sampling_rate), self.home.name)
         pads = inspect.signature(extractor.__call__).parameters.get("padding")
         more = {"padding": True} if pads is not None and not pads.default else {}
-        waves = [np.asarray(sample.fields["audio"], dtype=np.float32) for sample in samples]
+        waves = [self._wave(sample) for sample in samples]
         return Collated(extractor(waves, sampling_rate=extractor.sampling_rate, return_tensors="pt", **more))
+
+    def _wave(self, sample: Sample) -> Any:
+        """float32 [N] of one sample."""
+        _check_rate(sample, int(self.feature_extractor.sampling_rate), self.home.name)
+        return np.asarray(sample.fields["audio"], dtype=np.float32)
 
     def _load(self, kind: Any, file: str, **more: Any) -> Any:
         try:
             return kind.from_pretrained(self.home, trust_remote_code=False, local_files_only=True, **more)
-        except (ImportError, ValueError, OSError) as error:
+        except Exception as error:                          # a missing file is anything from OSError to TypeError there
             raise NexusError(
                 f"'{self.home}' has no {file} that transformers can use here: {error}\n"
                 "Put the preprocessor's files of the checkpoint beside its weights."

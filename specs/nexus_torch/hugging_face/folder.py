@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 from nexus_specs import Extent, NexusError, locate
 
+from nexus_torch import hub
+
+from .limits import LARGEST_FILE
+
 CONFIG, ONE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-"""What a name on the hub looks like: "owner/name"."""
 PREPROCESSOR_FILES = (
     CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model",
@@ -20,52 +22,99 @@ PREPROCESSOR_FILES = (
     "video_preprocessor_config.json", "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
 """Files beside the weights that say how inputs become tensors."""
+BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32,
+    "I64": 64, "U64": 64, "F64": 64, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
+}  # fmt: skip
+"""Bits of one number, by safetensors' name of its dtype."""
 
 
 def configuration(source: str) -> dict[str, Any]:
-    """The parsed config.json of a source; {} where there is none."""
+    """The parsed config.json of a source; {} where there is none that can be read. NexusError where the hub has no
+    such thing."""
+    path = folder(source) / CONFIG
     try:
-        data = json.loads((folder(source) / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parsed(path)
+    except NexusError:
         return {}
-    return data if isinstance(data, dict) else {}
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    """The object in a small JSON file. NexusError for what is no such file, is too large or too deep."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise NexusError(f"'{path}' has {path.stat().st_size:,} bytes; a {path.name} has at most {LARGEST_FILE:,}.")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NexusError(f"'{path}' cannot be read ({error.strerror}). Put it back, or mend `source`.") from error
+    except (ValueError, RecursionError) as error:
+        what = "too deep" if isinstance(error, RecursionError) else str(error)[:200]
+        raise NexusError(f"'{path}' is no JSON ({what}). Fetch the file again.") from error
+    if not isinstance(data, dict):
+        raise NexusError(f"'{path}' holds no JSON object. Fetch the file again.")
+    return data
 
 
 def folder(source: str) -> Path:
-    """The folder behind a source: a path, a package: resource, or what was fetched from the hub under the name
-    ("hub:owner/name" or "owner/name"). A path that does not exist where nothing does. Nothing is fetched here."""
+    """The folder behind a source: a path, a package: resource, or a name on the hub ("owner/name", "hub:owner/name",
+    "@revision" behind it), whose small files are fetched then. A path that does not exist where nothing does.
+    NexusError where the hub has no such thing or does not show it."""
     try:
         path = locate(source).absolute()
     except (FileNotFoundError, ModuleNotFoundError):
         return Path(source)
-    return path if path.exists() else _fetched(source.removeprefix("hub:")) or path
-
-
-def _fetched(name: str) -> Path | None:
-    """The snapshot of a hub repository in this machine's cache, its main revision."""
-    if not HUB_ID.fullmatch(name):
-        return None
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(name, CONFIG)
-    return Path(found).parent if isinstance(found, str) else None
+    return path if path.exists() or hub.parse(source) is None else hub.snapshot(source)
 
 
 def extents(home: Path) -> list[Extent]:
-    """Every stored tensor of the folder, from the headers alone. NexusError where weights are missing or unsafe."""
+    """Every stored tensor of the folder, from the headers alone: where its bytes lie here, or on the hub. NexusError
+    where weights are missing or unsafe."""
+    return [extent for file in stored_files(home) for extent in file_extents(file)]
+
+
+def has_weights(home: Path) -> bool:
+    """Whether a folder has weights at all, or names some: pickled and incomplete ones count, so that they are spoken
+    of."""
+    kinds = ("*.safetensors", INDEX, "*.bin", "*.pt", "*.pth")
+    return bool(hub.weights(home)) or any(next(home.glob(kind), None) is not None for kind in kinds)
+
+
+def stored_files(home: Path) -> list[str]:
+    """The safetensors files of a folder, in order: paths, or addresses of what is on the hub alone."""
+    if names := hub.weights(home):
+        return [hub.place(home, name) for name in names]
+    return [str(path) for path in weight_files(home)]
+
+
+def file_extents(file: str) -> list[Extent]:
+    """The stored tensors of one safetensors file, by its path or its address."""
+    entries, start, size = _header(file)
+    found = [_extent(file, start, key, entry) for key, entry in entries.items()]
+    if found and max(extent.stop for extent in found) > size:
+        raise NexusError(f"'{file}' is shorter than its header says: the download was cut off. Fetch it again.")
+    return found
+
+
+def _extent(file: str, start: int, key: str, entry: Any) -> Extent:
+    """One entry of a header. NexusError where it does not say a dtype, a shape and a range that fit each other."""
+    try:
+        dtype, shape = str(entry["dtype"]), tuple(int(each) for each in entry["shape"])
+        first, last = (int(each) for each in entry["data_offsets"])
+    except (KeyError, TypeError, ValueError):
+        dtype, shape, first, last = "", (), 1, 0
+    whole = math.prod(shape) * BITS.get(dtype, 0) // 8
+    if not 0 <= first <= last or min(shape, default=0) < 0 or (dtype in BITS and whole != last - first):
+        raise NexusError(f"'{file}' has a damaged header: the entry of '{key}' is no tensor. Fetch the file again.")
+    return Extent(key=key, dtype=dtype, shape=shape, file=file, start=start + first, stop=start + last)
+
+
+def _header(file: str) -> tuple[dict[str, Any], int, int]:
+    """Entries, where the tensors begin, and the bytes of the file."""
     from nexus_torch.files import read_header  # imports torch, which `match` does without
 
-    found = []
-    for path in weight_files(home):
-        entries, start = read_header(path)
-        for key, entry in entries.items():
-            first, last = entry["data_offsets"]
-            shape = tuple(entry["shape"])
-            place = {"file": str(path), "start": start + first, "stop": start + last}
-            found.append(Extent(key=key, dtype=entry["dtype"], shape=shape, **place))
-        if found and max(extent.stop for extent in found if extent.file == str(path)) > path.stat().st_size:
-            raise NexusError(f"'{path}' is shorter than its header says: the download was cut off. Fetch it again.")
-    return found
+    if (address := hub.Address.parse(file)) is not None:
+        return *hub.header(address), hub.resolve(address.hub).files[address.file].size
+    return *read_header(Path(file)), Path(file).stat().st_size
 
 
 def weight_files(home: Path) -> list[Path]:
@@ -73,13 +122,24 @@ def weight_files(home: Path) -> list[Path]:
     if (home / ONE_FILE).is_file():
         return [home / ONE_FILE]
     if (home / INDEX).is_file():
-        names = sorted(set(json.loads((home / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        names = _indexed(home)
         if missing := [name for name in names if not (home / name).is_file()]:
             raise NexusError(f"'{home}' lacks {', '.join(missing)}, which {INDEX} lists. Fetch what is missing.")
         return [home / name for name in names]
     if files := sorted(home.glob("*.safetensors")):
         return files
     raise NexusError(_no_weights(home))
+
+
+def _indexed(home: Path) -> list[str]:
+    """The files that an index names: plain names, in the folder itself."""
+    places = parsed(home / INDEX).get("weight_map")
+    names = set(places.values()) if isinstance(places, dict) else set()
+    wrong = [name for name in names if not isinstance(name, str) or Path(name).name != name]
+    if wrong or not names:
+        what = f"names {wrong[0]!r}, which is no file of this folder" if wrong else "names no files"
+        raise NexusError(f"'{home / INDEX}' {what}. Fetch the index again.")
+    return sorted(names)
 
 
 def copy_preprocessor(home: Path, target: Path) -> None:
@@ -91,7 +151,9 @@ def copy_preprocessor(home: Path, target: Path) -> None:
 
 
 def _no_weights(home: Path) -> str:
-    pickled = sorted(path.name for path in (*home.glob("*.bin"), *home.glob("*.pt"), *home.glob("*.pth")))
+    listing = hub.behind(home)
+    names = listing.files if listing else [path.name for path in home.iterdir()]
+    pickled = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
     if not pickled:
         return f"'{home}' has a {CONFIG} but no weights (*.safetensors). Fetch model.safetensors into it."
     return (

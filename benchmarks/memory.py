@@ -1,0 +1,141 @@
+"""Memory that the engine predicts for a checkpoint against the anonymous memory that it takes, for each way to hold it.
+
+Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth), and loads and observes each in a
+process of its own, which polls the anonymous part of its resident memory (RssAnon) every few milliseconds. Measured is
+the growth from before loading to the highest point. Target: within 15 % on checkpoints of at least 500 MB.
+
+    python benchmarks/memory.py --json
+    python benchmarks/memory.py --only "bfloat16 nf4"
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import report
+
+CASES: dict[str, tuple[str, dict[str, str]]] = {
+    "float32 resident": ("float32", {"residency": "resident"}),
+    "bfloat16 resident": ("bfloat16", {"residency": "resident"}),
+    "bfloat16 resident in float32": ("bfloat16", {"residency": "resident", "precision": "float32"}),
+    "bfloat16 nf4": ("bfloat16", {"residency": "resident", "quantise": "nf4"}),
+    "bfloat16 int8": ("bfloat16", {"residency": "resident", "quantise": "int8"}),
+    "float32 nf4": ("float32", {"residency": "resident", "quantise": "nf4"}),
+    "bfloat16 offload": ("bfloat16", {"residency": "offload"}),
+    "bfloat16 stream": ("bfloat16", {"residency": "stream"}),
+}
+"""Name -> dtype of the file, and what the budget says."""
+WIDTH, INNER, LAYERS, VOCABULARY = 1024, 2816, 24, 8192
+SAMPLES, TOKENS, BATCH = 4, 64, 2
+POLL = 0.004
+
+
+def main() -> None:
+    """All cases, or one."""
+    more: dict[str, Any] = {"only": {"default": ""}, "child": {"default": ""}, "budget": {"default": "{}"}}
+    given = report.arguments(__doc__, **more)
+    if given.child:
+        print(json.dumps(_observed(given.child, json.loads(given.budget))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        rows = _rows(Path(folder), given)
+    figures = {"worst": max(abs(row[-1] - 1) for row in rows), **{row[0]: round(row[-1], 3) for row in rows}}
+    report.finish(["case", "file MB", "predicted MB", "measured MB", "ratio"], rows, figures, given)
+
+
+def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
+    rows = []
+    cases = {name: case for name, case in CASES.items() if given.only in ("", name)}
+    for name, (dtype, budget) in cases.items():
+        home = folder / dtype
+        if not home.exists():
+            layers = LAYERS // (5 if given.quick else 1)
+            subprocess.run([sys.executable, "-c", WRITE, str(home), dtype, str(layers)], check=True)
+        command = [sys.executable, __file__, "--child", str(home), "--budget", json.dumps(budget)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        rows.append([name, found["bytes"] // 10**6, *(found[key] // 10**6 for key in ("predicted", "measured"))])
+        rows[-1].append(found["predicted"] / found["measured"])
+    return rows
+
+
+def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
+    """Loads and observes one checkpoint; predicted and measured bytes."""
+    from nexus_specs import Budget, Installed, Sample, Tap, content_key
+    from nexus_specs.testing import ListSink
+
+    lookup = Installed()
+    engine, checkpoint = lookup.make("engine", "sli"), lookup.open(home)
+    plenty: dict[str, Any] = {"memory": 1 << 40, "scratch": Path(home) / "scratch"}
+    budget = Budget(**plenty | {"micro_batch": BATCH, "precision": "bfloat16"} | settings)
+    texts = [{"text": f"{number} " + "a b" * (TOKENS // 3)} for number in range(SAMPLES)]
+    samples = [Sample(key=content_key(fields), fields=fields) for fields in texts]
+    checkpoint.collate(samples)
+    predicted = engine.estimate(checkpoint.blueprint, SAMPLES, 0, budget).memory
+    with Peak() as peak, engine.load(checkpoint, budget) as teacher:
+        teacher.observe(samples, [Tap(path="logprob")], ListSink())
+    return {"bytes": checkpoint.blueprint.bytes, "predicted": predicted, "measured": peak.growth}
+
+
+class Peak:
+    """The growth of this process's anonymous resident memory to its highest point, polled by a thread."""
+
+    def __enter__(self) -> Peak:
+        self.start = self.most = anonymous()
+        self.going = True
+        self.thread = threading.Thread(target=self._poll, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.going = False
+        self.thread.join()
+
+    @property
+    def growth(self) -> int:
+        """Bytes."""
+        return self.most - self.start
+
+    def _poll(self) -> None:
+        while self.going:
+            self.most = max(self.most, anonymous())
+            time.sleep(POLL)
+
+
+def anonymous() -> int:
+    """Bytes of anonymous memory that this process has in RAM."""
+    lines = Path(f"/proc/{os.getpid()}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
+
+
+WRITE = f"""
+import sys, torch, transformers as hf
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+home, dtype, layers = sys.argv[1], getattr(torch, sys.argv[2]), int(sys.argv[3])
+torch.manual_seed(0)
+torch.set_default_dtype(dtype)
+config = hf.LlamaConfig(
+    vocab_size={VOCABULARY}, hidden_size={WIDTH}, intermediate_size={INNER}, num_hidden_layers=layers,
+    num_attention_heads=16, num_key_value_heads=16, max_position_embeddings={TOKENS}, dtype=sys.argv[2],
+)
+model = hf.LlamaForCausalLM(config)
+model.save_pretrained(home, max_shard_size="200MB")
+letters = {{letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()), 1)}}
+inner = Tokenizer(models.BPE({{"<s>": 0, **letters}}, []))
+inner.pre_tokenizer, inner.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="<s>").save_pretrained(home)
+"""
+"""Run in a process of its own, so that what it takes is gone."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""PEFT adapters as Nexus teachers."""

@@ -1,0 +1,67 @@
+"""The loader: any folder with an adapter_config.json, on top of the base that it names, or another: BASE+ADAPTER."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Blueprint, Checkpoint, Installed, Lookup, NexusError
+from nexus_torch import hub
+from nexus_torch.hugging_face.folder import folder
+
+from .settings import CONFIG, base_of, read
+
+DEEPEST = 8
+"""Adapters on top of adapters."""
+
+
+class Peft:
+    """Kind "architecture": adapters, merged into their base as it is read."""
+
+    def match(self, source: str) -> int:
+        """2 for a folder of an adapter, also where a copy of the base's configuration lies beside it."""
+        return 2 if (folder(parts(source)[1]) / CONFIG).is_file() else 0
+
+    def inspect(self, source: str) -> Blueprint:
+        """What base and adapter are together; reads configuration and headers. The base is found as it is installed."""
+        return self.open(source, Installed()).blueprint
+
+    def open(self, source: str, lookup: Lookup) -> Checkpoint:
+        """The base with the adapter's products in its weights. NexusError for what cannot be merged exactly."""
+        from .checkpoint import Adapted  # torch and transformers: not for `match`
+
+        named, adapter = parts(source)
+        home = folder(adapter)
+        settings = read(home)
+        if not named:
+            self._check(home)
+        name = named or base_of(home, settings)
+        try:
+            base: Any = lookup.open(name)
+        except NexusError as error:
+            raise NexusError(f"The adapter '{source}' stands on '{name}': {error}") from error
+        return Adapted(home, settings, base)
+
+    def origin(self, source: str) -> Any:
+        """Where the adapter lies that is not on this machine."""
+        return hub.origin(parts(source)[1])
+
+    def _check(self, home: Path) -> None:
+        """NexusError for adapters that stand on each other in a circle."""
+        seen = [home.resolve()]
+        while (at := Path(base_of(seen[-1], read(seen[-1])))).is_dir() and (at / CONFIG).is_file():
+            if at.resolve() in seen or len(seen) > DEEPEST:
+                raise NexusError(f"The adapter '{home}' stands on itself. Name its base in {CONFIG}.")
+            seen.append(at.resolve())
+
+
+def parts(source: str) -> tuple[str, str]:
+    """The base ("": the one that the adapter names) and the adapter of a source.
+
+    >>> parts("models/qwen+adapters/poet"), parts("adapters/poet")
+    (('models/qwen', 'adapters/poet'), ('', 'adapters/poet'))
+    """
+    if "+" not in source or Path(source).exists():
+        return "", source
+    base, _, adapter = source.rpartition("+")
+    return base, adapter

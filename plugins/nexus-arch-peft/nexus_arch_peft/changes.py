@@ -1,0 +1,91 @@
+"""Which weights an adapter changes, and how: `weight + scaling * B @ A`, or another weight altogether.
+
+Sources: LoRA, https://arxiv.org/abs/2106.09685; rank-stabilised, https://arxiv.org/abs/2312.03732; DoRA,
+https://arxiv.org/abs/2402.09353; the names of stored tensors as PEFT 0.21 writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from nexus_specs import Extent, NexusError
+from torch import Tensor
+
+from .settings import Settings
+
+PREFIX = "base_model.model."
+ROLE = re.compile(r"\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)(\.default)?(\.weight)?$")
+WRAPPED = re.compile(r"\.(base_layer|modules_to_save(\.default)?)(?=\.|$)")
+"""What PEFT puts into the names of modules that it wraps."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an adapter does to one tensor."""
+
+    name: str
+    """The tensor, as PEFT's module paths have it: "model.layers.0.self_attn.q_proj.weight"."""
+    stored: Mapping[str, Extent]
+    """Role -> where it lies; "whole" replaces the tensor."""
+    scaling: float
+    outward: bool = False
+    """Whether the base holds it as [inputs, outputs] (GPT-2's Conv1D)."""
+
+    def merged(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor:
+        """The changed tensor, in float32 where something was added. `found`: stored tensors by role."""
+        if "whole" in found:
+            weight = found["whole"]
+        delta = self._delta(weight, found)
+        if delta is None:
+            return weight
+        try:
+            merged = weight.float() + self.scaling * delta
+        except RuntimeError as error:
+            raise NexusError(f"The adapter's product for '{self.name}' does not fit the base: {error}.") from error
+        if "lora_magnitude_vector" not in found:
+            return merged
+        rows = 0 if self.outward else 1
+        norm = merged.norm(dim=rows, keepdim=True)
+        return merged * (found["lora_magnitude_vector"].float().reshape(norm.shape) / norm)
+
+    def _delta(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor | None:
+        if "lora_embedding_A" in found:
+            return (found["lora_embedding_B"].float() @ found["lora_embedding_A"].float()).T
+        if "lora_A" not in found:
+            return None
+        inner, outer = found["lora_A"].float(), found["lora_B"].float()
+        product = outer.flatten(1) @ inner.flatten(1)
+        if product.numel() != weight.numel():
+            raise NexusError(
+                f"The adapter's product for '{self.name}' is {tuple(product.shape)}; the weight is "
+                f"{tuple(weight.shape)}. The adapter belongs to another base (a convolution in groups is not read)."
+            )
+        return product.T if self.outward else product.reshape(weight.shape)
+
+
+def changes(extents: Iterable[Extent], settings: Settings) -> dict[str, Change]:
+    """Name of the tensor -> what happens to it. NexusError for an adapter that is not whole."""
+    groups: dict[str, dict[str, Extent]] = {}
+    for extent in extents:
+        path = WRAPPED.sub("", extent.key.removeprefix(PREFIX))
+        found = ROLE.search(path)
+        name, role = (f"{path[: found.start()]}.weight", found[1]) if found else (path, "whole")
+        groups.setdefault(name, {})[role] = extent
+    return {name: _change(name, stored, settings) for name, stored in groups.items()}
+
+
+def _change(name: str, stored: Mapping[str, Extent], settings: Settings) -> Change:
+    for one, other in (("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B")):
+        if (one in stored) != (other in stored):
+            raise NexusError(f"The adapter lacks a half of what it adds to '{name}'. Fetch its weights again.")
+    if settings.dora and "lora_embedding_A" in stored:
+        raise NexusError(f"DoRA of embeddings ('{name}') is not read. Merge the adapter once with PEFT.")
+    inner = stored.get("lora_A") or stored.get("lora_embedding_A")
+    if inner is not None and settings.dora and len(inner.shape) > 2:
+        raise NexusError(f"DoRA of convolutions ('{name}') is not read. Merge the adapter once with PEFT.")
+    if inner is None and set(stored) != {"whole"}:
+        raise NexusError(f"The adapter has {', '.join(stored)} for '{name}', and no product. Fetch its weights again.")
+    scaling = 1.0 if inner is None else settings.scaling(name.removesuffix(".weight"), max(1, inner.shape[0]))
+    return Change(name=name, stored=stored, scaling=scaling)

@@ -1,0 +1,15 @@
+"""What this distribution offers."""
+
+from collections.abc import Iterator
+
+from nexus_specs import ArchitectureComponent, hookimpl
+
+
+@hookimpl
+def nexus_architectures() -> Iterator[ArchitectureComponent]:
+    """The loader."""
+    yield ArchitectureComponent(
+        name="peft",
+        target="nexus_arch_peft.architecture:Peft",
+        summary="PEFT adapter folders: LoRA and DoRA on top of the base that they name, merged part by part",
+    )

@@ -1,0 +1,97 @@
+"""adapter_config.json: what the adapter stands on, how its products are scaled, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import NexusError
+from nexus_torch.hugging_face.folder import parsed
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "eva")
+"""Initialisations after which the adapter fits another base than the one it names; EVA does not, and is let through."""
+UNFOLLOWED = (
+    "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "lora_bias", "monteclora_config",
+    "target_parameters", "trainable_token_indices", "use_bdlora", "use_qalora",
+)  # fmt: skip
+"""Fields that ask for more than a product added to a weight."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a merge needs to know."""
+
+    base: str
+    """As the adapter names it: a folder or a name on the hub."""
+    revision: str
+    alpha: float
+    alphas: Mapping[str, float]
+    """Pattern of module paths -> alpha."""
+    stabilised: bool
+    """Scaled by alpha / sqrt(rank) instead of alpha / rank."""
+    dora: bool
+
+    def scaling(self, module: str, rank: int) -> float:
+        """What a product of this rank is multiplied with."""
+        found = (value for pattern, value in self.alphas.items() if re.match(rf"(.*\.)?({pattern})$", module))
+        return float(next(found, self.alpha)) / (rank**0.5 if self.stabilised else rank)
+
+
+def read(home: Path) -> Settings:
+    """The settings of an adapter folder. NexusError for what cannot be merged exactly."""
+    found = parsed(home / CONFIG)
+    kind = str(found.get("peft_type", "")).upper()
+    if kind != "LORA":
+        raise NexusError(f"'{home}' is an adapter of the kind '{kind}', which is not read; LORA is. {_MERGE}")
+    asked = [name for name in UNFOLLOWED if found.get(name)]
+    if (begins := str(found.get("init_lora_weights")).lower()).startswith(CHANGES_THE_BASE) and begins != "eva":
+        asked.append(f"init_lora_weights: {begins}")
+    if asked:
+        raise NexusError(f"The adapter '{home}' uses {', '.join(asked)}, which is not read. {_MERGE}")
+    base = found.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise NexusError(f"'{home / CONFIG}' does not name the base. Write its folder or hub id into {_FIELD}.")
+    return Settings(
+        base=base,
+        revision=str(found.get("revision") or ""),
+        alpha=_number(home, found, "lora_alpha"),
+        alphas=_patterns(home, found.get("alpha_pattern") or {}),
+        stabilised=found.get("use_rslora") is True,
+        dora=found.get("use_dora") is True,
+    )
+
+
+def base_of(home: Path, settings: Settings) -> str:
+    """The source of the base: a folder beside the adapter or anywhere, else a name on the hub."""
+    if (beside := home / settings.base).is_dir():
+        return str(beside)
+    if Path(settings.base).exists() or not settings.revision:
+        return settings.base
+    return f"{settings.base}@{settings.revision}"
+
+
+def _number(home: Path, found: Mapping[str, Any], name: str) -> float:
+    value = found.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise NexusError(f"{name} is {value!r} in '{home / CONFIG}'; a number. Fetch the adapter again.")
+    return float(value)
+
+
+def _patterns(home: Path, found: Any) -> dict[str, float]:
+    try:
+        for pattern in found:
+            re.compile(pattern)
+        return {str(pattern): float(value) for pattern, value in found.items()}
+    except (TypeError, ValueError, AttributeError, re.error) as error:
+        raise NexusError(f"alpha_pattern in '{home / CONFIG}' cannot be read ({error}). Fetch it again.") from error
+
+
+_FIELD = '"base_model_name_or_path"'
+_MERGE = (
+    "Merge it once with PEFT, and use the folder that this writes: "
+    "AutoPeftModel.from_pretrained(ADAPTER).merge_and_unload().save_pretrained(FOLDER)"
+)

@@ -1,0 +1,254 @@
+"""An adapter answers as PEFT's own forward does, resident and streamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+import transformers as hf
+from nexus_arch_peft.architecture import Peft
+from nexus_specs import Budget, Installed, NexusError, Sample, Tap, content_key
+from nexus_specs.testing import ListSink
+from nexus_torch.files import TensorFile
+from nexus_torch.skeleton import absent, fill, holders
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+Base = Callable[[str], Path]
+MLP = ["gate_proj", "up_proj", "down_proj"]
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "linear": ("llama", {"target_modules": "all-linear", "r": 4, "lora_alpha": 16}),
+    "stabilised": ("llama", {"target_modules": ["q_proj", "v_proj"], "r": 4, "lora_alpha": 16, "use_rslora": True}),
+    "patterns": (
+        "llama",
+        {
+            "target_modules": ["q_proj", *MLP], "r": 4, "lora_alpha": 8, "rank_pattern": {"q_proj": 2},
+            "alpha_pattern": {"layers.1.mlp.up_proj": 32, "down_proj": 3},
+        },
+    ),
+    "dora": ("llama", {"target_modules": ["q_proj", *MLP], "r": 4, "lora_alpha": 16, "use_dora": True}),
+    "whole modules": (
+        "llama", {"target_modules": ["q_proj"], "r": 4, "modules_to_save": ["embed_tokens", "lm_head"]}
+    ),
+    "whole modules of tied": (
+        "tied", {"target_modules": ["q_proj"], "r": 4, "modules_to_save": ["embed_tokens", "lm_head"]}
+    ),
+    "embedding": ("llama", {"target_modules": ["embed_tokens", "lm_head"], "r": 4, "lora_alpha": 16}),
+    "tied embedding": ("tied", {"target_modules": ["embed_tokens", "q_proj"], "r": 4, "lora_alpha": 16}),
+    "biases": ("qwen", {"target_modules": ["q_proj", "k_proj"], "r": 4, "bias": "all"}),
+    "transposed": ("gpt2", {"target_modules": ["c_attn", "c_proj"], "r": 4, "fan_in_fan_out": True}),
+    "transposed dora": ("gpt2", {"target_modules": ["c_fc"], "r": 4, "fan_in_fan_out": True, "use_dora": True}),
+    "convolution": ("vit", {"target_modules": ["projection", "q_proj"], "r": 4, "modules_to_save": ["classifier"]}),
+}  # fmt: skip
+
+
+def adapt(base: Path, target: Path, settings: dict[str, Any]) -> Any:
+    """Writes a random adapter; returns PEFT's model."""
+    config = json.loads((base / "config.json").read_text())
+    model = getattr(hf, config["architectures"][0]).from_pretrained(base, dtype=torch.float32)
+    torch.manual_seed(1)
+    made = peft.get_peft_model(model, peft.LoraConfig(init_lora_weights=False, **settings)).eval()
+    with torch.no_grad():
+        for name, each in made.named_parameters():
+            if "modules_to_save" in name or "magnitude" in name or ("bias" in name and settings.get("bias")):
+                each.add_(torch.randn_like(each) * 0.1)
+    made.save_pretrained(target)
+    return made
+
+
+def assembled(checkpoint: Any) -> Any:
+    """The skeleton, filled part by part."""
+    module = checkpoint.skeleton()
+    tied = holders(module)
+    for part in checkpoint.parts:
+        raw = {each.key: _read(TensorFile(Path(each.file)), each.start) for each in part.extents}
+        fill(module, dict(checkpoint.assemble(part, raw)), tied)
+    assert not absent(module)
+    return module
+
+
+def _read(file: TensorFile, start: int) -> Tensor:
+    name = next(name for name, entry in file.entries.items() if entry["data_offsets"][0] + file.start == start)
+    return file.tensor(name)
+
+
+def batch(checkpoint: Any) -> Any:
+    if "image" in checkpoint.blueprint.takes:
+        return {"pixel_values": torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))}
+    return checkpoint.collate([Sample(key="0" * 64, fields={"text": "Low ranks."})])
+
+
+@pytest.mark.parametrize("case", CASES)
+@torch.no_grad()
+def test_it_is_as_pefts_own_forward(case: str, base: Base, tmp_path: Path) -> None:
+    name, settings = CASES[case]
+    model = adapt(base(name), tmp_path, settings)
+    checkpoint: Any = Installed().open(str(tmp_path))
+    inputs = batch(checkpoint)
+    found, expected = assembled(checkpoint)(**inputs).logits, model(**inputs).logits
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    plain = getattr(hf, checkpoint.blueprint.head).from_pretrained(base(name), dtype=torch.float32).eval()
+    assert (plain(**inputs).logits - expected).abs().max() > 1e-3, "the adapter does something"
+
+
+@pytest.mark.parametrize("case", ["linear", "tied embedding", "whole modules of tied"])
+def test_streamed_is_as_resident(case: str, base: Base, tmp_path: Path) -> None:
+    name, settings = CASES[case]
+    adapt(base(name), tmp_path, settings)
+    fields = [{"text": "One of them."}, {"text": "Another, longer one."}]
+    samples = [Sample(key=content_key(each), fields=each) for each in fields]
+    values = []
+    for residency in ("resident", "stream"):
+        sink, budget = ListSink(), Budget(residency=residency, micro_batch=1, scratch=tmp_path / "scratch")  # type: ignore[arg-type]
+        checkpoint = Installed().open(str(tmp_path))
+        with Installed().make("engine", "sli").load(checkpoint, budget) as teacher:
+            teacher.observe(samples, [Tap(path="logits"), Tap(path="model.layers.1")], sink)
+        values.append([sink.value(sample.key, tap) for sample in samples for tap in ("logits", "model.layers.1")])
+    assert all(torch.equal(one, other) for one, other in zip(*values, strict=True))
+
+
+@torch.no_grad()
+def test_a_vocabulary_that_grew(base: Base, tmp_path: Path) -> None:
+    for name in ("llama", "tied"):
+        model = hf.LlamaForCausalLM.from_pretrained(base(name), dtype=torch.float32)
+        model.resize_token_embeddings(310)
+        settings = peft.LoraConfig(target_modules=["q_proj"], r=4, init_lora_weights=False)
+        made = peft.get_peft_model(model, settings).eval()
+        made.save_pretrained(tmp_path / name, save_embedding_layers=True)
+        checkpoint: Any = Installed().open(str(tmp_path / name))
+        assert checkpoint.blueprint.vocabulary == 310
+        found = assembled(checkpoint)(input_ids=torch.tensor([[1, 305, 2]])).logits
+        torch.testing.assert_close(found, made(input_ids=torch.tensor([[1, 305, 2]])).logits, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_names_from_before_experts_were_fused(base: Base, tmp_path: Path) -> None:
+    stored = load_file(base("experts") / "model.safetensors")
+    names = ["model.layers.0.mlp.experts.1.up_proj", "model.layers.1.mlp.experts.3.down_proj"]
+    products, changed = {}, dict(stored)
+    for name in names:
+        rows, columns = stored[f"{name}.weight"].shape
+        inner, outer = torch.randn(4, columns), torch.randn(rows, 4)
+        changed[f"{name}.weight"] = stored[f"{name}.weight"] + outer @ inner * 2
+        products |= {f"base_model.model.{name}.lora_{half}.weight": each for half, each in (("A", inner), ("B", outer))}
+    write(tmp_path, base("experts"), products, r=4, lora_alpha=8)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "config.json").write_bytes((base("experts") / "config.json").read_bytes())
+    save_file(changed, plain / "model.safetensors")
+    tokens = torch.arange(20)[None]
+    found = assembled(Installed().open(str(tmp_path)))(input_ids=tokens).logits
+    expected = hf.Qwen3MoeForCausalLM.from_pretrained(plain, dtype=torch.float32).eval()(input_ids=tokens).logits
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def write(folder: Path, base: Path | str, tensors: dict[str, Tensor], **settings: Any) -> None:
+    """An adapter folder by hand."""
+    folder.mkdir(exist_ok=True)
+    facts = {"peft_type": "LORA", "base_model_name_or_path": str(base), "r": 4, "lora_alpha": 4, **settings}
+    (folder / "adapter_config.json").write_text(json.dumps(facts))
+    save_file(tensors, folder / "adapter_model.safetensors")
+
+
+def product(name: str, rows: int = 32, columns: int = 32) -> dict[str, Tensor]:
+    stem = f"base_model.model.{name}"
+    return {f"{stem}.lora_A.weight": torch.ones(4, columns), f"{stem}.lora_B.weight": torch.ones(rows, 4)}
+
+
+QUERY = "model.layers.0.self_attn.q_proj"
+
+
+@pytest.mark.parametrize(
+    ("settings", "tensors", "words"),
+    [
+        ({"peft_type": "IA3"}, product(QUERY), r"of the kind 'IA3', which is not read; LORA is.*merge_and_unload"),
+        ({"init_lora_weights": "pissa_niter_16"}, product(QUERY), "init_lora_weights: pissa_niter_16"),
+        ({"layer_replication": [[0, 2]], "use_qalora": True}, product(QUERY), "layer_replication, use_qalora"),
+        ({"lora_alpha": "x"}, product(QUERY), "lora_alpha is 'x'"),
+        ({"alpha_pattern": {"(": 2}}, product(QUERY), "alpha_pattern"),
+        ({"base_model_name_or_path": None}, product(QUERY), "does not name the base"),
+        ({"base_model_name_or_path": "./nowhere/at/all"}, product(QUERY), "stands on './nowhere/at/all'"),
+        ({}, product("model.layers.9.self_attn.q_proj"), "which LlamaForCausalLM has not"),
+        ({}, dict(list(product(QUERY).items())[:1]), "lacks a half"),
+    ],
+)
+def test_what_cannot_be_merged_is_refused_in_words(
+    settings: dict[str, Any], tensors: dict[str, Tensor], words: str, base: Base, tmp_path: Path
+) -> None:
+    write(tmp_path, base("llama"), tensors, **settings)
+    with pytest.raises(NexusError, match=words):
+        Peft().open(str(tmp_path), Installed())
+
+
+def test_products_of_another_size_are_refused(base: Base, tmp_path: Path) -> None:
+    write(tmp_path, base("llama"), product(QUERY, 48))
+    with pytest.raises(NexusError, match=r"q_proj.weight' is \(48, 32\); the weight is \(32, 32\)"):
+        assembled(Peft().open(str(tmp_path), Installed()))
+
+
+def test_adapters_in_a_circle_and_pickles(base: Base, tmp_path: Path) -> None:
+    write(tmp_path / "a", tmp_path / "b", product(QUERY))
+    write(tmp_path / "b", tmp_path / "a", product(QUERY))
+    with pytest.raises(NexusError, match="stands on itself"):
+        Peft().open(str(tmp_path / "a"), Installed())
+    write(tmp_path / "c", base("llama"), product(QUERY))
+    (tmp_path / "c" / "adapter_model.safetensors").rename(tmp_path / "c" / "adapter_model.bin")
+    with pytest.raises(NexusError, match=r"is a pickle.*Convert it once"):
+        Peft().open(str(tmp_path / "c"), Installed())
+    (tmp_path / "c" / "adapter_model.bin").unlink()
+    with pytest.raises(NexusError, match=r"no file 'adapter_model\.safetensors'"):
+        Peft().open(str(tmp_path / "c"), Installed())
+
+
+@torch.no_grad()
+def test_an_adapter_on_an_adapter_and_its_own_tokenizer(base: Base, tmp_path: Path) -> None:
+    write(tmp_path / "one", base("llama"), {key: each * 0.01 for key, each in product(QUERY).items()})
+    write(tmp_path / "two", "../one", {key: each * 0.02 for key, each in product(QUERY).items()})
+    hf.AutoTokenizer.from_pretrained(base("llama")).save_pretrained(tmp_path / "two")
+    found = assembled(Installed().open(str(tmp_path / "two"))).get_parameter(f"{QUERY}.weight")
+    plain = hf.LlamaForCausalLM.from_pretrained(base("llama")).get_parameter(f"{QUERY}.weight")
+    torch.testing.assert_close(found, plain + 4 * 0.01**2 + 4 * 0.02**2)
+    checkpoint: Any = Installed().open(str(tmp_path / "two"))
+    assert checkpoint.preprocessor.home == tmp_path / "two"
+    checkpoint.save_preprocessor(tmp_path / "saved")
+    assert {"config.json", "tokenizer.json"} <= {path.name for path in (tmp_path / "saved").iterdir()}
+
+
+@torch.no_grad()
+def test_a_base_that_lies_elsewhere_is_named_with_the_adapter(base: Base, tmp_path: Path) -> None:
+    write(tmp_path / "one", "someone/moved-away", product(QUERY))
+    source = f"{base('llama')}+{tmp_path / 'one'}"
+    assert Peft().match(source) == 2
+    found = assembled(Installed().open(source)).get_parameter(f"{QUERY}.weight")
+    plain = hf.LlamaForCausalLM.from_pretrained(base("llama")).get_parameter(f"{QUERY}.weight")
+    torch.testing.assert_close(found, plain + 4)
+
+
+@torch.no_grad()
+def test_a_base_that_bitsandbytes_packed(base: Base, tmp_path: Path) -> None:
+    functional = pytest.importorskip("bitsandbytes").functional
+    stored, values = load_file(base("llama") / "model.safetensors"), {}
+    for key in [key for key in stored if key.endswith("proj.weight")]:
+        weight = stored.pop(key)
+        packed, state = functional.quantize_4bit(weight, compress_statistics=True, quant_type="nf4")
+        stored |= {key: packed, **{f"{key}.{name}": each for name, each in state.as_dict(packed=True).items()}}
+        state.shape = torch.Size((weight.numel() // 64, 64))
+        values[key] = functional.dequantize_4bit(packed, state).reshape(weight.shape)
+    home = tmp_path / "base"
+    home.mkdir()
+    save_file(stored, home / "model.safetensors")
+    settings = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    config = json.loads((base("llama") / "config.json").read_text()) | {"quantization_config": settings}
+    (home / "config.json").write_text(json.dumps(config))
+    write(tmp_path / "adapter", "../base", product(QUERY))
+    checkpoint = Installed().open(str(tmp_path / "adapter"))
+    found = assembled(checkpoint)
+    assert checkpoint.blueprint.quantisation == "bitsandbytes"
+    torch.testing.assert_close(found.get_parameter(f"{QUERY}.weight"), values[f"{QUERY}.weight"] + 4)
+    other = "model.layers.1.mlp.up_proj.weight"
+    torch.testing.assert_close(found.get_parameter(other), values[other])

@@ -1,0 +1,88 @@
+"""Blueprints from a configuration alone: a model of a trillion parameters, experts, quantisation, what is missing."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nexus_arch_transformers.architecture import Transformers
+from nexus_specs import Blueprint
+
+TRILLION = {
+    "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "num_hidden_layers": 61,
+    "n_routed_experts": 384, "num_experts_per_tok": 8, "hidden_size": 7168, "moe_intermediate_size": 2048,
+    "intermediate_size": 18432, "num_attention_heads": 64, "num_key_value_heads": 64, "vocab_size": 163840,
+    "first_k_dense_replace": 1, "dtype": "bfloat16", "attn_implementation": "somebody/kernel",
+    "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]},
+}  # fmt: skip
+"""In the form of Kimi K2."""
+
+
+def inspect(folder: Path, **values: Any) -> Blueprint:
+    (folder / "config.json").write_text(json.dumps(values))
+    return Transformers().inspect(str(folder))
+
+
+def test_a_trillion_parameters_are_described_in_seconds(tmp_path: Path) -> None:
+    inspect(tmp_path, model_type="llama", num_hidden_layers=1, hidden_size=64)             # imports are not counted
+    began = time.process_time()
+    blueprint = inspect(tmp_path, **TRILLION)
+    assert time.process_time() - began < 3
+    assert blueprint.parameters == pytest.approx(1.026e12, rel=0.01)
+    assert blueprint.active_parameters == pytest.approx(32.6e9, rel=0.05)
+    assert blueprint.quantisation == "fp8"
+    assert blueprint.bytes == pytest.approx(1.03e12, rel=0.01), "eight bits for what lies in layers"
+    assert blueprint.missing == ("weights (*.safetensors)", "tokenizer.json")
+
+
+def test_stacks_say_what_their_layers_are(tmp_path: Path) -> None:
+    stack = inspect(tmp_path, **TRILLION).largest_stack
+    assert (stack.path, stack.count, stack.kind, stack.dtype) == (
+        "model.layers", 61, "DeepseekV3DecoderLayer", "BF16",
+    )  # fmt: skip
+    assert stack.widths == (7168,) * 61
+    assert stack.layer_active[0] == stack.layer_parameters[0], "the first is dense"
+    assert stack.layer_active[1] < stack.layer_parameters[1] / 30
+    assert stack.layer_bytes[1] == pytest.approx(stack.layer_parameters[1], rel=0.01)
+
+
+def test_several_stacks_have_their_own_widths(tmp_path: Path) -> None:
+    shape = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    blueprint = inspect(
+        tmp_path, model_type="gemma3", architectures=["Gemma3ForConditionalGeneration"],
+        text_config={"hidden_size": 32, "vocab_size": 100, "head_dim": 16, "num_key_value_heads": 2, **shape},
+        vision_config={"hidden_size": 16, "image_size": 28, "patch_size": 14, **shape},
+    )  # fmt: skip
+    assert {stack.path: set(stack.widths) for stack in blueprint.stacks} == {
+        "model.language_model.layers": {32}, "model.vision_tower.encoder.layers": {16},
+    }  # fmt: skip
+    assert blueprint.takes == ("image", "text")
+    assert (blueprint.context, blueprint.vocabulary) == (131072, 100)
+    assert blueprint.missing == ("weights (*.safetensors)", "tokenizer.json", "preprocessor_config.json")
+
+
+def test_towers_of_older_code_are_stacks_too(tmp_path: Path) -> None:
+    shape = {"num_hidden_layers": 5, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32}
+    vision = {"attention_heads": 2, "num_hidden_layers": 2, "num_global_layers": 2, "vision_output_dim": 96}
+    blueprint = inspect(
+        tmp_path, model_type="mllama", architectures=["MllamaForConditionalGeneration"],
+        text_config={"vocab_size": 100, "pad_token_id": 0, "num_key_value_heads": 2, "cross_attention_layers": [3],
+                     **shape},
+        vision_config={"hidden_size": 32, "image_size": 28, "intermediate_layers_indices": [0, 1], **vision},
+    )  # fmt: skip
+    paths = {stack.path for stack in blueprint.stacks}
+    assert {"model.language_model.layers", "model.vision_model.transformer.layers"} <= paths
+
+
+def test_of_a_model_that_only_generates_the_thinker_is_opened(tmp_path: Path) -> None:
+    small = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
+    text = {**small, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "vocab_size": 100}
+    thinker = {"text_config": text, "audio_config": {"encoder_layers": 1, "d_model": 16, "encoder_attention_heads": 2},
+               "vision_config": {"depth": 1, "hidden_size": 16, "num_heads": 2}}  # fmt: skip
+    blueprint = inspect(tmp_path, model_type="qwen3_omni_moe", thinker_config=thinker,
+                        architectures=["Qwen3OmniMoeForConditionalGeneration"])  # fmt: skip
+    assert blueprint.head == "Qwen3OmniMoeThinkerForConditionalGeneration"
+    assert blueprint.active_parameters < blueprint.parameters

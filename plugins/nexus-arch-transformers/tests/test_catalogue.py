@@ -1,0 +1,38 @@
+"""The list of architectures: transformers' own tables, and the committed results."""
+
+from __future__ import annotations
+
+import json
+
+from nexus_arch_transformers.catalogue import TABLE, results, rows
+from nexus_torch.hugging_face.catalogue import generative, modalities, model_types
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+
+def test_every_model_type_with_a_class_has_a_row() -> None:
+    found = {row["name"]: row for row in rows()}
+    assert len(found) >= 640
+    assert sum(row["generates"] for row in found.values()) >= 330
+    assert set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) <= generative()
+    assert {"modalities", "heads", "loader", "streams"} <= found["llama"].keys()
+
+
+def test_model_types_are_those_that_transformers_has() -> None:
+    assert model_types() == set(CONFIG_MAPPING.keys())
+
+
+def test_modalities_follow_from_the_tasks() -> None:
+    assert modalities("llama") == ("text",)
+    assert "image" in modalities("vit")
+    assert "audio" in modalities("parakeet_ctc")
+    assert {"text", "image"} <= set(modalities("gemma3"))
+
+
+def test_the_committed_table_says_what_streams() -> None:
+    table = json.loads(TABLE.read_text(encoding="utf-8"))["rows"]
+    verified = {row["type"] for row in table if row["agree"] and row["streamed"]}
+    assert len(verified) >= 250
+    assert len({row["type"] for row in table if row["agree"]}) >= 300
+    assert {name for name, found in results().items() if found["streams"] == "verified"} == verified
+    assert all(row["reason"] for row in table if not row["agree"])

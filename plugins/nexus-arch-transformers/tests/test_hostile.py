@@ -1,0 +1,164 @@
+"""Whatever lies in a folder: a NexusError in words, at once, without running or fetching anything."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nexus_arch_transformers.architecture import Transformers
+from nexus_specs import Installed, NexusError
+from nexus_torch.hugging_face.configuration import build_config, cleaned
+from nexus_torch.skeleton import without_weights
+
+LLAMA = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "vocab_size": 99,
+         "intermediate_size": 32}  # fmt: skip
+ABSURD: dict[str, tuple[dict[str, Any], str]] = {
+    "layers": ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1,000,000,000; at most 4,096"),
+    "width": ({"hidden_size": 10**9}, "hidden_size is 1,000,000,000"),
+    "words": ({"vocab_size": 10**15}, "vocab_size is"),
+    "heads": ({"num_attention_heads": 10**8}, "num_attention_heads is 100,000,000"),
+    "context": ({"max_position_embeddings": 10**12}, "max_position_embeddings is"),
+    "text": ({"num_hidden_layers": "32"}, "num_hidden_layers is '32'; it is a whole number"),
+    "fraction": ({"hidden_size": 32.5}, "hidden_size is 32.5; it is a whole number"),
+    "negative": ({"num_hidden_layers": -1}, "num_hidden_layers is -1"),
+    "bits": ({"seed": 1 << 80}, "seed is a number of more than 53 bits"),
+    "experts": ({"model_type": "mixtral", "num_hidden_layers": 4000, "num_local_experts": 4000}, "16,000,000 experts"),
+    "activation": ({"hidden_act": "os.system"}, "cannot build LlamaModel from this config.json"),
+    "no object": ({"rope_parameters": 3}, "config.json"),
+}
+
+
+def written(folder: Path, text: str) -> str:
+    (folder / "config.json").write_text(text)
+    return str(folder)
+
+
+@pytest.mark.parametrize("name", ABSURD)
+def test_absurd_configurations_are_refused_at_once(name: str, tmp_path: Path) -> None:
+    change, message = ABSURD[name]
+    began = time.process_time()
+    with pytest.raises(NexusError) as caught:
+        Transformers().inspect(written(tmp_path, json.dumps(LLAMA | change)))
+    assert message in str(caught.value)
+    assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a":' * 100_000 + "1" + "}" * 100_000, "too deep"),
+        ('{"text_config": ' * 20 + "{}" + "}" * 20, "configurations deep"),
+        ("[1, 2]", "no JSON object"),
+        ("", "no JSON"),
+        ("\x00\xff", "no JSON"),
+        (json.dumps(LLAMA | {"id2label": {str(each): "x" for each in range(500_000)}}), "entries"),
+        ('{"pad": "' + "x" * (33 << 20) + '"}', "bytes"),
+    ],
+    ids=["nested", "configurations", "list", "empty", "bytes", "many", "large"],
+)
+def test_files_that_are_no_configuration(text: str, message: str, tmp_path: Path) -> None:
+    source = written(tmp_path, text)
+    assert Transformers().match(source) in (0, 1)
+    with pytest.raises(NexusError, match=message):
+        Transformers().inspect(source)
+
+
+def test_what_is_made_beside_the_weights_is_bounded() -> None:
+    with without_weights():
+        assert torch.empty(1 << 20, 1 << 20).is_meta, "a weight larger than any memory"
+        assert not torch.empty(8, 8).is_meta
+        assert not torch.arange(1 << 20).is_meta
+        for make in (lambda: torch.ones(1 << 20, 1 << 20), lambda: torch.arange(1 << 40), lambda: torch.eye(1 << 20)):
+            with pytest.raises(NexusError, match="asks for a table of"):
+                make()
+
+
+def test_nothing_in_a_configuration_runs_or_fetches() -> None:
+    values = LLAMA | {
+        "attn_implementation": "somebody/kernel", "_attn_implementation": "x", "experts_implementation": "y",
+        "auto_map": {"AutoConfig": "evil.Config"}, "torch_dtype": "os.system",
+        "vision": {"attn_implementation": "z", "use_pretrained_backbone": True},
+    }  # fmt: skip
+    assert cleaned(values) == LLAMA | {"vision": {"use_pretrained_backbone": False}}
+    config = build_config(values, "config.json")
+    assert config._attn_implementation is None
+    assert config._experts_implementation is None
+    assert type(config).__name__ == "LlamaConfig"
+
+
+def test_a_model_type_without_classes_of_its_own_runs_as_what_is_listed_for_it(tmp_path: Path) -> None:
+    config = LLAMA | {"model_type": "internlm3", "architectures": ["InternLM3ForCausalLM"]}
+    assert Transformers().inspect(written(tmp_path, json.dumps(config))).head == "LlamaForCausalLM"
+
+
+def test_a_class_of_another_model_or_of_none_is_not_taken(tmp_path: Path) -> None:
+    for name in ("BertForMaskedLM", "Trainer", "pipeline", "../x", "ForFor"):
+        source = written(tmp_path, json.dumps(LLAMA | {"architectures": [name]}))
+        assert Transformers().inspect(source).head == "LlamaModel"
+
+
+@pytest.mark.parametrize("place", ["nothing", "file", "empty", "no config"])
+def test_places_without_a_checkpoint(place: str, tmp_path: Path) -> None:
+    path = tmp_path / "here"
+    if place == "file":
+        path.write_text("x")
+    elif place != "nothing":
+        path.mkdir()
+        if place == "no config":
+            (path / "model.safetensors").write_bytes(b"")
+    assert Transformers().match(str(path)) == 0
+    with pytest.raises(NexusError, match=r"config\.json|There is nothing"):
+        Transformers().open(str(path), Installed())
+
+
+BROKEN: dict[str, Callable[[Path], Any]] = {
+    "empty shard": lambda home: (home / "model.safetensors").write_bytes(b""),
+    "short header": lambda home: (home / "model.safetensors").write_bytes(b"\x10" + b"\0" * 7 + b"{}"),
+    "huge header": lambda home: (home / "model.safetensors").write_bytes(b"\xff" * 64),
+    "folder": lambda home: (home / "model.safetensors").mkdir(),
+    "index of nothing": lambda home: (home / "model.safetensors.index.json").write_text("{}"),
+    "index outside": lambda home: (home / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "../../secret.safetensors"}})
+    ),
+    "index of numbers": lambda home: (home / "model.safetensors.index.json").write_text('{"weight_map": {"a": 3}}'),
+    "index text": lambda home: (home / "model.safetensors.index.json").write_text("no"),
+    "shard missing": lambda home: (home / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors"}})
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_weights_are_named(name: str, tmp_path: Path) -> None:
+    source = written(tmp_path, json.dumps(LLAMA))
+    BROKEN[name](tmp_path)
+    for ask in (Transformers().inspect, lambda source: Transformers().open(source, Installed())):
+        with pytest.raises(NexusError):
+            ask(source)
+
+
+def test_headers_and_configurations_with_random_damage(
+    checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    generator, home = random.Random(0), tmp_path / "damaged"  # noqa: S311
+    shutil.copytree(checkpoint_folder("llama"), home)
+    original = {name: (home / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    for round_ in range(40):
+        name = "config.json" if round_ % 2 else "model.safetensors"
+        data = bytearray(original[name])
+        for _ in range(generator.randint(1, 6)):
+            data[generator.randrange(min(len(data), 4000))] = generator.randrange(256)
+        for each, whole in original.items():
+            (home / each).write_bytes(bytes(data) if each == name else whole)
+        try:
+            if Transformers().match(str(home)):
+                Transformers().open(str(home), Installed())
+        except NexusError:
+            continue

@@ -1,0 +1,159 @@
+"""Checkpoints on a hub: described without weights, the same as in a folder; programs of trusted commits alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import transformers as hf
+from nexus_arch_transformers.architecture import Transformers
+from nexus_specs import Checkpoint, Installed, NexusError, Sample
+from nexus_specs.testing.hub import LocalHub
+from nexus_torch import hub
+from nexus_torch.files import read_tensors
+from nexus_torch.hub import listing
+from nexus_torch.skeleton import fill, holders
+
+PROGRAM = """
+from transformers import LlamaConfig, LlamaForCausalLM
+
+class TinyConfig(LlamaConfig):
+    model_type = "acme_tiny"
+
+class TinyForCausalLM(LlamaForCausalLM):
+    config_class = TinyConfig
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    with LocalHub() as local:
+        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HOME", "NEXUS_TRUST"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", local.url)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("NEXUS_CACHE", str(tmp_path / "notes"))
+        monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+        listing.forget()
+        yield local
+    listing.forget()
+
+
+@pytest.fixture
+def folder(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> Path:
+    """A decoder, sharded."""
+    home = tmp_path / "decoder"
+    source = checkpoint_folder("llama")
+    hf.LlamaForCausalLM.from_pretrained(source).save_pretrained(home, max_shard_size="40KB")
+    for path in source.iterdir():
+        if not (home / path.name).exists() and path.suffix != ".safetensors":
+            shutil.copy(path, home)
+    return home
+
+
+@pytest.fixture
+def remote(folder: Path) -> Path:
+    """The same, as a program of its own."""
+    values = json.loads((folder / "config.json").read_text())
+    mapped = {"AutoConfig": "modeling_tiny.TinyConfig", "AutoModelForCausalLM": "modeling_tiny.TinyForCausalLM"}
+    values |= {"model_type": "acme_tiny", "architectures": ["TinyForCausalLM"], "auto_map": mapped}
+    (folder / "config.json").write_text(json.dumps(values))
+    (folder / "modeling_tiny.py").write_text(PROGRAM)
+    return folder
+
+
+def weights_served(server: LocalHub) -> dict[str, int]:
+    return {name: size for name, size in server.served.items() if name.endswith(".safetensors")}
+
+
+def outputs(checkpoint: Checkpoint, home: Path, texts: list[Sample]) -> torch.Tensor:
+    """Of the checkpoint's skeleton with the weights of a folder."""
+    module = checkpoint.skeleton()
+    tied, raw = holders(module), {}
+    for path in sorted(home.glob("*.safetensors")):
+        raw |= read_tensors(path)
+    for part in checkpoint.parts:
+        fill(module, checkpoint.assemble(part, {each.key: raw[each.key] for each in part.extents}), tied)
+    with torch.no_grad():
+        found: torch.Tensor = module(**checkpoint.collate(texts)).logits
+    return found
+
+
+def test_it_is_described_without_its_weights(server: LocalHub, folder: Path) -> None:
+    server.add("acme/tiny", folder)
+    loader = Transformers()
+    assert [loader.match(source) for source in ("acme/tiny", "hub:acme/tiny", "acme/tiny@main")] == [1, 1, 1]
+    assert loader.inspect("acme/tiny") == loader.inspect(str(folder))
+    headers = {f"acme/tiny/{path.name}": 8 + int.from_bytes(path.read_bytes()[:8], "little")
+               for path in folder.glob("*.safetensors")}  # fmt: skip
+    assert weights_served(server) == headers
+    asked = len(server.requests)
+    loader.inspect("acme/tiny")
+    assert len(server.requests) == asked
+    found = loader.origin("acme/tiny")
+    assert found is not None
+    assert found.missing == sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+
+
+def test_it_opens_as_the_folder_does(server: LocalHub, folder: Path, texts: list[Sample]) -> None:
+    server.add("acme/tiny", folder)
+    there, here = (Transformers().open(source, Installed()) for source in ("acme/tiny", str(folder)))
+    assert [[each.key for each in part.extents] for part in there.parts] == [
+        [each.key for each in part.extents] for part in here.parts
+    ]
+    assert all(hub.Address.parse(each.file) for part in there.parts for each in part.extents)
+    torch.testing.assert_close(outputs(there, folder, texts), outputs(here, folder, texts), rtol=0, atol=0)
+
+
+def test_what_the_hub_does_not_show_is_said(server: LocalHub, folder: Path) -> None:
+    server.add("acme/gated", folder, gated=True)
+    for source, message in (("acme/gated", "is gated.*hf auth login"), ("acme/gatde", "mean 'acme/gated'")):
+        with pytest.raises(NexusError, match=message):
+            Transformers().inspect(source)
+
+
+def test_pickles_on_the_hub_are_not_read(server: LocalHub, folder: Path) -> None:
+    for path in folder.glob("*.safetensors*"):
+        path.unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04}.")
+    server.add("acme/pickled", folder)
+    with pytest.raises(NexusError, match=r"pytorch_model\.bin: pickles"):
+        Transformers().open("acme/pickled", Installed())
+    assert not server.served["acme/pickled/pytorch_model.bin"]
+
+
+def test_a_program_runs_only_of_the_commit_that_is_trusted(
+    server: LocalHub, remote: Path, texts: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = server.add("acme/remote", remote)
+    source = f"acme/remote@{commit}"
+    assert Transformers().match(source) == 0
+    with pytest.raises(NexusError, match=r"brings its own program.*trust: owner/name@COMMIT"):
+        Transformers().open(source, Installed())
+    assert not (hub.snapshot(source) / "modeling_tiny.py").exists()
+    monkeypatch.setenv("NEXUS_TRUST", f"acme/other@{commit} acme/remote@{'0' * 40}")
+    assert Transformers().match(source) == 0
+    monkeypatch.setenv("NEXUS_TRUST", f"acme/remote@{commit}")
+    assert Transformers().match(source) == 1
+    assert Transformers().match(str(remote)) == 0
+    checkpoint = Transformers().open(source, Installed())
+    assert checkpoint.blueprint.head == "TinyForCausalLM"
+    expected = hf.LlamaForCausalLM(hf.LlamaConfig.from_dict(json.loads((remote / "config.json").read_text())))
+    assert checkpoint.blueprint.parameters == sum(each.numel() for each in expected.parameters())
+    assert outputs(checkpoint, remote, texts).isfinite().all()
+
+
+def test_a_program_of_another_repository_never_runs(
+    server: LocalHub, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = json.loads((remote / "config.json").read_text())
+    values["auto_map"]["AutoModelForCausalLM"] = "acme/else--modeling_tiny.TinyForCausalLM"
+    (remote / "config.json").write_text(json.dumps(values))
+    commit = server.add("acme/remote", remote)
+    monkeypatch.setenv("NEXUS_TRUST", f"acme/remote@{commit}")
+    with pytest.raises(NexusError, match="takes its program from another repository"):
+        Transformers().open(f"acme/remote@{commit}", Installed())

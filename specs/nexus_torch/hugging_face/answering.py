@@ -1,0 +1,65 @@
+"""Answers of models that generate: text from text, from text with an image or a sound, from speech."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+import torch
+from nexus_specs import NexusError, Sample
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from .collate import Preprocessor
+from .decoding import TARGET
+
+LONGEST = 128
+"""The longest answer in tokens unless a sample says more ("max_new_tokens")."""
+TAUGHT = ("decoder_input_ids", "decoder_attention_mask")
+"""What a forward is fed of the answer, and `generate` makes itself."""
+
+
+def answer(module: nn.Module, preprocessor: Preprocessor, sample: Sample) -> str:
+    """The greedy answer to one sample: what follows its "prompt" (or "text"), or what its sound says."""
+    if not isinstance(module, PreTrainedModel):
+        raise NexusError(f"'{preprocessor.home.name}' does not answer: {type(module).__name__} is no model that does.")
+    batch = preprocessor([_asked(sample)])
+    if not module.can_generate():
+        return _heard(module, preprocessor, batch)
+    tokenizer = preprocessor.tokenizer
+    given = {name: value for name, value in batch.items() if name not in TAUGHT}
+    longest = int(sample.fields.get("max_new_tokens", LONGEST))
+    # The end token stands in for a missing pad token; one prompt needs no padding.
+    limits = {"max_new_tokens": longest, **_stops(tokenizer)}
+    try:
+        made = module.generate(**given, do_sample=False, use_cache=True, **limits)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        text = " ".join(str(error).split())[:300]
+        raise NexusError(f"{type(module).__name__} cannot answer '{sample.key}': {text}") from error
+    tokens = getattr(made, "sequences", made)[0]
+    prompt = 0 if preprocessor.decoder_start is not None or "input_ids" not in batch else batch["input_ids"].shape[1]
+    return str(tokenizer.decode(tokens[prompt:], skip_special_tokens=True))
+
+
+def _asked(sample: Sample) -> Sample:
+    """The sample without what it is to become."""
+    fields: Mapping[str, Any] = {name: value for name, value in sample.fields.items() if name != TARGET}
+    if "prompt" in fields:
+        fields = {**fields, "text": fields["prompt"]}
+    return Sample(key=sample.key, fields=fields, domain=sample.domain)
+
+
+def _heard(module: PreTrainedModel, preprocessor: Preprocessor, batch: Mapping[str, Any]) -> str:
+    """Connectionist temporal classification: the likeliest token of each frame, repeats and blanks left out."""
+    with torch.no_grad():
+        scores: Tensor = module(**batch).logits
+    if scores.ndim != 3:
+        raise NexusError(f"{type(module).__name__} gives no tokens by frame, so it does not answer here.")
+    blank = module.config.pad_token_id
+    tokens = [token for token, _ in groupby(scores[0].argmax(-1).tolist()) if token != blank]
+    return str(preprocessor.tokenizer.decode(tokens, skip_special_tokens=True))
+
+
+def _stops(tokenizer: Any) -> dict[str, int]:
+    return {} if tokenizer.eos_token_id is None else {"pad_token_id": int(tokenizer.eos_token_id)}

@@ -1,0 +1,107 @@
+"""A config.json as transformers' configuration: checked, and without anything in it that fetches or runs code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from nexus_specs import NexusError
+from transformers import PreTrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from .folder import CONFIG, parsed
+from .limits import check
+
+DROPPED = frozenset({
+    "attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation",
+    "_experts_implementation_internal", "auto_map", "custom_pipelines", "trust_remote_code",
+})  # fmt: skip
+"""Left out wherever they stand: an implementation is a kernel that transformers would fetch ("hub:owner/kernel") and
+run, a map names code of the checkpoint. Nexus chooses implementations itself."""
+
+NOISES = ("noise_scale", "noise_scale_duration")
+"""How loud the noise is that a model of speech draws in its forward (VITS)."""
+SPECIAL = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+
+
+def read_config(home: Path) -> PreTrainedConfig:
+    """The configuration of a folder. NexusError where there is none that this transformers can read."""
+    return build_config(parsed(home / CONFIG), str(home / CONFIG))
+
+
+def build_config(values: Mapping[str, Any], place: str) -> PreTrainedConfig:
+    """The configuration of a parsed config.json; `place` names it in errors."""
+    check(values, place)
+    model_type = values.get("model_type")
+    if model_type == "mistral" and "layer_types" in values:             # as AutoConfig reads it
+        model_type = "ministral"
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
+        raise NexusError(
+            f"'{place}' names the model type {model_type!r}, which transformers {transformers.__version__} does not "
+            "know. Code from a checkpoint is never run: update transformers, or install a loader plugin for this "
+            "family (`nexus list architectures` shows what is known)."
+        )
+    return _made(CONFIG_MAPPING[model_type], values, place)
+
+
+def family_config(home: Path, kind: type[PreTrainedConfig]) -> PreTrainedConfig:
+    """The configuration of a folder whose model type transformers does not know, as a family's own class."""
+    values = parsed(home / CONFIG)
+    check(values, str(home / CONFIG))
+    return _made(kind, values, str(home / CONFIG))
+
+
+def _made(kind: type[PreTrainedConfig], values: Mapping[str, Any], place: str) -> PreTrainedConfig:
+    try:
+        config: PreTrainedConfig = kind.from_dict(cleaned(values))
+    except Exception as error:                              # whatever a class says about numbers it was not made for
+        raise NexusError(f"transformers cannot read '{place}': {_said(error)}. Mend the file.") from error
+    _settle(config)
+    return config
+
+
+def cleaned(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without what runs or fetches code, at every depth."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in DROPPED:
+            continue
+        if name in ("dtype", "torch_dtype") and not _is_dtype(value):
+            continue
+        if name == "use_pretrained_backbone":
+            value = False
+        found[name] = _cleaned(value)
+    return found
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_cleaned(each) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    if set(value) == {"__float__"}:                         # how transformers writes what JSON has no number for
+        return SPECIAL.get(str(value["__float__"]), 0.0)
+    return cleaned(value)
+
+
+def _is_dtype(value: Any) -> bool:
+    return isinstance(value, str) and isinstance(getattr(torch, value.removeprefix("torch."), None), torch.dtype)
+
+
+def _settle(config: PreTrainedConfig) -> None:
+    """No forward keeps keys and values: every batch would hold its own. None adds noise: what is observed is one."""
+    for each in {id(config): config, id(text := config.get_text_config()): text}.values():
+        each.use_cache = False
+    for name in NOISES:
+        if isinstance(getattr(config, name, None), float):
+            setattr(config, name, 0.0)
+
+
+def _said(error: BaseException) -> str:
+    """An exception in one line of bearable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:400].rstrip(".")

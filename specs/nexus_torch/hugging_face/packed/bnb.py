@@ -1,0 +1,90 @@
+"""What bitsandbytes stores: NF4 and FP4 (codes of four bits, a scale for each block, the scales themselves perhaps
+quantised) and INT8 (rows scaled to their largest value).
+
+Source: https://github.com/bitsandbytes-foundation/bitsandbytes/blob/main/bitsandbytes/functional.py (QuantState)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .layout import Layout, Settings, Stored, check, need, whole
+
+INT8_MOST = 127
+
+
+def four_bits(name: str, stored: Stored, _: Settings) -> Tensor:
+    """float32 in the shape that the state names."""
+    weight, absmax, codes, state = need(name, stored, "weight", "absmax", "quant_map", "state")
+    facts = _facts(name, state)
+    shape = facts.get("shape")
+    check(isinstance(shape, list) and all(type(each) is int and each > 0 for each in shape), name, "has no shape")
+    block, found = whole(facts, "blocksize", 64, 1), _high_first(weight)
+    total = int(torch.tensor(shape).prod())
+    check(total <= found.numel() <= total + 1 and codes.numel() == 16, name, f"does not hold {shape} values of 4 bits")
+    scale = _scales(name, absmax, stored, facts)
+    check(scale.numel() == -(-total // block), name, f"has {scale.numel()} scales for blocks of {block}")
+    values = codes.float()[found[:total]]
+    whole_blocks = total // block * block
+    values[:whole_blocks].view(-1, block).mul_(scale[: total // block, None])
+    values[whole_blocks:] *= scale[-1]
+    return values.view(shape)
+
+
+def eight_bits(name: str, stored: Stored, _: Settings) -> Tensor:
+    """float32 [O, I]."""
+    weight, scale = need(name, stored, "weight", "scale")
+    shapes = f"has the shape {tuple(weight.shape)} and scales {tuple(scale.shape)}"
+    check(weight.ndim == 2 and scale.numel() == weight.shape[0], name, shapes)
+    return weight.float().mul_(scale.float().reshape(-1, 1) / INT8_MOST)
+
+
+def _high_first(packed: Tensor) -> Tensor:
+    """The values of four bits in each byte, the high ones first [N], as int32 that can index."""
+    values = packed.contiguous().view(torch.uint8).flatten().to(torch.int32)
+    return torch.stack((values >> 4, values & 15), dim=-1).flatten()
+
+
+def _scales(name: str, absmax: Tensor, stored: Stored, facts: Mapping[str, Any]) -> Tensor:
+    """The scale of each block [N], float32: as it is, or quantised itself ("double quantisation")."""
+    if "nested_absmax" not in stored:
+        return absmax.float().flatten()
+    outer, codes = need(name, stored, "nested_absmax", "nested_quant_map")
+    block, found = whole(facts, "nested_blocksize", 256, 1), absmax.flatten()
+    check(found.dtype == torch.uint8 and codes.numel() == 256, name, "has scales that are not quantised to 8 bits")
+    check(outer.numel() == -(-found.numel() // block), name, f"has {outer.numel()} scales of scales")
+    by = outer.float().flatten().repeat_interleave(block)[: found.numel()]
+    return codes.float()[found.to(torch.int32)] * by + float(facts.get("nested_offset", 0.0))
+
+
+def _facts(name: str, state: Tensor) -> dict[str, Any]:
+    """What the quantiser noted, as JSON in a tensor of bytes."""
+    try:
+        facts = json.loads(bytes(state.to(torch.uint8).tolist()))
+    except ValueError:
+        facts = None
+    check(isinstance(facts, dict), name, "has a quant_state that is no JSON object")
+    return dict(facts)
+
+
+LAYOUTS = (
+    Layout(
+        ".absmax",
+        "",
+        {
+            "weight": ("",),
+            "absmax": (".absmax",),
+            "quant_map": (".quant_map",),
+            "nested_absmax": (".nested_absmax",),
+            "nested_quant_map": (".nested_quant_map",),
+            "state": (".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4"),
+        },
+        four_bits,
+    ),
+    Layout(".SCB", ".weight", {"weight": (".weight",), "scale": (".SCB",), "format": (".weight_format",)}, eight_bits),
+)

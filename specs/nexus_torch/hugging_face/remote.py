@@ -1,0 +1,69 @@
+"""Checkpoints whose model is a program that lies beside the weights. It runs where the registry trusts that very commit
+(`trust: owner/name@COMMIT`), and nowhere else; its files are checked against the hashes of the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import NexusError
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+from nexus_torch import hub
+
+from .checkpoint import HuggingFaceCheckpoint
+from .classes import skeleton
+from .configuration import cleaned
+from .folder import CONFIG, parsed
+from .limits import check
+from .trusting import VARIABLE, trusted
+
+
+class RemoteCheckpoint(HuggingFaceCheckpoint):
+    """A checkpoint whose configuration and model are classes of its own commit."""
+
+    def __init__(self, home: Path, *, weightless: bool = False) -> None:
+        values = parsed(home / CONFIG)
+        self.kind = _class(home, values, "AutoModelForCausalLM", "AutoModel")
+        super().__init__(home, _config(home, values), weightless=weightless)
+
+    def bare(self) -> PreTrainedModel:
+        """The module on the meta device, of the commit's own class."""
+        return skeleton(self.config, self.kind)
+
+
+def open_remote(source: str, home: Path, *, weightless: bool = False) -> RemoteCheckpoint:
+    """The checkpoint behind a source whose code is trusted. NexusError where it is not."""
+    if not trusted(home):
+        raise NexusError(
+            f"'{source}' brings its own program, which is run only where the registry trusts its commit. Read its "
+            f"code, then write `trust: owner/name@COMMIT` in the teacher's card (or set {VARIABLE})."
+        )
+    hub.trusted_code(home)
+    return RemoteCheckpoint(home, weightless=weightless)
+
+
+def _config(home: Path, values: Mapping[str, Any]) -> PreTrainedConfig:
+    check(values, str(home / CONFIG))
+    kind = _class(home, values, "AutoConfig")
+    config: PreTrainedConfig = kind.from_dict(cleaned(values))
+    config.use_cache = False
+    return config
+
+
+def _class(home: Path, values: Mapping[str, Any], *names: str) -> Any:
+    """The first class that `auto_map` names, from a file of this very commit."""
+    mapped = values.get("auto_map")
+    for name in names:
+        reference = mapped.get(name) if isinstance(mapped, Mapping) else None
+        if not isinstance(reference, str):
+            continue
+        if "--" in reference:
+            raise NexusError(f"'{home}' takes its program from another repository ({reference}), which is never run.")
+        module = reference.partition(".")[0]
+        if not (home / f"{module}.py").is_file():
+            raise NexusError(f"'{home}' names the program {module}.py, which its commit does not hold.")
+        return get_class_from_dynamic_module(reference, str(home), local_files_only=True)
+    raise NexusError(f"'{home}' names no program for {' or '.join(names)} in auto_map. Use a loader plugin for it.")
