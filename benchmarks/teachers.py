@@ -1,0 +1,126 @@
+"""Every teacher that the registry names, as a tiny random checkpoint in the real one's layout: opens, and agrees.
+
+python benchmarks/teachers.py --quick --json       # a few of them
+python benchmarks/teachers.py --write              # all of them (a minute), and docs/teachers.md from that
+python benchmarks/teachers.py --only mimi,qwen3-omni --streamed
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Installed
+from report import arguments, finish
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "teachers.md"
+COLUMNS = ("teacher", "stands for", "loader", "class", "takes", "gives", "stacks", "checked", "not here, and why")
+HEAD = """# Teachers
+
+Written by `python benchmarks/teachers.py --write`; do not edit.
+
+No checkpoint of the hub was opened for this table: there is no network where it is made. Each row is a tiny random
+checkpoint **in the layout of the real one** (same class of configuration, same names in the file, few layers; in shards
+where the real one is), built by `benchmarks/tiny_teachers/`, inspected, opened by the loader that claims it, and
+observed at every stack with inputs of its modality. Its layers and its output agree with the reference forward (of
+transformers or diffusers; for the families that neither holds, one that is written down anew) to {tolerance:.0e}. The
+same, layer by layer: `--streamed`.
+The teachers without a card in `registry.yaml` are relatives, in italics.
+
+{rows} teachers, {stacks} stacks, {layers} layers; the largest difference is {difference}.
+
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What came of one teacher."""
+
+    name: str
+    cells: tuple[str, ...]
+    layers: int
+    stacks: int
+    difference: float
+    error: str = ""
+
+
+def measured(tiny: Any, streamed: bool) -> Row:
+    """One teacher, built in a folder of its own."""
+    from tiny_teachers.checking import check
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found = check(tiny, Path(folder) / tiny.name.replace(" ", "-"), Installed(), streamed=streamed)
+        except Exception as error:
+            logging.getLogger(__name__).debug("%s", traceback.format_exc())
+            said = " ".join(str(error).split())[:200]
+            empty = (tiny.name, tiny.stands_for, *("",) * 5, tiny.checked, tiny.absent)
+            return Row(name=tiny.name, cells=empty, layers=0, stacks=0, difference=float("inf"), error=said)
+    blueprint = found.blueprint
+    stacks = ", ".join(f"{stack.path} x {stack.count}" for stack in blueprint.stacks) or "none: no repeated layers"
+    cells = (
+        tiny.name, tiny.stands_for, found.loader, blueprint.head, ", ".join(blueprint.takes),
+        ", ".join(blueprint.gives), stacks, tiny.checked, tiny.absent,
+    )  # fmt: skip
+    return Row(name=tiny.name, cells=cells, layers=found.observed, stacks=len(blueprint.stacks),
+               difference=found.difference)  # fmt: skip
+
+
+def page(rows: Sequence[Row], cards: Sequence[str], tolerance: float) -> str:
+    """The page in Markdown."""
+    head = HEAD.format(
+        tolerance=tolerance, rows=len(rows), stacks=sum(row.stacks for row in rows),
+        layers=sum(row.layers for row in rows), difference=f"{max(row.difference for row in rows):.1e}",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
+    for row in rows:
+        name, source, loader, kind, takes, gives, stacks, checked, absent = row.cells
+        shown = name if row.name in cards else f"*{name}*"
+        code = ", ".join(f"`{each}`" for each in stacks.split(", ")) if " x " in stacks else stacks
+        cells = (shown, source, loader, f"`{kind}`", takes, gives, code, checked, absent)
+        lines.append(f"| {' | '.join(cells)} |")
+    return head + "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """The table, the figures and, with --write, the page."""
+    given = arguments(
+        __doc__, only={"default": "", "help": "names, comma between"},
+        write={"action": "store_true", "help": "write docs/teachers.md"},
+        streamed={"action": "store_true", "help": "once more layer by layer, as well"},
+    )  # fmt: skip
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import transformers
+    from tiny_teachers.rows import TINY
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    names = [name for name in given.only.split(",") if name]
+    chosen = [tiny for tiny in TINY if (not names or tiny.name in names) and (tiny.quick or not given.quick)]
+    rows = [measured(tiny, given.streamed) for tiny in chosen]
+    failed = [row for row in rows if row.error]
+    for row in failed:
+        print(f"{row.name}: {row.error}", file=sys.stderr)
+    if given.write and not failed and not names and not given.quick:
+        cards = [tiny.name for tiny in TINY if tiny.card]
+        PAGE.write_text(page(rows, cards, max(tiny.tolerance for tiny in TINY)), encoding="utf-8")
+    figures = {"teachers": len(rows), "agree": len(rows) - len(failed), "stacks": sum(row.stacks for row in rows),
+               "layers": sum(row.layers for row in rows)}  # fmt: skip
+    table = [
+        [row.name, row.cells[2], row.cells[3], row.stacks, row.layers, row.error or f"{row.difference:.1e}"]
+        for row in rows
+    ]
+    finish(["teacher", "loader", "class", "stacks", "layers", "difference"], table, figures, given)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Sparse autoencoders of Gemma Scope 2 as Nexus teachers."""

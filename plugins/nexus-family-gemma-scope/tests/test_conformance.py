@@ -1,0 +1,30 @@
+"""The conformance kit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import nexus_family_gemma_scope.plugin as plugin
+import pytest
+from nexus_specs import Sample
+from nexus_specs.testing import ArchitectureTests, PluginTests
+
+
+class TestPlugin(PluginTests):
+    plugin = plugin
+
+
+class TestGemmaScope(ArchitectureTests):
+    plugin = plugin
+    name = "gemma-scope"
+
+    @pytest.fixture(autouse=True)
+    def _inputs(self, tiny: Callable[[str], Any]) -> None:
+        self.row, _, self.made, _ = tiny("gemma-scope-2-27b alone")
+
+    def sources(self) -> Sequence[str]:
+        return [self.made]
+
+    def samples(self) -> Sequence[Sample]:
+        return self.row.samples()

@@ -1,0 +1,1 @@
+"""PersonaPlex and Moshi in Kyutai's format as Nexus teachers."""

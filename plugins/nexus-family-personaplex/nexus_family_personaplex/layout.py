@@ -1,0 +1,100 @@
+"""The files of Kyutai's format: model.safetensors, Mimi's own file, a sentencepiece model, and perhaps config.json.
+
+The defaults are those of Moshi 7B in the package moshi 0.2.13 (`loaders.py`); NVIDIA's PersonaPlex has the same ones
+with 16 codebooks in depth. Sizes that the tensors show are read from their headers. No torch here but in `sizes`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Extent, NexusError
+from nexus_torch.hugging_face.folder import configuration, folder
+from nexus_torch.hugging_face.limits import check
+
+from .catalogue import MODEL_TYPE
+
+MODEL, MIMI = "model.safetensors", "tokenizer-e351c8d8-checkpoint125.safetensors"
+TEXT = "tokenizer_spm_32k_3.model"
+HEADER_LIMIT = 8 << 20
+OWN = frozenset({"text_emb.weight", "text_linear.weight", "depformer_text_emb.weight"})
+DEFAULTS: Mapping[str, Any] = {
+    "context": 3000, "max_period": 10000.0, "existing_text_padding_id": 3, "moshi_name": MODEL, "mimi_name": MIMI,
+    "delays": [0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1],
+}  # fmt: skip
+HEAD_WIDTH, DEPTH_HEAD_WIDTH = 128, 64
+"""Widths of an attention head where the file does not say how many heads there are: Moshi 7B's."""
+PERSONA_CODES = 16
+"""Codebooks that PersonaPlex predicts: its own voice and the listener's."""
+
+
+def is_kyutai(source: str) -> bool:
+    """Whether a folder holds a Moshi in Kyutai's format: its configuration says so, or the names in its file do."""
+    if not source:
+        return False
+    told = configuration(source)
+    if "architectures" in told:
+        return False  # transformers' own format
+    if told.get("model_type") == MODEL_TYPE or "depformer_dim" in told:
+        return True
+    return _names(folder(source) / str(told.get("moshi_name", MODEL))) >= OWN
+
+
+def settings(home: Path) -> dict[str, Any]:
+    """config.json over the defaults."""
+    told = configuration(str(home))
+    check(told, str(home / "config.json"))
+    return {**DEFAULTS, **{key: value for key, value in told.items() if value is not None}}
+
+
+def sizes(told: Mapping[str, Any], found: Mapping[str, Extent]) -> dict[str, int]:
+    """What the shapes of the tensors say. NexusError where one that is needed is not there."""
+    try:
+        rows, width = found["text_emb.weight"].shape
+        depth = found["depformer_text_emb.weight"].shape[1]
+        codes = found["emb.0.weight"].shape[0] - 1
+        feed = found["transformer.layers.0.gating.linear_in.weight"].shape[0]
+        depth_feed = found["depformer.layers.0.gating.0.linear_in.weight"].shape[0]
+    except (KeyError, ValueError, IndexError) as error:
+        raise NexusError(f"{told['moshi_name']} is no Moshi in Kyutai's format ({error}). Fetch it again.") from error
+    persona = told.get("model_type") == MODEL_TYPE
+    return {
+        "words": rows - 1, "width": width, "codes": codes, "feed": feed, "depth": depth, "depth_feed": depth_feed,
+        "streams": _count(found, r"emb\.(\d+)\.weight"),
+        "layers": _count(found, r"transformer\.layers\.(\d+)\..*"),
+        "depth_layers": _count(found, r"depformer\.layers\.(\d+)\..*"),
+        "depth_codes": PERSONA_CODES if persona and "dep_q" not in told else _count(found, r"linears\.(\d+)\.weight"),
+        "heads": int(told.get("num_heads", width // HEAD_WIDTH)),
+        "depth_heads": int(told.get("depformer_num_heads", depth // DEPTH_HEAD_WIDTH)),
+    }  # fmt: skip
+
+
+def mimi_settings(home: Path, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Mimi's own configuration where the folder names one; {} for the one that everybody uses."""
+    name = told.get("mimi_config_name")
+    if not name:
+        return {}
+    try:
+        found = json.loads((home / str(name)).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NexusError(f"'{home / str(name)}', which config.json names, cannot be read: {error}") from error
+    return dict(found)
+
+
+def _count(found: Mapping[str, Extent], pattern: str) -> int:
+    numbers = [int(match[1]) for key in found if (match := re.fullmatch(pattern, key))]
+    return max(numbers, default=-1) + 1
+
+
+def _names(path: Path) -> frozenset[str]:
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(length)) if 0 < length <= HEADER_LIMIT else {}
+    except (OSError, ValueError):
+        return frozenset()
+    return frozenset(header) if isinstance(header, dict) else frozenset()

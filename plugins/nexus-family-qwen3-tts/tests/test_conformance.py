@@ -1,0 +1,36 @@
+"""The conformance kit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import nexus_family_qwen3_tts.plugin as plugin
+import pytest
+from nexus_specs import Sample
+from nexus_specs.testing import ArchitectureTests, PluginTests
+
+
+class TestPlugin(PluginTests):
+    plugin = plugin
+
+
+class TestTalker(ArchitectureTests):
+    plugin = plugin
+    name = "qwen3-tts"
+
+    @pytest.fixture(autouse=True)
+    def _inputs(self, tiny: Callable[[str], Any]) -> None:
+        self.row, _, self.made, _ = tiny("qwen3-tts-custom-voice")
+
+    def sources(self) -> Sequence[str]:
+        return [self.made]
+
+    def samples(self) -> Sequence[Sample]:
+        return self.row.samples()
+
+
+class TestTokenizer(TestTalker):
+    @pytest.fixture(autouse=True)
+    def _inputs(self, tiny: Callable[[str], Any]) -> None:
+        self.row, _, self.made, _ = tiny("qwen3-tts-tokenizer")

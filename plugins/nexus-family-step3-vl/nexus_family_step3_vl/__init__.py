@@ -1,0 +1,1 @@
+"""Step3-VL as a Nexus teacher."""

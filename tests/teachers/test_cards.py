@@ -1,0 +1,93 @@
+"""The registry's cards of known teachers: complete, unique, checked, and harmless."""
+
+from pathlib import Path
+
+from tiny_teachers.rows import by_name
+
+from nexus_host.discovery import Plugins
+from nexus_host.registry import Registry
+
+ROOT = Path(__file__).resolve().parents[2]
+FIELDS = {"summary", "source", "aliases", "status", "modality", "capability", "tower", "metric", "share", "licence",
+          "datasets", "tier"}  # fmt: skip
+NAMED = {
+    "agent": "openbmb/AgentCPM-Explore",
+    "reasoning": "zai-org/GLM-4.7-Flash",
+    "features": "google/gemma-scope-2-27b-pt",
+    "vision_main": "stepfun-ai/Step3-VL-10B",
+    "vision_encoder": "google/siglip2-so400m-patch16-512",
+    "video_main": "MCG-NJU/videomae-large",
+    "asr": "nvidia/parakeet-tdt-0.6b-v3",
+    "asr_long": "microsoft/VibeVoice-ASR-HF",
+    "dialogue": "nvidia/personaplex-7b-v1",
+    "tts_custom": "Qwen/Qwen3-TTS-12Hz-1.7B-CustomVoice",
+    "tts_design": "Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign",
+    "audio_tokenizer": "Qwen/Qwen3-TTS-Tokenizer-12Hz",
+    "image_generation": "stabilityai/stable-diffusion-3-medium-diffusers",
+    "video_generation": "stabilityai/stable-video-diffusion-img2vid-xt-1-1",
+    "frontier": "deepseek-ai/DeepSeek-V3",
+    "reasoning_large": "deepseek-ai/DeepSeek-R1-Distill-Llama-70B",
+    "omni": "Qwen/Qwen3-Omni-30B-A3B-Instruct",
+    "coder": "Qwen/Qwen2.5-Coder-7B-Instruct",
+    "language": "Qwen/Qwen2.5-0.5B",
+    "translation": "google/translategemma-4b-it",
+    "chat": "zai-org/GLM-4-9B-0414",
+    "vision_small": "openbmb/MiniCPM-V-4.6",
+    "vision_llama": "meta-llama/Llama-3.2-11B-Vision-Instruct",
+    "whisper": "openai/whisper-large-v3",
+    "smollm": "HuggingFaceTB/SmolLM3-3B",
+    "codec_mimi": "kyutai/mimi",
+    "encodec": "facebook/encodec_24khz",
+    "dac": "descript/dac_44khz",
+}
+"""What people type -> where it is."""
+
+
+def test_every_named_teacher_has_a_card_under_its_short_name(known):
+    sources = {alias: card["source"] for card in known.values() for alias in card["aliases"]}
+    assert {alias: sources.get(alias) for alias in NAMED} == NAMED
+    assert len(known) == len(NAMED)
+
+
+def test_cards_are_complete(known, registry):
+    for name, card in known.items():
+        assert set(card) >= FIELDS, f"{name} lacks {sorted(FIELDS - set(card))}"
+        assert card["share"] == 0.95
+        assert card["tower"] in registry["towers"]
+        assert "data" not in card, "what a user chooses when the teacher is made ready"
+
+
+def test_names_and_aliases_are_unique(registry):
+    names = [name for key, card in registry["teachers"].items() for name in (key, *card.get("aliases", ()))]
+    assert len(names) == len(set(names))
+
+
+def test_every_card_has_a_tiny_teacher_and_the_other_way_round(known):
+    assert set(known) == {name for name, tiny in by_name().items() if tiny.card}
+    for name, card in known.items():
+        assert by_name()[name].stands_for.startswith(card["source"])
+
+
+def test_what_is_only_available_is_listed_and_never_runs(known):
+    registry = Registry.load(ROOT / "registry.yaml", Plugins.discover())
+    assert not set(known) & set(registry.selected)
+    assert not {card["tower"] for card in known.values()} & set(registry.towers)
+    assert registry.card("teacher", "qwen2-5-coder-7b")["status"] == "available"
+
+
+def test_their_metrics_and_options_are_installed(known):
+    plugins = Plugins.discover()
+    for name, card in known.items():
+        metric = card["metric"] if isinstance(card["metric"], dict) else {"name": card["metric"], "options": {}}
+        assert not plugins.option_problems("metric", metric["name"], metric["options"]), name
+
+
+def test_their_data_sets_are_in_the_catalogue(known):
+    catalogue = {row["name"] for row in Plugins.discover().catalogue("dataset")}
+    lost = {name: set(card["datasets"]) - catalogue for name, card in known.items()}
+    assert not {name: each for name, each in lost.items() if each}
+
+
+def test_the_starters_copy_is_the_same():
+    copy = ROOT / "plugins" / "nexus-starter" / "nexus_starter" / "registry.yaml"
+    assert copy.read_bytes() == (ROOT / "registry.yaml").read_bytes()
