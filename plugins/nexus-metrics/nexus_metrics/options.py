@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nexus_specs import option
+from nexus_specs import location, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,3 +21,70 @@ class ExactMatchOptions:
 
     case: bool = option(False, help="Whether capital letters count")
     field: str = option("", help="Field of the sample with the expected answer; empty: answer, else label")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerOptions:
+    """What an answer is compared with."""
+
+    field: str = option("", help="Field of the sample with the expected answer; empty: answer, else label")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceOptions:
+    """What there is to choose from."""
+
+    choices: str = option("choices", help="Field of the sample with its choices, a list of texts")
+    field: str = option("", help="Field with the right one: its number from 0, its letter or its words; empty: answer")
+    count: int = option(4, help="How many choices there are where the sample does not list them", low=2, high=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscriptOptions:
+    """What a transcript is compared with."""
+
+    field: str = option("", help="Field of the sample with the spoken words; empty: text, else label")
+    normalise: bool = option(True, help="Whether capitals and punctuation are left out before words are compared")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationOptions:
+    """What a translation is compared with."""
+
+    field: str = option("", help="Field of the sample with the reference; empty: translation, else answer")
+    source: str = option("text", help="Field with the text that is translated: handed back, it is the floor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramOptions:
+    """Running what a model wrote."""
+
+    run: bool = option(False, help="Allow running generated programs here, in a child process without network")
+    field: str = option("tests", help="Field of the sample with Python that fails unless the program is right")
+    prompt: str = option("text", help="Field with the beginning of the program that the answer continues")
+    entry: str = option("entry_point", help="Field with the name that check(...) is called with, as in HumanEval")
+    seconds: float = option(5.0, help="Longest a program may run, in seconds", low=0.1, high=600)
+    megabytes: int = option(512, help="Most memory that a program may have, in MB", low=64, high=65536)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighbourOptions:
+    """How many neighbours vote."""
+
+    neighbours: int = option(5, help="Nearest other items that vote on the label of each", low=1, high=1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions:
+    """Which two values of a model are compared."""
+
+    found: str = option("prediction", help="Tap with what the model says")
+    wanted: str = option("target", help="Tap, or field of the sample, with what it should say")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    """The checkpoint that judges."""
+
+    encoder: str = location("", help="Folder or hub id of the checkpoint whose embeddings are compared")
+    field: str = option("", help="Field of the sample with the reference; empty: the medium's own")

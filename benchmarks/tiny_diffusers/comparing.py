@@ -1,0 +1,179 @@
+"""One model class of diffusers: made small, saved by diffusers, opened by Nexus, observed, streamed, compared."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from nexus_arch_diffusers.architecture import Diffusers
+from nexus_arch_diffusers.checkpoint import ModelCheckpoint
+from nexus_specs import Batch, Budget, Installed, Piece, Sample, Tap
+from nexus_torch.padding import Collated
+from torch import Tensor, nn
+
+from .inputs import arguments
+from .shrinking import shrunk
+from .special import ARGUMENTS, CONFIGURATIONS
+
+SAMPLE = Sample(key="0", fields={})
+CLOSE = 1e-5
+LARGEST = 30_000_000
+"""Parameters: what is not small by then was not shrunk."""
+
+
+class Pieces(dict[str, Any]):
+    """A sink that keeps."""
+
+    def put(self, piece: Piece) -> None:
+        """Keeps the only sample's."""
+        self[piece.tap] = piece.values[0]
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
+class Prepared:
+    """A checkpoint whose samples are these arguments, whatever they are."""
+
+    def __init__(self, checkpoint: ModelCheckpoint, given: Mapping[str, Any]) -> None:
+        self.inner, self.given = checkpoint, given
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def groups(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
+        """One sample."""
+        return [range(len(samples))]
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """The arguments; a denoiser's main input and timestep for one timestep."""
+        collator = self.inner.collator
+        wrapped = (collator.main, collator.time) if collator.time else ()
+        return Collated({name: _one(each) if name in wrapped else each for name, each in self.given.items()})
+
+
+def compared(name: str) -> dict[str, Any]:
+    """The row of one class: what stands, the largest difference, and why not."""
+    row = {"class": name, "opened": False, "agree": False, "streamed": False, "layers": 0, "difference": float("nan"),
+           "widths": False, "reason": ""}  # fmt: skip
+    try:
+        module, given, expected = _native(name)
+    except Exception as error:
+        return row | {"reason": f"diffusers: {type(error).__name__}: {_brief(error)}"}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            module.save_pretrained(folder)
+            layers = [layer for stack in Diffusers().inspect(folder).stacks for layer in stack.layers]
+            states = _seen(module, given, layers)
+            row |= {"layers": len(layers)}
+            return row | _ours(folder, given, expected, states)
+        except Exception as error:
+            return row | {"reason": f"ours: {type(error).__name__}: {_brief(error)}"}
+
+
+def _native(name: str) -> tuple[Any, dict[str, Any], Tensor]:
+    """The model, arguments that it takes, and what it answers."""
+    kind = getattr(diffusers, name)
+    torch.manual_seed(0)
+    module = kind(**shrunk(kind, CONFIGURATIONS.get(name, {}))).eval()
+    if (size := sum(each.numel() for each in module.parameters())) > LARGEST:
+        raise ValueError(f"not small: {size:,} parameters")
+    failure: Exception | None = None
+    for parameter in module.parameters():
+        if parameter.numel() > 1 and not bool(parameter.any()):
+            nn.init.normal_(parameter, std=0.02)
+    for given in arguments(module, ARGUMENTS.get(name, {})):
+        try:
+            with torch.no_grad():
+                return module, given, _first(module(**given))
+        except Exception as error:                          # the one that came furthest says most
+            failure = error if failure is None or _depth(error) > _depth(failure) else failure
+    assert failure is not None
+    raise failure
+
+
+def _ours(folder: str, given: Mapping[str, Any], expected: Tensor, states: Mapping[str, Tensor]) -> dict[str, Any]:
+    checkpoint = Diffusers().open(folder, Installed())
+    assert isinstance(checkpoint, ModelCheckpoint)
+    row: dict[str, Any] = {"opened": True}
+    taps = [Tap(path=path) for path in ("prediction", *states)]
+    worst: dict[str, float] = {}
+    for residency in ("resident", "stream"):
+        pieces = Pieces()
+        budget = Budget(residency=residency)  # type: ignore[arg-type]
+        with Installed().make("engine", "sli").load(Prepared(checkpoint, given), budget) as teacher:
+            teacher.observe([SAMPLE], taps, pieces)
+        found = pieces["prediction"][0] if checkpoint.collator.time else pieces["prediction"]
+        worst[residency] = max([_apart(found, expected[0]), *(
+            _apart(pieces[layer], state) for layer, state in states.items()
+        )])  # fmt: skip
+        if residency == "resident":
+            stated = {layer: width for stack in checkpoint.blueprint.stacks
+                      for layer, width in zip(stack.layers, stack.widths, strict=True)}  # fmt: skip
+            wrong = {layer: (stated[layer], pieces[layer].shape[-1]) for layer in states
+                     if stated[layer] not in (-1, pieces[layer].shape[-1])}  # fmt: skip
+            row |= {"agree": worst["resident"] <= CLOSE, "difference": worst["resident"], "widths": not wrong,
+                    "reason": f"widths: {wrong}" if wrong else ""}  # fmt: skip
+    return row | {"streamed": worst["stream"] <= CLOSE}
+
+
+def _seen(module: nn.Module, given: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Tensor]:
+    """What each layer of diffusers' own model gives, the picture's stream of two; layers that it calls."""
+    from nexus_arch_diffusers.streams import _context_first
+
+    states: dict[str, Tensor] = {}
+    with contextlib.ExitStack() as stack:
+        for layer in layers:
+            inner = module.get_submodule(layer)
+            second = _context_first(type(inner))
+
+            def hook(_: nn.Module, __: Any, output: Any, layer: str = layer, second: bool = second) -> None:
+                swap = second and isinstance(output, tuple) and len(output) > 1
+                state = output[1] if swap else _tensor(output)
+                if layer not in states and isinstance(state, Tensor):
+                    states[layer] = state.clone()
+
+            stack.callback(inner.register_forward_hook(hook).remove)
+        with torch.no_grad():
+            module(**given)
+    return states
+
+
+def _apart(found: Tensor, expected: Tensor) -> float:
+    """The largest difference, whatever the arrangement: positions of a map are rows of a state."""
+    expected = expected.reshape(-1, *expected.shape[2:]) if expected.ndim == 3 and found.ndim == 2 else expected
+    if expected.ndim >= 4 and found.ndim == 2:
+        expected = expected.flatten(2).transpose(1, 2).reshape(found.shape)
+    return float((found.float() - expected.reshape(found.shape).float()).abs().max())
+
+
+def _one(value: Any) -> Any:
+    return [value] if isinstance(value, list) else value.reshape(1, 1) if value.ndim <= 1 else value[None]
+
+
+def _first(output: Any) -> Tensor:
+    found = output if isinstance(output, Tensor) else output[0]
+    return torch.stack(list(found)) if isinstance(found, (list, tuple)) else found
+
+
+def _tensor(output: Any) -> Any:
+    items = output.values() if isinstance(output, Mapping) else output
+    return output if isinstance(output, Tensor) else next((each for each in items if isinstance(each, Tensor)), None)
+
+
+def _depth(error: Exception) -> int:
+    """How many calls deep it arose."""
+    return len(list(traceback.walk_tb(error.__traceback__)))
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
+
+
+__all__ = ["Path", "compared"]

@@ -1,0 +1,1 @@
+"""Diffusers pipelines and models as Nexus teachers."""

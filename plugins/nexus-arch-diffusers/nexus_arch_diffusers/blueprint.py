@@ -1,0 +1,96 @@
+"""What a pipeline or a model is, from its folder alone."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from nexus_specs import Blueprint, NexusError, Part, Stack
+from nexus_torch.text import tokenizer_hash
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from .catalogue import made
+from .components import Diffusion, Encoder
+from .pipelines import PipelineFolder
+
+
+def pipeline_blueprint(folder: PipelineFolder, parts: Sequence[Part]) -> Blueprint:
+    """The record of a whole pipeline; its stacks in the order in which the pipeline comes by."""
+    name, arguments = folder.kind.__name__, folder.arguments
+    takes = tuple(word for argument, word in
+                  (("prompt", "text"), ("image", "image"), ("video", "video"), ("class_labels", "label"))
+                  if _takes(argument, arguments))  # fmt: skip
+    models = folder.models.values()
+    parameters = sum(each.model.parameters for each in models)
+    missing = list(folder.missing)
+    return Blueprint(
+        family=folder.kind.__module__.split(".")[2] if folder.kind.__module__.count(".") > 1 else "diffusers",
+        head=name,
+        takes=takes or ("noise",),
+        gives=(made(name),),
+        stacks=_stacks(folder, parts),
+        parameters=parameters,
+        active_parameters=parameters,
+        quantisation=next((each.model.quantisation for each in models if isinstance(each.model, Diffusion)
+                           and each.model.quantisation), ""),
+        tokenizer=_tokenizer(folder, missing),
+        missing=tuple(missing),
+        **_stored(parts),
+    )  # fmt: skip
+
+
+def model_blueprint(module: nn.Module, model: Diffusion | Encoder, parts: Sequence[Part]) -> Blueprint:
+    """The record of one model: a denoiser takes and gives latents, a VAE pictures, films or sound."""
+    arguments = inspect.signature(inspect.unwrap(type(module).forward)).parameters
+    name = type(module).__name__
+    denoises = any(each in arguments for each in ("timestep", "timesteps", "t", "sigma"))
+    conditioned = "encoder_hidden_states" in arguments
+    medium = ("latents",) if denoises else (made(name),)
+    return Blueprint(
+        family=type(module).__module__.rpartition(".")[2],
+        head=name,
+        takes=(*medium, "embedding") if conditioned else medium,
+        gives=medium,
+        stacks=tuple(model.stacks),
+        parameters=model.parameters,
+        active_parameters=model.parameters,
+        quantisation=model.quantisation,
+        **_stored(parts),
+    )
+
+
+def _stored(parts: Sequence[Part]) -> dict[str, Any]:
+    everything = [extent for part in parts for extent in part.extents]
+    weight: dict[str, int] = {}
+    for extent in everything:
+        weight[extent.dtype] = weight.get(extent.dtype, 0) + math.prod(extent.shape)
+    return {
+        "bytes": sum(extent.stop - extent.start for extent in everything),
+        "dtype": max(sorted(weight), key=lambda kind: weight[kind], default=""),
+    }
+
+
+def _stacks(folder: PipelineFolder, parts: Sequence[Part]) -> tuple[Stack, ...]:
+    first = {part.path: at for at, part in enumerate(parts)}
+    found = [stack for each in folder.models.values() for stack in each.stacks]
+    return tuple(sorted(found, key=lambda stack: min(first[layer] for layer in stack.layers)))
+
+
+def _takes(argument: str, arguments: Any) -> bool:
+    """Whether a pipeline takes it; a picture only where it must have one, or makes films of it."""
+    return argument in arguments and (argument != "image" or arguments[argument].default is inspect.Parameter.empty)
+
+
+def _tokenizer(folder: PipelineFolder, missing: list[str]) -> str:
+    """The hash of the first tokenizer; "" where there is none. One that cannot be read is missing."""
+    if "tokenizer" not in folder.entries or "tokenizer" in folder.absent:
+        return ""
+    try:
+        found = folder.others.get("tokenizer")
+    except NexusError:
+        missing.append("tokenizer/")
+        return ""
+    return tokenizer_hash(found) if isinstance(found, PreTrainedTokenizerBase) else ""

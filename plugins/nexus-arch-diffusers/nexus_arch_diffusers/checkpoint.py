@@ -1,0 +1,176 @@
+"""Checkpoints of diffusers as the engine sees them: a whole pipeline, or one model."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from nexus_specs import Batch, NexusError, Part, Sample, Signal
+from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
+from nexus_torch.hugging_face.classes import read_config
+from nexus_torch.text import tokenizer_hash
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .blueprint import model_blueprint, pipeline_blueprint
+from .collate import PipelineCollate, seed
+from .components import Diffusion, Prefixed
+from .fields import ModelCollate
+from .observing import PipelineModule
+from .options import Options
+from .pipelines import PipelineFolder, scheduler_of
+from .schedule import Schedule
+from .timed import at_timesteps
+
+KEPT = (".json", ".txt", ".model", ".jinja")
+"""Endings of files that say how inputs become tensors."""
+LARGEST_KEPT = 64 << 20
+
+
+class PipelineCheckpoint:
+    """Kind "checkpoint" of a whole pipeline."""
+
+    def __init__(self, home: Path, options: Options) -> None:
+        self.home, self.options = home, options
+        self.folder = PipelineFolder(home, vae=options.vae)
+        self.models = self.folder.models
+        self.parts = _merged(list(self.models.values()))
+        self.blueprint = pipeline_blueprint(self.folder, self.parts)
+        self._collate: PipelineCollate | None = None
+
+    def skeleton(self) -> nn.Module:
+        """The models under their names, on the meta device, and a forward that goes the pipeline's own way."""
+        modules = {name: each.model.skeleton() for name, each in self.models.items()}
+        pipeline, call = self.folder.pipeline(modules), self._collator.call(guided=self._guided)
+        return PipelineModule(pipeline, modules, call, decode=self.options.decode).eval()
+
+    def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        """Stored tensors by "component/key" -> the module's by full name."""
+        return {name: tensor for each in self.models.values() for name, tensor in each.assemble(part, raw).items()}
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Prompts, pictures, embeddings, latents; seeds and timesteps."""
+        return self._collator(samples)
+
+    def groups(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
+        """Which samples can pass together."""
+        return self._collator.groups(samples)
+
+    def read(self, output: Any, batch: Batch) -> Signal:
+        """"output" [B, S * ...] is the prediction, flat; "prediction", "noisy", "target" [B, S, ...]; "image"."""
+        return Signal(outputs={"output": output["prediction"].flatten(1), **output})
+
+    def generate(self, module: nn.Module, samples: Sequence[Sample]) -> Sequence[Any]:
+        """A picture uint8 [H, W, 3] or a film uint8 [F, H, W, 3] for each sample, by the pipeline's own sampler."""
+        if not isinstance(module, PipelineModule):
+            raise NexusError("Pictures are made by the whole pipeline.")
+        return [self._made(module, sample) for sample in samples]
+
+    def save_preprocessor(self, folder: Path) -> None:
+        """Copies the configurations and tokenizers, never weights."""
+        _copy(self.home, folder)
+
+    def _made(self, module: PipelineModule, sample: Sample) -> Any:
+        batch = dict(self.collate([sample]))
+        for name in ("seeds", "timesteps", "clean"):
+            batch.pop(name, None)
+        generator = torch.Generator("cpu").manual_seed(seed(sample))
+        return module.sample(batch, generator, self.options.steps)
+
+    @property
+    def _collator(self) -> PipelineCollate:
+        if self._collate is None:
+            scheduler = self.folder.others.get("scheduler")
+            if scheduler is None:
+                raise NexusError(f"'{self.home}' has no scheduler: its timesteps are not known.")
+            spread = self.options.timesteps or Schedule(scheduler).spread(self.options.count)
+            self._collate = PipelineCollate(self.folder.arguments, self.options, spread, self.home.name)
+        return self._collate
+
+    @property
+    def _guided(self) -> bool:
+        configs = [each.model.config for each in self.models.values()]
+        return any(isinstance(each, dict) and each.get("guidance_embeds") for each in configs)
+
+
+class ModelCheckpoint:
+    """Kind "checkpoint" of one model of diffusers: its own forward, samples that carry its arguments."""
+
+    def __init__(self, home: Path, pipeline: Path | None, options: Options) -> None:
+        self.home = home
+        self.model = Diffusion(home)
+        self.parts = tuple(self.model.parts)
+        module = self.model.skeleton()
+        self.blueprint = model_blueprint(module, self.model, self.parts)
+        scheduler = scheduler_of(pipeline) if pipeline else None
+        self.collator = ModelCollate(module, home, Schedule(scheduler) if scheduler else None, options)
+
+    def skeleton(self) -> nn.Module:
+        """The module on the meta device; a denoiser takes several timesteps for each sample."""
+        module = self.model.skeleton()
+        return at_timesteps(module, self.collator.time, self.collator.main) if self.collator.time else module
+
+    def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        """Stored tensors by key -> the module's by full name."""
+        return self.model.assemble(part, raw)
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Fields named as the forward's arguments; pictures and films for a VAE."""
+        return self.collator(samples)
+
+    def groups(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
+        """Which samples can pass together."""
+        return self.collator.groups(samples)
+
+    def read(self, output: Any, batch: Batch) -> Signal:
+        """"output": the first of what the forward gives, flat; "prediction" in its own shape, [B, S, ...]."""
+        found = output if isinstance(output, Tensor) else output[0]
+        found = torch.stack(list(found)) if isinstance(found, (list, tuple)) else found
+        if self.collator.time:
+            found = found.unflatten(0, (len(batch[self.collator.main]), -1))
+        outputs = {"output": found.flatten(1), "prediction": found}
+        return Signal(outputs=outputs | getattr(batch, "side", {}).get("outputs", {}))
+
+    def generate(self, module: nn.Module, samples: Sequence[Sample]) -> Sequence[Any]:
+        """What the forward gives for each sample, as it stands."""
+        return list(self.read(module(**self.collate(samples)), self.collate(samples)).outputs["prediction"])
+
+    def save_preprocessor(self, folder: Path) -> None:
+        """Copies the configuration."""
+        _copy(self.home, folder)
+
+
+def component_checkpoint(home: Path, pipeline: Path, options: Options) -> ModelCheckpoint | HuggingFaceCheckpoint:
+    """One component of a pipeline: a model of diffusers, or an encoder with the pipeline's tokenizer or processor."""
+    folder = PipelineFolder(pipeline, vae=True)
+    if not issubclass(folder.classes.get(home.name, nn.Module), PreTrainedModel):
+        return ModelCheckpoint(home, pipeline, options)
+    checkpoint = HuggingFaceCheckpoint(home, read_config(home))
+    number = home.name.removeprefix("text_encoder") if home.name.startswith("text_encoder") else ""
+    name = "feature_extractor" if home.name == "image_encoder" else f"tokenizer{number}"
+    if not (pipeline / name).is_dir():
+        return checkpoint
+    checkpoint.preprocessor.home = pipeline / name
+    words = folder.others.get(name)
+    known = tokenizer_hash(words) if isinstance(words, PreTrainedTokenizerBase) else ""
+    checkpoint.blueprint = dataclasses.replace(checkpoint.blueprint, tokenizer=known, missing=())
+    return checkpoint
+
+
+def _merged(models: Sequence[Prefixed]) -> tuple[Part, ...]:
+    """One part for what belongs to no layer of any model, then all layers; the VAE's decoder comes last."""
+    rest = tuple(extent for model in models for part in model.parts if not part.path for extent in part.extents)
+    layers = [part for model in models for part in model.parts if part.path]
+    return (Part(path="", extents=rest), *sorted(layers, key=lambda part: part.path.startswith("vae.decoder")))
+
+
+def _copy(home: Path, target: Path) -> None:
+    for file in (*home.glob("*"), *home.glob("*/*")):
+        if file.is_file() and file.suffix in KEPT and file.stat().st_size < LARGEST_KEPT and ".index." not in file.name:
+            place = target / file.relative_to(home)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)

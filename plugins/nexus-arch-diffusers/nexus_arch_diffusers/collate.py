@@ -1,0 +1,152 @@
+"""Samples to what a pipeline's module takes. Shapes: B samples, S timesteps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from nexus_specs import NexusError, Sample
+from nexus_torch.padding import Collated
+
+from .options import CALL, Options
+
+MEDIA = ("image", "video")
+NOT_ARGUMENTS = frozenset({
+    "text", "prompt", "label", "source", "timestep", "timesteps", "seed", "latents", "generator", "output_type",
+    "callback_on_step_end", "callback", "num_inference_steps", "return_dict", "sigmas", *MEDIA,
+})  # fmt: skip
+"""Fields that are no arguments of the pipeline's call as they stand."""
+QUIET = {"guidance_scale": 1.0, "true_cfg_scale": 1.0, "min_guidance_scale": 1.0, "max_guidance_scale": 1.0,
+         "pag_scale": 0.0, "image_guidance_scale": 1.0, "use_resolution_binning": False}  # fmt: skip
+"""No classifier-free guidance: one row, one prediction. And the size that was asked for."""
+
+
+class PipelineCollate:
+    """Prompts, pictures, embeddings and latents of samples as keyword arguments of `PipelineModule.forward`."""
+
+    def __init__(self, arguments: Mapping[str, Any], options: Options, spread: Sequence[float], name: str) -> None:
+        self.arguments, self.options, self.spread, self.name = arguments, options, tuple(spread), name
+
+    def __call__(self, samples: Sequence[Sample]) -> Collated:
+        """One row for each sample."""
+        batch: dict[str, Any] = {
+            "seeds": torch.tensor([seed(sample) for sample in samples]),
+            "timesteps": [timesteps(sample, self.spread) for sample in samples],
+        }
+        check_counts(batch["timesteps"])
+        batch |= self._text(samples) | self._media(samples) | self._ready(samples)
+        return Collated(batch)
+
+    def call(self, *, guided: bool) -> dict[str, Any]:
+        """Arguments of the pipeline's call that are the same for every sample. A model that was trained on the
+        strength of the guidance as an input (`guided`) is told the pipeline's own."""
+        quiet = {name: value for name, value in QUIET.items() if name in self.arguments}
+        if guided:
+            quiet.pop("guidance_scale", None)
+        sizes = {name: getattr(self.options, name) for name in ("height", "width", "num_frames")}
+        chosen = {name: value for name, value in sizes.items() if value} | dict(self.options.call)
+        return quiet | {name: value for name, value in chosen.items() if name in self.arguments}
+
+    def groups(self, samples: Sequence[Sample]) -> list[list[int]]:
+        """Samples that can pass together: with the same fields in the same shapes, and as many timesteps."""
+        found: dict[Any, list[int]] = {}
+        for index, sample in enumerate(samples):
+            shapes = tuple(sorted((name, shape_of(value)) for name, value in sample.fields.items()))
+            found.setdefault((shapes, len(timesteps(sample, self.spread))), []).append(index)
+        return list(found.values())
+
+    def _text(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        ready = "prompt_embeds" in samples[0].fields
+        if "prompt" not in self.arguments or ready:
+            return {}
+        texts = [sample.fields.get("prompt", sample.fields.get("text")) for sample in samples]
+        if any(each is None for each in texts):
+            if self.arguments["prompt"].default is None and "image" in samples[0].fields:
+                return {"prompt": [""] * len(samples)}
+            raise self._lacking("text (or ready prompt_embeds)", samples)
+        return {"prompt": [str(each) for each in texts]}
+
+    def _media(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """What the pipeline's call takes is a condition; what it gives is something clean to put noise on."""
+        batch: dict[str, Any] = {}
+        for medium in MEDIA:
+            if not all(medium in sample.fields for sample in samples):
+                continue
+            found = torch.stack([pixels(sample.fields[medium], medium) for sample in samples])
+            batch["clean" if medium not in self.arguments else medium] = found
+            height, width = found.shape[-3:-1]
+            if medium == "image" and not (self.options.height or self.options.width) and "height" in self.arguments:
+                batch |= {"height": height, "width": width}
+        if all("latents" in sample.fields for sample in samples):
+            batch["latents"] = torch.stack([tensor(sample.fields["latents"]) for sample in samples])
+        needed = self.arguments.get("image")
+        if needed is not None and "image" not in batch and needed.default is needed.empty:
+            raise self._lacking("image", samples)
+        return batch
+
+    def _ready(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """Fields that are arguments of the call by name: embeddings for each sample, settings for all."""
+        batch: dict[str, Any] = {}
+        for name in samples[0].fields:
+            if name in NOT_ARGUMENTS or name not in self.arguments:
+                continue
+            values = [sample.fields.get(name) for sample in samples]
+            if hasattr(values[0], "shape"):
+                batch[name] = torch.stack([tensor(value) for value in values])
+            elif all(value == values[0] for value in values) and (name in CALL or isinstance(values[0], (int, float))):
+                batch[name] = values[0]
+            else:
+                raise NexusError(f"'{name}' differs between samples that pass together: give arrays, or one value.")
+        return batch
+
+    def _lacking(self, what: str, samples: Sequence[Sample]) -> NexusError:
+        has = ", ".join(sorted({name for sample in samples for name in sample.fields}))
+        return NexusError(
+            f"'{self.name}' takes {what}, but the samples have only: {has}. "
+            "Map the columns in the registry: data.NAME.options.columns."
+        )
+
+
+def seed(sample: Sample) -> int:
+    """The seed of a sample's noise: its field, else a hash of its key, so that the same item has the same noise."""
+    said = sample.fields.get("seed")
+    return int(said) if said is not None else int.from_bytes(hashlib.sha256(sample.key.encode()).digest()[:6], "big")
+
+
+def timesteps(sample: Sample, spread: Sequence[float]) -> list[float]:
+    """The timesteps that a sample asks for (fields "timesteps" or "timestep"), else the teacher's."""
+    said = sample.fields.get("timesteps", sample.fields.get("timestep"))
+    found = list(spread) if said is None else [float(each) for each in np.atleast_1d(np.asarray(said, np.float64))]
+    if not found or not all(np.isfinite(found)):
+        raise NexusError(f"The sample '{sample.key}' asks for the timesteps {said}: give one or more finite numbers.")
+    return found
+
+
+def check_counts(moments: Sequence[Sequence[float]]) -> None:
+    """NexusError for samples with different numbers of timesteps."""
+    if len({len(each) for each in moments}) > 1:
+        raise NexusError("Samples with different numbers of timesteps cannot pass together: give all the same number.")
+
+
+def pixels(value: Any, medium: str) -> torch.Tensor:
+    """A picture [H, W, 3] or a film [F, H, W, 3] of uint8, grey ones with three equal channels."""
+    array = np.asarray(value)
+    if array.dtype != np.uint8 or array.ndim != (3 if medium == "image" else 4):
+        wanted = "an image is uint8 [height" if medium == "image" else "a video is uint8 [frames, height"
+        raise NexusError(f"{wanted}, width, channels]; this one is {array.dtype} {array.shape}.".capitalize())
+    array = np.repeat(array, 3, -1) if array.shape[-1] == 1 else array[..., :3]
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def tensor(value: Any) -> torch.Tensor:
+    """An array of any library; double precision as single."""
+    found = torch.as_tensor(np.asarray(value))
+    return found.float() if found.dtype == torch.float64 else found
+
+
+def shape_of(value: Any) -> Any:
+    """What must be alike for samples to pass together."""
+    return tuple(value.shape) if hasattr(value, "shape") else type(value).__name__

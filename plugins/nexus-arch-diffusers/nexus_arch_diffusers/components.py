@@ -1,0 +1,165 @@
+"""One model of a checkpoint: a diffusers model, or a text or image encoder of transformers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from diffusers import ModelMixin
+from nexus_specs import Extent, NexusError, Part, Stack
+from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
+from nexus_torch.hugging_face.classes import read_config
+from nexus_torch.skeleton import without_weights
+from nexus_torch.stacks import owner
+from torch import Tensor, nn
+
+from .classes import model_class
+from .folder import CONFIG, extents, read_json
+from .limits import check
+from .stacks import order, stacks
+from .streams import hidden_first
+from .widths import widths
+
+
+class Model(Protocol):
+    """One model with its own names; `Prefixed` gives it its place in a pipeline."""
+
+    parts: Sequence[Part]
+    stacks: Sequence[Stack]
+    parameters: int
+    quantisation: str
+    config: Any
+
+    def skeleton(self) -> nn.Module:
+        """The module on the meta device."""
+
+    def assemble(self, part: Part, raw: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Stored tensors by key -> the module's by full name."""
+
+
+class Diffusion:
+    """A model of diffusers. Its names in a file are those in the module, old attention blocks aside."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.config = home, read_json(home / CONFIG)
+        check(self.config, home / CONFIG)
+        self.kind = model_class(self.config, home / CONFIG)
+        self.quantisation = _quantisation(self.config)
+        module = self.skeleton()
+        self.layers = stacks(module)
+        found = {extent.key: extent for extent in extents(home, f"import diffusers; diffusers.{self.kind.__name__}")}
+        self.names = self._names(module, found)
+        self.parts = _parts(order(self.layers), found, self.names)
+        held = {part.path: part.extents for part in self.parts}
+        self.stacks = tuple(_stack(module, path, layers, held) for path, layers in self.layers.items())
+        self.parameters = sum(each.numel() for each in module.parameters())
+
+    def skeleton(self) -> ModelMixin:
+        """The module on the meta device, evaluating, its buffers real."""
+        try:
+            with without_weights():
+                module = self.kind.from_config(_known(self.config))
+        except NexusError:
+            raise
+        except Exception as error:                          # a configuration can be wrong in any way
+            raise NexusError(
+                f"diffusers cannot make a {self.kind.__name__} of '{self.home / CONFIG}': {error}. Fetch it again, or "
+                "update diffusers."
+            ) from error
+        hidden_first(module, [layer for layers in stacks(module).values() for layer in layers])
+        return module.eval()
+
+    def assemble(self, part: Part, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """By name."""
+        return {self.names[key]: tensor for key, tensor in raw.items()}
+
+    def _names(self, module: ModelMixin, found: Mapping[str, Extent]) -> dict[str, str]:
+        """Stored key -> name in the module; what the module has not is left out."""
+        known = module.state_dict()
+        keys = {key: key for key in found}
+        module._fix_state_dict_keys_on_load(keys)
+        names = {key: name for name, key in keys.items() if name in known}
+        for key, name in names.items():
+            if not self.quantisation and tuple(known[name].shape) != found[key].shape:
+                raise NexusError(
+                    f"'{self.home}' stores '{key}' as {list(found[key].shape)}; its {CONFIG} makes it "
+                    f"{list(known[name].shape)}. Fetch both from one place."
+                )
+        return names
+
+
+class Encoder:
+    """A model of transformers, opened by the way that all of them are."""
+
+    def __init__(self, home: Path) -> None:
+        self.config = read_config(home)
+        self.inner = HuggingFaceCheckpoint(home, self.config)
+        blueprint = self.inner.blueprint
+        self.parts, self.stacks, self.parameters = self.inner.parts, blueprint.stacks, blueprint.parameters
+        self.quantisation = blueprint.quantisation
+
+    def skeleton(self) -> nn.Module:
+        """The module on the meta device."""
+        return self.inner.skeleton()
+
+    def assemble(self, part: Part, raw: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """By transformers' own conversions."""
+        return self.inner.assemble(part, raw)
+
+
+class Prefixed:
+    """A model in a pipeline: its paths and names begin with the component's, its keys with "component/"."""
+
+    def __init__(self, name: str, model: Model) -> None:
+        self.name, self.model = name, model
+        self.parts = tuple(Part(path=self._path(part.path), extents=self._own(part.extents)) for part in model.parts)
+        self.stacks = tuple(dataclasses.replace(stack, path=self._path(stack.path)) for stack in model.stacks)
+
+    def assemble(self, part: Part, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those of the tensors that are this component's."""
+        mark = f"{self.name}/"
+        own = {key.removeprefix(mark): tensor for key, tensor in raw.items() if key.startswith(mark)}
+        if not own:
+            return {}
+        inner = Part(path=part.path.removeprefix(self.name).removeprefix("."), extents=())
+        return {f"{self.name}.{name}": tensor for name, tensor in self.model.assemble(inner, own).items()}
+
+    def _path(self, path: str) -> str:
+        return f"{self.name}.{path}" if path else ""
+
+    def _own(self, found: Sequence[Extent]) -> tuple[Extent, ...]:
+        return tuple(dataclasses.replace(extent, key=f"{self.name}/{extent.key}") for extent in found)
+
+
+def _known(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a class's constructor may see: no quantiser, no notes of the library."""
+    return {name: value for name, value in config.items() if name != "quantization_config"}
+
+
+def _quantisation(config: Mapping[str, Any]) -> str:
+    found = config.get("quantization_config")
+    return "" if found is None else str(found.get("quant_method", "unknown") if isinstance(found, Mapping) else found)
+
+
+def _parts(layers: Sequence[str], found: Mapping[str, Extent], names: Mapping[str, str]) -> tuple[Part, ...]:
+    """What belongs to no layer first, as the part "", then the layers as the forward visits them."""
+    groups: dict[str, list[Extent]] = {path: [] for path in ("", *layers)}
+    known = frozenset(layers)
+    for key, name in names.items():
+        groups[owner(name, known)].append(found[key])
+    return tuple(Part(path=path, extents=tuple(group)) for path, group in groups.items())
+
+
+def _stack(
+    module: ModelMixin, path: str, layers: Sequence[str], held: Mapping[str, Sequence[Extent]]
+) -> Stack:
+    return Stack(
+        path=path,
+        count=len(layers),
+        widths=widths(module, layers),
+        layer_bytes=tuple(sum(each.stop - each.start for each in held[layer]) for layer in layers),
+        layer_parameters=tuple(sum(math.prod(each.shape) for each in held[layer]) for layer in layers),
+    )

@@ -1,0 +1,114 @@
+"""A Diffusers folder on disk: its index, its configurations, and where the bytes of every tensor lie."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Extent, NexusError
+from nexus_torch import hub
+from nexus_torch.hugging_face.folder import file_extents
+
+INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
+LARGEST = 16 << 20
+"""Bytes of the largest configuration that is read."""
+STEMS = ("diffusion_pytorch_model", "model")
+"""What diffusers and transformers call their weight files."""
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. NexusError for what is none, or absurdly large."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise NexusError(f"'{path}' has {path.stat().st_size} bytes: no configuration is so large. Fetch it again.")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NexusError(f"'{path}' cannot be read ({error.strerror}). Fetch it from where the weights are.") from error
+    except (ValueError, RecursionError) as error:
+        raise NexusError(f"'{path}' is not JSON ({error}). Fetch it again.") from error
+    if not isinstance(data, dict):
+        raise NexusError(f"'{path}' holds a {type(data).__name__}, not an object with named values. Fetch it again.")
+    return data
+
+
+def described(home: Path) -> dict[str, Any]:
+    """The index of a pipeline's folder, else the configuration of a model's; {} where neither is readable."""
+    for name in (INDEX, CONFIG):
+        if (home / name).is_file():
+            try:
+                return read_json(home / name)
+            except NexusError:
+                return {}
+    return {}
+
+
+def extents(home: Path, loading: str) -> list[Extent]:
+    """Every stored tensor of one component, from headers alone; `loading` is the Python that would read its pickles."""
+    from nexus_torch.files import read_header
+
+    if names := hub.weights(home):                          # on a hub, where only headers are read
+        return [each for name in names for each in file_extents(hub.place(home, name))]
+    found = []
+    for path in weight_files(home, loading):
+        entries, start = read_header(path)
+        size = path.stat().st_size
+        for key, entry in entries.items():
+            found.append(_extent(path, key, entry, start))
+            if found[-1].stop > size:
+                raise NexusError(f"'{path}' is shorter than its header says: the download was cut off. Fetch it again.")
+    return found
+
+
+def weight_files(home: Path, loading: str) -> list[Path]:
+    """The safetensors files of one component: the plain ones, else the ones of one variant (fp16)."""
+    for stem in STEMS:
+        if (home / f"{stem}.safetensors").is_file():
+            return [home / f"{stem}.safetensors"]
+        indices = sorted(home.glob(f"{stem}.safetensors.index*.json"), key=lambda path: len(path.name))
+        if indices:
+            return _listed(home, indices[0])
+    others = [path for stem in STEMS for path in home.glob(f"{stem}.*.safetensors")]
+    variants = sorted(path for path in others if not _SHARD.search(path.stem))
+    if variants:
+        return variants[:1]
+    raise NexusError(_no_weights(home, loading))
+
+
+def _listed(home: Path, index: Path) -> list[Path]:
+    table = read_json(index).get("weight_map")
+    if not isinstance(table, Mapping) or not all(isinstance(name, str) for name in table.values()):
+        raise NexusError(f"'{index}' has no weight_map of names. Fetch it again.")
+    names = sorted(set(table.values()))
+    if outside := [name for name in names if Path(name).name != name]:
+        raise NexusError(f"'{index}' names '{outside[0]}', outside its folder. Do not trust this checkpoint.")
+    if missing := [name for name in names if not (home / name).is_file()]:
+        raise NexusError(f"'{home}' lacks {', '.join(missing)}, which {index.name} lists. Fetch what is missing.")
+    return [home / name for name in names]
+
+
+def _extent(path: Path, key: str, entry: Any, start: int) -> Extent:
+    try:
+        first, last = (int(each) for each in entry["data_offsets"])
+        shape = tuple(int(each) for each in entry["shape"])
+        dtype = str(entry["dtype"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise NexusError(f"'{path}' has a damaged entry for '{key}' in its header. Fetch the file again.") from error
+    if not 0 <= first <= last:
+        raise NexusError(f"'{path}' has impossible offsets for '{key}' in its header. Fetch the file again.")
+    return Extent(key=key, file=str(path), start=start + first, stop=start + last, dtype=dtype, shape=shape)
+
+
+def _no_weights(home: Path, loading: str) -> str:
+    pickled = sorted(path.name for path in (*home.glob("*.bin"), *home.glob("*.pt"), *home.glob("*.ckpt")))
+    if not pickled:
+        return f"'{home}' holds no weights (*.safetensors). Fetch {STEMS[0]}.safetensors into it."
+    return (
+        f"'{home}' holds its weights as {', '.join(pickled)}: pickles, which can run code when opened, so they are not "
+        "read. Convert them once, where you trust them:\n"
+        f'  python -c "{loading}.from_pretrained({str(home)!r}, use_safetensors=False)'
+        f'.save_pretrained({str(home)!r})"'
+    )

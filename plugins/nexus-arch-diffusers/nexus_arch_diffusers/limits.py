@@ -1,0 +1,60 @@
+"""Ranges of what a configuration may say, checked before anything is made of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import NexusError
+
+WIDEST, LONGEST = 1 << 17, 1 << 12
+"""The largest width, and the largest number of layers, blocks or heads, of any model."""
+LARGEST = 1 << 24
+"""The largest number of any other meaning (a context in tokens, a sample rate)."""
+TABLE = 1 << 28
+"""Numbers in a table of positions, which is made whole (226 MB for Stable Diffusion 3)."""
+DEEPEST = 8
+COUNTS = ("layers", "num_attention_heads", "num_heads", "num_blocks", "depth")
+"""Words in the names of what is counted in layers, blocks or heads."""
+
+
+def check(config: Mapping[str, Any], place: Path) -> None:
+    """NexusError for numbers with which no model can be made in the memory of any machine."""
+    for name, number in _numbers(config, "", 0, place):
+        most = _most(name.rpartition(".")[2])
+        if not math.isfinite(number) or abs(number) > most:
+            raise NexusError(
+                f"'{place}' sets {name} = {number:g}: at most {most:,} is allowed. It is damaged or hostile: fetch it "
+                "again from where the weights are."
+            )
+    side = config.get("pos_embed_max_size")
+    heads, width = config.get("num_attention_heads"), config.get("attention_head_dim")
+    if all(isinstance(each, int) for each in (side, heads, width)) and side * side * heads * width > TABLE:
+        raise NexusError(f"'{place}' asks for a table of {side}² positions, more than any model has. Fetch it again.")
+
+
+def _most(name: str) -> int:
+    if any(word in name for word in COUNTS):
+        return LONGEST
+    wide = ("dim", "channels", "size", "width", "features")
+    if "sample_size" in name or "pos_embed" in name:
+        return LONGEST * 4
+    return WIDEST if any(word in name for word in wide) and "vocab" not in name else LARGEST
+
+
+def _numbers(value: Any, name: str, depth: int, place: Path) -> list[tuple[str, float]]:
+    if depth > DEEPEST:
+        raise NexusError(f"'{place}' nests its values more than {DEEPEST} deep. Fetch it again.")
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return []
+    if isinstance(value, (int, float)):
+        return [(name, float(value) if abs(value) < 1 << 1000 else math.inf)]
+    if isinstance(value, Mapping):
+        items = [(f"{name}.{key}" if name else str(key), each) for key, each in value.items()]
+    else:
+        items = [(name, each) for each in value]
+    if len(items) > LONGEST:
+        raise NexusError(f"'{place}' holds {len(items):,} values in '{name}': no model has so many. Fetch it again.")
+    return [found for key, each in items for found in _numbers(each, key, depth + 1, place)]

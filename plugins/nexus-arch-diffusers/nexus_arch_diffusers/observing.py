@@ -1,0 +1,157 @@
+"""A whole pipeline as one module: text, picture or film in; what its denoiser predicts at chosen timesteps out.
+
+Shapes: B samples, S timesteps; latents [C, H, W], of films [C, F, H, W] or [F, C, H, W], packed [N, D].
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from nexus_specs import NexusError
+from torch import Tensor, nn
+
+from .passes import Led, Reach, arranged
+from .rows import rows
+from .schedule import Schedule
+from .vae import encode, pictures, watched
+
+DENOISERS = ("transformer", "transformer_2", "unet", "prior", "decoder", "transformer_3")
+"""Names of the components that predict noise."""
+Times = Sequence[Sequence[float]]
+"""[B][S]"""
+
+
+class PipelineModule(nn.Module):
+    """The models of a pipeline under their own names, and a forward that goes the pipeline's own way."""
+
+    def __init__(
+        self, pipeline: Any, models: Mapping[str, nn.Module], call: Mapping[str, Any], *, decode: bool = False
+    ) -> None:
+        super().__init__()
+        self.decode = decode and "vae" in models
+        for name, model in models.items():
+            self.add_module(name, model)
+        self.names = tuple(name for name in DENOISERS if name in models)
+        self.schedule = Schedule(pipeline.scheduler)
+        self.call = dict(call)
+        object.__setattr__(self, "pipeline", pipeline)
+
+    def forward(
+        self, *, seeds: Tensor, timesteps: Times, clean: Tensor | None = None, latents: Tensor | None = None,
+        **given: Any,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """`seeds` [B] of the noise; `timesteps`, S for each sample (exact in whatever precision); `clean`
+        uint8 pictures [B, H, W, 3] or films [B, F, H, W, 3];
+        `latents` in their stead; `given`: arguments of the pipeline's call.
+
+        -> "prediction" [B, S, ...], "noisy" [B, S, ...]; "target" where there was something clean; "image" or
+        "video" in 0..1 where that is asked for, or anything looks at the VAE's decoder.
+        """
+        led = Led(self._on(seeds.device), self.names, self.schedule, self.call | _natural(given))
+        generators = [torch.Generator("cpu").manual_seed(int(seed)) for seed in seeds]
+        start = self._clean(clean, latents)
+        moments = sorted({each for row in timesteps for each in row})
+        reached = {each: led.reach(each, start, generators) for each in moments}
+        if clean is None and "vae.encode" not in led.memory.asked and watched(getattr(self, "vae", None), "encoder"):
+            encode(self.vae, pictures(self.pipeline, given, len(seeds)))  # unneeded, but somebody looks at it
+        predicted, output = self._predict(reached, timesteps)
+        found = {"prediction": predicted, "noisy": _chosen(timesteps, {t: each.shown for t, each in reached.items()})}
+        if start is not None:
+            found["target"] = self._targets(start, reached, timesteps)
+        if self.decode or watched(getattr(self, "vae", None), "decoder"):
+            found |= self._decoded(led, generators, reached, timesteps, output)
+        return found
+
+    def sample(self, given: Mapping[str, Any], generator: torch.Generator, steps: int) -> Any:
+        """What the pipeline's own sampler makes of one sample: uint8 [H, W, 3], or [F, H, W, 3] of a film."""
+        device = next(self.parameters()).device
+        known = inspect.signature(type(self.pipeline).__call__).parameters
+        wanted = {"generator": generator, "num_inference_steps": steps, "output_type": "np", "return_dict": False}
+        loud = {name: value for name, value in self.call.items() if "guidance" not in name}
+        call = loud | _natural(given) | {name: value for name, value in wanted.items() if name in known}
+        made = self._on(device)(**call)[0]
+        first = torch.as_tensor(made[0])
+        return (first.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+    def _on(self, device: torch.device) -> Any:
+        """The pipeline, saying that it runs on a device: its own way of telling asks weights that may be away."""
+        kind = type(self.pipeline)
+        here = property(lambda _: device)
+        made = type(kind.__name__, (kind,), {"_execution_device": here, "device": here, "__module__": kind.__module__})
+        pipeline = object.__new__(made)
+        pipeline.__dict__.update(self.pipeline.__dict__)
+        return pipeline
+
+    def _clean(self, clean: Tensor | None, latents: Tensor | None) -> Tensor | None:
+        """Clean latents, of pictures through the VAE."""
+        if clean is None or latents is not None:
+            return latents
+        if not hasattr(self, "vae"):
+            raise NexusError("Pictures need the VAE, which is left out here. Give latents, or leave vae=off out.")
+        return encode(self.vae, clean)
+
+    def _predict(self, reached: Mapping[float, Reach], timesteps: Times) -> tuple[Tensor, dict[Any, Any]]:
+        """One forward of each denoiser, all its rows at once."""
+        batch, found = len(timesteps), {}
+        wanted = [(sample, timestep) for sample, row in enumerate(timesteps) for timestep in row]
+        for name in dict.fromkeys(each.component for each in reached.values()):
+            own = [timestep for timestep, each in reached.items() if each.component == name]
+            places = [(own.index(timestep), sample) for sample, timestep in wanted if timestep in own]
+            output = getattr(self, name)(**rows([reached[each].arguments for each in own], places, batch))
+            keys = [key for key in wanted if key[1] in own]
+            found |= dict(zip(keys, _first(output), strict=True))
+        return torch.stack([found[key] for key in wanted]).unflatten(0, (batch, -1)), found
+
+    def _targets(self, clean: Tensor, reached: Mapping[float, Reach], timesteps: Times) -> Tensor:
+        made = {
+            timestep: self.schedule.target(arranged(self.pipeline, clean, each.noise), each.noise, timestep)
+            for timestep, each in reached.items()
+        }
+        return _chosen(timesteps, made)
+
+    def _decoded(
+        self, led: Led, generators: list[Any], reached: Mapping[float, Reach], timesteps: Times,
+        output: Mapping[Any, Tensor],
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """The picture that follows from each sample's least noisy timestep."""
+        last = [min(row) for row in timesteps]
+        answer = torch.stack([output[key] for key in enumerate(last)])
+
+        def step(prediction: Tensor) -> Tensor:
+            return torch.cat([
+                self.schedule.guess(prediction[at : at + 1], reached[timestep].shown[at : at + 1], timestep)
+                for at, timestep in enumerate(last)
+            ])  # fmt: skip
+
+        made = led.finish(last[0], generators, (answer,), step)
+        made = made[0] if isinstance(made, tuple) else made
+        made = torch.stack(list(made)) if isinstance(made, (list, tuple)) else torch.as_tensor(made)
+        return {"video" if made.ndim == 5 else "image": made}
+
+
+def _natural(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as a pipeline takes them: uint8 pictures as Pillow's."""
+    from PIL import Image
+
+    def natural(value: Any) -> Any:
+        if isinstance(value, Tensor) and value.dtype == torch.uint8:
+            return [Image.fromarray(each.cpu().numpy()) for each in value]
+        return value
+
+    return {name: natural(value) for name, value in given.items()}
+
+
+def _chosen(timesteps: Times, values: Mapping[float, Tensor]) -> Tensor:
+    """Values by timestep [B, ...] -> [B, S, ...]."""
+    return torch.stack([torch.stack([values[each][at] for each in row]) for at, row in enumerate(timesteps)])
+
+
+def _first(output: Any) -> Tensor:
+    """What a denoiser predicts: the first of what it gives; a list of samples as one tensor."""
+    if isinstance(output, Tensor):
+        return output
+    first = output[0]
+    return torch.stack(list(first)) if isinstance(first, (list, tuple)) else first

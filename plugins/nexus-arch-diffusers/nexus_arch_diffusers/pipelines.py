@@ -1,0 +1,127 @@
+"""A pipeline's folder: its components, each of a class that is known, and the pipeline made of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
+from nexus_specs import NexusError
+from torch import nn
+from transformers import PreTrainedModel
+
+from .classes import component_class, pipeline_class
+from .components import Diffusion, Encoder, Prefixed
+from .folder import CONFIG, INDEX, read_json
+from .observing import DENOISERS
+
+UNUSED = frozenset({"safety_checker", "watermark", "watermarker"})
+"""Components that judge or mark finished pictures: no part of a teacher."""
+
+
+class PipelineFolder:
+    """What a folder with a model_index.json holds."""
+
+    def __init__(self, home: Path, *, vae: bool) -> None:
+        self.home, self.place = home, home / INDEX
+        self.index = read_json(self.place)
+        self.kind = pipeline_class(self.index, self.place)
+        self.entries = {
+            name: (entry[0], entry[1]) for name, entry in self.index.items()
+            if _is_component(entry) and name not in UNUSED and (vae or name != "vae")
+        }  # fmt: skip
+        self.classes = {name: component_class(*entry, self.place) for name, entry in self.entries.items()}
+        self.absent = tuple(name for name in self.entries if not (home / name).is_dir())
+
+    @cached_property
+    def models(self) -> dict[str, Prefixed]:
+        """Every model of the folder, encoders first, in the order in which the pipeline asks them."""
+        found = {}
+        for name in sorted(self.entries, key=_rank):
+            kind = self.classes[name]
+            if name not in self.absent and issubclass(kind, (ModelMixin, PreTrainedModel)):
+                found[name] = Prefixed(name, load(self.home / name, kind))
+        return found
+
+    @cached_property
+    def others(self) -> dict[str, Any]:
+        """Scheduler, tokenizers and processors, read from their folders. NexusError for one that is not whole."""
+        return {
+            name: _read(self.home / name, self.classes[name]) for name in self.entries
+            if name not in self.absent and not issubclass(self.classes[name], (ModelMixin, PreTrainedModel))
+        }  # fmt: skip
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the index names and the folder has not."""
+        return tuple(f"{name}/" for name in self.absent)
+
+    def pipeline(self, modules: Mapping[str, nn.Module]) -> DiffusionPipeline:
+        """The pipeline, of these modules. NexusError where something that it needs is not here."""
+        if self.absent:
+            lacks = ", ".join(self.missing)
+            raise NexusError(f"'{self.home}' lacks {lacks}, which {INDEX} names. Fetch what is missing.")
+        parameters = inspect.signature(self.kind.__init__).parameters
+        settings = {name: value for name, value in self.index.items() if name in parameters and not _is_entry(value)}
+        given = {**settings, **self.others, **modules}
+        empty = {name: None for name, each in parameters.items()
+                 if name != "self" and name not in given and each.default is inspect.Parameter.empty}  # fmt: skip
+        if needed := [name for name in empty if name not in self.index and name not in self.kind._optional_components]:
+            raise NexusError(f"'{self.place}' does not name {', '.join(needed)}: a {self.kind.__name__} needs it.")
+        if "requires_safety_checker" in parameters:
+            given["requires_safety_checker"] = False
+        try:
+            made = self.kind(**empty, **{name: each for name, each in given.items() if name in parameters})
+        except Exception as error:                          # components can fail to fit in any way
+            raise NexusError(f"diffusers cannot make a {self.kind.__name__} of '{self.home}': {error}") from error
+        made.set_progress_bar_config(disable=True)
+        return made
+
+    @property
+    def arguments(self) -> Mapping[str, inspect.Parameter]:
+        """Arguments of the pipeline's call."""
+        return inspect.signature(self.kind.__call__).parameters
+
+
+def load(home: Path, kind: type[Any]) -> Diffusion | Encoder:
+    """One model of a folder."""
+    if not (home / CONFIG).is_file():
+        raise NexusError(f"'{home}' has no {CONFIG}. Fetch it from where the weights are.")
+    return Encoder(home) if issubclass(kind, PreTrainedModel) else Diffusion(home)
+
+
+def scheduler_of(home: Path) -> SchedulerMixin | None:
+    """The scheduler of the pipeline that a component lies in; None where there is none."""
+    try:
+        folder = PipelineFolder(home, vae=False)
+    except NexusError:
+        return None
+    kind = folder.classes.get("scheduler")
+    present = kind is not None and "scheduler" not in folder.absent
+    return _read(home / "scheduler", kind) if kind and present else None
+
+
+def _read(home: Path, kind: type[Any]) -> Any:
+    more = {} if issubclass(kind, SchedulerMixin) else {"trust_remote_code": False}
+    try:
+        return kind.from_pretrained(str(home), local_files_only=True, **more)
+    except Exception as error:                              # files of a tokenizer can be damaged in any way
+        raise NexusError(f"'{home}' is no {kind.__name__} that can be read here: {error}. Fetch it again.") from error
+
+
+def _is_entry(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _is_component(value: Any) -> bool:
+    """["library", "Class"]; [null, null] is a component that was left out."""
+    return _is_entry(value) and len(value) == 2 and value != [None, None]
+
+
+def _rank(name: str) -> tuple[int, str]:
+    if name.startswith(("text_encoder", "image_encoder")):
+        return int(name.startswith("image")), name
+    return (4 if name in DENOISERS else 3 if "vae" in name else 2), name

@@ -1,0 +1,54 @@
+"""Arguments of a denoiser for several timesteps of each sample, from those for one timestep.
+
+Shapes: B samples, S timesteps; B * S rows, those of one sample beside each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SHARED = frozenset({
+    "img_ids", "txt_ids", "image_ids", "text_ids", "image_rotary_emb", "rotary_emb", "image_rotary_embedding",
+})  # fmt: skip
+"""Arguments that are for all samples alike where they have two dimensions or fewer."""
+Place = tuple[int, int]
+"""Which of the given values, and which sample in it."""
+
+
+def rows(values: Sequence[Mapping[str, Any]], places: Sequence[Place], samples: int) -> dict[str, Any]:
+    """The arguments row by row: row r is sample `places[r][1]` of `values[places[r][0]]`."""
+    return {name: _together(name, [each[name] for each in values], places, samples) for name in values[0]}
+
+
+def _together(name: str, values: Sequence[Any], places: Sequence[Place], samples: int) -> Any:
+    first = values[0]
+    if isinstance(first, Mapping):
+        return {key: _together(key, [each[key] for each in values], places, samples) for key in first}
+    if isinstance(first, Tensor):
+        return _tensor(name, values, places, samples)
+    if isinstance(first, list) and len(first) == samples and all(isinstance(each, Tensor) for each in first):
+        return [values[which][sample] for which, sample in places]
+    if isinstance(first, (list, tuple)) and name not in SHARED:
+        parts = [_together(name, [each[at] for each in values], places, samples) for at in range(len(first))]
+        return type(first)(parts) if type(first) in (list, tuple) else first
+    if isinstance(first, float) and any(each != first for each in values):
+        return torch.tensor([values[which] for which, _ in places])
+    return first
+
+
+def _tensor(name: str, values: Sequence[Tensor], places: Sequence[Place], samples: int) -> Tensor:
+    first = values[0]
+    if name in SHARED and first.ndim <= 2:
+        return first
+    if first.ndim == 0 or (first.shape == (1,) and samples > 1):
+        return torch.stack([values[which].reshape(()) for which, _ in places])
+    if len(first) == samples:
+        return torch.stack([values[which][sample] for which, sample in places])
+    if first.ndim > 2 and len(first) % samples == 0:        # the frames of a film, one after another
+        size = len(first) // samples
+        return torch.cat([values[which][sample * size : (sample + 1) * size] for which, sample in places])
+    return first

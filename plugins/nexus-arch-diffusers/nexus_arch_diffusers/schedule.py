@@ -1,0 +1,144 @@
+"""A scheduler of diffusers held at one chosen timestep: its own noising, scaling and step there.
+
+x_t is what the denoiser is shown at timestep t, x_0 the clean latents, s the scheduler's noise level at t.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import SchedulerMixin
+from nexus_specs import NexusError
+from torch import Tensor
+
+
+class Schedule:
+    """The timesteps of a scheduler with their noise levels, and copies of it that stand at one of them."""
+
+    def __init__(self, scheduler: SchedulerMixin) -> None:
+        self.scheduler = scheduler
+        self.train = int(getattr(scheduler.config, "num_train_timesteps", 1000) or 1000)
+        self.flow = "Flow" in type(scheduler).__name__ or getattr(scheduler.config, "use_flow_sigmas", False)
+        self.timesteps, self.sigmas = self._table()
+
+    def spread(self, count: int) -> tuple[float, ...]:
+        """That many timesteps, evenly over what the sampler visits, noisiest first."""
+        places = [int((at + 0.5) * len(self.timesteps) / count) for at in range(count)]
+        return tuple(float(self.timesteps[place]) for place in places)
+
+    def at(self, timestep: float) -> Any:
+        """A copy of the scheduler whose only timestep is this one (of a table: the nearest to it)."""
+        held = copy.copy(self.scheduler)
+        held.__class__ = _held(type(self.scheduler))
+        held.__dict__["held"] = self._place(timestep)
+        held.set_timesteps()
+        return held
+
+    def prediction(self) -> str:
+        """What the denoiser predicts: "velocity" (noise - x_0), "epsilon", "v_prediction" or "sample"."""
+        said = str(getattr(self.scheduler.config, "prediction_type", "") or "")
+        return "velocity" if self.flow or said.startswith("flow") else said or "epsilon"
+
+    def target(self, clean: Tensor, noise: Tensor, timestep: float) -> Tensor:
+        """What a perfect denoiser would predict, of the shape of the latents. Velocity: noise - x_0; v: a e - s x_0
+        with x_t = a x_0 + s e and a² + s² = 1 (Salimans and Ho 2022)."""
+        signal, spread = self._levels(timestep)
+        length = math.hypot(signal, spread)
+        targets = {
+            "velocity": noise - clean, "epsilon": noise, "sample": clean,
+            "v_prediction": (signal * noise - spread * clean) / length,
+        }  # fmt: skip
+        return targets[self._known()]
+
+    def guess(self, prediction: Tensor, shown: Tensor, timestep: float) -> Tensor:
+        """x_0 that follows from x_t and what the denoiser predicts."""
+        signal, spread = self._levels(timestep)
+        length = math.hypot(signal, spread)
+        guesses = {
+            "velocity": shown - spread * prediction, "epsilon": (shown - spread * prediction) / signal,
+            "sample": prediction, "v_prediction": (signal * shown / length - spread * prediction) / length,
+        }  # fmt: skip
+        return guesses[self._known()]
+
+    def _known(self) -> str:
+        kind = self.prediction()
+        if kind not in ("velocity", "epsilon", "sample", "v_prediction"):
+            raise NexusError(f"The scheduler predicts '{kind}'; known are velocity, epsilon, v_prediction and sample.")
+        return kind
+
+    def _levels(self, timestep: float) -> tuple[float, float]:
+        """a and s of x_t = a x_0 + s e: what the scheduler's own noising makes of ones and zeros."""
+        one, none = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+        signal, spread = (float(noised(self.at(timestep), *pair).double()) for pair in ((one, none), (none, one)))
+        return max(signal, 1e-6), spread
+
+    def _table(self) -> tuple[Tensor, Tensor | None]:
+        own = copy.deepcopy(self.scheduler)
+        with contextlib.suppress(Exception):                # one that shifts by the picture's size needs that size
+            own.set_timesteps(self.train)
+        timesteps = torch.as_tensor(own.timesteps).cpu()
+        if timesteps.ndim == 0 or not len(timesteps):
+            timesteps = torch.arange(self.train).flip(0)
+        sigmas = getattr(own, "sigmas", None)
+        fits = isinstance(sigmas, Tensor) and len(sigmas) >= len(timesteps)
+        return timesteps, sigmas[: len(timesteps)].cpu() if fits else None
+
+    def _place(self, timestep: float) -> tuple[Tensor, Tensor | None]:
+        """The timestep and its noise level."""
+        if self.flow and self.sigmas is not None:
+            held = torch.tensor(float(timestep)).to(self.timesteps.dtype)
+            return held, torch.tensor(float(held) / self.train)
+        place = int((self.timesteps.double() - timestep).abs().argmin())
+        return self.timesteps[place], None if self.sigmas is None else self.sigmas[place]
+
+
+@functools.cache
+def _held(kind: type[SchedulerMixin]) -> type[SchedulerMixin]:
+    """A scheduler that stays at `self.held` (timestep, noise level), whatever it is asked for."""
+
+    @functools.wraps(kind.set_timesteps)
+    def set_timesteps(self: Any, *args: Any, **kwargs: Any) -> None:
+        timestep, sigma = self.held
+        device = kwargs.get("device") or next((each for each in args if isinstance(each, (str, torch.device))), None)
+        self.num_inference_steps = 1
+        self.timesteps = timestep[None].to(device=device)
+        if sigma is not None:
+            self.sigmas = torch.stack([sigma, torch.zeros_like(sigma)])
+        for name in ("_step_index", "_begin_index", "_timesteps"):
+            if name in self.__dict__:
+                self.__dict__[name] = self.timesteps.cpu().numpy() if name == "_timesteps" else None
+        for name in ("model_outputs", "timestep_list"):
+            if name in self.__dict__:
+                self.__dict__[name] = [None] * len(self.__dict__[name])
+        self.lower_order_nums = 0
+
+    noise_sigma = property(lambda _: 1.0, lambda *_: None)
+    return type(kind.__name__, (kind,), {
+        "set_timesteps": set_timesteps, "init_noise_sigma": noise_sigma, "__module__": kind.__module__,
+    })  # fmt: skip
+
+
+def can_noise(scheduler: Any) -> bool:
+    """Whether the scheduler has a rule of its own for noise on something clean."""
+    return hasattr(scheduler, "scale_noise") or hasattr(scheduler, "add_noise")
+
+
+def noised(scheduler: Any, clean: Tensor, noise: Tensor) -> Tensor:
+    """x_t, by the scheduler's own rule, before its own scaling."""
+    timesteps = scheduler.timesteps[:1].expand(len(clean))
+    add = getattr(scheduler, "scale_noise", None)
+    if add is not None:
+        return add(clean, timesteps, noise)
+    if not hasattr(scheduler, "add_noise"):
+        raise NexusError(f"{type(scheduler).__name__} cannot noise clean latents. Leave the pictures out.")
+    return scheduler.add_noise(clean, noise, timesteps.long() if _whole(timesteps) else timesteps)
+
+
+def _whole(timesteps: Sequence[Any] | Tensor) -> bool:
+    return not torch.is_tensor(timesteps) or not timesteps.is_floating_point() or bool((timesteps % 1 == 0).all())

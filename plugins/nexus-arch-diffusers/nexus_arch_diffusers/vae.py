@@ -1,0 +1,62 @@
+"""Pictures and films to the latents that a denoiser works on, by the numbers in the VAE's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def encode(vae: Any, media: Tensor) -> Tensor:
+    """uint8 [B, H, W, 3] -> [B, C, h, w]; [B, F, H, W, 3] -> [B, C, f, h, w], or frame by frame [B, F, C, h, w] where
+    the VAE's encoder knows pictures alone. The middle of the distribution: nothing is drawn."""
+    values = media.movedim(-1, 1).to(vae.dtype) / 127.5 - 1
+    flat = _takes_pictures(vae)
+    if values.ndim == 5 and flat:
+        values = values.transpose(1, 2).flatten(0, 1)
+    elif values.ndim == 4 and not flat:
+        values = values[:, :, None]
+    found = normalised(vae.config, _middle(vae.encode(values)))
+    return found.unflatten(0, media.shape[:2]) if media.ndim == 5 and flat else found
+
+
+def normalised(config: Any, latents: Tensor) -> Tensor:
+    """As the denoiser was trained on them: (z - mean) / std * factor by channel, or (z - shift) * factor."""
+    factor = float(getattr(config, "scaling_factor", None) or 1.0)
+    means, deviations = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    if means is not None and deviations is not None:
+        shape = (1, -1, *(1,) * (latents.ndim - 2))
+        mean, deviation = (torch.tensor(each).reshape(shape).to(latents) for each in (means, deviations))
+        return (latents - mean) / deviation * factor
+    return (latents - float(getattr(config, "shift_factor", None) or 0.0)) * factor
+
+
+def watched(vae: nn.Module | None, side: str) -> bool:
+    """Whether anything looks at the layers of one side ("encoder", "decoder"): a hook, or another forward."""
+    part = getattr(vae, side, None)
+    return isinstance(part, nn.Module) and any(
+        each._forward_hooks or "forward" in each.__dict__ for each in part.modules()
+    )
+
+
+def pictures(pipeline: Any, given: Mapping[str, Any], batch: int) -> Tensor:
+    """Grey pictures of the size that the VAE's encoder can take: [B, H, W, 3]."""
+    side = 2 ** max(1, len(getattr(pipeline.vae.config, "block_out_channels", None) or (0, 0)) - 1) * 2
+    height, width = (int(given.get(name) or side) for name in ("height", "width"))
+    return torch.full((batch, height, width, 3), 128, dtype=torch.uint8)
+
+
+def _takes_pictures(vae: Any) -> bool:
+    first = next((each for each in vae.encoder.modules() if isinstance(each, (nn.Conv2d, nn.Conv3d))), None)
+    return isinstance(first, nn.Conv2d)
+
+
+def _middle(encoded: Any) -> Tensor:
+    """The latents of an encoder's answer, whichever it gives: a distribution, latents, or a tuple."""
+    for name in ("latent_dist", "latents", "latent"):
+        if (found := getattr(encoded, name, None)) is not None:
+            return found.mode() if name == "latent_dist" else found
+    first = encoded[0]
+    return first.mode() if hasattr(first, "mode") and not isinstance(first, Tensor) else first

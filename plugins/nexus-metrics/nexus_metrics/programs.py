@@ -1,0 +1,99 @@
+"""Generated programs that must pass tests: pass@1 of HumanEval and MBPP, greedy, one program for each task.
+
+Running what a model wrote is off unless the option `run` allows it; then each program runs in a child without network,
+files or further processes (`confined.py`), for a few seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import NexusError, Sample, Tap
+
+from .confined import REFUSED
+from .options import ProgramOptions
+from .ratio import Ratio
+from .references import references
+
+_FENCED = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_AFTER = re.compile(r"\n(?=(?:class|def|if|print|assert|@|#|import|from)\b|[@#])")
+"""Where a continuation of a function ends: the next thing at the margin."""
+
+
+class PassAt1(Ratio):
+    """Kind "metric": whether the generated program passes the sample's tests; a row is [passed]."""
+
+    taps: tuple[Tap, ...] = ()
+
+    def __init__(self, **options: Any) -> None:
+        self.options = ProgramOptions(**options)
+
+    def measure(self, samples: Sequence[Sample], outputs: Mapping[str, Sequence[Any]]) -> list[tuple[float, ...]]:
+        """From "answer": a function's body, a whole program, or one in a fenced block."""
+        pairs = zip(samples, outputs["answer"], strict=True)
+        return [self._row(sample, str(answer)) for sample, answer in pairs]
+
+    def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
+        """0: no program passes."""
+        references(held_out, "pass_at_1", self.options.field)
+        return 0.0
+
+    def _row(self, sample: Sample, answer: str) -> tuple[float, ...]:
+        tests = sample.fields.get(self.options.field)
+        if not tests:
+            return ()
+        if not self.options.run:
+            raise NexusError(
+                "pass_at_1 would run programs that a model wrote, and is not allowed to. Allow it where you trust the "
+                "machine with that (no network, no files, a few seconds each): metric: {name: pass_at_1, options: "
+                "{run: true}}."
+            )
+        written = "\n".join(map(str, tests)) if isinstance(tests, (list, tuple)) else str(tests)
+        entry = sample.fields.get(self.options.entry)
+        call = f"\ncheck({entry})\n" if isinstance(entry, str) and entry.isidentifier() else "\n"
+        program = program_of(str(sample.fields.get(self.options.prompt, "")), answer)
+        return (float(passes(f"{program}\n{written}{call}", self.options.seconds, self.options.megabytes)),)
+
+
+def program_of(prompt: str, answer: str) -> str:
+    """The program that an answer makes of its prompt: a fenced block, a whole program, or the prompt's continuation up
+    to the next thing at the margin.
+
+    >>> program_of("def f(x):\\n", "    return x\\nprint(f(1))")
+    'def f(x):\\n    return x'
+    """
+    fenced = _FENCED.search(answer)
+    if fenced:
+        body = fenced[1].rstrip()
+        return body if re.search(r"^(def|class|import|from)\b", body, re.MULTILINE) else prompt + body
+    if re.match(r"\s*(def|class|import|from)\b", answer):
+        return answer.strip("\n")
+    return prompt + _AFTER.split(answer, maxsplit=1)[0].rstrip()
+
+
+def passes(program: str, seconds: float, megabytes: int) -> bool:
+    """Whether a program ends without an error, confined. NexusError where this machine cannot confine it."""
+    place = Path(__file__).with_name("confined.py")
+    command = [sys.executable, "-I", "-S", str(place), str(math.ceil(seconds)), str(megabytes << 20)]
+    with tempfile.TemporaryDirectory() as empty:
+        Path(empty).chmod(0o711)                            # nobody stands in it, and writes nothing
+        try:
+            done = subprocess.run(
+                command, input=program.encode("utf-8", "replace"), cwd=empty, env={}, timeout=seconds + 1, check=False,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return False
+    if done.returncode == REFUSED:
+        raise NexusError(
+            "pass_at_1 cannot shut programs off from the network and the files here: this system allows no namespaces. "
+            "Run it on Linux with user namespaces, or score the capability by another metric (exact_match)."
+        )
+    return done.returncode == 0
