@@ -1,0 +1,155 @@
+"""GGUF files of every architecture that transformers has a class for: opened by Nexus and compared with the model.
+
+python benchmarks/gguf_models.py                  all rows, some minutes; writes results/gguf.json and the loader's table
+python benchmarks/gguf_models.py --quick          ten rows, under a minute; writes nothing
+python benchmarks/gguf_models.py --only llama     these rows, with commas; writes nothing
+
+A row is a tiny random transformers model, written to a file by `plugins/nexus-arch-gguf/tests/gguf_files` (names by
+gguf's table, values as llama.cpp's converter makes them), opened, filled part by part, and compared: the largest
+difference of a weight or an output in F32; in Q8_0 and Q4_0 the largest error of a weight as a share of what the type
+allows (1 is its step); and whether the streaming engine gives the same states.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from report import arguments, finish
+
+HERE = Path(__file__).parent
+PLUGIN = HERE.parent / "plugins" / "nexus-arch-gguf"
+QUICK = ("bert", "deepseek_v3", "gemma3", "gpt2", "llama", "mamba2", "mixtral", "phi3", "qwen3", "t5-v1_1")
+EXACT = 1e-6
+STEPS = {"Q8_0": 127, "Q4_0": 8}
+"""Type -> steps on one side of zero: a block of largest value A is stored in steps of A / that."""
+COLUMNS = ("row", "architecture", "class", "opened", "exact", "difference", "q8_0", "q4_0", "streams", "reason")
+
+
+def row(name: str, folder: Path) -> dict[str, Any]:
+    """One row. Whatever fails is a reason, never the end of the table."""
+    from gguf_files.tiny import MODELS, model_of
+    from gguf_files.writing import write
+    from nexus_specs import Installed
+
+    found = dict.fromkeys(COLUMNS) | {"row": name, "architecture": MODELS[name][0], "class": "", "reason": ""}
+    found |= {"opened": False, "exact": False, "streams": False}
+    model = model_of(name)
+    try:
+        checkpoint = Installed().open(str(write(name, model, folder / f"{name}.gguf")))
+        found |= {"opened": True, "class": checkpoint.blueprint.head} | compared(checkpoint, model)
+        for kind in STEPS:
+            packed = Installed().open(str(write(name, model, folder / f"{name}-{kind}.gguf", kind)))
+            found[kind.lower()] = error(packed, model, kind)
+        found["streams"] = streams(checkpoint, folder)
+    except Exception as error_:
+        found["reason"] = f"{type(error_).__name__}: {' '.join(str(error_).split())[:200]}"
+    return found
+
+
+def compared(checkpoint: Any, model: Any) -> dict[str, Any]:
+    """The largest difference of a weight or of the output."""
+    from gguf_files.reading import differences, loaded, outputs
+
+    module, tensors = loaded(checkpoint)
+    weights = max(differences(model.state_dict(), tensors).values())
+    outside = float((outputs(module) - outputs(model)).abs().max())
+    return {"difference": max(weights, outside), "exact": max(weights, outside) <= EXACT}
+
+
+def error(checkpoint: Any, model: Any, kind: str) -> float:
+    """The largest error of a weight, as a share of the type's step in its tensor."""
+    from gguf_files.reading import differences, loaded
+
+    expected = model.state_dict()
+    _, tensors = loaded(checkpoint)
+    shares = [
+        each / (float(expected[name].abs().max()) / STEPS[kind] + EXACT)
+        for name, each in differences(expected, tensors).items()
+    ]
+    return round(max(shares), 3)
+
+
+def streams(checkpoint: Any, folder: Path) -> bool:
+    """Whether the streaming engine gives the states that the resident one gives."""
+    import torch
+    from nexus_specs import Budget, Installed, Sample, Tap
+
+    samples = [Sample(key=str(number), fields={"text": text}) for number, text in enumerate(("the theme", "t h e"))]
+    path = checkpoint.blueprint.stacks[0].layers[-1]
+    kept: dict[str, dict[str, Any]] = {}
+    for residency in ("resident", "stream"):
+        sink = Kept()
+        budget = Budget(scratch=folder, memory=1 << 30, residency=residency)
+        with Installed().make("engine", "sli").load(checkpoint, budget) as teacher:
+            teacher.observe(samples, [Tap(path=path)], sink)
+        kept[residency] = sink.found
+    resident, streamed = kept["resident"], kept["stream"]
+    return resident.keys() == streamed.keys() and all(
+        torch.allclose(value.float(), streamed[key].float(), atol=1e-5) for key, value in resident.items()
+    )
+
+
+class Kept:
+    """A sink that keeps values by sample."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+
+    def put(self, piece: Any) -> None:
+        """Keeps a piece."""
+        self.found |= dict(zip(piece.keys, piece.values, strict=True))
+
+    def flush(self) -> None:
+        """Nothing to wait for."""
+
+
+def figures(table: list[dict[str, Any]]) -> dict[str, int]:
+    """How many GGUF architectures open in every row of theirs, are exact, stay within the error, stream."""
+
+    def whole(holds: Any) -> int:
+        rows_of: dict[str, list[bool]] = {}
+        for each in table:
+            rows_of.setdefault(each["architecture"], []).append(bool(holds(each)))
+        return sum(all(found) for found in rows_of.values())
+
+    return {
+        "architectures": whole(lambda each: each["opened"]),
+        "exact": whole(lambda each: each["exact"]),
+        "within_q8_0": whole(lambda each: each["q8_0"] is not None and each["q8_0"] <= 1.01),
+        "within_q4_0": whole(lambda each: each["q4_0"] is not None and each["q4_0"] <= 1.01),
+        "streams": whole(lambda each: each["streams"]),
+        "rows": len(table),
+    }
+
+
+def main() -> None:
+    """Makes the rows that are asked for."""
+    given = arguments(__doc__, only={"default": "", "metavar": "ROWS", "help": "rows, with commas"})
+    logging.disable(logging.WARNING)
+    sys.path.insert(0, str(PLUGIN / "tests"))
+    from gguf_files.tiny import MODELS
+
+    names = QUICK if given.quick else [each for each in given.only.split(",") if each] or sorted(MODELS)
+    table = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            table.append(row(name, Path(folder)))
+            print(name, *(table[-1][each] for each in COLUMNS[3:]), file=sys.stderr, flush=True)
+    if not given.quick and not given.only:
+        text = json.dumps({"figures": figures(table), "rows": table}, indent=1) + "\n"
+        (HERE / "results").mkdir(exist_ok=True)
+        (HERE / "results" / "gguf.json").write_text(text, encoding="utf-8")
+        (PLUGIN / "nexus_arch_gguf" / "architectures.json").write_text(
+            json.dumps([{key: each[key] for key in ("architecture", "streams", "reason")} for each in table], indent=1)
+            + "\n", encoding="utf-8",
+        )  # fmt: skip
+    finish(COLUMNS, [[str(each[key]) for key in COLUMNS] for each in table], figures(table), given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The loader: one GGUF file, or the splits of one, with everything that a model needs in it."""
+
+from __future__ import annotations
+
+from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError, Origin
+from nexus_torch import hub
+
+from .source import files, located
+
+
+class Gguf:
+    """Kind "architecture": GGUF files. The header is read by a bounded scanner; nothing in a file is run."""
+
+    def match(self, source: str) -> int:
+        """2 for a GGUF file or a folder that holds one model and no config.json; the file is not read."""
+        return 2 if located(source) is not None else 0
+
+    def origin(self, source: str) -> Origin | None:
+        """The commit and the sizes of what lies on a hub; None for what is here."""
+        path = located(source)
+        address = hub.Address.parse(str(path)) if path else None
+        names = [] if address is None or path is None else [hub.Address.parse(str(each)) for each in files(path)]
+        return hub.origin(source, [each.file for each in names if each])
+
+    def inspect(self, source: str) -> Blueprint:
+        """What the checkpoint is; reads the header, and small tensors of rotary factors."""
+        return self._checkpoint(source).blueprint
+
+    def open(self, source: str, lookup: Lookup) -> Checkpoint:
+        """The checkpoint."""
+        return self._checkpoint(source)
+
+    def _checkpoint(self, source: str) -> Checkpoint:
+        from .checkpoint import open_checkpoint  # torch and transformers: not for `match`
+
+        path = located(source)
+        if path is None:
+            raise NexusError(f"'{source}' is no GGUF file, and no folder with one GGUF model in it.")
+        return open_checkpoint(path)

@@ -1,0 +1,36 @@
+"""Stored bytes to tensors: plain types as they are, blocks through gguf's numpy code, rows at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType
+from gguf.quants import dequantize
+from nexus_specs import NexusError
+from nexus_torch.files import DTYPES
+from torch import Tensor
+
+from .scanner import TensorInfo
+from .types import BLOCKS, PLAIN, type_name
+
+ROWS_AT_ONCE = 1 << 24
+"""Elements that are dequantised at once: gguf's code needs several times their memory for a moment."""
+
+
+def dequantise(info: TensorInfo, stored: Tensor) -> Tensor:
+    """The tensor behind stored bytes (uint8 [N]): float32 for blocks, the stored type otherwise."""
+    if info.kind in PLAIN:
+        return stored.view(DTYPES[PLAIN[info.kind]]).reshape(info.shape)
+    block, size = BLOCKS[info.kind]
+    data = stored.numpy().reshape(-1, info.shape[-1] // block * size)
+    found = np.empty((data.shape[0], info.shape[-1]), dtype=np.float32)
+    step = max(1, ROWS_AT_ONCE // info.shape[-1])
+    try:
+        for first in range(0, data.shape[0], step):
+            found[first : first + step] = dequantize(data[first : first + step], GGMLQuantizationType(info.kind))
+    except (NotImplementedError, KeyError) as error:
+        raise NexusError(
+            f"The tensor '{info.name}' is stored as {type_name(info.kind)}, which gguf cannot dequantise. "
+            "Use a file in another type (Q8_0, Q4_K, F16 …)."
+        ) from error
+    return torch.from_numpy(found).reshape(info.shape)

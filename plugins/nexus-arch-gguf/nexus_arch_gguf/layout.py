@@ -1,0 +1,164 @@
+"""What a layout is: the transformers class behind one GGUF architecture, its configuration, and its own rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import transformers
+from nexus_specs import NexusError
+from torch import Tensor
+from transformers import PreTrainedConfig
+
+from .fields import settable, values, whole
+from .rotary import rotary
+from .rules import Rule
+from .source import Source
+
+NUMBER = re.compile(r"(?:enc\.)?blk\.(\d+)\.")
+"""Layers that `block_count` counts."""
+ROUTED = re.compile(r"blk\.(\d+)\.ffn_gate_inp\.weight")
+"""Layers with experts."""
+BIASES: Mapping[str, tuple[str, ...]] = {
+    "attention_bias": ("attn_q.bias", "attn_qkv.bias", "attn_output.bias", "attn_q_a.bias"),
+    "mlp_bias": ("ffn_up.bias", "ffn_down.bias"),
+    "use_bias": ("ffn_up.bias", "attn_q.bias"),
+}
+"""Fields that say whether there are biases -> tensors that are there if so."""
+Fill = Callable[[Source, dict[str, Any]], None]
+"""Puts what is special about an architecture into the fields of a configuration."""
+Constants = Callable[[Source, Any], Mapping[str, Tensor]]
+"""From the source and the module without weights: tensors by their full name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """One way in which a GGUF architecture lies in transformers."""
+
+    head: str
+    """Name of the model class."""
+    rules: tuple[Rule, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that the architecture implies and no metadata says."""
+    fill: Fill | None = None
+    absent: tuple[str, ...] = ()
+    """Modules that the file never holds (towers, poolers): set to None in the skeleton."""
+    constants: Constants | None = None
+    """Weights and buffers that stand in metadata or follow from it."""
+
+    @property
+    def kind(self) -> Any:
+        """The model class. NexusError where the installed transformers has none of this name."""
+        found = getattr(transformers, self.head, None)
+        if not isinstance(found, type):
+            raise NexusError(f"transformers {transformers.__version__} has no class {self.head}: install a newer one.")
+        return found
+
+
+def configuration(source: Source, layout: Layout) -> PreTrainedConfig:
+    """The configuration that the metadata describes."""
+    outer = layout.kind.config_class
+    inner = (getattr(outer, "sub_configs", None) or {}).get("text_config")
+    kind = inner or outer
+    known = kind()
+    known.allow_global_per_layer_attribute_access = True
+    found = values(source, known)
+    _bounded(source)
+    found |= rotary(source, known, head_width(source)) | _implied(source, known)
+    _without_drafts(source, found, known)
+    found["vocab_size"] = source.tensors["token_embd.weight"].shape[0]
+    found["tie_word_embeddings"] = "output.weight" not in source.places
+    found |= layout.fixed
+    _fit(source, found, known)
+    if layout.fill is not None:
+        layout.fill(source, found)
+    tied = found["tie_word_embeddings"]
+    made = kind(**found) if inner is None else outer(text_config=found, tie_word_embeddings=tied)
+    made.architectures = [layout.head]
+    for each in {id(made): made, id(text := made.get_text_config()): text}.values():
+        each.use_cache = False
+    return made  # type: ignore[no-any-return]
+
+
+def _implied(source: Source, known: PreTrainedConfig) -> dict[str, Any]:
+    """What the tensors and arrays say: biases that are there, a width of heads without a field, local layers."""
+    found: dict[str, Any] = {}
+    for name, endings in BIASES.items():
+        if isinstance(getattr(known, name, None), bool):
+            found[name] = any(each.endswith(endings) for each in source.places)
+    if not hasattr(known, "head_dim") and isinstance(width := source.get("{arch}.attention.key_length"), int):
+        found["head_dim"] = width
+    pattern = source.get("{arch}.attention.sliding_window_pattern")
+    if isinstance(pattern, list) and hasattr(known, "layer_types"):
+        found["layer_types"] = ["sliding_attention" if each else "full_attention" for each in pattern]
+    return found
+
+
+def _without_drafts(source: Source, found: dict[str, Any], known: PreTrainedConfig) -> None:
+    """Trailing blocks that only predict drafts are no layers of the model."""
+    drafts = whole(source, "nextn_predict_layers")
+    name = known.attribute_map.get("num_hidden_layers", "num_hidden_layers")
+    if drafts and isinstance(found.get(name), int):
+        found[name] -= min(drafts, found[name] - 1)
+
+
+def _fit(source: Source, found: dict[str, Any], known: PreTrainedConfig) -> None:
+    """Old converters wrote widths by rule of thumb; the tensors are right."""
+    down, keys = source.tensors.get("blk.0.ffn_down.weight"), source.tensors.get("blk.0.attn_k.weight")
+    if down is not None and len(down.shape) == 2 and isinstance(found.get("intermediate_size"), int):
+        found["intermediate_size"] = down.shape[1]
+    width = head_width(source)
+    uniform = source.get("{arch}.attention.key_length_swa") is None
+    if keys is not None and width and uniform and isinstance(found.get("num_key_value_heads"), int):
+        found["num_key_value_heads"] = keys.shape[0] // width
+    if width and "head_dim" not in found and settable(known, "head_dim"):
+        found["head_dim"] = width
+    if "first_k_dense_replace" in found or "num_dense_layers" in found:
+        name = "first_k_dense_replace" if "first_k_dense_replace" in found else "num_dense_layers"
+        sparse = (int(match[1]) for each in source.places if (match := ROUTED.match(each)))
+        found[name] = min(sparse, default=found[name])
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        if name not in found and isinstance(getattr(known, name, None), int):
+            found[name] = None                              # a default of the class is another vocabulary's
+        if isinstance(number := found.get(name), int) and number >= found["vocab_size"]:
+            found[name] = None
+        if found.get(name, 0) is None and not _optional(type(known), name):
+            found[name] = 0
+
+
+def _optional(kind: type[PreTrainedConfig], name: str) -> bool:
+    """Whether a field may be None."""
+    return "None" in str(kind.__annotations__.get(name, "None"))
+
+
+def _bounded(source: Source) -> None:
+    """Counts that decide how much is built must be borne out by the tensors."""
+    if "token_embd.weight" not in source.places:
+        raise NexusError(
+            f"'{source.path}' has no tensor 'token_embd.weight': it is a vocabulary or an adapter, not a whole model."
+        )
+    count = source.whole("{arch}.block_count")
+    numbers = {match[1] for name in source.places if (match := NUMBER.match(name))}
+    if not 0 < count <= len(numbers):
+        raise NexusError(
+            f"'{source.path}': the metadata '{source.architecture}.block_count' is {count}, and tensors of "
+            f"{len(numbers)} layers are there. The file is cut off or damaged: fetch it again."
+        )
+    width = source.tensors["token_embd.weight"].shape[-1]
+    if source.whole("{arch}.embedding_length", width) != width:
+        raise NexusError(
+            f"'{source.path}': the metadata '{source.architecture}.embedding_length' does not agree with the "
+            f"embedding, which is {width} wide. Fetch or convert the file again."
+        )
+
+
+def head_width(source: Source) -> int:
+    """Columns of one attention head: as metadata says, else the rows of the queries, else the width shared out."""
+    if isinstance(said := source.get("{arch}.attention.key_length"), int):
+        return said
+    heads = whole(source, "attention.head_count")
+    queries = source.tensors.get("blk.0.attn_q.weight")
+    width = queries.shape[0] if queries is not None else source.whole("{arch}.embedding_length", 0)
+    return int(width // heads) if heads else 0

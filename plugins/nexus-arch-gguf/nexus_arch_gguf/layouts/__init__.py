@@ -1,0 +1,113 @@
+"""Every GGUF architecture that transformers has a class for, and which class that is.
+
+Source of the table: llama.cpp's converter (`conversion/*.py`, `@ModelBase.register("Class", ...)` on classes with
+`model_arch = MODEL_ARCH.X`), kept to the classes that transformers has and the architectures that gguf has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..delta import QWEN3_5, QWEN3_NEXT
+from ..layout import Layout
+from ..rules import FUSED_FROM_THE_OTHER_SIDE, GPT_OSS
+from ..source import Source
+from . import decoders, encoders, experts, gemma, recurrent
+
+Choice = Layout | Callable[[Source], Layout]
+"""A layout, or what finds it where several classes share a GGUF architecture."""
+
+LAYOUTS: Mapping[str, Choice] = {
+    "afmoe": Layout(head="AfmoeForCausalLM", fill=experts.afmoe),
+    "apertus": Layout(head="ApertusForCausalLM", constants=decoders.apertus),
+    "arcee": Layout(head="ArceeForCausalLM", rules=decoders.ROTATED),
+    "bert": encoders.bert,
+    "bitnet": Layout(head="BitNetForCausalLM", rules=decoders.BITNET),
+    "bloom": Layout(head="BloomForCausalLM", rules=decoders.FUSED_QKV),
+    "chameleon": Layout(head="ChameleonForConditionalGeneration", rules=decoders.CHAMELEON, absent=("model.vqmodel",),
+        fixed={"vocabulary_map": {}}),
+    "chatglm": Layout(head="GlmForCausalLM", fill=decoders.glm),
+    "cohere2": Layout(head="Cohere2ForCausalLM", fill=decoders.cohere2),
+    "command-r": Layout(head="CohereForCausalLM", fill=decoders.cohere),
+    "dbrx": Layout(head="DbrxForCausalLM", rules=experts.DBRX, fill=experts.dbrx),
+    "deepseek2": experts.deepseek,
+    "dots1": Layout(head="Dots1ForCausalLM"),
+    "ernie4_5": Layout(head="Ernie4_5ForCausalLM"),
+    "ernie4_5-moe": Layout(head="Ernie4_5_MoeForCausalLM"),
+    "eurobert": Layout(head="EuroBertModel"),
+    "exaone-moe": Layout(head="ExaoneMoeForCausalLM", fill=experts.exaone_moe),
+    "exaone4": Layout(head="Exaone4ForCausalLM", fill=decoders.exaone4),
+    "falcon": Layout(head="FalconForCausalLM", rules=decoders.FALCON, fill=decoders.falcon),
+    "falcon-h1": Layout(head="FalconH1ForCausalLM", fill=recurrent.falcon_h1),
+    "gemma": Layout(head="GemmaForCausalLM", rules=gemma.PLUS_ONE),
+    "gemma-embedding": Layout(head="Gemma3TextModel", rules=gemma.PLUS_ONE, fill=gemma.gemma3_embedding),
+    "gemma2": Layout(head="Gemma2ForCausalLM", rules=gemma.PLUS_ONE, fill=gemma.gemma2),
+    "gemma3": Layout(head="Gemma3ForCausalLM", rules=gemma.PLUS_ONE, fill=gemma.gemma3),
+    "gemma3n": Layout(head="Gemma3nForCausalLM", rules=gemma.NESTED, fill=gemma.gemma3n),
+    "gemma4": Layout(head="Gemma4ForCausalLM", rules=gemma.NESTED, fill=gemma.gemma4),
+    "glm-dsa": Layout(head="GlmMoeDsaForCausalLM", fill=experts.dsa),
+    "glm4": Layout(head="Glm4ForCausalLM"),
+    "glm4moe": experts.glm_moe,
+    "gpt-oss": Layout(head="GptOssForCausalLM", rules=GPT_OSS, fill=experts.gpt_oss),
+    "gpt2": Layout(head="GPT2LMHeadModel", rules=decoders.GPT2),
+    "gptneox": Layout(head="GPTNeoXForCausalLM", rules=decoders.FUSED_QKV),
+    "granite": Layout(head="GraniteForCausalLM", rules=decoders.ROTATED, fill=decoders.granite),
+    "granitehybrid": recurrent.granite_hybrid,
+    "granitemoe": experts.granite_moe,
+    "hunyuan-dense": Layout(head="HunYuanDenseV1ForCausalLM"),
+    "hunyuan-moe": Layout(head="HunYuanMoEV1ForCausalLM", fill=experts.hunyuan_moe),
+    "hunyuan_vl": Layout(head="HunYuanVLForConditionalGeneration", absent=("model.vision_tower",)),
+    "jais2": Layout(head="Jais2ForCausalLM"),
+    "jamba": Layout(head="JambaForCausalLM", fill=recurrent.jamba),
+    "kimi-linear": Layout(head="KimiLinearForCausalLM", rules=recurrent.KIMI, fill=recurrent.kimi),
+    "lfm2": Layout(head="Lfm2ForCausalLM", fill=recurrent.lfm2),
+    "lfm2moe": Layout(head="Lfm2MoeForCausalLM", fill=recurrent.lfm2),
+    "llama": decoders.llama,
+    "llama4": Layout(head="Llama4ForCausalLM", rules=FUSED_FROM_THE_OTHER_SIDE, fill=experts.llama4),
+    "mamba": recurrent.mamba,
+    "mamba2": Layout(head="Mamba2ForCausalLM", fill=recurrent.mamba2),
+    "mimo2": Layout(head="MiMoV2FlashForCausalLM", fill=experts.mimo),
+    "minicpm3": Layout(head="MiniCPM3ForCausalLM", fill=experts.latent),
+    "minimax-m2": Layout(head="MiniMaxM2ForCausalLM", fill=experts.minimax),
+    "mistral3": Layout(head="Ministral3ForCausalLM", rules=decoders.ROTATED, fill=decoders.ministral),
+    "mistral4": Layout(head="Mistral4ForCausalLM", fill=experts.mistral4),
+    "modern-bert": Layout(head="ModernBertModel", fill=encoders.modern_bert),
+    "mpt": Layout(head="MptForCausalLM", fill=decoders.mpt),
+    "nemotron": Layout(head="NemotronForCausalLM", rules=gemma.PLUS_ONE),
+    "nemotron_h": Layout(head="NemotronHForCausalLM", rules=recurrent.NEMOTRON_H, fill=recurrent.nemotron_h),
+    "nemotron_h_moe": Layout(head="NemotronHForCausalLM", rules=recurrent.NEMOTRON_H, fill=recurrent.nemotron_h),
+    "nomic-bert": Layout(head="NomicBertModel", rules=encoders.NOMIC, fill=encoders.nomic, absent=("pooler",)),
+    "olmo": Layout(head="OlmoForCausalLM", rules=decoders.ROTATED, fill=decoders.olmo),
+    "olmo2": decoders.olmo2,
+    "olmoe": Layout(head="OlmoeForCausalLM"),
+    "paddleocr": Layout(head="PaddleOCRVLForConditionalGeneration", absent=("model.visual", "model.projector")),
+    "phi2": Layout(head="PhiForCausalLM"),
+    "phi3": Layout(head="Phi3ForCausalLM", fill=decoders.phi3),
+    "phimoe": Layout(head="PhimoeForCausalLM", fill=decoders.phi3),
+    "qwen2": Layout(head="Qwen2ForCausalLM"),
+    "qwen2moe": Layout(head="Qwen2MoeForCausalLM"),
+    "qwen2vl": Layout(head="Qwen2VLForConditionalGeneration", absent=("model.visual",)),
+    "qwen3": Layout(head="Qwen3ForCausalLM"),
+    "qwen35": Layout(head="Qwen3_5ForCausalLM", rules=QWEN3_5, fill=recurrent.delta),
+    "qwen35moe": Layout(head="Qwen3_5MoeForCausalLM", rules=QWEN3_5, fill=recurrent.delta),
+    "qwen3moe": Layout(head="Qwen3MoeForCausalLM", fixed={"norm_topk_prob": True}),
+    "qwen3next": Layout(head="Qwen3NextForCausalLM", rules=QWEN3_NEXT, fill=recurrent.delta),
+    "qwen3vl": Layout(head="Qwen3VLForConditionalGeneration", absent=("model.visual",)),
+    "qwen3vlmoe": Layout(head="Qwen3VLMoeForConditionalGeneration", absent=("model.visual",)),
+    "seed_oss": Layout(head="SeedOssForCausalLM"),
+    "smollm3": Layout(head="SmolLM3ForCausalLM", rules=decoders.ROTATED, fill=decoders.smollm3),
+    "stablelm": Layout(head="StableLmForCausalLM", rules=decoders.STABLELM, fill=decoders.stablelm),
+    "starcoder": Layout(head="GPTBigCodeForCausalLM"),
+    "starcoder2": Layout(head="Starcoder2ForCausalLM", fill=decoders.window_or_none),
+    "step35": Layout(head="Step3p7ForConditionalGeneration", fill=experts.step,
+        absent=("model.vision_model", "model.multi_modal_projector")),
+    "t5": encoders.t5,
+    "t5encoder": Layout(head="T5EncoderModel", rules=encoders.T5, fill=encoders.t5_fields),
+}
+"""GGUF architecture -> its layout."""
+
+
+def layout(source: Source) -> Layout:
+    """The layout of a file's architecture."""
+    found = LAYOUTS[source.architecture]
+    return found if isinstance(found, Layout) else found(source)

@@ -1,0 +1,95 @@
+"""Encoders, and models of an encoder and a decoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..fields import whole
+from ..layout import Layout
+from ..rules import Rule
+from ..source import Source
+from ..values import behind_padding, third
+
+SENTENCEPIECE = ("llama", "t5")
+T5 = (Rule(r"(shared|embed_tokens)\.weight$", ("token_embd.weight",)),)
+ROBERTA = (Rule(r"position_embeddings\.weight$", ("position_embd.weight",), behind_padding),)
+NOMIC = (
+    Rule(r"\.q_proj\.(weight|bias)$", ("blk.{n}.attn_qkv.weight",), third(0)),
+    Rule(r"\.k_proj\.(weight|bias)$", ("blk.{n}.attn_qkv.weight",), third(1)),
+    Rule(r"\.v_proj\.(weight|bias)$", ("blk.{n}.attn_qkv.weight",), third(2)),
+    Rule(r"self_attn\.o_proj\.weight$", ("blk.{n}.attn_output.weight",)),
+    Rule(r"post_attention_layernorm\.weight$", ("blk.{n}.attn_output_norm.weight",)),
+    Rule(r"post_attention_layernorm\.bias$", ("blk.{n}.attn_output_norm.bias",)),
+    Rule(r"post_mlp_layernorm\.weight$", ("blk.{n}.layer_output_norm.weight",)),
+    Rule(r"post_mlp_layernorm\.bias$", ("blk.{n}.layer_output_norm.bias",)),
+)
+PADDING = 1
+"""Token that pads in every RoBERTa; positions begin behind it, and the file leaves the rows before them out."""
+
+
+def bert(source: Source) -> Layout:
+    """BERT, RoBERTa and DistilBERT share an architecture: the tokenizer and the tensors tell them apart."""
+    if "token_types.weight" not in source.places:
+        return Layout(head="DistilBertModel", fill=distilbert)
+    kind = source.text("tokenizer.ggml.model")
+    if kind == "gpt2":
+        return Layout(head="RobertaModel", rules=ROBERTA, fill=roberta, absent=("pooler",))
+    if kind in SENTENCEPIECE:
+        return Layout(head="XLMRobertaModel", rules=ROBERTA, fill=roberta, absent=("pooler",))
+    return Layout(head="BertModel", fill=bert_fields, absent=("pooler",))
+
+
+def bert_fields(source: Source, fields: dict[str, Any]) -> None:
+    """Positions and token types as many as the file has rows."""
+    fields["max_position_embeddings"] = source.tensors["position_embd.weight"].shape[0]
+    fields["type_vocab_size"] = source.tensors["token_types.weight"].shape[0]
+
+
+def roberta(source: Source, fields: dict[str, Any]) -> None:
+    """Two rows that no position uses stand before the positions. llama.cpp's converter leaves them in for CamemBERT:
+    then the file has two rows more than a power of two."""
+    bert_fields(source, fields)
+    fields["pad_token_id"] = PADDING
+    rows = fields["max_position_embeddings"]
+    if (rows - PADDING - 1) & (rows - PADDING - 2):
+        fields["max_position_embeddings"] = rows + PADDING + 1
+
+
+def distilbert(source: Source, fields: dict[str, Any]) -> None:
+    """Positions as many as the file has rows."""
+    fields["max_position_embeddings"] = source.tensors["position_embd.weight"].shape[0]
+    fields["sinusoidal_pos_embds"] = False
+
+
+def nomic(source: Source, fields: dict[str, Any]) -> None:
+    """Token types where the file has them."""
+    if "token_types.weight" in source.places:
+        fields["type_vocab_size"] = source.tensors["token_types.weight"].shape[0]
+
+
+def modern_bert(source: Source, fields: dict[str, Any]) -> None:
+    """Local layers and every few a global one."""
+    every = source.get("{arch}.attention.sliding_window_pattern", 3)
+    count = source.whole("{arch}.block_count")
+    fields.pop("sliding_window", None)
+    fields["local_attention"] = whole(source, "attention.sliding_window", 128)
+    if isinstance(every, int) and every:
+        fields["layer_types"] = [
+            "sliding_attention" if layer % every else "full_attention" for layer in range(count)
+        ]
+
+
+def t5(source: Source) -> Layout:
+    """T5, or UMT5, whose every layer has its own positions."""
+    if "enc.blk.1.attn_rel_b.weight" in source.places:
+        return Layout(head="UMT5ForConditionalGeneration", rules=T5, fill=t5_fields)
+    return Layout(head="T5ForConditionalGeneration", rules=T5, fill=t5_fields)
+
+
+def t5_fields(source: Source, fields: dict[str, Any]) -> None:
+    """The activation is in no metadata: a gate means gated GELU (T5 1.1, MADLAD, UMT5), none means ReLU (T5 1.0)."""
+    gated = "enc.blk.0.ffn_gate.weight" in source.places
+    fields["feed_forward_proj"] = "gated-gelu" if gated else "relu"
+    fields["num_layers"] = source.whole("{arch}.block_count")
+    fields["num_decoder_layers"] = whole(source, "decoder_block_count", fields["num_layers"])
+    fields.pop("num_key_value_heads", None)

@@ -1,0 +1,74 @@
+"""The weights of a module, each with its recipe, in the parts that are loaded and dropped together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nexus_specs import Extent, NexusError, Part
+from nexus_torch.stacks import owner, stacks
+from torch import Tensor, nn
+
+from .layout import Layout
+from .names import gguf_name
+from .rules import GENERAL, Recipe, recipe
+from .source import Source
+
+
+def recipes(module: nn.Module, source: Source, layout: Layout, known: frozenset[str]) -> dict[str, Recipe]:
+    """Weight of the module -> how it is made, but for those that are `known` otherwise. NexusError that names the
+    weights which the file does not hold."""
+    blocks = max(source.whole("{arch}.block_count"), source.whole("{arch}.decoder_block_count", 0))
+    rules = (*layout.rules, *GENERAL)
+    found: dict[str, Recipe] = {}
+    missing = []
+    for name in weights(module):
+        if name in known:
+            continue
+        made = recipe(name, rules, source.places, lambda key: gguf_name(source.architecture, blocks, key))
+        if made is None:
+            missing.append(name)
+        else:
+            found[name] = made
+    if missing:
+        raise NexusError(
+            f"'{source.path}' ({source.architecture}) lacks tensors for {len(missing)} weights of {layout.head}: "
+            f"{', '.join(missing[:4])}{' …' if len(missing) > 4 else ''}. Fetch or convert it again."
+        )
+    return found
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and stored buffers, each once: of tied ones the first name."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            found[name] = tensor
+    return found
+
+
+def divide(module: nn.Module, source: Source, plan: Mapping[str, Recipe]) -> tuple[Part, ...]:
+    """What belongs to no layer first, as the part "", then the layers in the module's order."""
+    order = ["", *(layer for layers in stacks(module).values() for layer in layers)]
+    held: dict[str, dict[str, Extent]] = {path: {} for path in order}
+    layers = frozenset(order[1:])
+    for name, made in plan.items():
+        part = held[owner(name, layers)]
+        part |= {each: _extent(source, each) for each in made.sources}
+    return tuple(Part(path=path, extents=tuple(held[path].values())) for path in order)
+
+
+def members(names: Sequence[str], parts: Sequence[Part]) -> dict[str, tuple[str, ...]]:
+    """Path of a part -> the weights that are made of it."""
+    layers = frozenset(part.path for part in parts if part.path)
+    found: dict[str, list[str]] = {part.path: [] for part in parts}
+    for name in names:
+        found[owner(name, layers)].append(name)
+    return {path: tuple(names) for path, names in found.items()}
+
+
+def _extent(source: Source, name: str) -> Extent:
+    path, info = source.places[name]
+    size = info.stop - info.start
+    return Extent(key=name, file=str(path), start=info.start, stop=info.stop, dtype="U8", shape=(size,))

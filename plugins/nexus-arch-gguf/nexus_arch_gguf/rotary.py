@@ -1,0 +1,84 @@
+"""Rotary embeddings in a configuration: base, share of a head, scaling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nexus_specs import NexusError
+from transformers import PreTrainedConfig
+
+from .fields import real, whole
+from .source import Source
+
+SCALING: Mapping[str, str] = {"linear": "linear", "yarn": "yarn", "longrope": "longrope"}
+YARN: Mapping[str, str] = {
+    "rope.scaling.yarn_attn_factor": "attention_factor", "rope.scaling.yarn_beta_fast": "beta_fast",
+    "rope.scaling.yarn_beta_slow": "beta_slow", "rope.scaling.attn_factor": "attention_factor",
+}  # fmt: skip
+DEFAULT_BASE = 10000.0
+LONG, SHORT, PER_FREQUENCY = "rope_factors_long.weight", "rope_factors_short.weight", "rope_freqs.weight"
+"""Tensors of factors; the last one divides the frequencies themselves (Llama 3)."""
+
+
+def rotary(source: Source, known: PreTrainedConfig, head: int) -> dict[str, Any]:
+    """The field `rope_parameters` for a configuration class that has it; `head` is the width of a head."""
+    example = getattr(known, "rope_parameters", None)
+    if not isinstance(example, dict):
+        return {}
+    full = {"rope_type": "default", "rope_theta": real(source, "rope.freq_base", DEFAULT_BASE)}
+    share = whole(source, "rope.dimension_count", head) / head if head else 1.0
+    if 0 < share < 1 or "partial_rotary_factor" in example:
+        full["partial_rotary_factor"] = min(share, 1.0)
+    full |= _scaling(source)
+    if "full_attention" not in example:
+        return {"rope_parameters": full | _sections(source)}
+    local = {"rope_type": "default", "rope_theta": real(source, "rope.freq_base_swa", DEFAULT_BASE)}
+    near = whole(source, "attention.key_length_swa", head)
+    width = whole(source, "rope.dimension_count_swa", min(whole(source, "rope.dimension_count", head), near))
+    if near and width < near:
+        local["partial_rotary_factor"] = width / near
+    return {"rope_parameters": {"full_attention": full, "sliding_attention": local}}
+
+
+def _scaling(source: Source) -> dict[str, Any]:
+    said = SCALING.get(source.text("{arch}.rope.scaling.type", "none"))
+    kind = "longrope" if LONG in source.places else said    # Phi 3 files have the factors and name no type
+    if kind is None:
+        return {}
+    found: dict[str, Any] = {"rope_type": kind}
+    if (original := whole(source, "rope.scaling.original_context_length")) > 0:
+        found["original_max_position_embeddings"] = original
+    if kind == "longrope":
+        return found | _long(source)
+    found["factor"] = real(source, "rope.scaling.factor", 1.0)
+    found |= {name: real(source, key, 0.0) for key, name in YARN.items() if source.get("{arch}." + key) is not None}
+    return found
+
+
+def _long(source: Source) -> dict[str, Any]:
+    if LONG not in source.places or SHORT not in source.places:
+        raise NexusError(f"'{source.path}' scales its positions by longrope and lacks {LONG} or {SHORT}.")
+    context, original = whole(source, "context_length"), whole(source, "rope.scaling.original_context_length")
+    found: dict[str, Any] = {"long_factor": factors(source, LONG), "short_factor": factors(source, SHORT)}
+    if original and context:
+        found["factor"] = context / original
+    if source.get("{arch}.rope.scaling.attn_factor") is not None:
+        found["attention_factor"] = real(source, "rope.scaling.attn_factor", 1.0)
+    return found
+
+
+def factors(source: Source, name: str) -> list[float]:
+    """A small tensor of float32 factors."""
+    if source.tensors[name].kind != 0:
+        raise NexusError(f"'{source.path}': the tensor '{name}' should be F32.")
+    found: list[float] = source.tensor(name).reshape(-1).view("<f4").tolist()
+    return found
+
+
+def _sections(source: Source) -> dict[str, Any]:
+    """M-RoPE: how many frequencies turn with time, height and width."""
+    found = source.get("{arch}.rope.dimension_sections")
+    if not isinstance(found, list) or len(found) < 3:
+        return {}
+    return {"mrope_section": [int(each) for each in (found if len(found) > 3 and found[3] else found[:3])]}

@@ -1,0 +1,131 @@
+"""A GGUF model: one file or all its splits, with metadata that is read when it is asked for."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nexus_specs import NexusError, locate
+from numpy.typing import NDArray
+
+from .bytes import Cursor
+from .remote import on_hub, there
+from .scanner import Scan, Stored, TensorInfo, scan
+from .types import ARRAY, BLOCKS, SCALARS, STRING
+
+SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
+"""Names of splits, as `gguf-split` writes them."""
+MOST_SPLITS = 1000
+LARGEST_TEXT = 32 << 20
+"""Bytes of one string value: a tokenizer in JSON is the longest."""
+
+
+class Source:
+    """The metadata and tensors of one model."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        scans = [scan(each) for each in files(path)]
+        self.metadata: Mapping[str, Any] = scans[0].metadata
+        self.places: Mapping[str, tuple[Path, TensorInfo]] = _together(scans)
+        self.tensors: Mapping[str, TensorInfo] = {name: info for name, (_, info) in self.places.items()}
+        self.architecture = self.text("general.architecture")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A value, arrays as lists; "{arch}" in the key is the architecture. `default` where it is not there."""
+        name = key.replace("{arch}", self.architecture) if "{arch}" in key else key
+        if name not in self.metadata:
+            return default
+        value = self.metadata[name]
+        return self._read(name, value) if isinstance(value, Stored) else value
+
+    def text(self, key: str, default: str = "") -> str:
+        """A value that must be text."""
+        found = self.get(key, default)
+        if not isinstance(found, str):
+            raise NexusError(f"'{self.path}': the metadata '{key}' is {type(found).__name__}, and should be text.")
+        return found
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        """A value that must be a whole number, zero or more."""
+        found = self.get(key, default)
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            said = "is missing" if found is None else f"is {found!r}, and should be a whole number"
+            raise NexusError(f"'{self.path}': the metadata '{key}' {said}. Convert the model again.")
+        return found
+
+    def tensor(self, name: str) -> NDArray[np.uint8]:
+        """The raw bytes of one small tensor (rotary factors, which the configuration needs), [rows, bytes of a row]."""
+        path, info = self.places[name]
+        block, size = BLOCKS[info.kind]
+        with Cursor(path, info.start, info.stop) as cursor:
+            cursor.field = f"tensor '{name}'"
+            data = np.frombuffer(cursor.take(info.stop - info.start), dtype=np.uint8)
+        return data.reshape(math.prod(info.shape[:-1]), (info.shape[-1] if info.shape else 1) // block * size)
+
+    def _read(self, key: str, value: Stored) -> Any:
+        with Cursor(self.path_of_metadata, value.start, value.stop) as cursor:
+            cursor.field = f"metadata '{key}'"
+            if value.kind == STRING:
+                if value.stop - value.start > LARGEST_TEXT:
+                    raise cursor.wrong(f"a text of {value.stop - value.start} bytes")
+                return cursor.take(value.stop - value.start).decode("utf-8", "replace")
+            inner = value.kind - ARRAY - 1
+            if inner == STRING:
+                return [cursor.take(cursor.number("Q")).decode("utf-8", "replace") for _ in range(value.count)]
+            letter = SCALARS[inner]
+            return list(struct.unpack(f"<{value.count}{letter}", cursor.take(value.stop - value.start)))
+
+    @property
+    def path_of_metadata(self) -> Path:
+        """The file that holds the metadata: the first."""
+        return files(self.path)[0]
+
+
+def located(source: str) -> Path | None:
+    """The GGUF file that a source means: itself, or the only model in a folder without a config.json; else None."""
+    try:
+        path = locate(source).absolute()
+    except (FileNotFoundError, ModuleNotFoundError):
+        return None
+    if not path.exists():
+        return on_hub(source)
+    if path.suffix == ".gguf" and path.is_file():
+        return path
+    if path.is_dir() and not (path / "config.json").exists():
+        found = [each for each in sorted(path.glob("*.gguf")) if not each.name.startswith("mmproj")]
+        heads = [each for each in found if (m := SPLIT.fullmatch(each.name)) is None or int(m["number"]) == 1]
+        return heads[0] if len(heads) == 1 else None
+    return None
+
+
+def files(path: Path) -> list[Path]:
+    """The file, or all splits that it belongs to, in order. NexusError where one is missing."""
+    match = SPLIT.fullmatch(path.name)
+    if match is None:
+        return [path]
+    count = int(match["count"])
+    if not 1 <= count <= MOST_SPLITS:
+        raise NexusError(f"'{path}' says that it is one of {count} splits; 1 to {MOST_SPLITS} are allowed.")
+    names = [path.with_name(f"{match['stem']}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1)]
+    if missing := [each.name for each in names if not there(each)]:
+        shown = ", ".join(missing[:4])
+        raise NexusError(f"'{path.parent}' lacks {shown}, split(s) of this model. Fetch what is missing.")
+    return names
+
+
+def _together(scans: list[Scan]) -> dict[str, tuple[Path, TensorInfo]]:
+    found: dict[str, tuple[Path, TensorInfo]] = {}
+    for each in scans:
+        if twice := next((name for name in each.tensors if name in found), None):
+            raise NexusError(f"'{each.path}': the tensor '{twice}' is in another split too. Fetch the splits again.")
+        found |= {name: (each.path, info) for name, info in each.tensors.items()}
+    expected = scans[0].metadata.get("split.tensors.count")
+    if len(scans) > 1 and isinstance(expected, int) and expected != len(found):
+        raise NexusError(f"'{scans[0].path}' and its splits hold {len(found)} tensors of {expected}. Fetch them again.")
+    return found

@@ -1,0 +1,169 @@
+"""The tokenizer that a file's metadata describes, as transformers' fast tokenizer, in memory.
+
+Byte-level BPE and sentencepiece vocabularies are built by transformers' own functions for GGUF, with llama.cpp's table
+of how text is cut; word pieces (BERT), which transformers does not build, by the library that its tokenizers stand on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nexus_specs import NexusError
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+from transformers.integrations.gguf import gguf_tokenizer_mapping as official
+
+from .pretokenizers import BY_NAME
+from .source import Source
+
+IDS: Mapping[str, str] = {
+    "bos_token": "bos_token_id", "eos_token": "eos_token_id", "unk_token": "unknown_token_id",
+    "pad_token": "padding_token_id", "sep_token": "seperator_token_id", "cls_token": "cls_token_id",
+    "mask_token": "mask_token_id",
+}  # fmt: skip
+"""Special tokens -> their keys, one of which gguf misspells."""
+PHANTOM = "\u2581"
+"""What stands before a piece that begins a word."""
+LARGEST_VOCABULARY = 1 << 21
+CONTROL, OF_THE_USER = 3, 4
+"""Types of tokens, `llama_token_type`."""
+WHOLE_WORDS_FIRST = ("llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "tekken")
+"""Where a word that is a token is one, whatever the merges say: `ignore_merges` in llama.cpp's vocabulary."""
+ENCODERS = ("bert", "nomic-bert", "modern-bert", "eurobert", "jina-bert-v2", "jina-bert-v3", "nomic-bert-moe")
+
+
+def tokenizer(source: Source) -> PreTrainedTokenizerFast:
+    """The tokenizer. NexusError where the metadata describes none, or one that cannot be built."""
+    described = _described(source)
+    build = BUILDERS.get(described["tokenizer_type"])
+    if build is None:
+        raise NexusError(
+            f"'{source.path}': the metadata 'tokenizer.ggml.model' is '{described['tokenizer_type'] or 'missing'}'; "
+            f"tokenizers are built from: {', '.join(BUILDERS)}. Samples must be given as token ids."
+        )
+    try:
+        backend = build(source, described)
+        special = _special(source, described["tokens"])
+        _frame(source, backend, special)
+    except NexusError:
+        raise
+    except Exception as error:                              # whatever a damaged vocabulary makes the libraries say
+        said = " ".join(str(error).split())[:300]
+        raise NexusError(f"'{source.path}': no tokenizer can be built of its metadata: {said}") from error
+    chat = source.get("tokenizer.chat_template")
+    more = {"chat_template": chat} if isinstance(chat, str) else {}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False, **special, **more)
+
+
+def _described(source: Source) -> dict[str, Any]:
+    """The metadata by the names that transformers' functions use."""
+    names = official.GGUF_TOKENIZER_MAPPING["tokenizer"]
+    found = {name: value for key, name in names.items() if (value := source.get(f"tokenizer.{key}")) is not None}
+    found.setdefault("tokenizer_type", "")
+    tokens = found.setdefault("tokens", [])
+    if not isinstance(tokens, list) or len(tokens) > LARGEST_VOCABULARY:
+        raise NexusError(f"'{source.path}': the metadata 'tokenizer.ggml.tokens' is no list of tokens.")
+    for name in ("scores", "token_type"):
+        if name in found and len(found[name]) != len(tokens):
+            raise NexusError(
+                f"'{source.path}': the metadata 'tokenizer.ggml.{name}' has {len(found[name])} entries for "
+                f"{len(tokens)} tokens. The file is damaged: fetch it again."
+            )
+    return found
+
+
+def _bytes(source: Source, described: dict[str, Any]) -> Tokenizer:
+    """Byte-level BPE."""
+    kind = described.get("pre_tokenizer_type", "default")
+    if kind not in BY_NAME:
+        raise NexusError(
+            f"'{source.path}': the metadata 'tokenizer.ggml.pre' is '{kind}', and no such way to cut text is known "
+            "here; cutting it another way would give other tokens."
+        )
+    merges = [tuple(merge.split(" ", 1)) for merge in described.get("merges", ())]
+    vocabulary = {token: index for index, token in enumerate(described["tokens"])}
+    backend = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=kind in WHOLE_WORDS_FIRST))
+    backend.decoder = decoders.ByteLevel()
+    _add_special(backend, described)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([
+        *(pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in BY_NAME[kind]),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])  # fmt: skip
+    return backend
+
+
+def _add_special(backend: Tokenizer, described: Mapping[str, Any]) -> None:
+    """Control tokens stay whole and are special, tokens of the user stay whole."""
+    kinds = described.get("token_type", ())
+    for wanted, special in ((CONTROL, True), (OF_THE_USER, False)):
+        found = [
+            AddedToken(token, normalized=False, special=special)
+            for token, kind in zip(described["tokens"], kinds, strict=False)
+            if kind == wanted and token
+        ]
+        backend.add_special_tokens(found) if special else backend.add_tokens(found)
+
+
+def _pieces(source: Source, described: dict[str, Any]) -> Tokenizer:
+    """Sentencepiece with scores, Gemma's, and unigrams: as transformers builds them, but that a text which begins with
+    a space gets its own before it, as sentencepiece and llama.cpp do."""
+    kind = described["tokenizer_type"]
+    made = official.select_tokenizer_builder(source.architecture, kind)(described)
+    backend: Tokenizer = official.add_gguf_special_tokens(made, described).backend_tokenizer
+    if kind == "llama" and source.architecture not in official.GGUF_SENTENCEPIECE_BUILDERS:
+        spaces = normalizers.Replace(pattern=" ", content=PHANTOM)
+        before = [normalizers.Prepend(prepend=PHANTOM)] if source.get("tokenizer.ggml.add_space_prefix", True) else []
+        backend.normalizer, backend.pre_tokenizer = normalizers.Sequence([*before, spaces]), None
+    charsmap = described.get("precompiled_charsmap")
+    if kind == "t5" and isinstance(charsmap, list) and charsmap:
+        backend.normalizer = normalizers.Precompiled(bytes(each & 0xFF for each in charsmap))
+    return backend
+
+
+def _words(source: Source, described: dict[str, Any]) -> Tokenizer:
+    """Word pieces: the file marks what begins a word, BERT what does not."""
+    pieces = []
+    kinds = described.get("token_type", [1] * len(described["tokens"]))
+    for token, kind in zip(described["tokens"], kinds, strict=True):
+        whole = kind == CONTROL or (token.startswith("[") and token.endswith("]"))
+        pieces.append(token if whole else token.removeprefix(PHANTOM) if token.startswith(PHANTOM) else f"##{token}")
+    unknown = pieces[source.whole("tokenizer.ggml.unknown_token_id", 100)]
+    vocabulary = {piece: index for index, piece in reversed(list(enumerate(pieces)))}
+    backend = Tokenizer(models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    return backend
+
+
+BUILDERS: Mapping[str, Callable[[Source, dict[str, Any]], Tokenizer]] = {
+    "gpt2": _bytes, "llama": _pieces, "t5": _pieces, "gemma4": _pieces, "bert": _words,
+}  # fmt: skip
+"""Value of `tokenizer.ggml.model` -> what builds it."""
+
+
+def _special(source: Source, tokens: list[str]) -> dict[str, str]:
+    found = {}
+    for name, key in IDS.items():
+        index = source.get(f"tokenizer.ggml.{key}")
+        if isinstance(index, int) and 0 <= index < len(tokens):
+            found[name] = tokens[index]
+    return found
+
+
+def _frame(source: Source, backend: Tokenizer, special: Mapping[str, str]) -> None:
+    """What stands around a text when special tokens are asked for: [CLS] and [SEP], or a start and an end token."""
+    encoder = source.architecture in ENCODERS
+    wanted = source.text("tokenizer.ggml.model") == "llama" or encoder
+    first = special.get("cls_token") or special.get("bos_token")
+    last = special.get("sep_token") or special.get("eos_token")
+    before = bool(source.get("tokenizer.ggml.add_bos_token", wanted)) and first
+    after = bool(source.get("tokenizer.ggml.add_eos_token", encoder)) and last
+    parts = [*([first] if before else []), "$A", *([last] if after else [])]
+    used = {token: backend.token_to_id(token) for token in parts if token != "$A"}  # noqa: S105 - a template's variable
+    if any(index is None for index in used.values()):
+        return
+    backend.post_processor = processors.TemplateProcessing(
+        single=" ".join(f"{each}:0" for each in parts), special_tokens=list(used.items())
+    )

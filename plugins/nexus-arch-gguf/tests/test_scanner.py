@@ -1,0 +1,257 @@
+"""The scanner against files that lie: a NexusError at once, whatever the bytes, and no memory taken for them."""
+
+from __future__ import annotations
+
+import resource
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from nexus_arch_gguf.architecture import Gguf
+from nexus_arch_gguf.scanner import scan
+from nexus_arch_gguf.source import Source
+from nexus_specs import NexusError
+
+HUGE = (1 << 64) - 1
+MEMORY = 64 << 20
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+def header(tensors: int = 0, entries: int = 0, version: int = 3, body: bytes = b"") -> bytes:
+    return b"GGUF" + struct.pack("<IQQ", version, tensors, entries) + body
+
+
+def info(name: str = "x", lengths: tuple[int, ...] = (32,), kind: int = 0, offset: int = 0) -> bytes:
+    shape = struct.pack("<I", len(lengths)) + b"".join(struct.pack("<Q", each) for each in lengths)
+    return text(name) + shape + struct.pack("<IQ", kind, offset)
+
+
+def entry(key: str, kind: int, value: bytes) -> bytes:
+    return text(key) + struct.pack("<I", kind) + value
+
+
+LIES: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "begins with"),
+    "other": (b"PK\x03\x04" + b"\0" * 60, "begins with"),
+    "cut": (b"GGUF\x03\0\0\0", "the number of tensors"),
+    "version 1": (header(version=1), "version 1"),
+    "version 9": (header(version=9), "version 9"),
+    "big-endian": (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "big-endian"),
+    "tensors": (header(tensors=HUGE), "the number of tensors"),
+    "entries": (header(entries=1 << 60), "the number of metadata entries"),
+    "key": (header(entries=1, body=struct.pack("<Q", HUGE)), "metadata entry 0"),
+    "value type": (header(entries=1, body=entry("a", 77, b"\0" * 8)), "value type 77"),
+    "string": (header(entries=1, body=entry("a", 8, struct.pack("<Q", 1 << 62))), "metadata 'a'"),
+    "array": (header(entries=1, body=entry("a", 9, struct.pack("<IQ", 4, 1 << 61))), "array of"),
+    "strings": (header(entries=1, body=entry("a", 9, struct.pack("<IQ", 8, 1 << 20))), "metadata 'a'"),
+    "nested": (header(entries=1, body=entry("a", 9, struct.pack("<IQ", 9, 1) + b"\0" * 64)), "array of the type 9"),
+    "twice": (header(entries=2, body=entry("a", 4, b"\0" * 4) * 2), "occurs twice"),
+    "alignment": (header(entries=1, body=entry("general.alignment", 4, struct.pack("<I", 3))), "power of two"),
+    "no alignment": (header(entries=1, body=entry("general.alignment", 4, b"\0" * 4)), "power of two"),
+    "dimensions": (header(tensors=1, body=text("x") + struct.pack("<I", 1 << 30)), "dimensions"),
+    "zero": (header(tensors=1, body=info(lengths=(0, 32)) + b"\0" * 64), "dimension of zero"),
+    "product": (header(tensors=1, body=info(lengths=(1 << 32, 1 << 32)) + b"\0" * 64), "more than the whole file"),
+    "type": (header(tensors=1, body=info(kind=4) + b"\0" * 256), "tensor type 4"),
+    "blocks": (header(tensors=1, body=info(lengths=(33,), kind=2) + b"\0" * 256), "whole blocks"),
+    "offset": (header(tensors=1, body=info(offset=1 << 40) + b"\0" * 256), "ends at byte"),
+    "unaligned": (header(tensors=1, body=info(offset=5) + b"\0" * 256), "no multiple of"),
+    "overlap": (header(tensors=2, body=info("a") + info("b", offset=96) + b"\0" * 512), "overlaps with 'a'"),
+    "same name": (header(tensors=2, body=info("a") * 2 + b"\0" * 512), "occurs twice"),
+    "not text": (header(tensors=1, body=struct.pack("<Q", 2) + b"\xff\xfe" + b"\0" * 64), "not UTF-8"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(LIES))
+def test_lies_are_named(name: str, tmp_path: Path) -> None:
+    data, said = LIES[name]
+    path = tmp_path / "lie.gguf"
+    path.write_bytes(data)
+    started = time.monotonic()
+    with pytest.raises(NexusError) as caught:
+        scan(path)
+    assert said in str(caught.value)
+    assert "lie.gguf" in str(caught.value)
+    assert time.monotonic() - started < 2
+
+
+def test_versions_two_and_three_say_the_same(tmp_path: Path, written: Callable[..., Path]) -> None:
+    data = bytearray(written("llama").read_bytes())
+    assert data[4] == 3
+    data[4] = 2
+    (tmp_path / "two.gguf").write_bytes(data)
+    two, three = scan(tmp_path / "two.gguf"), scan(written("llama"))
+    assert two.tensors == three.tensors
+    assert two.metadata == three.metadata
+
+
+def test_a_long_header_takes_little_memory(tmp_path: Path) -> None:
+    """A million strings and as many numbers: walked past, not kept."""
+    strings = 1 << 20
+    body = entry("s", 9, struct.pack("<IQ", 8, strings) + text("12345678") * strings)
+    body += entry("n", 9, struct.pack("<IQ", 6, strings) + b"\0" * (4 * strings))
+    path = tmp_path / "long.gguf"
+    path.write_bytes(header(entries=2, body=body))
+    del body
+    before, started = peak(), time.monotonic()
+    found = scan(path)
+    assert found.metadata["s"].count == strings
+    assert peak() - before < MEMORY
+    assert time.monotonic() - started < 10
+
+
+def test_many_entries_take_little_memory(tmp_path: Path) -> None:
+    """Far more tensors than any real file has, and as many entries as are allowed, with long names."""
+    entries = b"".join(entry(f"key.{'x' * 200}.{number}", 8, text("y" * 250)) for number in range(1 << 14))
+    tensors = b"".join(info(f"{'t' * 200}.{number}", (1,), 0, 32 * number) for number in range(1 << 15))
+    path = tmp_path / "many.gguf"
+    path.write_bytes(header(1 << 15, 1 << 14, body=entries + tensors) + b"\0" * ((1 << 15) * 32 + 64))
+    before = peak()
+    found = scan(path)
+    assert len(found.tensors) == 1 << 15
+    assert peak() - before < MEMORY
+
+
+def peak() -> int:
+    """The most memory that the process had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def survives(path: Path) -> None:
+    """Opened, or refused with words: nothing else, and not for long."""
+    started = time.monotonic()
+    try:
+        source = Source(path)
+        for key in source.metadata:
+            source.get(key)
+    except NexusError:
+        pass
+    assert time.monotonic() - started < 5
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_truncations_and_mutations_never_break_it(data: Any, tmp_path: Path, written: Callable[..., Path]) -> None:
+    whole = bytearray(written("llama").read_bytes())
+    end = min(min(info.start for info in scan(written("llama")).tensors.values()), 24_000)
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, end))
+        piece = data.draw(st.one_of(st.binary(min_size=1, max_size=8), st.sampled_from([b"\xff" * 8, b"\0" * 8])))
+        whole[at : at + len(piece)] = piece
+    (tmp_path / "mutant.gguf").write_bytes(whole[: data.draw(st.one_of(st.just(len(whole)), st.integers(0, end)))])
+    survives(tmp_path / "mutant.gguf")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=400))
+def test_random_bytes_behind_the_magic_never_break_it(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "noise.gguf").write_bytes(b"GGUF\x03\0\0\0" + data)
+    survives(tmp_path / "noise.gguf")
+
+
+def test_real_malformed_files(shared: Path) -> None:
+    for path in sorted((shared / "data" / "gguf" / "malformed").iterdir()):
+        if path.name == "v3-empty.bin":
+            assert not scan(path).tensors
+            continue
+        with pytest.raises(NexusError, match=path.name):
+            scan(path)
+
+
+CHANGED: dict[str, tuple[Any, str]] = {
+    "llama.block_count": (400, "tensors of 4 layers"),
+    "llama.attention.head_count": (1 << 31, "allowed: a whole number"),
+    "llama.embedding_length": (1 << 20, "does not agree with the embedding"),
+    "llama.attention.key_length": (4096, "should have the shape|cannot build"),
+    "llama.context_length": (1 << 31, "allowed: a whole number"),
+    "llama.expert_count": (4, "lacks tensors"),
+    "llama.rope.freq_base": (0, ""),
+    "general.architecture": ("notamodel", "unknown"),
+}
+
+
+@pytest.mark.parametrize("key", sorted(CHANGED))
+def test_hostile_metadata_is_refused_in_words(key: str, tmp_path: Path, loaded: Any) -> None:
+    value, said = CHANGED[key]
+    path = tmp_path / "hostile.gguf"
+    _rewritten(path, {key: value})
+    started = time.monotonic()
+    if said:
+        with pytest.raises(NexusError, match=said):
+            loaded(Gguf()._checkpoint(str(path)))
+    else:
+        Gguf().inspect(str(path))
+    assert time.monotonic() - started < 20
+
+
+def _rewritten(path: Path, changes: dict[str, Any]) -> None:
+    """The tiny llama with other metadata, by gguf's writer."""
+    from gguf_files.metadata import metadata
+    from gguf_files.tensors import converted
+    from gguf_files.tiny import model_of
+    from gguf_files.writing import put, vocabulary
+
+    model = model_of("llama")
+    writer = gguf.GGUFWriter(path, changes.get("general.architecture", "llama"))
+    for key, value in metadata("llama", "llama", model.config).items():
+        put(writer, f"llama.{key}", changes.get(f"llama.{key}", value))
+    if "llama.expert_count" in changes:
+        put(writer, "llama.expert_count", changes["llama.expert_count"])
+    vocabulary(writer, "llama")
+    for name, tensor in converted("llama", "llama", model):
+        writer.add_tensor(name, np.ascontiguousarray(tensor.numpy()))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_splits_are_one_model(tmp_path: Path, loaded: Any, model: Any) -> None:
+    from gguf_files.reading import outputs
+    from gguf_files.writing import write
+
+    write("llama", model("llama"), tmp_path / "m.gguf", splits=14)
+    parts = sorted(tmp_path.glob("m-*.gguf"))
+    assert len(parts) > 1
+    checkpoint = Gguf()._checkpoint(str(parts[0]))
+    assert {extent.file for part in checkpoint.parts for extent in part.extents} == {str(path) for path in parts}
+    module, _ = loaded(checkpoint)
+    assert float((outputs(module) - outputs(model("llama"))).abs().max()) <= 1e-6
+    parts[1].unlink()
+    with pytest.raises(NexusError, match=r"lacks m-00002-of"):
+        Gguf().inspect(str(parts[0]))
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    for arch, kind, said in (("clip", "mmproj", "vision or audio part"), ("llama", "adapter", "an adapter"),
+                             ("llama", "model", "no tensors")):  # fmt: skip
+        body = entry("general.architecture", 8, text(arch)) + entry("general.type", 8, text(kind))
+        (tmp_path / "part.gguf").write_bytes(header(entries=2, body=body))
+        with pytest.raises(NexusError, match=said):
+            Gguf().inspect(str(tmp_path / "part.gguf"))
+
+
+def test_only_gguf_files_are_claimed(tmp_path: Path, written: Callable[..., Path]) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    places = (written("llama"), tmp_path, tmp_path / "gone.gguf", "package:none/x")
+    assert [Gguf().match(str(each)) for each in places] == [2, 0, 0, 0]
+    (tmp_path / "model.gguf").write_bytes(written("llama").read_bytes())
+    assert Gguf().match(str(tmp_path)) == 2
+    assert Gguf().inspect(str(tmp_path)).head == "LlamaForCausalLM"
+
+
+def test_numbers_are_not_read_for_a_blueprint(tmp_path: Path, written: Callable[..., Path]) -> None:
+    data = bytearray(written("qwen3_moe").read_bytes())
+    start = min(info.start for info in scan(written("qwen3_moe")).tensors.values())
+    data[start:] = b"\xff" * (len(data) - start)
+    (tmp_path / "blank.gguf").write_bytes(data)
+    assert Gguf().inspect(str(tmp_path / "blank.gguf")) == Gguf().inspect(str(written("qwen3_moe")))
