@@ -1,119 +1,260 @@
-"""Rooms: where the weights of a checkpoint live while it runs, all at once or one layer at a time."""
+"""Streaming: one unit of a checkpoint in memory at a time, the next one on its way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
-from nexus_specs import Checkpoint, NexusError, Part
-from nexus_torch.skeleton import absent, empty, fill, holders
-from torch import Tensor, nn
+from nexus_specs import Budget, Checkpoint, Part
+from nexus_torch.skeleton import absent, empty, fill
+from torch import Tensor
 
-from .reading import read
+from .checking import check_finite, finite
+from .costs import SHARE
+from .demand import Awaited
+from .fetching import files_for
+from .placing import Placing, bare, keeps_float32, one_by_one
+from .reading import Arriving, Reader
+from .rooms import Resident, Room, complete, quantised
+from .units import Division, Unit, stored
 
-
-class Room(Protocol):
-    """Holds a module whose layers have weights when they run."""
-
-    module: nn.Module
-
-    def enter(self, path: str) -> None:
-        """The layer `path` is next: its weights must be there when this returns."""
-
-    def close(self) -> None:
-        """Nothing runs any more."""
-
-
-class Resident:
-    """Everything at once."""
-
-    def __init__(self, checkpoint: Checkpoint, device: str) -> None:
-        self.module = _bare(checkpoint, device)
-        tied = holders(self.module)
-        for part in checkpoint.parts:
-            fill(self.module, _assembled(checkpoint, part, device), tied)
-        _complete(self.module, "")
-
-    def enter(self, path: str) -> None:
-        """It is there already."""
-
-    def close(self) -> None:
-        """Nothing to wait for."""
+__all__ = ["Resident", "Room", "Streamed"]
 
 
 class Streamed:
-    """What belongs to no layer stays; layers come one at a time, and a thread reads the next one meanwhile."""
+    """Small things that belong to no layer stay; units come one at a time, and threads read the next one meanwhile.
 
-    def __init__(self, checkpoint: Checkpoint, device: str) -> None:
-        self.checkpoint, self.device = checkpoint, device
-        self.module = _bare(checkpoint, device)
-        self.tied = holders(self.module)
-        layers = {path for stack in checkpoint.blueprint.stacks for path in stack.layers}
-        self.parts = {part.path: part for part in checkpoint.parts if part.path in layers}
-        self.order = list(self.parts)
-        self.inside: tuple[str, ...] = ()
-        self.reader = ThreadPoolExecutor(1, thread_name_prefix="sli-read")
-        self.coming: tuple[str, Future[dict[str, Tensor]]] | None = None
-        self.read_bytes = 0
-        for part in checkpoint.parts:
-            if part.path not in self.parts:
-                fill(self.module, self._take(part), self.tied)
-        for part in self.parts.values():
-            empty(self.module, _names(self.module, part.path))
+    A unit that a model comes back to (shared layers, loops) is kept from then on, if `budget.memory` has room for it
+    beside two of the largest.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: str, dtype: torch.dtype = torch.float32, quantise: str = "",
+        budget: Budget | None = None,
+    ) -> None:  # fmt: skip
+        self.device, self.dtype, self.quantise = device, dtype, quantise
+        self.memory = budget.memory if budget else 0
+        self.module = bare(checkpoint, device, dtype)
+        self.placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
+        division = Division(checkpoint, self.module, _most(checkpoint, self.memory, dtype))
+        self.units, rest = division.units, division.stay
+        self.layers = tuple(layer for stack in checkpoint.blueprint.stacks for layer in stack.layers)
+        if any(unit.count for unit in self.units.values()):
+            one_by_one(self.module)
+        self.order = list(self.units)
+        groups = [part.extents for part in (*rest, *(unit.part for unit in self.units.values()))]
+        self.files = files_for(groups, budget, small=len(rest))
+        self.reader = Reader(self.files)
+        self.inside, self.borrowed = "", set[str]()
+        self.seen = set[str]()
+        """Units whose weights were looked at, since what they gave is not finite."""
+        self.before: dict[str, str] = {}
+        """Unit -> the one that came after it the last time."""
+        self.left, self.kept = set[str](), set[str]()
+        self.coming: tuple[str, Arriving] | None = None
+        self.changes: dict[str, tuple[object, list[Callable[[Tensor], object]]]] = {}
+        """What a model wrote into weights that were not there: the forward that did, and how."""
+        self.experts: dict[str, tuple[int, Tensor]] = {}
+        """Weights of which some experts are there: the first of them, and theirs."""
+        self.loads: list[str] = []
+        """Units in the order in which they were brought, for those who check that it was once each."""
+        for part in rest:
+            self._fill(part, "", self.reader.read(part.extents))
+        there = {name for name, each in self.module.named_parameters(remove_duplicate=False) if not each.is_meta}
+        self.units = {
+            path: replace(unit, names=tuple(name for name in unit.names if name not in there))
+            for path, unit in self.units.items()
+        }
+        held = {name for unit in self.units.values() for name in unit.names}
+        self._empty(held)
+        complete([name for name in absent(self.module) if not held & set(self._holders(name))], "")
+        self.sizes = {path: self._size(unit) for path, unit in self.units.items()}
+        self.groups: dict[str, list[str]] = {}
+        """Weight -> the units that hold some experts of it."""
+        for path, unit in self.units.items():
+            for name in unit.names if unit.count else ():
+                self.groups.setdefault(name, []).append(path)
+        self.rest = self._running(name for name, each in self.module.named_parameters() if not each.is_meta)
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes that came from files."""
+        return self.reader.bytes
 
     def enter(self, path: str) -> None:
-        """Drops the layer that is there, brings this one, and sends for the one after it."""
-        if path not in self.parts or path in self.inside:
+        """Drops what is there, brings this unit, and sends for the one after it."""
+        if path not in self.units or path == self.inside:
             return
-        empty(self.module, (name for old in self.inside for name in _names(self.module, old)))
-        self.inside = (path,)
-        fill(self.module, self._take(self.parts[path]), self.tied)
-        _complete(self.module.get_submodule(path), path)
-        later = self.order[self.order.index(path) + 1 :]
-        if later:
-            self.coming = later[0], self.reader.submit(read, self.parts[later[0]].extents)
+        self._leave()
+        if self.inside:
+            self.before[self.inside] = path
+        self.inside = path
+        self.files.reach(self.units[path].part.extents)
+        self._bring(path)
+        self._send_for(self.before.get(path) or self._after(path))
+
+    def borrow(self, path: str) -> None:
+        """Beside what is inside, until another unit is entered."""
+        if path in self.units and self.units[path].count:
+            self._bring(path)
+        elif path in self.units and path != self.inside and path not in self.borrowed:
+            self.borrowed.add(path)
+            self._bring(path)
+
+    @property
+    def weights(self) -> int:
+        """Bytes of what stays, of the largest unit that runs and of the largest that arrives."""
+        most = max((unit.bytes for unit in self.units.values()), default=0)
+        return self.rest + most + max(self.sizes.values(), default=0)
+
+    def passed(self, path: str, output: object) -> None:
+        """A unit gave an output. NexusError where it is not finite because its weights are not."""
+        if path in self.units and path not in self.seen and not finite(output):
+            self.seen.add(path)
+            check_finite(self.module, self.units[path])
+
+    def units_of(self, name: str) -> tuple[str, ...]:
+        """The units that hold a weight, or one that is tied to it."""
+        names = set(self._holders(name))
+        return tuple(path for path, unit in self.units.items() if not unit.count and names.intersection(unit.names))
 
     def close(self) -> None:
-        """Waits for the reading thread."""
-        self.reader.shutdown(wait=True, cancel_futures=True)
+        """Waits for the reading threads."""
+        self.coming = None
+        self.reader.close()
 
-    def _take(self, part: Part) -> dict[str, Tensor]:
-        coming, self.coming = self.coming, None
-        raw = coming[1].result() if coming and coming[0] == part.path else read(part.extents)
-        self.read_bytes += sum(extent.stop - extent.start for extent in part.extents)
-        return _placed(self.checkpoint.assemble(part, raw).items(), self.device)
+    def write(self, name: str, writer: object, change: Callable[[Tensor], object]) -> bool:
+        """Remembers what the first forward does to a weight that is not there (RWKV rescales all its blocks before the
+        first one runs), and does it each time that it comes. What every forward does cannot be told apart: False."""
+        known = self.changes.setdefault(name, (writer, []))
+        if known[0] is not writer:
+            return False
+        known[1].append(change)
+        return True
+
+    def expert(self, name: str, number: int, wait: Callable[[str], None]) -> Tensor | None:
+        """The weight of one expert, where a weight comes in groups of them; None where it does not."""
+        groups = [self.units[path] for path in self.groups.get(name, ())]
+        path = next((each.path for each in groups if 0 <= number - each.first < each.count), "")
+        if not path:
+            return None
+        if name not in self.experts or not 0 <= number - self.experts[name][0] < len(self.experts[name][1]):
+            wait(path)
+        first, there = self.experts[name]
+        return there[number - first]
+
+    def _bring_experts(self, unit: Unit) -> None:
+        """Some experts in the place of those before them."""
+        for name in unit.names:
+            self.experts.pop(name, None)
+        self.files.reach(unit.part.extents)
+        raw = self._raw(unit)
+        made = self.placing.made(unit.part, raw, unit.path)
+        del raw
+        self.loads.append(unit.path)
+        for name, tensor in made.items():
+            self.experts[name] = unit.first, tensor
+        self._send_for(self._after(unit.path))
+
+    def _bring(self, path: str) -> None:
+        unit = self.units[path]
+        if path in self.kept:
+            return
+        if unit.count:
+            self._bring_experts(unit)
+            return
+        if path in self.left and self._has_room(unit):
+            self.kept.add(path)
+        if not self._from_tied(unit):
+            raw = self._raw(unit)
+            self._fill(unit.part, path, raw)
+            del raw
+            self.loads.append(path)
+            for name in unit.names if self.changes else ():
+                for change in self.changes.get(name, (None, []))[1]:
+                    change(self.module.get_parameter(name).data)
+        missing = [name for name in unit.names if self.module.get_parameter(name).is_meta]
+        for other in dict.fromkeys(each for name in missing for each in self.units_of(name)):
+            if other != path and other not in self.borrowed:
+                self.borrow(other)                          # tied to a weight that is stored with another unit
+        complete([name for name in missing if self.module.get_parameter(name).is_meta], path)
+        if self.quantise and self._in_a_layer(path):
+            quantised(self.module.get_submodule(path), self.quantise)
+
+    def _in_a_layer(self, path: str) -> bool:
+        """Whether a unit is a layer or a part of one: embeddings and heads are never quantised."""
+        return any(f"{path}.".startswith(f"{layer}.") for layer in self.layers)
+
+    def _from_tied(self, unit: Unit) -> bool:
+        """Whether all weights of a unit are still there under other names, and are now under these too."""
+        found: dict[str, Tensor] = {}
+        for name in unit.names:
+            tensors = (self.module.get_parameter(each) for each in self._holders(name))
+            there = next((each for each in tensors if not each.is_meta), None)
+            if there is None:
+                return False
+            found[name] = there.data
+        fill(self.module, found, {})
+        return True
+
+    def _raw(self, unit: Unit) -> dict[str, Tensor]:
+        if self.coming and self.coming[0] == unit.path:
+            arriving, self.coming = self.coming[1], None
+            return arriving.tensors()
+        return self.reader.read(unit.part.extents)
+
+    def _send_for(self, path: str) -> None:
+        if path and path not in self.kept and path not in self.borrowed and self.coming is None:
+            self.coming = path, self.reader.send_for(self.units[path].part.extents)
+
+    def _after(self, path: str) -> str:
+        at = self.order.index(path) + 1
+        return self.order[at] if at < len(self.order) else ""
+
+    def _leave(self) -> None:
+        gone = ({self.inside} if self.inside else set()) | self.borrowed
+        self.left |= gone
+        self.borrowed = set()
+        self.experts.clear()
+        self._empty(name for path in gone - self.kept for name in self.units[path].names)
+
+    def _has_room(self, unit: Unit) -> bool:
+        """Whether a unit may stay beside what stays already and two of the largest."""
+        kept = sum(self.sizes[path] for path in self.kept)
+        return not self.memory or self.weights + kept + self.sizes[unit.path] <= self.memory
+
+    def _size(self, unit: Unit) -> int:
+        """Bytes of a unit while it runs."""
+        whole = self._running(unit.names)
+        if not unit.count:
+            return whole
+        return whole * unit.count // self.module.get_parameter(unit.names[0]).shape[0]
+
+    def _running(self, names: Iterable[str]) -> int:
+        weights = (self.module.get_parameter(name) for name in names)
+        return sum(weight.numel() * weight.dtype.itemsize for weight in weights)
+
+    def _fill(self, part: Part, path: str, raw: dict[str, Tensor]) -> None:
+        self.placing.fill(part, raw, path)
+
+    def _empty(self, names: Iterable[str]) -> None:
+        empty(self.module, names, self._awaited)
+
+    def _awaited(self, like: Tensor) -> Awaited:
+        made = Awaited(torch.empty_like(like, device="meta"), requires_grad=False)
+        made.source = self
+        return made
+
+    def _holders(self, name: str) -> tuple[str, ...]:
+        return self.placing.tied.get(name, (name,))
 
 
-def _bare(checkpoint: Checkpoint, device: str) -> nn.Module:
-    """The skeleton, its buffers on the device."""
-    module = checkpoint.skeleton().eval()
-    for each in module.modules():
-        for name, buffer in each._buffers.items():
-            if buffer is not None and not buffer.is_meta:
-                each._buffers[name] = buffer.to(device)
-    return module
-
-
-def _assembled(checkpoint: Checkpoint, part: Part, device: str) -> dict[str, Tensor]:
-    return _placed(checkpoint.assemble(part, read(part.extents)).items(), device)
-
-
-def _placed(tensors: Iterable[tuple[str, Tensor]], device: str) -> dict[str, Tensor]:
-    """Floating point as float32, on the device."""
-    return {name: t.to(device, torch.float32) if t.is_floating_point() else t.to(device) for name, t in tensors}
-
-
-def _names(module: nn.Module, path: str) -> list[str]:
-    return [f"{path}.{name}" for name, _ in module.get_submodule(path).named_parameters()]
-
-
-def _complete(module: nn.Module, path: str) -> None:
-    if missing := absent(module):
-        where = f"layer '{path}'" if path else "model"
-        raise NexusError(
-            f"The checkpoint has no weights for {len(missing)} tensors of the {where}: {', '.join(missing[:4])}"
-            f"{' …' if len(missing) > 4 else ''}. Its config.json names a class that these weights do not fill: fetch "
-            "both from one place, or name the class they were saved from in \"architectures\"."
-        )
+def _most(checkpoint: Checkpoint, memory: int, dtype: torch.dtype) -> int:
+    """Stored bytes that a unit may have, so that one that runs and one that arrives fit in the memory; 0: any."""
+    if not memory:
+        return 0
+    wide = dtype.itemsize * checkpoint.blueprint.parameters / max(1, checkpoint.blueprint.bytes)
+    share = SHARE * memory / (1 + max(1.0, wide))
+    whole = max((stored(part.extents) for part in checkpoint.parts if part.path), default=0)
+    return 0 if whole <= share else max(1, round(share))

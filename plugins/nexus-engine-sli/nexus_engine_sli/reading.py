@@ -1,58 +1,211 @@
-"""Ranges of bytes to tensors."""
+"""Ranges of bytes to tensors: past the page cache, in large pieces, by threads, each byte once.
+
+A checkpoint is read once and is larger than memory, so the page cache would only push other things out: `O_DIRECT`,
+and where a file system has none, `posix_fadvise(DONTNEED)` behind the reading. No memory maps of files: one that
+shrinks is a NexusError, never the end of the process, and one that was deleted gives its room back.
+"""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from nexus_specs import Extent, NexusError
 from nexus_torch.files import DTYPES
 from torch import Tensor
 
-LARGEST_READ = 1 << 30
-"""Bytes asked for at once: the system gives less than 2 GiB to one call."""
+from .buffers import PAGE, Buffers, rounded, tensor_in
+from .fetching import Files, Here
+
+CHUNK, THREADS = 16 << 20, 2
+GAP = 64 << 10
+"""Bytes between two tensors that are read along rather than skipped."""
+DIRECT = 1 << 20
+"""From this size on a range goes past the page cache; less is read as it is, to the byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of a file that is read at once, and where it goes in the buffer."""
+
+    file: str
+    start: int
+    stop: int
+    offset: int
+    direct: bool
+
+    def holds(self, extent: Extent) -> bool:
+        """Whether the extent lies in it."""
+        return self.file == extent.file and self.start <= extent.start and extent.stop <= self.stop
+
+
+def spans(extents: Iterable[Extent]) -> list[Span]:
+    """Neighbours joined; the edges of large ranges on pages, and the places of all of them in the buffer."""
+    joined: list[list[int | str]] = []
+    for extent in sorted(extents, key=lambda each: (each.file, each.start)):
+        last = joined[-1] if joined else None
+        if last and last[0] == extent.file and extent.start - int(last[2]) <= GAP:
+            last[2] = max(int(last[2]), extent.stop)
+        else:
+            joined.append([extent.file, extent.start, extent.stop])
+    found, offset = [], 0
+    for file, first, stop in joined:
+        start, direct = int(first), int(stop) - int(first) >= DIRECT
+        start -= start % PAGE                               # what is aligned in the file stays so in the buffer
+        found.append(Span(str(file), start if direct else int(first), int(stop), offset, direct))
+        offset += rounded(int(stop) - start) + PAGE
+    return found
+
+
+class Arriving:
+    """Tensors that are on their way."""
+
+    def __init__(
+        self, extents: Sequence[Extent], places: Sequence[Span], memory: object, parts: list[Future[None]]
+    ) -> None:
+        self.extents, self.places, self.memory, self.parts = extents, places, memory, parts
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The stored tensors by key, in their stored dtype, on the buffer's memory; waits for them."""
+        for part in self.parts:
+            part.result()
+        return {extent.key: self._tensor(extent) for extent in self.extents}
+
+    def _tensor(self, extent: Extent) -> Tensor:
+        if extent.dtype not in DTYPES:
+            raise NexusError(f"The tensor '{extent.key}' of '{extent.file}' has the unknown dtype {extent.dtype}.")
+        dtype, size = DTYPES[extent.dtype], extent.stop - extent.start
+        if math.prod(extent.shape) * dtype.itemsize != size:
+            raise NexusError(
+                f"The tensor '{extent.key}' of '{extent.file}' has {size} bytes, which is not {extent.dtype} "
+                f"{list(extent.shape)}. The file is damaged: fetch it again."
+            )
+        place = next(each for each in self.places if each.holds(extent))
+        offset = place.offset + place.start % PAGE + (extent.start - place.start)
+        return tensor_in(self.memory, offset, dtype, extent.shape)
+
+
+class Reader:
+    """Reads by two threads into buffers that are used again."""
+
+    def __init__(self, files: Files | None = None) -> None:
+        self.files: Files = files or Here()
+        self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sli-read")
+        self.buffers, self.bytes, self.lock = Buffers(), 0, threading.Lock()
+
+    def send_for(self, extents: Sequence[Extent]) -> Arriving:
+        """Begins to read; the memory is one buffer for all of them."""
+        here = self.files.place(extents)
+        places = spans(here)
+        size = places[-1].offset + rounded(places[-1].stop - places[-1].start) + 2 * PAGE if places else 1
+        memory = self.buffers.take(size)
+        tasks = []
+        for place in places:
+            for first in range(place.start, place.stop, CHUNK):
+                last = min(first + CHUNK, place.stop)
+                tasks.append(self.pool.submit(self._chunk, here, place, first, last, memory))
+        self._when_read(extents, tasks)
+        return Arriving(here, places, memory, tasks)
+
+    def _when_read(self, extents: Sequence[Extent], tasks: list[Future[None]]) -> None:
+        """Tells the files once all has been read, or has failed, whether anybody takes the tensors or not."""
+        left = len(tasks)
+
+        def one(_: Future[None] | None) -> None:
+            nonlocal left
+            with self.lock:
+                left -= 1
+                over = left <= 0
+            if over:
+                self.files.done(extents)
+
+        if not tasks:
+            one(None)
+        for task in tasks:
+            task.add_done_callback(one)
+
+    def read(self, extents: Sequence[Extent]) -> dict[str, Tensor]:
+        """Reads now."""
+        return self.send_for(extents).tensors()
+
+    def close(self) -> None:
+        """Waits for the threads and gives the memory back."""
+        self.files.close()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        self.buffers.clear()
+
+    def _chunk(self, extents: Sequence[Extent], place: Span, first: int, last: int, memory: object) -> None:
+        """Bytes `first` to `last` of a file into their place; whole pages where they go past the cache."""
+        at = place.offset + place.start % PAGE + (first - place.start)
+        path = self.files.local(place.file)
+        with Opened(path, direct=place.direct) as file:
+            wanted = last - first
+            room = rounded(wanted) if file.direct else wanted
+            done = 0
+            view = memoryview(memory)[at : at + room]  # type: ignore[arg-type]
+            while done < wanted:
+                got = file.read(view[done:], first + done)
+                if got == 0:
+                    raise NexusError(_short(extents, place.file, first + done))
+                done += got
+            with self.lock:
+                self.bytes += done
+
+
+class Opened:
+    """A file open for reading, past the page cache where the file system can; without it what was read is dropped."""
+
+    def __init__(self, path: Path, *, direct: bool) -> None:
+        self.path, self.direct = path, direct and hasattr(os, "O_DIRECT")
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
+        try:
+            try:
+                self.file = os.open(path, flags | (os.O_DIRECT if self.direct else 0))
+            except OSError:
+                if not self.direct:
+                    raise
+                self.direct, self.file = False, os.open(path, flags)
+        except OSError as error:
+            where = f"'{path}' cannot be read ({error.strerror})"
+            raise NexusError(f"{where}. Put the checkpoint back, or mend `source`.") from error
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.file)
+
+    def read(self, view: memoryview, at: int) -> int:
+        """Bytes read into the view; 0 at the end of the file."""
+        try:
+            got = os.preadv(self.file, [view], at)
+        except OSError as error:
+            if self.direct:                                 # some file systems refuse only here
+                os.close(self.file)
+                self.direct, self.file = False, os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+                return self.read(view, at)
+            where = f"'{self.path}' cannot be read at byte {at} ({error.strerror})"
+            raise NexusError(f"{where}. Check the disk.") from error
+        if not self.direct and got >= DIRECT and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self.file, at, got, os.POSIX_FADV_DONTNEED)
+        return got
 
 
 def read(extents: Iterable[Extent]) -> dict[str, Tensor]:
-    """The stored tensors of these ranges, by key, in their stored dtype. No memory maps: a file that shrinks is a
-    NexusError, never the end of the process."""
-    with ExitStack() as stack:
-        files: dict[str, int] = {}
-        found = {}
-        for extent in sorted(extents, key=lambda each: (each.file, each.start)):
-            if extent.file not in files:
-                files[extent.file] = _open(extent.file)
-                stack.callback(os.close, files[extent.file])
-            found[extent.key] = _tensor(extent, _bytes(files[extent.file], extent))
-        return found
-
-
-def _open(file: str) -> int:
+    """The stored tensors of these ranges, by key, on memory of their own."""
+    reader = Reader()
     try:
-        return os.open(Path(file), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    except OSError as error:
-        where = f"'{file}' cannot be read ({error.strerror})"
-        raise NexusError(f"{where}. Put the checkpoint back, or mend `source`.") from error
+        return reader.read(tuple(extents))
+    finally:
+        reader.close()
 
 
-def _bytes(file: int, extent: Extent) -> bytearray:
-    data, at = bytearray(extent.stop - extent.start), 0
-    view = memoryview(data)
-    while at < len(data):
-        got = os.preadv(file, [view[at : at + LARGEST_READ]], extent.start + at)
-        if got == 0:
-            raise NexusError(f"'{extent.file}' ends inside the tensor '{extent.key}'. Fetch the checkpoint again.")
-        at += got
-    return data
+def _short(extents: Sequence[Extent], file: str, at: int) -> str:
+    inside = next((each.key for each in extents if each.file == file and each.stop > at), "?")
+    return f"'{file}' ends inside the tensor '{inside}'. Fetch the checkpoint again."
 
-
-def _tensor(extent: Extent, data: bytearray) -> Tensor:
-    if extent.dtype not in DTYPES:
-        raise NexusError(f"The tensor '{extent.key}' of '{extent.file}' has the unknown dtype {extent.dtype}.")
-    dtype = DTYPES[extent.dtype]
-    if not data:
-        return torch.empty(extent.shape, dtype=dtype)
-    return torch.frombuffer(data, dtype=dtype).reshape(extent.shape)

@@ -1,55 +1,36 @@
 """Layer-major running: every batch's own forward in a greenlet that stops at each layer, and a hub that lets all of
 them through one layer before the next is loaded.
 
-So every weight is read once per corpus, whatever the architecture, since no forward is rewritten. Variants that
-ablate a module (`Edit`) take the intact output until they reach it, and run on their own from there: L ablations
-of L layers cost about L/2 forwards, and a mean over the corpus is known when the first variant needs it.
+So every weight is read once per corpus, whatever the architecture, since no forward is rewritten.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import greenlet
 import torch
-from nexus_specs import Batch, Edit, NexusError
-from torch import Tensor, nn
+from nexus_specs import Batch, Edit
+from torch import nn
 
 from .loading import Room
-from .taps import first_tensor, mask_of, with_first
+from .taps import any_tensor
+from .tracking import Ledger, Tracker
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where a forward waits: before a module (`output` is None) or behind it."""
+    """Where a forward waits: before a module, behind it, or for the weights of a unit that something else uses."""
 
+    kind: Literal["before", "behind", "need"]
     path: str
-    visit: int
-    inputs: Any
+    visit: int = 0
+    inputs: Any = None
     output: Any = None
-
-    @property
-    def before(self) -> bool:
-        """Whether the module has not run yet."""
-        return self.output is None
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """An intact output that variants take over, and its version, since a model may write into it later."""
-
-    output: Any
-    version: int
-
-    def taken(self, path: str) -> Any:
-        """The output, untouched; NexusError if the model changed it in place."""
-        if first_tensor(self.output)._version != self.version:
-            raise NexusError(f"The model writes into the output of '{path}' after it is made: edits cannot share it.")
-        return self.output
 
 
 ThreadState = tuple[bool, bool, tuple[tuple[str, bool, torch.dtype], ...]]
@@ -73,12 +54,15 @@ def put_back(state: ThreadState) -> None:
 class Run(greenlet.greenlet):
     """One forward of one batch, intact or under an edit."""
 
-    def __init__(self, forward: Callable[[Run], None], index: int, batch: Batch, edit: Edit | None) -> None:
+    def __init__(self, forward: Callable[[Run], None], index: int, batch: Batch, edit: Edit | None = None) -> None:
         super().__init__(lambda: forward(self))
         self.index, self.batch, self.edit = index, batch, edit
         self.visits: Counter[str] = Counter()
         self.stop: Stop | None = None
         self.apart = False
+        self.ledger: Ledger | None = None
+        self.replaying = False
+        """On the way back to where it was when a process was killed: what it computes is not real."""
 
     @property
     def name(self) -> str:
@@ -88,12 +72,17 @@ class Run(greenlet.greenlet):
     def module(self, path: str, native: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Called in place of a module's forward, inside the greenlet."""
         self.visits[path] += 1
-        inputs = first_tensor((*args, *kwargs.values()))
-        go, output = self.wait(Stop(path, self.visits[path], inputs))
+        visit = self.visits[path]
+        inputs = any_tensor((*args, *kwargs.values()))
+        go, output = self.wait(Stop("before", path, visit, inputs))
         if not go:
             return output
         output = native(*args, **kwargs)
-        return self.wait(Stop(path, self.visits[path], inputs, output))[1]
+        return self.wait(Stop("behind", path, visit, inputs, output))[1]
+
+    def need(self, path: str) -> None:
+        """Waits for the weights of a unit that something outside it uses."""
+        self.wait(Stop("need", path))
 
     def wait(self, stop: Stop) -> tuple[bool, Any]:
         """Suspends. What torch keeps by thread belongs to this forward and is put back when it goes on."""
@@ -103,116 +92,162 @@ class Run(greenlet.greenlet):
         return answer
 
 
+class Keeper(Protocol):
+    """Looks after forwards that wait: where their states are, and what of them survives a kill."""
+
+    def before(self, run: Run, then: Run | None) -> None:
+        """A forward goes on: its states must be in memory. `then` is the one after it."""
+
+    def after(self, run: Run) -> None:
+        """A forward waits again."""
+
+    def behind(self, run: Run, stop: Stop) -> None:
+        """A unit gave an output."""
+
+    def round(self, runs: Sequence[Run]) -> None:
+        """All forwards wait before the next unit."""
+
+
 class Hub:
-    """Leads all runs through the model."""
+    """Leads all runs through the model, without edits."""
 
     def __init__(
-        self, room: Room, layers: Sequence[str], edits: Sequence[Edit], watched: Sequence[str] = ()
+        self, room: Room, layers: Sequence[str], tracker: Tracker | None = None, keeper: Keeper | None = None
     ) -> None:
-        self.room, self.layers, self.edits = room, frozenset(layers), tuple(edits)
-        self.units = sorted(self.layers | {path for edit in edits for path in edit.modules})
-        self.watched = tuple(watched)
-        """Module paths that must really run, since something inside them is tapped."""
-        self.shared: dict[tuple[int, str, int], Shared] = {}
-        self.passed: Counter[tuple[str, int]] = Counter()
+        self.room, self.layers = room, frozenset(layers)
+        split = {layer for layer in layers if any(path.startswith(f"{layer}.") for path in room.order)}
+        modules = {path for path in room.order if "#" not in path}
+        self.units = sorted((self.layers - split) | modules)
+        self.places = {path: at for at, path in enumerate(dict.fromkeys((*room.order, *layers)))}
+        self.tracker, self.keeper = tracker, keeper
+        self.back: Callable[[Hub, Run], None] | None = None
+        """Takes a forward that has just started to where it was when a process was killed."""
+        self.current = ""
         self.passes = 0
-        """Modules run, for those who check the theory: B x (L + L (L + 1) / 2 - L) for L ablations of L layers."""
+        """Layers run, for those who check the theory: B x L."""
 
-    def lead(self, batches: Sequence[Batch], forward: Callable[[Run], None]) -> None:
-        """Runs `forward(run)` for every batch, intact and under every edit."""
-        intact = [Run(forward, index, batch, None) for index, batch in enumerate(batches)]
-        variants = [Run(forward, run.index, run.batch, edit) for edit in self.edits for run in intact]
+    def lead(self, runs: Iterable[Run]) -> None:
+        """Starts the forwards one after the other, then takes all of them from unit to unit to their end."""
+        started: list[Run] = []
         with self._stopping():
             try:
-                for run in (*intact, *variants):
-                    self._resume(run)
-                while leader := next((run for run in intact if not run.dead), None):
-                    self._round(leader, intact, variants)
-                self._follow(variants, len(intact))
-                if left := [run for run in variants if not run.dead]:
-                    raise NexusError(f"The edit '{left[0].name}' waits for a module that not every batch passes.")
+                for run in runs:
+                    started.append(run)
+                    self.start(run)
+                    self._settle(run)
+                while waiting := [run for run in started if not run.dead]:
+                    self._round(waiting)
             finally:
-                for run in (*intact, *variants):
-                    if not run.dead:
-                        run.throw(greenlet.GreenletExit)
+                end(started)
 
-    def _round(self, leader: Run, intact: Sequence[Run], variants: Sequence[Run]) -> None:
-        """All intact runs that wait where the leader waits go one stop on; then whoever follows them."""
-        at = leader.stop
-        assert at is not None
-        if at.before and at.path in self.layers:
-            self.shared.clear()
-            self.room.enter(at.path)
-        for run in intact:
-            if run.stop and (run.stop.path, run.stop.visit, run.stop.before) == (at.path, at.visit, at.before):
-                self._pass(run, run.stop)
-        self._follow(variants, len(intact))
+    def start(self, run: Run) -> None:
+        """To its first stop."""
+        if self.tracker:
+            run.ledger = Ledger(self.tracker.owners)
+            run.ledger.inputs(run.batch.values())
+        self.resume(run)
+        if self.back:
+            self.back(self, run)
 
-    def _pass(self, run: Run, stop: Stop) -> None:
-        """An intact run enters a module, or leaves it and is looked at."""
-        if stop.before:
-            self.passes += 1
-            self._resume(run, (True, None))
-            return
-        hidden = first_tensor(stop.output)
-        if self.edits:
-            self.shared[run.index, stop.path, stop.visit] = Shared(stop.output, hidden._version)
-        mask = mask_of(run.batch)
-        fits = mask is not None and mask.shape == hidden.shape[:2]
-        for edit in self.edits:
-            if stop.path in edit.modules:
-                edit.seen(stop.path, stop.inputs, hidden, mask if fits else None)
-        self.passed[stop.path, stop.visit] += 1
-        self._resume(run, (False, stop.output))
-
-    def _follow(self, variants: Sequence[Run], batches: int) -> None:
-        """Every variant goes as far as it can."""
-        for run in variants:
-            while run.stop and (answer := self._answer(run, run.stop, batches)):
-                self._resume(run, answer)
-
-    def _answer(self, run: Run, stop: Stop, batches: int) -> tuple[bool, Any] | None:
-        """What a variant gets at its stop: (run the module, output), or None to wait."""
-        edit, key = run.edit, (run.index, stop.path, stop.visit)
-        assert edit is not None
-        if not stop.before:                                 # it ran the module itself: it was apart already
-            return False, self._edited(stop, edit, stop.output) if stop.path in edit.modules else stop.output
-        if stop.path in edit.modules and not run.apart:
-            if self.passed[stop.path, stop.visit] < batches:
-                return None
-            run.apart = True
-            return False, self._edited(stop, edit, self.shared[key].taken(stop.path))
-        if not run.apart and not self._must_run(stop.path, edit):
-            return (False, self.shared[key].taken(stop.path)) if key in self.shared else None
-        if stop.path in self.layers and not self.passed[stop.path, stop.visit]:
-            return None                                     # its weights may not be there yet
-        self.passes += 1
-        return True, None
-
-    def _edited(self, stop: Stop, edit: Edit, output: Any) -> Any:
-        made: Tensor = edit.apply(stop.path, stop.inputs, first_tensor(output))
-        return with_first(output, made)
-
-    def _must_run(self, path: str, edit: Edit) -> bool:
-        return any(inner.startswith(f"{path}.") for inner in (*edit.modules, *self.watched))
-
-    def _resume(self, run: Run, answer: Any = None) -> None:
+    def resume(self, run: Run, answer: Any = None) -> None:
+        """Until the forward stops again, or ends."""
         own = thread_state()
-        found = run.switch() if run.stop is None else run.switch(answer)
+        if run.ledger and run.stop and run.stop.kind != "need":
+            run.ledger.turn()
+        with self._tracked(run):
+            found = run.switch() if run.stop is None else run.switch(answer)
         put_back(own)
         run.stop = None if run.dead else found
+
+    def _round(self, waiting: Sequence[Run]) -> None:
+        """The unit that comes first is brought; all that wait for it pass."""
+        path, visit, kind = self._next(waiting)
+        if kind == "need":
+            self.room.borrow(path)
+        else:
+            if path != self.current and self.keeper:
+                self.keeper.round(waiting)
+            self.current = path
+            self.room.enter(path)
+        here = [run for run in waiting if run.stop and _place(run.stop) == (path, visit, kind)]
+        for run, then in zip(here, [*here[1:], None], strict=True):
+            self._pass(run, then)
+
+    def _next(self, waiting: Sequence[Run]) -> tuple[str, int, str]:
+        """First who waits before the unit that is there, then who needs another one inside it, then the next unit."""
+        stops = [run.stop for run in waiting if run.stop]
+        at = min(stops, key=lambda stop: (self._urgency(stop), stop.visit, self.places[stop.path]))
+        return _place(at)
+
+    def _urgency(self, stop: Stop) -> int:
+        return 1 if stop.kind == "need" else 0 if stop.path == self.current else 2
+
+    def _pass(self, run: Run, then: Run | None) -> None:
+        """Into the unit and on, until the forward waits for another one."""
+        if self.keeper:
+            self.keeper.before(run, then)
+        if run.stop and run.stop.kind == "before":
+            self.passes += run.stop.path in self.layers
+        self.resume(run, (True, None))
+        while run.stop is not None and run.stop.kind == "behind":
+            self.room.passed(run.stop.path, run.stop.output)
+            if self.keeper:
+                self.keeper.behind(run, run.stop)
+            answer = (False, run.stop.output)
+            run.stop = Stop("before", run.stop.path, run.stop.visit)    # nothing but the forward holds its states
+            self.resume(run, answer)
+            del answer
+        self._settle(run)
+
+    def _settle(self, run: Run) -> None:
+        if run.dead and run.ledger:
+            run.ledger.close()
+        if self.keeper:
+            self.keeper.after(run)
+
+    @contextmanager
+    def _tracked(self, run: Run) -> Iterator[None]:
+        if self.tracker is None:
+            yield
+            return
+        self.tracker.ledger = run.ledger
+        try:
+            with self.tracker:
+                yield
+        finally:
+            self.tracker.ledger = None
 
     @contextmanager
     def _stopping(self) -> Iterator[None]:
         """The forwards of all units wait for the hub while this lasts."""
-        modules = {path: self.room.module.get_submodule(path) for path in self.units}
-        for path, module in modules.items():
-            module.forward = _stopping_forward(path, module.forward)
-        try:
+        with stopping(self.room.module, self.units):
             yield
-        finally:
-            for module in modules.values():
-                del module.forward
+
+
+@contextmanager
+def stopping(module: nn.Module, paths: Iterable[str]) -> Iterator[None]:
+    """The forwards of some modules wait for a hub, if a run calls them, while this lasts."""
+    modules = {path: module.get_submodule(path) for path in paths}
+    for path, each in modules.items():
+        each.forward = _stopping_forward(path, each.forward)
+    try:
+        yield
+    finally:
+        for each in modules.values():
+            del each.forward
+
+
+def _place(stop: Stop) -> tuple[str, int, str]:
+    return stop.path, stop.visit, stop.kind
+
+
+def end(runs: Iterable[Run]) -> None:
+    """Ends forwards that still wait."""
+    for run in runs:
+        if run and not run.dead:
+            run.throw(greenlet.GreenletExit)
+        if run.ledger:
+            run.ledger.close()
 
 
 def _stopping_forward(path: str, native: Callable[..., Any]) -> Callable[..., Any]:

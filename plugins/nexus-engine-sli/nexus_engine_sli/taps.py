@@ -40,6 +40,8 @@ class Taps:
 
     wanted: Sequence[Tap]
     sink: Sink
+    copy: bool = False
+    """Whether pieces get memory of their own, since that of a waiting forward may be emptied."""
 
     @property
     def modules(self) -> Mapping[str, Tap]:
@@ -48,7 +50,8 @@ class Taps:
 
     def state(self, keys: Sequence[str], tap: Tap, output: Any, mask: Tensor | None, edit: str) -> None:
         """The output of a module goes out as soon as it is there."""
-        self._put(keys, tap, unpad(_in_basis(sequence(first_tensor(output)), tap), mask), edit)
+        found = by_sample(sequence(first_tensor(output)), len(keys))
+        self._put(keys, tap, unpad(_in_basis(found, tap), mask), edit)
 
     def signal(self, keys: Sequence[str], signal: Signal, edit: str) -> None:
         """All that is read off the end of a forward."""
@@ -58,7 +61,7 @@ class Taps:
 
     def _put(self, keys: Sequence[str], tap: Tap, values: Sequence[Any], edit: str) -> None:
         if not isinstance(values, Lazy):
-            values = [value.cpu() for value in values]
+            values = [value.clone() if self.copy and value.device.type == "cpu" else value.cpu() for value in values]
         self.sink.put(Piece(keys=tuple(keys), tap=tap.path, values=values, edit=edit))
 
 
@@ -95,18 +98,29 @@ def logprob(scores: Tensor, tokens: Tensor) -> Tensor:
     return scores.gather(-1, tokens[1:, None])[:, 0] - scores.logsumexp(-1)
 
 
-def mask_of(batch: Batch) -> Tensor | None:
-    """The mask [B, T] of real tokens of a batch, if it has one."""
-    mask = getattr(batch, "side", {}).get("mask", batch.get("attention_mask"))
+def mask_of(batch: Batch, path: str = "") -> Tensor | None:
+    """The mask [B, T] of real tokens of a batch, if it has one; inside a module that has another (a decoder beside an
+    encoder: `side["masks"]`, by its path), that one."""
+    side = getattr(batch, "side", {})
+    own = (each for place, each in side.get("masks", {}).items() if f"{path}.".startswith(f"{place}."))
+    mask = next(own, side.get("mask", batch.get("attention_mask")))
     return mask.bool() if isinstance(mask, Tensor) and mask.ndim == 2 else None
 
 
 def first_tensor(value: Any) -> Tensor:
     """The tensor that a module passes on: itself, or the first in a tuple or an output object."""
+    found = any_tensor(value)
+    if found is None:
+        raise NexusError("A module that is observed or edited gave no tensor. Name another one: a layer, as a rule.")
+    return found
+
+
+def any_tensor(value: Any) -> Tensor | None:
+    """Likewise, None where there is none."""
     if isinstance(value, Tensor):
         return value
-    items = value.values() if isinstance(value, Mapping) else value
-    return next(item for item in items if isinstance(item, Tensor))
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
+    return next((item for item in items if isinstance(item, Tensor)), None)
 
 
 def with_first(value: Any, tensor: Tensor) -> Any:
@@ -121,10 +135,19 @@ def with_first(value: Any, tensor: Tensor) -> Any:
 
 
 def sequence(state: Tensor) -> Tensor:
-    """A state as [B, T, D]: feature maps [B, C, H, W] position by position, vectors [B, D] as one position."""
-    if state.ndim == 4:
+    """A state as [B, T, D]: feature maps [B, C, H, W] (of films [B, C, F, H, W]) position by position, vectors [B, D]
+    as one position."""
+    if state.ndim in (4, 5):
         return state.flatten(2).transpose(1, 2)
     return state[:, None] if state.ndim == 2 else state
+
+
+def by_sample(state: Tensor, samples: int) -> Tensor:
+    """Several rows for each sample (timesteps of a diffusion model, frames of a film), those of one sample beside each
+    other, as one longer sequence: [B * N, T, D] -> [B, N * T, D]."""
+    if state.ndim != 3 or len(state) <= samples or len(state) % samples:
+        return state
+    return state.unflatten(0, (samples, -1)).flatten(1, 2)
 
 
 def _has_vocabulary(signal: Signal) -> bool:

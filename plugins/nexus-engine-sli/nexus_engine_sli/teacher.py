@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import greenlet
 import torch
-from nexus_specs import Batch, Blueprint, Budget, Checkpoint, Edit, NexusError, NotResident, Sample, Sink, Tap
+from nexus_specs import Blueprint, Budget, Checkpoint, Edit, NexusError, NotResident, Sample, Sink, Tap
 from nexus_torch.padding import to_device
 from torch import nn
 
-from .loading import Resident, Room
-from .running import Hub, layer_paths
+from .following import EditHub
+from .loading import Resident, Room, Streamed
+from .running import Run, layer_paths
+from .streaming import MicroBatch, Observation, fingerprint
 from .taps import Taps, mask_of
 
 BATCHES_AT_ONCE = 32
@@ -24,14 +26,6 @@ batches pass when an extraction that was stopped goes on at the next shard."""
 SMALL, MORE = 1 << 13, 8
 """Numbers of a picture, clip or film of which more pass together, and how many times more: calls, not arithmetic, are
 what running such samples costs. A rule of the samples alone, so that the same batches pass on every machine."""
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """Samples that pass together, as the model's arguments."""
-
-    keys: tuple[str, ...]
-    batch: Batch
 
 
 class SliTeacher:
@@ -52,17 +46,19 @@ class SliTeacher:
     ) -> None:
         """Puts a piece for every (sample, tap, edit) into the sink. Duplicate keys are observed once a time they come.
 
-        With edits, and where layers are streamed, all samples are in memory at once, as one state each.
+        Resident, batch by batch; streamed, all samples at once as one state each, in memory or on the disk; with
+        edits, all samples and edits at once in memory.
         """
-        wanted = Taps(taps, sink)
+        wanted = Taps(taps, sink, copy=not self.resident)
         self._check(wanted, edits)
         with self._tapped(wanted):
-            if self.resident and not edits:
-                for chunk in _chunks(samples, self.budget.micro_batch * BATCHES_AT_ONCE):
-                    for each in self._batches(chunk):
-                        self._forward(wanted, each, "")
+            if edits:
+                self._with_edits(list(self._chunked(samples)), wanted, edits)
+            elif isinstance(self.room, Streamed):
+                self._streamed(self.room, samples, wanted)
             else:
-                self._lead(list(self._batches(list(samples))), wanted, edits)
+                for each in self._chunked(samples):
+                    self._forward(wanted, each, "")
         sink.flush()
 
     @torch.no_grad()
@@ -71,26 +67,37 @@ class SliTeacher:
         if self.module is None:
             raise NotResident(
                 "Answers need the whole model at once, and it is streamed: every token would read it again. "
-                "Give the run more memory (run.memory), or a metric that judges likelihoods."
+                "Give the run more memory (run.memory), let it be quantised (quantise: auto), or take a metric that "
+                "judges likelihoods."
             )
         answers: dict[str, Any] = {}
         for chunk in self._grouped(list(samples)):
             answers |= zip((sample.key for sample in chunk), self.checkpoint.generate(self.module, chunk), strict=True)
         return [answers[sample.key] for sample in samples]
 
-    def _lead(self, batches: Sequence[MicroBatch], taps: Taps, edits: Sequence[Edit]) -> None:
-        """Through the hub."""
+    def _streamed(self, room: Streamed, samples: Iterable[Sample], taps: Taps) -> None:
+        """Layer by layer; from a checkpoint, if an earlier process was killed at the same work."""
+        layers = layer_paths(room.module, self.blueprint.stacks)
+        same = fingerprint(self.checkpoint, taps.wanted, self.budget)
+        observation = Observation(room, layers, self.budget, same, taps.sink)
+        known: Iterable[Sample] = samples if observation.checkpoints is None else list(samples)
+        observation.lead(lambda: self._chunked(known), lambda _, each: self._forward(taps, each, ""))
+        self.passes = observation.passes
+
+    def _with_edits(self, batches: Sequence[MicroBatch], taps: Taps, edits: Sequence[Edit]) -> None:
         layers = layer_paths(self.room.module, self.blueprint.stacks)
-        hub = Hub(self.room, layers, edits, tuple(taps.modules) if edits else ())
-        hub.lead([each.batch for each in batches], lambda run: self._forward(taps, batches[run.index], run.name))
+        hub = EditHub(self.room, layers, edits, tuple(taps.modules))
+        hub.lead_all([each.batch for each in batches], lambda run: self._forward(taps, batches[run.index], run.name))
         self.passes = hub.passes
 
     def _forward(self, taps: Taps, each: MicroBatch, edit: str) -> None:
         """One forward, its pieces included. The greenlet, if there is one, knows its own batch."""
         self.current[greenlet.getcurrent()] = (each, edit)
+        narrow = self.room.dtype != torch.float32
         try:
-            with self._precision(self.budget.precision == "bfloat16"):
-                output = self.room.module(**to_device(each.batch, self.budget.device))
+            with self._precision(self.budget.precision == "bfloat16" and not narrow):
+                batch = to_device(each.batch, self.budget.device)
+                output = self.room.module(**(_narrowed(batch, self.room.dtype) if narrow else batch))
             taps.signal(each.keys, self.checkpoint.read(output, each.batch), edit)
         finally:
             del self.current[greenlet.getcurrent()]
@@ -110,9 +117,12 @@ class SliTeacher:
 
     def _hook(self, taps: Taps, tap: Tap) -> Any:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
-            each, edit = self.current[greenlet.getcurrent()]
-            with self._precision(False):                    # a basis is no work for half precision
-                taps.state(each.keys, tap, output, mask_of(each.batch), edit)
+            run = greenlet.getcurrent()
+            each, edit = self.current[run]
+            if isinstance(run, Run) and run.replaying:
+                return                                      # it was observed before the process was killed
+            with self._precision(False), observing(run):    # a basis is no work for half precision
+                taps.state(each.keys, tap, output, mask_of(each.batch, tap.path), edit)
 
         return hook
 
@@ -120,6 +130,11 @@ class SliTeacher:
         """Matrix products in bfloat16, or as they are. Nothing is cached: that would keep layers that are gone."""
         kind = torch.device(self.budget.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=half, cache_enabled=False)
+
+    def _chunked(self, samples: Iterable[Sample]) -> Iterator[MicroBatch]:
+        """The batches, made when they are asked for."""
+        for chunk in _chunks(samples, self.budget.micro_batch * BATCHES_AT_ONCE):
+            yield from self._batches(chunk)
 
     def _batches(self, samples: Sequence[Sample]) -> Iterator[MicroBatch]:
         for chunk in self._grouped(samples):
@@ -152,7 +167,7 @@ class SliTeacher:
 
 def _small(sample: Sample) -> bool:
     """Whether a sample holds media, and little of it."""
-    sizes = [int(getattr(value, "size", 0) or 0) for value in sample.fields.values() if hasattr(value, "shape")]
+    sizes = [math.prod(value.shape) for value in sample.fields.values() if hasattr(value, "shape")]
     return "text" not in sample.fields and 0 < sum(sizes) <= SMALL
 
 
@@ -161,3 +176,24 @@ def _chunks(items: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
     while chunk := list(islice(iterator, max(1, size))):
         yield chunk
 
+
+@contextmanager
+def observing(run: Any) -> Iterator[None]:
+    """What is computed here for an observation is none of the forward's states."""
+    ledger = getattr(run, "ledger", None)
+    if ledger is None:
+        yield
+        return
+    ledger.paused = True
+    try:
+        yield
+    finally:
+        ledger.paused = False
+
+
+def _narrowed(batch: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """Floating inputs in the dtype of the weights, as whoever calls such a model gives them."""
+    return {
+        name: item.to(dtype) if isinstance(item, torch.Tensor) and item.dtype == torch.float32 else item
+        for name, item in batch.items()
+    }

@@ -20,7 +20,7 @@ TEXTS = (
 SMALL = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 48}
 
 
-def tokenizer() -> hf.PreTrainedTokenizerFast:
+def make_tokenizer() -> hf.PreTrainedTokenizerFast:
     inner = Tokenizer(models.BPE())
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
@@ -35,7 +35,7 @@ def decoder() -> tuple[Any, Any]:
     config = hf.LlamaConfig(
         vocab_size=300, num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=True, **SMALL
     )
-    return hf.LlamaForCausalLM(config), tokenizer()
+    return hf.LlamaForCausalLM(config), make_tokenizer()
 
 
 def pictures() -> tuple[Any, Any]:
@@ -65,7 +65,9 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkpoi
             model, processor = BUILDERS[name]()
             model.save_pretrained(made[name])
             processor.save_pretrained(made[name])
-        return Installed().open(str(made[name]))
+        installed = Installed()
+        opened: Checkpoint = installed.make("architecture", "transformers").open(str(made[name]), installed)
+        return opened
 
     return checkpoint
 
@@ -82,3 +84,9 @@ def inputs() -> Callable[[str], Sequence[Sample]]:
         return [Sample(key=content_key(fields), fields=fields) for fields in rows]
 
     return samples
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> hf.PreTrainedTokenizerFast:
+    """A small byte-level tokenizer."""
+    return make_tokenizer()

@@ -237,12 +237,6 @@ def test_what_is_not_there_is_named(opened: Opened, inputs: Inputs) -> None:
         observed(opened("pictures"), inputs("pictures"), ["logprob"])
 
 
-def test_budgets_that_it_cannot_keep_are_refused(opened: Opened) -> None:
-    for budget, words in ((Budget(quantise="nf4"), "quantise"), (Budget(residency="offload"), "offload")):
-        with pytest.raises(NexusError, match=words), Sli().load(opened("decoder"), budget):
-            pass
-
-
 class Forgetful:
     """A checkpoint that loses a tensor."""
 

@@ -1,0 +1,1 @@
+"""The contenders of `sli.py`, each of which runs in a process of its own."""

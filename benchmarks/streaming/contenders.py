@@ -1,0 +1,219 @@
+"""One contender in this process: `python contenders.py NAME CHECKPOINT OUT SAMPLES TOKENS MICRO_BATCH MEMORY`.
+
+Each gets the same ids in the same batches, and gives the log-probability of every observed token and, where it can,
+the state behind the middle layer and the last one. Loading counts; importing does not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from streaming.corpus import Case, Size, batches, ids, weights
+from streaming.measuring import measured
+
+Outputs = dict[str, list[Tensor]]
+
+
+@dataclass
+class Given:
+    """What a contender is given, and the figures of its own."""
+
+    folder: Path
+    size: Size
+    case: Case
+    memory: int
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+def logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Of each token after the first, one sample at a time: [B, T, V], [B, T] -> [B, T - 1]."""
+    rows = []
+    for scores, row in zip(logits, tokens, strict=True):
+        scores = scores[:-1].float()
+        rows.append(scores.gather(-1, row[1:, None])[:, 0] - scores.logsumexp(-1))
+    return torch.stack(rows)
+
+
+def forwards(model: Any, size: Size, case: Case, layers: Any) -> Outputs:
+    """A plain module, batch by batch, with hooks for the states."""
+    found: Outputs = {"logprob": [], "middle": [], "final": []}
+    first = lambda output: output if isinstance(output, Tensor) else output[0]  # noqa: E731
+    hooks = [
+        layers[size.layers // 2].register_forward_hook(lambda _, __, out: found["middle"].append(first(out).clone())),
+        layers[size.layers - 1].register_forward_hook(lambda _, __, out: found["final"].append(first(out).clone())),
+    ]
+    with torch.no_grad():
+        for tokens in batches(size, case):
+            output = model(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False)
+            found["logprob"].append(logprobs(output.logits, tokens))
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def ours(given: Given) -> Outputs:
+    """Nexus, streamed."""
+    from nexus_engine_sli.engine import Sli
+    from nexus_specs import Budget, Installed, Sample, Tap
+    from nexus_specs.testing import ListSink
+    from nexus_torch.padding import Collated
+
+    installed = Installed()
+    start, cpu = time.perf_counter(), time.process_time()
+    checkpoint: Any = installed.make("architecture", "transformers").open(str(given.folder), installed)
+    opening = time.perf_counter() - start, time.process_time() - cpu
+
+    def collate(samples: Any) -> Collated:
+        tokens = torch.stack([sample.fields["ids"] for sample in samples])
+        return Collated({"input_ids": tokens, "attention_mask": torch.ones_like(tokens)})
+
+    checkpoint.collate, checkpoint.lengths = collate, lambda _: None
+    rows = enumerate(ids(given.size, given.case))
+    samples = [Sample(key=f"{at:08d}", fields={"text": "", "ids": row}) for at, row in rows]
+    paths = {"middle": f"model.layers.{given.size.layers // 2}", "final": f"model.layers.{given.size.layers - 1}"}
+    budget = Budget(
+        memory=given.memory, residency="stream", precision="bfloat16", micro_batch=given.case.micro_batch,
+        threads=torch.get_num_threads(),
+    )  # fmt: skip
+    machine = Sli().machine(given.folder)
+    measured_here = replace(budget, gigaflops=machine.gigaflops, read_rate=machine.read_rate)
+    known = replace(checkpoint.blueprint, context=given.case.tokens)
+    given.more["predicted_seconds"] = Sli().estimate(known, given.case.samples, 0, measured_here).seconds
+    sink, start, cpu = ListSink(), time.perf_counter(), time.process_time()
+    with Sli().load(checkpoint, budget) as teacher:
+        teacher.observe(samples, [Tap(path="logprob"), *(Tap(path=each) for each in paths.values())], sink)
+        given.more["file_bytes"] = teacher.room.read_bytes  # type: ignore[attr-defined]
+        given.more["loads"] = len(teacher.room.loads)  # type: ignore[attr-defined]
+    given.more["seconds"] = opening[0] + time.perf_counter() - start    # what is left out measured the machine
+    given.more["cpu_seconds"] = opening[1] + time.process_time() - cpu
+    names = {"logprob": "logprob", **paths}
+    return {name: [sink.value(sample.key, tap)[None] for sample in samples] for name, tap in names.items()}
+
+
+def resident(given: Given) -> Outputs:
+    """transformers, everything in memory; the arithmetic is measured for itself, too."""
+    from transformers import LlamaForCausalLM
+
+    model = LlamaForCausalLM.from_pretrained(given.folder, dtype=torch.bfloat16).eval()
+    start, cpu = time.perf_counter(), time.process_time()
+    found = forwards(model, given.size, given.case, model.model.layers)
+    given.more["compute_seconds"] = time.perf_counter() - start
+    given.more["compute_cpu_seconds"] = time.process_time() - cpu
+    return found
+
+
+def accelerate(given: Given) -> Outputs:
+    """accelerate's disk offload of every layer, as transformers' `device_map` sets it up."""
+    from transformers import LlamaForCausalLM
+
+    places: dict[str, Any] = {f"model.layers.{at}": "disk" for at in range(given.size.layers)}
+    places |= {"model.embed_tokens": "cpu", "model.norm": "cpu", "model.rotary_emb": "cpu", "lm_head": "cpu"}
+    offload = str(given.folder / "offload")
+    model = LlamaForCausalLM.from_pretrained(
+        given.folder, dtype=torch.bfloat16, device_map=places, offload_folder=offload
+    ).eval()
+    return forwards(model, given.size, given.case, model.model.layers)
+
+
+def airllm(given: Given) -> Outputs:
+    """AirLLM. Splitting the checkpoint into its own files is not counted."""
+    from airllm import AutoModel
+
+    model = AutoModel.from_pretrained(str(given.folder), device="cpu", dtype=torch.bfloat16)
+    return forwards(model, given.size, given.case, model.model.model.layers)
+
+
+def llmcompressor(given: Given) -> Outputs:
+    """llm-compressor's sequential pipeline with an offloaded model and no modifier that changes anything."""
+    from datasets import Dataset
+    from llmcompressor import oneshot
+    from transformers import LlamaForCausalLM
+
+    places: dict[str, Any] = {f"model.layers.{at}": "disk" for at in range(given.size.layers)}
+    places |= {"model.embed_tokens": "cpu", "model.norm": "cpu", "model.rotary_emb": "cpu", "lm_head": "cpu"}
+    model = LlamaForCausalLM.from_pretrained(
+        given.folder, dtype=torch.bfloat16, device_map=places, offload_folder=str(given.folder / "offload")
+    ).eval()
+    found: Outputs = {"middle": [], "final": []}
+    first = lambda output: output if isinstance(output, Tensor) else output[0]  # noqa: E731
+    for name, at in (("middle", given.size.layers // 2), ("final", given.size.layers - 1)):
+        keep = found[name]
+        model.model.layers[at].register_forward_hook(lambda _, __, out, keep=keep: keep.append(first(out).clone()))
+    rows = ids(given.size, given.case).tolist()
+    data = Dataset.from_dict({"input_ids": rows, "attention_mask": [[1] * given.case.tokens] * given.case.samples})
+    oneshot(
+        model=model, dataset=data, recipe=[], num_calibration_samples=given.case.samples,
+        max_seq_length=given.case.tokens, batch_size=given.case.micro_batch, pipeline="sequential",
+        shuffle_calibration_samples=False,
+    )  # fmt: skip
+    return {name: values[-(given.case.samples // given.case.micro_batch) :] for name, values in found.items()}
+
+
+def disk(given: Given) -> Outputs:
+    """The rate of the disk: all weights, past the cache, by two threads, into one buffer."""
+    from nexus_engine_sli.reading import Reader
+    from nexus_specs import Extent
+
+    reader = Reader()
+    for path in weights(given.folder):
+        length = path.stat().st_size
+        for first in range(0, length, 1 << 27):
+            last = min(length, first + (1 << 27))
+            extent = Extent(key="all", file=str(path), start=first, stop=last, dtype="U8", shape=(last - first,))
+            reader.read((extent,))
+    reader.close()
+    return {}
+
+
+CONTENDERS: dict[str, Callable[..., Outputs]] = {
+    "nexus": ours, "resident": resident, "accelerate": accelerate, "airllm": airllm, "llmcompressor": llmcompressor,
+    "disk": disk,
+}  # fmt: skip
+
+
+def warm(name: str) -> Iterator[None]:
+    """Imports, which are not counted."""
+    wanted = {"nexus": "nexus_engine_sli.engine", "airllm": "airllm", "llmcompressor": "llmcompressor"}
+    __import__(wanted.get(name, "transformers"))
+    if name != "disk":
+        from transformers import LlamaForCausalLM  # noqa: F401
+    yield
+
+
+def main(name: str, checkpoint: str, out: str, *numbers: str) -> None:
+    """Runs one and writes its outputs and figures."""
+    folder, target = Path(checkpoint), Path(out)
+    samples, tokens, micro_batch, memory = map(int, numbers)
+    size, case = Size(**json.loads((folder / "size.json").read_text())), Case(samples, tokens, micro_batch)
+    torch.set_num_threads(int(os.environ.get("SLI_THREADS", "0")) or len(os.sched_getaffinity(0)))
+    next(warm(name))
+    files = list(folder.rglob("*.safetensors"))
+    given = Given(folder, size, case, memory)
+    if name == "airllm":                                    # it writes its own copy of the layers the first time
+        with torch.no_grad():
+            CONTENDERS[name](replace(given, case=Case(1, 2, 1)))
+        files = list(folder.rglob("*.safetensors"))
+    with measured(files) as taken:
+        found = CONTENDERS[name](given)
+    tensors = {tap: torch.cat(values).contiguous() for tap, values in found.items() if values}
+    if tensors:
+        save_file(tensors, target.with_suffix(".safetensors"))
+    figures = {**vars(taken), **given.more}
+    target.write_text(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,66 @@
+"""Memory that weights are read into, page-aligned, used again as soon as nobody holds a tensor in it."""
+
+from __future__ import annotations
+
+import mmap
+import sys
+from typing import Any
+
+import torch
+
+PAGE = 4096
+_HUGE = 2 << 20
+_UNUSED = 2
+"""References to a map on which no tensor stands: the list's and the argument of `getrefcount`."""
+
+
+def rounded(size: int, to: int = PAGE) -> int:
+    """The next multiple of `to`."""
+    return -(-size // to) * to
+
+
+def anonymous(size: int) -> mmap.mmap:
+    """Private memory of the process, in large pages where the system has them."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size)
+    made = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        made.madvise(mmap.MADV_HUGEPAGE)
+    return made
+
+
+class Buffers:
+    """Maps by need. A tensor made with `torch.frombuffer` holds a reference to its map, so a module that keeps a view
+    of its weight keeps the map: it is left to it, and another one is made."""
+
+    def __init__(self) -> None:
+        self.maps: list[mmap.mmap] = []
+
+    def take(self, size: int) -> mmap.mmap:
+        """A map of at least `size` bytes that nobody uses. What is unused and too small goes."""
+        unused = self._unused()
+        if fitting := [at for at in unused if len(self.maps[at]) >= size]:
+            return self.maps[min(fitting, key=lambda at: len(self.maps[at]))]
+        self.maps = [each for at, each in enumerate(self.maps) if at not in unused]
+        self.maps.append(anonymous(rounded(max(size, 1), _HUGE if size >= _HUGE else PAGE)))
+        return self.maps[-1]
+
+    def clear(self) -> None:
+        """Gives back what nobody uses, and forgets what somebody keeps: it goes with its last tensor."""
+        self.maps.clear()
+
+    def _unused(self) -> set[int]:
+        return {at for at in range(len(self.maps)) if sys.getrefcount(self.maps[at]) <= _UNUSED}
+
+
+def tensor_in(memory: Any, offset: int, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
+    """A tensor on a buffer's memory; a copy where the offset is not a multiple of the dtype's size."""
+    count = 1
+    for length in shape:
+        count *= length
+    if not count:
+        return torch.empty(shape, dtype=dtype)
+    if offset % dtype.itemsize:
+        raw = torch.frombuffer(memory, dtype=torch.uint8, offset=offset, count=count * dtype.itemsize)
+        return raw.clone().view(dtype).reshape(shape)
+    return torch.frombuffer(memory, dtype=dtype, offset=offset, count=count).reshape(shape)

@@ -1,0 +1,101 @@
+"""Tensors on their way from a file into a module: dtype, device, and memory of their own where they stay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from nexus_specs import Checkpoint, NexusError, Part
+from nexus_torch.skeleton import fill, holders
+from torch import Tensor, nn
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Modules made inside have this dtype where they do not choose one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def bare(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> nn.Module:
+    """The skeleton in a dtype, its buffers on the device."""
+    with default_dtype(dtype):
+        module = checkpoint.skeleton().eval()
+    for each in module.modules():
+        for name, buffer in each._buffers.items():
+            if buffer is not None and not buffer.is_meta:
+                each._buffers[name] = buffer.to(device)
+    return module
+
+
+class Placing:
+    """Fills a module with the tensors of its parts."""
+
+    def __init__(self, checkpoint: Checkpoint, module: nn.Module, device: str, float32: Callable[[str], bool]) -> None:
+        self.checkpoint, self.module, self.device = checkpoint, module, device
+        self.tied: Mapping[str, tuple[str, ...]] = holders(module)
+        kinds = {name: each.dtype for name, each in (*module.named_parameters(), *module.named_buffers())}
+        self.kinds = {name: torch.float32 if float32(name) else kind for name, kind in kinds.items()}
+        self.buffers = {name for name, _ in module.named_buffers()}
+
+    def fill(self, part: Part, raw: Mapping[str, Tensor], path: str) -> list[str]:
+        """Puts what a loader makes of stored tensors into the module; -> the names. NexusError names the file."""
+        made = self.made(part, raw, path)
+        try:
+            fill(self.module, made, self.tied)
+        except NexusError as error:
+            raise NexusError(f"{error} {_origin(part, path)}") from error
+        return list(made)
+
+    def made(self, part: Part, raw: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
+        """What a loader makes of stored tensors, by full name, placed. NexusError names the file."""
+        try:
+            made = self.checkpoint.assemble(part, raw)
+            return {name: self._placed(name, each, path) for name, each in made.items()}
+        except NexusError as error:
+            raise NexusError(f"{error} {_origin(part, path)}") from error
+        except (RuntimeError, ValueError) as error:
+            raise NexusError(
+                f"Tensors do not fit together ({error}). {_origin(part, path)} Fetch config.json and weights from one "
+                "place."
+            ) from error
+
+    def _placed(self, name: str, tensor: Tensor, path: str) -> Tensor:
+        """On the device, in the module's dtype; what outlives its layer gets memory of its own."""
+        placed = tensor.to(self.device)
+        if tensor.is_floating_point() and tensor.dtype.itemsize > 1:
+            kind = self.kinds.get(name) or self._kind(name)
+            placed = placed.to(kind if kind.is_floating_point else torch.float32)
+        lasting = name in self.buffers or any(not each.startswith(f"{path}.") for each in self.tied.get(name, ()))
+        return placed.clone() if path and lasting and placed is tensor else placed
+
+    def _kind(self, name: str) -> torch.dtype:
+        known = (self.kinds[each] for each in self.tied.get(name, ()) if each in self.kinds)
+        return next(known, torch.get_default_dtype())
+
+
+def _origin(part: Part, path: str) -> str:
+    files = sorted({extent.file for extent in part.extents})
+    what = f"They are of '{path}'" if path else "They belong to no layer"
+    return f"{what}, in {', '.join(map(repr, files[:3]))}."
+
+
+def keeps_float32(module: nn.Module) -> Callable[[str], bool]:
+    """Whether a weight stays in float32 where the rest is narrower, as transformers' classes say of themselves."""
+    patterns = [each for part in module.modules() for each in getattr(part, "_keep_in_fp32_modules_strict", None) or ()]
+    found = re.compile("|".join(rf"(?:^|\.){pattern}(?:$|\.)" for pattern in dict.fromkeys(patterns)) or r"(?!)")
+    return lambda name: found.search(name) is not None
+
+
+def one_by_one(module: nn.Module) -> None:
+    """Lets experts run one after the other, so that they can come in groups, instead of all in one product."""
+    for each in module.modules():
+        config = getattr(each, "config", None)
+        if hasattr(config, "_experts_implementation"):
+            config._experts_implementation = "eager"

@@ -1,0 +1,140 @@
+"""Anonymous memory that a checkpoint takes, predicted from its blueprint: what stays, what loading needs beside it,
+what a batch takes. Bytes. `benchmarks/memory.py` measures how near that comes.
+"""
+
+from __future__ import annotations
+
+import torch
+from nexus_specs import Blueprint, Budget
+
+from .quantising import AT_ONCE, How, bytes_of
+from .units import LARGE
+
+TOKENS = 256
+"""Tokens of a sample, where unknown."""
+WIDE = 3.0
+"""Stored bytes a parameter from which on a checkpoint counts as float32; packed ones have far less."""
+WIDENED = 32_000_000
+"""Parameters below which weights are float32 whatever they are stored in (products are in bfloat16 if the run says so):
+that costs little, and sums stay exact."""
+STATES, LOGITS = 16, 3
+"""Tensors of the residual width, and of the vocabulary, that a batch holds at a time."""
+RUNTIME = 32_000_000
+"""What torch takes for the first products: compiled kernels, buffers of threads."""
+QUANTISING, LIBRARY = 12, 120_000_000
+"""Bytes for each value that is quantised at a time; bytes that bitsandbytes takes once it is imported."""
+MATRICES = 4
+"""A layer's largest matrix is about this part of it."""
+ROUNDING = 2 << 20
+"""Buffers that files are read into are whole pages of this size."""
+
+
+def weight_dtype(blueprint: Blueprint, budget: Budget) -> torch.dtype:
+    """What weights are kept in: bfloat16 where that is what the run computes in and the checkpoint is stored in no more
+    than sixteen bits, or where its layers are quantised; else float32, which no checkpoint loses in."""
+    narrow = 0 < blueprint.bytes < WIDE * blueprint.parameters and blueprint.parameters >= WIDENED
+    half = budget.quantise in ("nf4", "int8") or (budget.precision == "bfloat16" and narrow)
+    return torch.bfloat16 if half else torch.float32
+
+
+def resident(blueprint: Blueprint, budget: Budget) -> int:
+    """Most bytes that everything in memory takes, while it is loaded or while it runs."""
+    dtype = weight_dtype(blueprint, budget)
+    held = _held(blueprint, budget.quantise, dtype)
+    library = LIBRARY if budget.quantise else 0
+    return held + library + max(_loading(blueprint, budget.quantise, dtype), activations(blueprint, budget, dtype))
+
+
+def layerwise(blueprint: Blueprint, budget: Budget) -> int:
+    """Most bytes that running a layer at a time takes: what stays, the layer that runs, the one that arrives."""
+    dtype = weight_dtype(blueprint, budget)
+    staying, units = _units(blueprint)
+    most = max((parameters for parameters, _ in units), default=0)
+    arriving = max((stored for _, stored in units), default=0)
+    held = (staying + most) * dtype.itemsize + arriving + 2 * ROUNDING
+    beside = _unpacking(blueprint, most) + (arriving if _fused(blueprint) else 0)
+    if budget.quantise:
+        beside += LIBRARY + min(most // MATRICES, AT_ONCE) * QUANTISING
+    return held + beside + activations(blueprint, budget, dtype)
+
+
+def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
+    """What the tensors of one batch take, and what computes them."""
+    positions = max(1, budget.micro_batch) * min(blueprint.context or TOKENS, TOKENS)
+    return RUNTIME + positions * (STATES * _width(blueprint) * dtype.itemsize + LOGITS * blueprint.vocabulary * 4)
+
+
+def buffers(blueprint: Blueprint) -> int:
+    """What is lost where every part stays in the buffer that it was read into."""
+    return (len(_layers(blueprint)) + 1) * ROUNDING
+
+
+def _held(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
+    """The weights once they are loaded."""
+    layers = sum(parameters for parameters, _ in _layers(blueprint))
+    rest = _rest(blueprint) * dtype.itemsize
+    if not quantise:
+        return rest + layers * dtype.itemsize
+    how: How = "nf4" if quantise == "nf4" else "int8"
+    return rest + bytes_of(layers, max(_width(blueprint), 1), how)
+
+
+def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
+    """What loading takes beside the weights: the part that was read last in its stored form, if that is not the form in
+    which it stays, the layer before it is quantised, what unpacking and quantising need."""
+    layers = _layers(blueprint)
+    most = max((parameters for parameters, _ in layers), default=0)
+    arriving = max((stored for _, stored in layers), default=0)
+    as_stored = blueprint.bytes == blueprint.parameters * dtype.itemsize and not blueprint.quantisation
+    if not as_stored:
+        arriving = max(arriving, blueprint.bytes - sum(stored for _, stored in layers))
+    if as_stored and not quantise:
+        return buffers(blueprint) + (arriving if _fused(blueprint) else 0)
+    beside = arriving + _unpacking(blueprint, most)
+    if quantise:
+        beside += (0 if as_stored else most * dtype.itemsize) + min(most // MATRICES, AT_ONCE) * QUANTISING
+    return beside + (arriving if _fused(blueprint) else 0)
+
+
+def _unpacking(blueprint: Blueprint, most: int) -> int:
+    """What it takes to unpack the largest matrix of a layer: its values in float32, and once more."""
+    return 2 * most // MATRICES * torch.float32.itemsize if blueprint.quantisation else 0
+
+
+def _fused(blueprint: Blueprint) -> bool:
+    """Whether experts are put together from tensors of their own, which takes a layer twice."""
+    return blueprint.active_parameters < blueprint.parameters
+
+
+def _units(blueprint: Blueprint) -> tuple[int, list[tuple[int, int]]]:
+    """Parameters that stay while a model is streamed; parameters and stored bytes of what comes and goes: layers, and
+    large embeddings and heads."""
+    layers = _layers(blueprint)
+    rest, table = _rest(blueprint), blueprint.vocabulary * _width(blueprint)
+    stored = max(0, blueprint.bytes - sum(size for _, size in layers))
+    if not table or stored < LARGE or rest < table:
+        return rest, layers
+    tables = rest // table
+    return rest - tables * table, [*layers, (table, stored * table // max(rest, 1))]
+
+
+def _width(blueprint: Blueprint) -> int:
+    return max((max(stack.widths, default=0) for stack in blueprint.stacks), default=0)
+
+
+def _layers(blueprint: Blueprint) -> list[tuple[int, int]]:
+    """Parameters and stored bytes of every layer."""
+    found = []
+    for stack in blueprint.stacks:
+        counts = stack.layer_parameters or tuple(_parameters(blueprint, each) for each in stack.layer_bytes)
+        found += list(zip(counts, stack.layer_bytes, strict=True))
+    return found
+
+
+def _parameters(blueprint: Blueprint, stored: int) -> int:
+    return round(stored * blueprint.parameters / max(1, blueprint.bytes))
+
+
+def _rest(blueprint: Blueprint) -> int:
+    """Parameters that belong to no layer."""
+    return max(0, blueprint.parameters - sum(parameters for parameters, _ in _layers(blueprint)))

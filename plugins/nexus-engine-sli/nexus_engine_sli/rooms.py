@@ -1,0 +1,88 @@
+"""Rooms: where the weights of a checkpoint live while it runs. Here, all at once; `loading` has one layer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from nexus_specs import Budget, Checkpoint, NexusError
+from nexus_torch.skeleton import absent
+from torch import nn
+
+from .fetching import files_for
+from .placing import Placing, bare, keeps_float32
+from .reading import Reader
+
+
+class Room(Protocol):
+    """Holds a module whose layers have weights when they run."""
+
+    module: nn.Module
+    dtype: torch.dtype
+    order: Sequence[str]
+    """Paths of what is brought when it runs, in the order in which that is expected."""
+
+    def enter(self, path: str) -> None:
+        """The unit `path` is next: its weights must be there when this returns, and those of the one before may go."""
+
+    def borrow(self, path: str) -> None:
+        """Brings a unit beside the one that is inside."""
+
+    def passed(self, path: str, output: object) -> None:
+        """A unit gave an output."""
+
+    def close(self) -> None:
+        """Nothing runs any more."""
+
+
+class Resident:
+    """Everything at once."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, device: str, dtype: torch.dtype = torch.float32, quantise: str = "",
+        budget: Budget | None = None,
+    ) -> None:  # fmt: skip
+        self.dtype, self.order = dtype, ()
+        self.module = bare(checkpoint, device, dtype)
+        placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
+        layers = {path for stack in checkpoint.blueprint.stacks for path in stack.layers}
+        reader = Reader(files_for([part.extents for part in checkpoint.parts], budget, resident=True))
+        try:
+            for part in checkpoint.parts:
+                placing.fill(part, reader.read(part.extents), part.path)
+                if quantise and part.path in layers:
+                    quantised(self.module.get_submodule(part.path), quantise)
+        finally:
+            reader.close()
+        complete(absent(self.module), "")
+
+    def enter(self, path: str) -> None:
+        """It is there already."""
+
+    def borrow(self, path: str) -> None:
+        """It is there already."""
+
+    def passed(self, path: str, output: object) -> None:
+        """Nothing to look after."""
+
+    def close(self) -> None:
+        """Nothing to wait for."""
+
+
+def quantised(layer: nn.Module, how: str) -> None:
+    """Packs the weights of a layer in place."""
+    from .quantising import quantise
+
+    quantise(layer, how)
+
+
+def complete(missing: Sequence[str], path: str) -> None:
+    """NexusError where weights are missing, of a layer or ("") of what belongs to none."""
+    if missing:
+        where = f"layer '{path}'" if path else "model"
+        raise NexusError(
+            f"The checkpoint has no weights for {len(missing)} tensors of the {where}: {', '.join(missing[:4])}"
+            f"{' …' if len(missing) > 4 else ''}. Its config.json names a class that these weights do not fill: fetch "
+            "both from one place, or name the class they were saved from in \"architectures\"."
+        )

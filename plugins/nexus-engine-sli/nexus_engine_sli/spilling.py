@@ -1,0 +1,166 @@
+"""States of waiting forwards: in memory up to a limit, beyond it in a file.
+
+What is spilled is the storage, emptied in place, so that every frame and container that refers to it is served when it
+comes back. The forwards pass a layer in a fixed order again and again; in a cycle the best to put away is what was
+used last, so the first ones stay in memory for good and the rest go to the disk and back, one ahead of its turn.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from nexus_specs import NexusError
+
+from .running import Run
+from .tracking import Number
+
+SMALL = 4 << 10
+"""Bytes below which a storage is not worth moving."""
+FILE = "states.spill"
+
+
+def memory_of(storage: torch.UntypedStorage) -> memoryview:
+    """The bytes of a storage. Never through numpy, which would forbid to resize it."""
+    size = storage.nbytes()
+    return memoryview((ctypes.c_char * size).from_address(storage.data_ptr())).cast("B")
+
+
+class Spill:
+    """Holds at most `limit` bytes of states in memory (0: all)."""
+
+    def __init__(self, limit: int, folder: Path, disk: int = 0) -> None:
+        self.limit, self.folder, self.disk = limit, folder, disk
+        self.held: dict[Run, int] = {}
+        self.away: dict[Run, Away] = {}
+        self.total, self.most, self.end = 0, 0, 0
+        self.written = 0
+        """Bytes that went to the file, for those who measure."""
+        self.file = -1
+        self.free: list[tuple[int, int]] = []
+        """(start, length) of places in the file that nobody uses."""
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="sli-spill")
+
+    def settle(self, run: Run) -> None:
+        """A forward waits again: its states stay, or go to the file."""
+        self.total -= self.held.pop(run, 0)
+        if run.dead or run.ledger is None:
+            return
+        live = [(number, storage) for number, storage in run.ledger.live() if number not in run.ledger.shared]
+        size = sum(storage.nbytes() for _, storage in live)
+        self.most = max(self.most, self.total + size)
+        if not self.limit or self.total + size <= self.limit:
+            self.held[run], self.total = size, self.total + size
+            return
+        moved = [(number, each) for number, each in live if each.nbytes() >= SMALL and each.resizable() and _here(each)]
+        if moved:
+            self._put_away(run, moved)
+
+    def bring(self, run: Run) -> None:
+        """A forward goes on: its states are in memory when this returns."""
+        away = self.away.pop(run, None)
+        if away is None or run.ledger is None:
+            return
+        away.written.result()
+        (away.read or self.pool.submit(self._read, run, away)).result()
+        run.ledger.fetch = None
+        self.free.append((away.start, away.room))
+
+    def expect(self, run: Run) -> None:
+        """A forward will be the next but one: its states may come already."""
+        away = self.away.get(run)
+        if away is not None and away.read is None:
+            away.read = self.pool.submit(self._read, run, away)
+
+    def close(self) -> None:
+        """Removes the file."""
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        if self.file >= 0:
+            os.close(self.file)
+            self.file = -1
+
+    def _put_away(self, run: Run, live: list[tuple[Number, torch.UntypedStorage]]) -> None:
+        assert run.ledger is not None
+        size = sum(storage.nbytes() for _, storage in live)
+        start, room = self._place(size)
+        away = Away(start, room, [(number, storage.nbytes()) for number, storage in live])
+        away.written = self.pool.submit(self._write, away, [storage for _, storage in live])
+        self.away[run] = away
+        run.ledger.fetch = lambda: self.bring(run)
+
+    def _place(self, size: int) -> tuple[int, int]:
+        """Room in the file, which is allocated before it is written to, so that a full disk is found in time."""
+        for at, (start, room) in enumerate(self.free):
+            if room >= size:
+                del self.free[at]
+                return start, room
+        if self.file < 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.file = os.open(self.folder / FILE, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            (self.folder / FILE).unlink()                   # it goes with the process, however that ends
+        if self.disk and self.end + size > self.disk:
+            raise NexusError(
+                f"The states of the corpus take more than the {self.disk:,} bytes of disk that they may have beside "
+                f"{self.limit:,} bytes of memory. Raise run.disk or run.memory, or use fewer samples."
+            )
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self.file, self.end, size)
+        except OSError as error:
+            raise _full(self.folder, error) from error
+        start, self.end = self.end, self.end + size
+        return start, size
+
+    def _write(self, away: Away, storages: list[torch.UntypedStorage]) -> None:
+        at = away.start
+        for storage in storages:
+            view, done = memory_of(storage), 0
+            while done < len(view):
+                try:
+                    done += os.pwrite(self.file, view[done:], at + done)
+                except OSError as error:
+                    raise _full(self.folder, error) from error
+            at += len(view)
+            del view
+            storage.resize_(0)
+        self.written += at - away.start
+
+    def _read(self, run: Run, away: Away) -> None:
+        assert run.ledger is not None
+        at = away.start
+        for number, size in away.sizes:
+            storage = run.ledger.storage(number)
+            storage.resize_(size)
+            view, done = memory_of(storage), 0
+            while done < size:
+                got = os.preadv(self.file, [view[done:]], at + done)
+                if got == 0:
+                    raise NexusError(f"The states in '{self.folder}' are cut off: something else wrote to the file.")
+                done += got
+            at += size
+
+
+class Away:
+    """States that are in the file."""
+
+    def __init__(self, start: int, room: int, sizes: list[tuple[Number, int]]) -> None:
+        self.start, self.room, self.sizes = start, room, sizes
+        self.written: Future[None]
+        self.read: Future[None] | None = None
+
+
+def _here(storage: torch.UntypedStorage) -> bool:
+    return storage.device.type == "cpu"
+
+
+def _full(folder: Path, error: OSError) -> NexusError:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return NexusError(f"The states cannot be kept in '{folder}' ({error.strerror}). Check the disk.")
+    return NexusError(
+        f"The disk of '{folder}' is full: the states of the corpus do not fit beside it. What was extracted stays; "
+        "free some room, choose another --run-dir, raise run.memory, or use fewer samples, and run it again."
+    )

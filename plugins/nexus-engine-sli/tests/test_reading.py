@@ -1,0 +1,108 @@
+"""Ranges of bytes to tensors: whatever lies where, each byte once, memory used again when nobody holds it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nexus_engine_sli.buffers import Buffers, tensor_in
+from nexus_engine_sli.reading import Reader, read, spans
+from nexus_specs import Extent, NexusError
+from nexus_torch.files import read_header, write_tensors
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, torch.Tensor], list[Extent]]:
+    """Large and small tensors, one of which begins at an odd byte."""
+    file = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    generator = torch.Generator().manual_seed(0)
+    tensors = {f"large.{at}": torch.randn(600 + at, 1024, generator=generator) for at in range(6)}
+    tensors |= {"zodd": torch.arange(33, dtype=torch.uint8), "half": torch.randn(7, generator=generator).bfloat16()}
+    write_tensors(file, tensors)
+    entries, start = read_header(file)
+    extents = [
+        Extent(
+            key=key, file=str(file), start=start + entry["data_offsets"][0], stop=start + entry["data_offsets"][1],
+            dtype=entry["dtype"], shape=tuple(entry["shape"]),
+        )
+        for key, entry in entries.items()
+    ]  # fmt: skip
+    return tensors, extents
+
+
+def test_every_tensor_comes_back(stored: Any) -> None:
+    tensors, extents = stored
+    found = read(extents)
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[key], tensors[key]) for key in tensors)
+
+
+def test_each_byte_is_read_once_and_neighbours_at_once(stored: Any) -> None:
+    _, extents = stored
+    reader = Reader()
+    try:
+        reader.read(extents)
+        whole = sum(extent.stop - extent.start for extent in extents)
+        assert whole <= reader.bytes <= whole + 3 * 4096
+        assert len(spans(extents)) == 1
+        some = [each for each in extents if each.key in ("large.0", "large.3", "zodd")]
+        assert len(spans(some)) == 3
+        assert [span.direct for span in spans(some)] == [True, True, False]
+        assert torch.equal(reader.read(some)["large.3"], stored[0]["large.3"])
+    finally:
+        reader.close()
+
+
+def test_memory_is_used_again_but_never_under_somebody(stored: Any) -> None:
+    tensors, extents = stored
+    reader = Reader()
+    try:
+        first = reader.read(extents)
+        kept = first["large.2"][5:6]                        # a view of a weight, as some modules return
+        place = reader.buffers.maps[0]
+        del first
+        second = reader.read(extents)
+        assert len(reader.buffers.maps) == 2
+        assert torch.equal(kept, tensors["large.2"][5:6])
+        del kept, second
+        assert reader.buffers.take(100) in (place, reader.buffers.maps[-1])
+        assert len(reader.buffers.maps) == 2
+    finally:
+        reader.close()
+
+
+def test_what_is_not_aligned_is_copied() -> None:
+    memory = Buffers().take(64)
+    memory[3:7] = torch.tensor([1.5]).numpy().tobytes()
+    assert tensor_in(memory, 3, torch.float32, (1,)).item() == 1.5
+    assert tensor_in(memory, 0, torch.float32, (0, 4)).shape == (0, 4)
+
+
+def test_without_direct_reading_it_is_the_same(stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors, extents = stored
+    native = os.open
+
+    def refuse(path: Any, flags: int, *more: Any) -> int:
+        if flags & getattr(os, "O_DIRECT", 0):
+            raise OSError(22, "Invalid argument")
+        return native(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    found = read(extents)
+    assert all(torch.equal(found[key], tensors[key]) for key in tensors)
+
+
+def test_a_file_that_shrank_or_does_not_fit_is_named(stored: Any, tmp_path: Path) -> None:
+    _, extents = stored
+    short = tmp_path / "short.safetensors"
+    short.write_bytes(Path(extents[0].file).read_bytes()[:5_000_000])
+    moved = [Extent(**{**vars(each), "file": str(short)}) for each in extents]
+    with pytest.raises(NexusError, match=r"short\.safetensors' ends inside the tensor 'large\.\d'"):
+        read(moved)
+    with pytest.raises(NexusError, match=r"'half' .* has 14 bytes, which is not BF16 \[9\]"):
+        read([Extent(**{**vars(each), "shape": (9,)}) for each in extents if each.key == "half"])
+    with pytest.raises(NexusError, match="cannot be read"):
+        read([Extent(**{**vars(extents[0]), "file": str(tmp_path / "gone")})])

@@ -1,0 +1,188 @@
+"""Streamed under little memory: spilled states, split layers, experts in groups, weights on demand, damaged files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from nexus_engine_sli import spilling, streaming, units
+from nexus_engine_sli.loading import Resident, Streamed
+from nexus_engine_sli.placing import one_by_one
+from nexus_engine_sli.teacher import SliTeacher
+from nexus_specs import Budget, Checkpoint, Installed, NexusError, Sample, Tap
+from nexus_specs.testing import ListSink
+
+Inputs = Callable[[str], Sequence[Sample]]
+SMALL = {"vocab_size": 300, "hidden_size": 64, "num_attention_heads": 4, "max_position_embeddings": 64}
+TAPS = ("final", "logprob", "model.layers.1")
+
+
+def llama() -> Any:
+    config = hf.LlamaConfig(num_hidden_layers=5, num_key_value_heads=2, intermediate_size=128, **SMALL)
+    return hf.LlamaForCausalLM(config)
+
+
+def experts() -> Any:
+    config = hf.Qwen3MoeConfig(
+        num_hidden_layers=3, num_key_value_heads=2, intermediate_size=96, moe_intermediate_size=32, num_experts=8,
+        num_experts_per_tok=2, head_dim=16, **SMALL,
+    )  # fmt: skip
+    return hf.Qwen3MoeForCausalLM(config)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Callable[..., Path]:
+    """A checkpoint on the disk, as its builder makes it, in a dtype."""
+    made: dict[tuple[str, torch.dtype], Path] = {}
+
+    def folder(build: Callable[[], Any], dtype: torch.dtype = torch.float32) -> Path:
+        key = (build.__name__, dtype)
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp(build.__name__)
+            torch.manual_seed(0)
+            build().to(dtype).save_pretrained(made[key], max_shard_size="100KB")
+            tokenizer.save_pretrained(made[key])
+        return made[key]
+
+    return folder
+
+
+def opened(folder: Path) -> Any:
+    installed = Installed()
+    return installed.make("architecture", "transformers").open(str(folder), installed)
+
+
+def observed(checkpoint: Checkpoint, room: Any, samples: Sequence[Sample], budget: Budget) -> ListSink:
+    sink = ListSink()
+    try:
+        SliTeacher(checkpoint, room, budget).observe(samples, [Tap(path=path) for path in TAPS], sink)
+    finally:
+        room.close()
+    return sink
+
+
+def check_equal(one: ListSink, other: ListSink) -> None:
+    for tap in TAPS:
+        first, second = one.values(tap), other.values(tap)
+        assert first
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first), tap
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits for models of some hundred kilobytes."""
+    monkeypatch.setattr(units, "LARGE", 1 << 12)
+    monkeypatch.setattr(streaming, "LEAST", 1 << 13)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_states_that_do_not_fit_go_to_the_disk_and_back(
+    dtype: torch.dtype, saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    close = spilling.Spill.close
+    monkeypatch.setattr(spilling.Spill, "close", lambda self: (written.append(self.written), close(self)))
+    checkpoint, budget = opened(saved(llama, dtype)), Budget(micro_batch=1, memory=1 << 20, scratch=tmp_path)
+    monkeypatch.setattr(streaming.Observation, "_limit", lambda self: 1 << 13)
+    room = Streamed(checkpoint, "cpu", dtype)
+    streamed = observed(checkpoint, room, inputs("decoder"), budget)
+    assert written[0] > 0
+    assert sorted(room.loads) == sorted(room.order), "each unit once"
+    stored = sum(path.stat().st_size for path in saved(llama, dtype).glob("*.safetensors"))
+    assert room.read_bytes <= 1.02 * stored
+    check_equal(streamed, observed(checkpoint, Resident(checkpoint, "cpu", dtype), inputs("decoder"), budget))
+
+
+def test_bfloat16_is_what_transformers_computes(saved: Any, inputs: Inputs) -> None:
+    folder = saved(llama, torch.bfloat16)
+    checkpoint, budget = opened(folder), Budget(micro_batch=2)
+    found = observed(checkpoint, Streamed(checkpoint, "cpu", torch.bfloat16), inputs("decoder"), budget)
+    model = hf.LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    for each in SliTeacher(checkpoint, Resident(checkpoint, "cpu"), budget)._batches(inputs("decoder")):
+        with torch.no_grad():
+            states = model.model(**each.batch, use_cache=False).last_hidden_state
+        for key, row, length in zip(each.keys, states, each.batch["attention_mask"].sum(1).tolist(), strict=True):
+            assert torch.equal(found.value(key, "final"), row[:length])
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_layer_that_is_too_large_comes_in_parts(saved: Any, inputs: Inputs) -> None:
+    checkpoint, budget = opened(saved(llama)), Budget(micro_batch=2)
+    room = Streamed(checkpoint, "cpu", budget=Budget(memory=180_000))
+    assert "model.layers.0" not in room.order
+    assert "model.layers.0.mlp.up_proj" in room.order
+    assert "model.layers.0.self_attn" in room.order
+    streamed = observed(checkpoint, room, inputs("decoder"), budget)
+    assert len(room.loads) == len(set(room.loads))
+    check_equal(streamed, observed(checkpoint, Resident(checkpoint, "cpu"), inputs("decoder"), budget))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_experts_come_in_groups_and_each_once(saved: Any, inputs: Inputs) -> None:
+    checkpoint, budget = opened(saved(experts)), Budget(micro_batch=2)
+    room = Streamed(checkpoint, "cpu", budget=Budget(memory=250_000))
+    groups = [path for path in room.order if "#" in path]
+    assert len(groups) == len(room.order) - len({path for path in room.order if "#" not in path}) >= 6
+    streamed = observed(checkpoint, room, inputs("decoder"), budget)
+    assert len(room.loads) == len(set(room.loads))
+    whole = Resident(checkpoint, "cpu")
+    one_by_one(whole.module)
+    check_equal(streamed, observed(checkpoint, whole, inputs("decoder"), budget))
+
+
+@pytest.mark.parametrize("room_of", [Resident, Streamed])
+def test_a_weight_of_another_layer_comes_when_it_is_used(room_of: Any, saved: Any, inputs: Inputs) -> None:
+    checkpoint, budget = opened(saved(llama)), Budget(micro_batch=2)
+
+    def with_help(room: Any) -> Any:
+        layers = room.module.model.layers
+
+        def add(_: Any, arguments: Any) -> Any:
+            return (torch.nn.functional.linear(arguments[0], layers[0].self_attn.q_proj.weight), *arguments[1:])
+
+        layers[3].register_forward_pre_hook(add)
+        return room
+
+    plain = observed(checkpoint, with_help(Resident(checkpoint, "cpu")), inputs("decoder"), budget)
+    found = observed(checkpoint, with_help(room_of(checkpoint, "cpu")), inputs("decoder"), budget)
+    check_equal(found, plain)
+
+
+def test_damaged_files_are_named(saved: Any, inputs: Inputs, tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    for path in saved(llama).iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    checkpoint = opened(folder)
+    index = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
+    file = folder / index["model.layers.3.mlp.up_proj.weight"]
+    whole = file.read_bytes()
+    with file.open("r+b") as handle:
+        handle.truncate(len(whole) // 2)
+    with pytest.raises(NexusError, match=rf"{file.name}' ends inside the tensor 'model\.layers"):
+        observed(checkpoint, Streamed(checkpoint, "cpu"), inputs("decoder"), Budget())
+    extent = next(
+        each for part in checkpoint.parts for each in part.extents if each.key == "model.layers.3.mlp.up_proj.weight"
+    )
+    file.write_bytes(whole[: extent.start] + b"\0\0\xc0\x7f" + whole[extent.start + 4 :])
+    with pytest.raises(NexusError, match=rf"up_proj\.weight' holds values that are not finite.*{file.name}"):
+        observed(checkpoint, Streamed(checkpoint, "cpu"), inputs("decoder"), Budget())
+
+
+def test_a_full_disk_is_said(saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    monkeypatch.setattr(streaming.Observation, "_limit", lambda self: 1)
+    checkpoint = opened(saved(llama))
+    budget = Budget(micro_batch=1, memory=1 << 20, scratch=tmp_path)
+    with pytest.raises(NexusError, match=r"is full.*What was extracted stays"):
+        observed(checkpoint, Streamed(checkpoint, "cpu"), inputs("decoder"), budget)
