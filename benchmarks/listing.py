@@ -12,7 +12,10 @@ import time
 
 from report import arguments, finish
 
-COMMANDS = (("--help",), ("list", "plugins", "--json"), ("list", "losses", "--json"), ("list", "towers", "--json"))
+COMMANDS = (
+    ("--help",), ("list", "plugins", "--json"), ("list", "losses", "--json"), ("list", "towers", "--json"),
+    ("list", "architectures", "--json"),
+)  # fmt: skip
 HEAVY = ("torch", "transformers", "numpy", "pyarrow")
 PROBE = (
     "import json, sys\nfrom nexus_host.__main__ import run\n"

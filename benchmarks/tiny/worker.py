@@ -1,0 +1,86 @@
+"""Rows made in a process of their own, ended where one takes too long: a model that hangs or dies costs its row."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .table import empty
+
+LIMIT, LIVES = 300.0, 80
+"""Seconds for the rows of one type; types until a worker is replaced, since each leaves its modules in memory."""
+
+Rows = list[dict[str, Any]]
+
+
+def rows(model_types: Sequence[str], limit: float = LIMIT) -> Iterator[Rows]:
+    """The rows of each of these types, in order."""
+    worker: Worker | None = None
+    for model_type in model_types:
+        if worker is None or worker.done >= LIVES:
+            if worker:
+                worker.end()
+            worker = Worker()
+        found = worker.ask(model_type, limit)
+        if isinstance(found, str):
+            worker.end()
+            worker = None
+            found = [empty(model_type, "") | {"reason": found}]
+        yield found
+    if worker:
+        worker.end()
+
+
+class Worker:
+    """One process that makes rows."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.ours, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.done = 0
+
+    def ask(self, model_type: str, limit: float) -> Rows | str:
+        """The rows, or why there are none."""
+        self.done += 1
+        self.ours.send(model_type)
+        if not self.ours.poll(limit):
+            return f"stopped after {limit:.0f} s"
+        try:
+            found: Rows = self.ours.recv()
+        except EOFError:
+            self.process.join()
+            return f"its process ended with {self.process.exitcode}"
+        return found
+
+    def end(self) -> None:
+        """The process is over when this returns."""
+        self.process.kill()
+        self.process.join()
+        self.ours.close()
+
+
+def _serve(connection: Any) -> None:
+    import warnings
+
+    import torch
+    import transformers
+
+    from .checkpoint import heads
+    from .rows import row
+
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    while True:
+        try:
+            model_type = connection.recv()
+        except EOFError:
+            return
+        found = [row(model_type, head) for head in heads(model_type)]
+        none = "transformers: exports no class that such a configuration builds"
+        connection.send(found or [empty(model_type, "") | {"reason": none}])
