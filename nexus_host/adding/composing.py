@@ -14,6 +14,7 @@ from nexus_specs import Blueprint, Budget, NexusError, StudentComponent, TowerCo
 from ..discovery import Plugins
 from ..registry import Registry, RegistryModel
 from ..registry.cards import ID
+from ..registry.catalogued import Catalogue
 from ..registry.places import ELSEWHERE
 from ..words import listed
 from .matching import reader_for, tower_for
@@ -95,7 +96,7 @@ def _data(
     wish: Wish, component: str, name: str, plugins: Plugins, model: RegistryModel, home: Path
 ) -> tuple[str, Data]:
     """The entry of the data, and its card where it is new."""
-    if wish.data in model.data:
+    if wish.data in model.data or (wish.data and wish.data in Catalogue(plugins).rows):
         return wish.data, {}
     tower = plugins.component("tower", component)
     source = wish.data or (tower.data if isinstance(tower, TowerComponent) else "")
@@ -128,7 +129,8 @@ def _written_path(source: str, home: Path) -> str:
 
 
 def _student(blueprint: Blueprint, plugins: Plugins, model: RegistryModel, memory: int) -> Data:
-    """A card with a core that suits this teacher and this memory."""
+    """A card with a core that suits this teacher and this memory; it is trained as the registry of a plugin trains
+    its own, which somebody chose on data."""
     offered = plugins.components("student")
     name = model.student.component if model.student.component in offered else next(iter(offered), "")
     component = plugins.component("student", name or model.student.component)
@@ -138,8 +140,11 @@ def _student(blueprint: Blueprint, plugins: Plugins, model: RegistryModel, memor
     proposed: Mapping[str, Any] = maker.propose(teachers, Budget(memory=memory), model.student.tier)
     default = {field.name: field.default for field in plugins.fields("student", name)}
     changed = {key: value for key, value in proposed.items() if key not in default or value != default[key]}
+    template = _template(plugins)
+    alike = template is not None and template.student.component == name
+    stages = {stage: dict(given) for stage, given in template.student.stages.items()} if template and alike else {}
     core: Data = {"component": name, "core": "auto"}
-    return core | ({"options": changed} if changed else {})
+    return core | ({"options": changed} if changed else {}) | ({"stages": stages} if stages else {})
 
 
 def _losses(name: str, component: str, plugins: Plugins) -> tuple[Data, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ def command(state: State, *, source: str, as_json: bool) -> int:
     loader = state.plugins.loader(source)
     blueprint = state.plugins.inspect(source)
     if as_json:
-        emit_json({"source": source, "loader": loader} | plain(blueprint))
+        emit_json({"source": source, "loader": loader} | plain(blueprint) | {"stacks": described(blueprint)})
     else:
         emit_table(["", source], [("loader", loader), *facts(blueprint)])
     return 0
@@ -43,14 +44,43 @@ def facts(blueprint: Blueprint) -> list[tuple[str, Any]]:
         ("classes", _classes(blueprint.labels)),
         ("still missing", listed(blueprint.missing) if blueprint.missing else ""),
     ]
-    rows += [(f"layers of {each.path}", f"{each.count}, width {_widths(each.widths)}") for each in blueprint.stacks]
+    rows += [(f"layers of {each['path']}", _stack(each)) for each in described(blueprint)]
     return [row for row in rows if row[1] != ""]
+
+
+def described(blueprint: Blueprint) -> list[dict[str, Any]]:
+    """The stacks, with what all layers of each come to beside what each layer has."""
+    return [
+        {
+            "path": stack.path,
+            "count": stack.count,
+            "class": stack.kind,
+            "widths": list(stack.widths),
+            "parameters": sum(stack.layer_parameters),
+            "active_parameters": sum(stack.layer_active or stack.layer_parameters),
+            "bytes": sum(stack.layer_bytes),
+            "dtype": stack.dtype or blueprint.dtype,
+            "layer_bytes": list(stack.layer_bytes),
+            "layer_parameters": list(stack.layer_parameters),
+        }
+        for stack in blueprint.stacks
+    ]
+
+
+def _stack(each: Mapping[str, Any]) -> str:
+    """One stack in a line: count, class, width, bytes of a layer, dtype."""
+    sizes = sorted({size for size in each["layer_bytes"] if size})
+    size = "" if not sizes else bytes_text(sizes[-1]) if len(sizes) == 1 else "to ".join(
+        f"{bytes_text(end)} " for end in (sizes[0], sizes[-1])
+    ).strip()  # fmt: skip
+    parts = [str(each["count"]), each["class"], f"width {_widths(each['widths'])}", f"{size} a layer" if size else ""]
+    return ", ".join(part for part in [*parts, each["dtype"]] if part)
 
 
 def _classes(labels: tuple[str, ...]) -> str:
     return f"{len(labels)}: {listed(labels[:8])}{', ...' if len(labels) > 8 else ''}" if labels else ""
 
 
-def _widths(widths: tuple[int, ...]) -> str:
+def _widths(widths: Sequence[int]) -> str:
     known = sorted({width for width in widths if width > 0})
     return listed(known) if known else "varies"

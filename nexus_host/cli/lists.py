@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,18 @@ from nexus_specs import KINDS, MetricComponent, NexusError, StageComponent, Towe
 from ..discovery import Plugins
 from ..words import did_you_mean, listed
 from .app import State
+from .catalogues import architectures
+from .filtering import filtered
 from .output import emit_json, emit_table, json_option
 
 Row = dict[str, Any]
+HIDDEN: Mapping[str, Sequence[str]] = {
+    "architectures": ("generates", "reason", "sort"),
+    "datasets": ("dataset", "config", "bytes", "gated", "reader", "options"),
+}
+"""Columns that are for --json alone: a table of hundreds of rows has room for few."""
+MOST = 6
+"""Entries of a list that a table shows."""
 
 
 @dataclass
@@ -43,21 +52,40 @@ class UnknownKindError(NexusError):
 
 @click.command("list")
 @click.argument("kind", default="plugins")
+@click.argument("words", nargs=-1, metavar="[WORD]...")
+@click.option("--modality", help="Only what takes or is of it: text, image, audio, video")
+@click.option("--loader", help="Architectures: only of this loader")
+@click.option("--tag", help="Data sets: only with this tag, such as reasoning, code, speech, benchmark")
 @click.option("--registry", type=click.Path(path_type=Path), help="Registry file [default: ./registry.yaml]")
 @json_option
 @click.pass_obj
-def command(state: State, *, kind: str, registry: Path | None, as_json: bool) -> int:
+def command(
+    state: State, *, kind: str, words: tuple[str, ...], modality: str | None, loader: str | None, tag: str | None,
+    registry: Path | None, as_json: bool,
+) -> int:  # fmt: skip
     """List what is on offer: plugins (default), teachers, datasets, architectures, engines, readers, metrics,
-    profilers, losses, towers, students, stages, commands, executors, registries."""
+    profilers, losses, towers, students, stages, commands, executors, registries.
+
+    A WORD keeps the rows whose name, alias, tag or class holds it; `all` keeps every row.
+    """
     name = _kind(kind)
-    rows = LISTINGS[name](Request(state.plugins, registry))
+    every = LISTINGS[name](Request(state.plugins, registry))
+    rows = filtered(every, words, modality=modality, loader=loader, tag=tag)
     if as_json:
         emit_json(rows)
         return 0
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    notes = [] if rows else [f"There are no {name}."]
+    columns = [each for each in dict.fromkeys(key for row in rows for key in row) if each not in HIDDEN.get(name, ())]
+    notes = [] if rows else [_nothing(name, every, words)]
     emit_table(columns, [[_cell(row.get(key)) for key in columns] for row in rows], title=name, notes=notes)
     return 0
+
+
+def _nothing(name: str, every: Sequence[Row], words: Sequence[str]) -> str:
+    """Why a table is empty, with what may have been meant."""
+    if not every or not words:
+        return f"There are no {name}{' like this' if every else ''}."
+    hint = did_you_mean(words[0], [str(row.get("name")) for row in every])
+    return f"None of the {len(every)} {name} has '{listed(words)}' in its name.{hint}"
 
 
 def _kind(word: str) -> str:
@@ -70,7 +98,9 @@ def _kind(word: str) -> str:
 
 
 def _cell(value: Any) -> Any:
-    return listed(value) if isinstance(value, (list, tuple)) else value
+    if not isinstance(value, (list, tuple)):
+        return value
+    return listed(value) if len(value) <= MOST else f"{listed(value[:MOST])}, and {len(value) - MOST} more"
 
 
 def _plugins(request: Request) -> list[Row]:
@@ -120,12 +150,21 @@ def _teachers(request: Request) -> list[Row]:
     from ..registry import Registry
 
     registry = Registry.load(request.registry, request.plugins, strict=False)
-    return [{"name": name} | _teacher(registry.card("teacher", name)) for name in registry.model.teachers]
+    return [
+        {"name": name} | _teacher(registry.card("teacher", name)) | {"metric": _metric(card.metric)}
+        for name, card in registry.model.teachers.items()
+    ]
 
 
 def _teacher(card: Mapping[str, Any]) -> Row:
-    columns = ("status", "capability", "tower", "modality", "data", "share", "aliases", "source", "licence", "summary")
-    return {column: card[column] for column in columns}
+    columns = ("status", "capability", "tower", "modality", "parameters", "tier", "data", "datasets", "share",
+               "aliases", "source", "licence", "summary")  # fmt: skip
+    return {column: card.get(column) for column in columns}
+
+
+def _metric(reference: Any) -> str:
+    """The name in a reference to a metric, "" where the tower's own is used."""
+    return str(getattr(reference, "component", reference) or "")
 
 
 def _datasets(request: Request) -> list[Row]:
@@ -139,13 +178,15 @@ def _datasets(request: Request) -> list[Row]:
             raise
         return rows
     own: list[Row] = [
-        {"dataset": "registry", "name": name, "reader": card.reader, "tags": card.tags} for name, card in data.items()
+        {"dataset": "registry", "name": name, "reader": card.reader, "tags": card.tags, "summary": "Of this registry"}
+        for name, card in data.items()
     ]
-    return own + rows
+    taken = {row["name"] for row in own}
+    return own + [row for row in rows if row.get("name") not in taken]
 
 
 def _architectures(request: Request) -> list[Row]:
-    return request.plugins.catalogue("architecture")
+    return architectures(request.plugins)
 
 
 LISTINGS: Mapping[str, Callable[[Request], list[Row]]] = {plural(kind): _components(kind) for kind in KINDS} | {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +73,22 @@ _OPTIONS = (
 @plan_options
 @click.option("--dry-run", is_flag=True, help="Only show the plan, as `nexus plan` does")
 @click.option("--reset", is_flag=True, help="First remove what earlier runs made in the run directory")
+@click.option("--prune", is_flag=True, help="Once all is done, remove artefacts of earlier settings")
 @click.option("--take-over", is_flag=True, help="End the process that uses the run directory")
 @click.pass_obj
-def command(state: State, /, *, dry_run: bool, reset: bool, take_over: bool, as_json: bool, **given: Any) -> int:
+def command(
+    state: State, /, *, dry_run: bool, reset: bool, prune: bool, take_over: bool, as_json: bool, **given: Any
+) -> int:
     """Distil the teachers of the registry into one student, and prove it.
 
     A run that was interrupted goes on where it stopped. Exit codes: 0 done, 1 a unit failed, 2 wrong usage,
     3 the run directory is in use, 130 and 143 interrupted.
     """
-    request = request_of(state, given, reset=reset, take_over=take_over)
+    if prune and given["sample_size"]:
+        raise click.UsageError(
+            "--prune would remove whole artefacts in favour of small ones that --sample-size makes. Leave one out."
+        )
+    request = replace(request_of(state, given, reset=reset, take_over=take_over), prune=prune)
     if dry_run:
         return show_plan(request, as_json=as_json)
     return report(perform(request), request, as_json=as_json)

@@ -32,6 +32,10 @@ _OPTIONS: tuple[Callable[..., Any], ...] = (
     click.option("--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Changes a value of the registry"),
     json_option,
 )
+_TAPS: tuple[Callable[..., Any], ...] = (
+    click.option("--taps", default="", metavar="LAYERS", help="Only the states of these layers: 8,16, or module paths"),
+    click.option("--memory", default="", metavar="SIZE", help="What weights and states may take, as 2GiB"),
+)
 
 
 def _command(stage: str, does: str) -> click.Command:
@@ -39,7 +43,7 @@ def _command(stage: str, does: str) -> click.Command:
     def run(state: State, /, **given: Any) -> int:
         return _one_teacher(state, stage, **given)
 
-    for option in reversed(_OPTIONS):
+    for option in reversed((*_OPTIONS, *(_TAPS if stage == "extract" else ()))):
         run = option(run)
     return click.command(stage, help=f"{does} The checkpoint SOURCE is a folder, a package: resource or a hub id.")(run)
 
@@ -61,8 +65,16 @@ def _one_teacher(
     sample_size: int | None,
     sets: tuple[str, ...],
     as_json: bool,
+    taps: str = "",
+    memory: str = "",
 ) -> int:
-    """Writes the registry of one teacher into the run directory, and runs it up to a stage."""
+    """Writes the registry of one teacher into the run directory, and runs it up to a stage. With taps, no registry and
+    no run: the command `taps` of whatever plugin brings it."""
+    if taps:
+        given = {"source": source, "data": data, "out": out, "taps": taps, "memory": memory, "samples": sample_size}
+        made = state.plugins.make("command", "taps", **{name: value for name, value in given.items() if value})
+        return int(made(state.plugins) or 0)
+    sets += (f"run.memory={memory}",) if memory else ()
     wish = Wish(source=source, data=data, tower=tower)
     run, text = _registry(wish, state, run_dir)
     path = run / FILE

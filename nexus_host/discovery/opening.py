@@ -22,9 +22,11 @@ def loader(lookup: Offers, source: str) -> tuple[str, Architecture]:
     One that cannot even be made is passed over, and named if nothing else opens the source. Raises NexusError for
     none, and for two that claim alike.
     """
-    claims, failed = _claims(lookup, source)
+    claims, failed, said = _claims(lookup, source)
     best = max((claim for claim, _ in claims.values()), default=0)
     names = [name for name, (claim, _) in claims.items() if claim == best]
+    if best == 0 and said:
+        raise NexusError(" ".join(said))
     if best == 0:
         tried = f"Tried: {listed(claims)}." + (f" Failed: {'; '.join(failed)}" if failed else "")
         raise NexusError(f"No loader opens '{source}': {_absence(source)} {tried}")
@@ -47,22 +49,28 @@ def _absence(source: str) -> str:
     if path.exists():
         return f"it is a file. Name the folder that holds {_CONFIG} and the weights (*.safetensors)."
     near = did_you_mean(path.name, [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else [])
-    return (
-        f"there is nothing at {path.absolute()}.{near} Name a folder or package:NAME/PATH; "
-        "fetch what lies on the hub first (`hf download OWNER/NAME`), then name it as OWNER/NAME."
-    )
+    return f"there is nothing at {path.absolute()}.{near} Name a folder, package:NAME/PATH, or OWNER/NAME on the hub."
 
 
-def _claims(lookup: Offers, source: str) -> tuple[dict[str, tuple[int, Architecture]], list[str]]:
+def _claims(lookup: Offers, source: str) -> tuple[dict[str, tuple[int, Architecture]], list[str], list[str]]:
+    """Claims by name; who failed, and of what; what is the matter with the source itself, in a loader's words (a
+    repository on the hub that is closed, missing or out of reach), each once."""
     claims: dict[str, tuple[int, Architecture]] = {}
     failed: list[str] = []
+    said: list[str] = []
     for name in sorted(lookup.components("architecture")):
         try:
             architecture = lookup.make("architecture", name)
-            claims[name] = (architecture.match(source), architecture)
         except (Exception, SystemExit) as error:
             failed.append(f"{name}: {error}")
-    return claims, failed
+            continue
+        try:
+            claims[name] = (architecture.match(source), architecture)
+        except NexusError as error:
+            said.append(str(error))
+        except (Exception, SystemExit) as error:
+            failed.append(f"{name}: {error}")
+    return claims, failed, list(dict.fromkeys(said))
 
 
 def catalogue(lookup: Offers, kind: str) -> list[dict[str, Any]]:

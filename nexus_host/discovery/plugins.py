@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import KINDS, Blueprint, Checkpoint, Component, NexusError, StageComponent, resolve
+from nexus_specs import KINDS, Blueprint, Checkpoint, Component, NexusError, Origin, StageComponent, resolve
 from packaging.requirements import Requirement
 
 from ..words import did_you_mean, listed
@@ -170,6 +170,11 @@ class Plugins:
     def open(self, source: str) -> Checkpoint:
         """The checkpoint, likewise."""
         return opening.loader(self, source)[1].open(source, self)
+
+    def origin(self, source: str) -> Origin | None:
+        """Where a source lies that is not on this machine; None for what is here, or where its loader cannot tell."""
+        found: Callable[[str], Origin | None] | None = getattr(opening.loader(self, source)[1], "origin", None)
+        return found(source) if found else None
 
     def catalogue(self, kind: str) -> list[dict[str, Any]]:
         """Rows of every architecture's `catalogue`, or of every dataset card, each with the component's name. A

@@ -122,7 +122,8 @@ class Cook:
         if kind in _OF_TEACHERS:
             owners += [("teacher", each) for each in feeds.get("teacher", ())]
         for owner_scope, owner in owners:
-            yield from ((owner, choice) for choice in self.subjects.whole.choices(kind, owner_scope, owner))
+            for choice in self.subjects.whole.choices(kind, owner_scope, owner):
+                yield owner, self.data.pinned(owner, choice) if kind == "reader" else choice
 
     def _records(self, stage: StageComponent, subject: str) -> tuple[str, ...]:
         losses = self.subjects.registry.choices("loss", stage.scope, subject)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nexus_specs import Budget, plain, record
 
@@ -29,7 +29,7 @@ class Settled:
     """How one teacher runs, as far as results depend on it."""
 
     micro_batch: int = Budget.micro_batch
-    quantise: str = ""
+    quantise: Literal["", "auto", "nf4", "int8"] = ""
     source: str = ""
     """The same source at one commit, where it lies on a hub; empty: as the card says."""
     missing: int = 0

@@ -123,7 +123,8 @@ def _checks(
     try:
         teachers = select(model)
     except NexusError:
-        teachers = tuple(model.teachers)  # said again, by itself, once the file is right
+        # said by itself once the file is right; cards that are not ready need nothing that is installed
+        teachers = tuple(name for name, card in model.teachers.items() if card.status == "ready")
     cards = [model.teachers[name] for name in teachers]
     used = {"teachers": set(teachers), "towers": {card.tower for card in cards}, "data": {card.data for card in cards}}
     return problems + list(ComponentChecks(shaped, plugins, used).problems())

@@ -12,6 +12,7 @@ from typing import Any
 
 from nexus_specs import Blueprint, Checkpoint, Choice, Component, Lookup, NexusError, NotDeclared, Sample, Split
 
+from ..planning.data_sets import origin_of
 from ..store import Store, remove, verified
 from ..store.atomic import sync_tree
 from ..words import listed
@@ -82,6 +83,8 @@ class UnitContext:
         self._declared(split, self._job.reads, "reads")
         choice = self._reader(teacher)
         reader = self._lookup.make("reader", choice.name, **choice.options)
+        if self._staging is None and (origin := origin_of(reader)) is not None and origin.missing:
+            return ()  # an estimate fetches nothing
         return islice(reader.samples(split), self._job.samples or None)
 
     def _reader(self, teacher: str) -> Choice:

@@ -69,7 +69,7 @@ def job(task: Task, plan: Plan, store: Store, without: tuple[str, ...]) -> Job:
         uses=recipe.stage.uses,
         reads=recipe.stage.reads,
         needs=needs,
-        budget=plan.budget,
+        budget=recipe.budget,
         seed=task.facts["seed"],
         samples=task.facts["samples"],
         versions=plan.versions,

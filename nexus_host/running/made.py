@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,6 +45,18 @@ class Made:
             with suppress(OSError):
                 path.rmdir()
         return sorted(each for each in self._inside() if not each.is_dir())
+
+    def prune(self, folders: Iterable[Path]) -> None:
+        """Removes some artefacts, and what is left empty by it."""
+        gone = set()
+        for folder in folders:
+            self._remove(folder)
+            gone.add(folder.relative_to(self.run).as_posix())
+            inside = sorted((each for each in folder.rglob("*") if each.is_dir()), reverse=True)
+            for empty in (*inside, folder, *folder.parents[:2]):
+                with suppress(OSError):
+                    empty.rmdir()
+        write_json(self.run / MANIFEST, sorted(set(self.paths) - gone))
 
     def _inside(self) -> Iterator[Path]:
         for name in FOLDERS:

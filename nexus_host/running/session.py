@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +13,11 @@ from typing import Any, Protocol
 
 from ..discovery import Plugins
 from ..planning import Plan, make_plan
-from ..planning.plan import PINS
+from ..planning.data_sets import NOTE
 from ..planning.resources import budget, check_disk, side_by_side, threads, workers
+from ..planning.settling import PINS, SETTLED, pins
 from ..registry import Registry
+from ..registry.trust import allow
 from ..showing.live import LiveView
 from ..showing.plain import PlainView
 from ..showing.tables import console
@@ -23,11 +25,12 @@ from ..showing.text import duration
 from ..store import Lock, read_json, sweep, write_bytes, write_json
 from ..store.lock import STATUS
 from ..store.workers import end_orphans
-from .asking import machine_of, with_estimates
+from .asking import machine_of, settle, with_estimates
 from .board import Board
 from .made import FOLDERS, MANIFEST, Made
 from .pool import Workers
 from .progress import STOPPING
+from .pruning import prune
 from .runner import Runner
 from .signals import Stop
 
@@ -62,6 +65,7 @@ class Request:
     samples: int = 0
     reset: bool = False
     take_over: bool = False
+    prune: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +80,7 @@ def perform(request: Request) -> Result:
     """Runs a plan under the lock of its directory. Raises Busy and NexusError; a unit that fails is no exception but
     exit code 1, a signal its own code (130, 143)."""
     view = _view()
+    allow(request.registry.teachers.values())
     try:
         with Lock(request.run, take_over=request.take_over) as lock:
             _tidy(request, view)
@@ -162,6 +167,8 @@ def _run(request: Request, lock: Lock, view: View, executor: Executor, stop: Sto
     board.write(force=True)
     view.show(board.snapshot())
     (request.run / STOPPING).unlink(missing_ok=True)
+    if finished and request.prune:
+        view.say(prune(board.plan))
     return Result(code=0 if finished else stop.code if stop.number else 1, board=board)
 
 
@@ -169,20 +176,36 @@ def _board(request: Request, executor: Executor, say: Callable[[str], None]) -> 
     registry, run = request.registry, request.run
     machine = machine_of(run, registry, executor, request.without)
     limits = budget(registry, machine, run)
-    plan = make_plan(registry, request.plugins, run, budget=limits, target=request.target, samples=request.samples)
+    settled, asked = settle(registry, run, limits, executor, request.without)
+    plan = make_plan(
+        registry,
+        request.plugins,
+        run,
+        budget=limits,
+        target=request.target,
+        samples=request.samples,
+        settled=settled,
+    )
     plan = with_estimates(plan, executor, request.without)
     check_disk(plan)
-    _record(request, plan)
+    _record(request, plan, pins(settled, asked))
     board = Board(plan, side_by_side(registry, machine), machine)
     left = f" About {duration(board.left())}." if board.left() else ""
     say(f"{len(plan.waiting)} units to run, {len(plan.tasks) - len(plan.waiting)} cached.{left}")
     return board
 
 
-def _record(request: Request, plan: Plan) -> None:
-    """Keeps what the run was told and what it ran with: the registry, versions of plugins, the core's teachers."""
+def _record(request: Request, plan: Plan, settled: Mapping[str, Any]) -> None:
+    """Keeps what the run was told and what it ran with: the registry, versions of plugins, the core's teachers, and
+    what was settled where the registry leaves something open."""
     run, student = request.run, request.registry.model.student
+    known = read_json(run / PINS, {})
+    wanted = {**known, SETTLED: {**known.get(SETTLED, {}), **settled}}
     write_bytes(run / REGISTRY, request.registry.dump().encode())
     write_json(run / PLUGINS, dict(plan.versions))
+    if plan.data_pins:
+        wanted[NOTE] = {**known.get(NOTE, {}), **plan.data_pins}
     if student.core == "auto" and student.core_teachers is None:
-        write_json(run / PINS, {**read_json(run / PINS, {}), "core_teachers": list(plan.subjects.core_teachers)})
+        wanted["core_teachers"] = list(plan.subjects.core_teachers)
+    if wanted != known:
+        write_json(run / PINS, wanted)

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Estimate, Machine, NexusError, Paused, Stage, plain, resolve
+from nexus_specs import Budget, Estimate, Machine, NexusError, Paused, Stage, plain, resolve
 
 from ..discovery import Plugins
 from ..store import Store, remove
@@ -94,6 +94,24 @@ def estimate(job: Job) -> Mapping[str, Any] | None:
         traceback.print_exc()
         return None
     return found if set(found) == set(plain(Estimate())) else None
+
+
+def place(
+    source: str, without: tuple[str, ...], name: str, options: Mapping[str, Any], budget: Budget
+) -> Mapping[str, Any] | None:
+    """How an engine would run a teacher, and where its loader finds it: what they have no opinion of is left out; None
+    where they cannot tell. What is wrong shows when a unit runs."""
+    try:
+        found = plugins(without)
+        engine, origin = found.make("engine", name, **options), found.origin(source)
+        said = {"source": origin.source, "missing": origin.missing} if origin else {}
+        if not hasattr(engine, "place"):
+            return said
+        settled = engine.place(found.inspect(origin.source if origin else source), budget)
+        return said | {"micro_batch": int(settled.micro_batch), "quantise": str(settled.quantise)}
+    except Exception:
+        traceback.print_exc()
+        return None
 
 
 def machine(folder: str, without: tuple[str, ...], name: str, options: Mapping[str, Any]) -> Machine:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..planning import Plan, Task
+from ..running.pruning import size, stale
 from ..words import bytes_text
 from .tables import print_rows
 from .text import duration
@@ -29,7 +30,34 @@ def plan_facts(plan: Plan, workers: int) -> dict[str, Any]:
         "budget": {name: value for name, value in plain(plan.budget).items() if name != "scratch"},
         "units": [_unit(plan, task) for task in plan.tasks],
         "total": _total(plan, workers),
+        "fetch": _fetches(plan),
+        "earlier": size(stale(plan)),
     }
+
+
+def _fetches(plan: Plan) -> list[dict[str, Any]]:
+    """What lies on a hub: teachers at their commits, and the data that they learn from."""
+    rows = [
+        {"teacher": name, "what": "checkpoint", "source": found.source, "bytes": None, "missing": found.missing}
+        for name, found in plan.settled.items()
+        if found.source
+    ]
+    data = [
+        {"teacher": name, "what": "data", "source": each.source, "bytes": each.bytes, "missing": each.missing}
+        for name, each in plan.data.items()
+    ]
+    return rows + data
+
+
+def _elsewhere(fetches: list[dict[str, Any]]) -> list[str]:
+    """Each of it in a line: its commit, and what of it is still to be fetched."""
+    lines = []
+    for each in fetches:
+        sources = (source.partition("@") for source in each["source"].split(" + "))
+        where = " and ".join(f"{name} at {commit[:12]}" for name, _, commit in sources)
+        left = f"{bytes_text(each['missing'])} to fetch" if each["missing"] else "here already"
+        lines.append(f"{each['teacher']}, {each['what']}: {where}; {left}.")
+    return list(dict.fromkeys(lines))
 
 
 def _unit(plan: Plan, task: Task) -> dict[str, Any]:
@@ -43,7 +71,16 @@ def _unit(plan: Plan, task: Task) -> dict[str, Any]:
         "why": list(task.why),
         "seconds": plan.expected(task) if task.state == "run" else 0.0,
         "estimate": plain(estimate) if estimate else None,
+        "settled": _settled(task),
     }
+
+
+def _settled(task: Task) -> dict[str, Any] | None:
+    """How a unit that opens a teacher runs; what results depend on is in its fingerprint."""
+    if not task.recipe.stage.opens_teachers:
+        return None
+    budget = task.recipe.budget
+    return {name: getattr(budget, name) for name in ("residency", "quantise", "micro_batch")}
 
 
 def _total(plan: Plan, workers: int) -> dict[str, Any]:
@@ -71,8 +108,26 @@ def print_plan(plan: Plan, workers: int, out: Console) -> None:
     for unit in facts["units"]:
         table.add_row(*(escape(text) for text in _row(unit)))
     print_rows(table, out)
-    for line in _sums(facts["total"], plan):
+    more = (*_elsewhere(facts["fetch"]), *_held(facts["units"]), *_earlier(facts["earlier"]))
+    for line in (*_sums(facts["total"], plan), *more):
         out.print(escape(line))
+
+
+def _held(units: list[dict[str, Any]]) -> list[str]:
+    """How teachers are held and why, as their first unit says; those that are alike in one line."""
+    told = [each for each in units if each["settled"] and each["estimate"] and each["estimate"]["how"]]
+    first = {unit["subject"]: unit for unit in reversed(told)}
+    found: dict[str, list[str]] = {}
+    for teacher, unit in sorted(first.items()):
+        fetched = f", {bytes_text(unit['estimate']['fetched'])} to fetch" if unit["estimate"]["fetched"] else ""
+        way = f"{unit['estimate']['how']}, {unit['settled']['micro_batch']} samples at a time{fetched}"
+        found.setdefault(way, []).append(teacher)
+    return [f"{', '.join(teachers)}: {way}." for way, teachers in found.items()]
+
+
+def _earlier(size: int) -> list[str]:
+    """That earlier settings left something behind."""
+    return [f"Artefacts of earlier settings hold {bytes_text(size)}; `nexus run --prune` removes them."] if size else []
 
 
 def _row(unit: Mapping[str, Any]) -> list[str]:

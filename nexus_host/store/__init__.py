@@ -1,17 +1,20 @@
 """The store: atomic writes, artefacts with hashes, the lock of a run directory, the list of its workers."""
 
+from .answers import Answers, cache_folder
 from .artefacts import Artefact, Store, damage, read, verified
 from .atomic import read_json, remove, replacing, sweep, write_bytes, write_json
 from .hashes import Remembered, file_hash, text_hash
 from .lock import Busy, Lock, alive, held
 
 __all__ = [
+    "Answers",
     "Artefact",
     "Busy",
     "Lock",
     "Remembered",
     "Store",
     "alive",
+    "cache_folder",
     "damage",
     "file_hash",
     "held",

@@ -30,7 +30,7 @@ from .contract import Verdict, fraction
 from .data import Reader, Sample, content_key
 from .hooks import ENTRY_POINTS, KINDS, PROJECT, Hooks, hookimpl
 from .installed import Installed, loader
-from .models import Blueprint, Budget, Estimate, Extent, Machine, Part, Stack
+from .models import Blueprint, Budget, Estimate, Extent, Machine, Origin, Part, Stack
 from .observation import SPECIAL_TAPS, Basis, Batch, Edit, Piece, Signal, Sink, Tap
 from .records import plain, record
 from .students import Adapter, Link, Loss, Student, StudentMaker, Tower
@@ -84,6 +84,7 @@ __all__ = [
     "NexusError",
     "NotDeclared",
     "NotResident",
+    "Origin",
     "Part",
     "Paused",
     "Piece",

@@ -32,6 +32,8 @@ class Verdict:
     gap_judged: bool
     """False where the interval of teacher - control includes zero."""
     items: int = 0
+    data_hash: str = ""
+    """The reader's fingerprint of the held-out part, so that `verify` knows whether it found the same data."""
 
     @property
     def retention(self) -> float:

@@ -104,9 +104,7 @@ class Hooks(Protocol):
         """A unit has started. An observer may ask for a pause by creating `run / "pause"`."""
 
     @hookspec
-    def nexus_unit_progressed(
-        self, unit: Unit, run: Path, done: int, total: int, figures: Mapping[str, float]
-    ) -> None:
+    def nexus_unit_progressed(self, unit: Unit, run: Path, done: int, total: int, figures: Mapping[str, float]) -> None:
         """A unit reported progress."""
 
     @hookspec

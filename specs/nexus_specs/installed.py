@@ -42,16 +42,24 @@ class Installed:
 
 
 def loader(lookup: Lookup, source: str) -> tuple[str, Architecture]:
-    """The loader with the highest claim, and its name. None, or two that claim alike, is an error that says so."""
-    offered = {name: lookup.make("architecture", name) for name in sorted(lookup.components("architecture"))}
-    claims = {name: architecture.match(source) for name, architecture in offered.items()}
-    best = max(claims.values(), default=0)
-    names = [name for name, claim in claims.items() if claim == best]
+    """The loader with the highest claim, and its name. None, or two that claim alike, is an error that says so; one
+    that is broken stops no other, and is named where nothing else opens the source."""
+    claims: dict[str, tuple[int, Architecture]] = {}
+    failed: list[str] = []
+    for name in sorted(lookup.components("architecture")):
+        try:
+            architecture = lookup.make("architecture", name)
+            claims[name] = (architecture.match(source), architecture)
+        except (Exception, SystemExit) as error:
+            failed.append(f"{name}: {error}")
+    best = max((claim for claim, _ in claims.values()), default=0)
+    names = [name for name, (claim, _) in claims.items() if claim == best]
     if best == 0:
-        raise NexusError(f"No loader opens '{source}'. Tried: {', '.join(claims) or 'none is installed'}.")
+        tried = f"Tried: {', '.join(claims) or 'none is installed'}." + "".join(f" Failed: {each}." for each in failed)
+        raise NexusError(f"No loader opens '{source}'. {tried}")
     if len(names) > 1:
         raise NexusError(f"Two loaders claim '{source}' alike: {' and '.join(names)}. Switch one off with --without.")
-    return names[0], offered[names[0]]
+    return names[0], claims[names[0]][1]
 
 
 @cache

@@ -19,6 +19,12 @@ class Stack:
     """Output width by layer; -1 where a layer has no single residual width."""
     layer_bytes: tuple[int, ...]
     layer_parameters: tuple[int, ...] = ()
+    layer_active: tuple[int, ...] = ()
+    """Parameters of each layer that one token meets: fewer where a router chooses among experts."""
+    dtype: str = ""
+    """Of most of its tensors, by safetensors' name."""
+    kind: str = ""
+    """The class of its layers; several, with " / ", where they differ."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -111,8 +117,28 @@ class Budget:
     threads: int = neutral(1)
     precision: Literal["float32", "bfloat16"] = "float32"
     micro_batch: int = 8
-    residency: Literal["auto", "resident", "offload", "stream"] = "auto"
-    quantise: Literal["", "nf4", "int8"] = ""
+    """Samples that pass through a teacher at once; 0: not chosen yet, which `Engine.place` does."""
+    residency: Literal["auto", "resident", "offload", "stream"] = neutral("auto")
+    """How a teacher is held. Neutral: what comes out is the same."""
+    quantise: Literal["", "auto", "nf4", "int8"] = ""
+    """How its weights are packed once they are loaded; "auto": not chosen yet, which `Engine.place` does."""
+    gigaflops: float = neutral(0.0)
+    """As the machine was measured, so that estimates know its rate; 0: it was not."""
+    read_rate: float = neutral(0.0)
+    """Likewise, bytes a second from the run's disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a source lies that is not on this machine: pinned, and how much of it is still to be fetched."""
+
+    source: str
+    """The same source at one commit ("owner/name@COMMIT"): what a run keeps."""
+    commit: str
+    bytes: int
+    """Of all that a reading of it takes."""
+    missing: int
+    """Bytes of these that are not on this machine yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,8 @@ class Piece:
 
 class Sink(Protocol):
     """Receives pieces in whatever order the engine produces them: a streamed teacher finishes layer by layer for the
-    whole corpus, a resident one batch by batch. After `flush` what was put is durable."""
+    whole corpus, a resident one batch by batch. After `flush` what was put is durable: a sink that keeps it when the
+    process is killed has `durable = True`, and an engine may then go on in the middle of a corpus."""
 
     def put(self, piece: Piece) -> None:
         """Takes a piece."""

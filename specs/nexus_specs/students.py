@@ -97,6 +97,9 @@ class StudentMaker(Protocol):
     def propose(self, teachers: Sequence[Blueprint], budget: Budget, tier: int) -> Mapping[str, Any]:
         """Options for a new core that suits these teachers and this memory: what `core: auto` becomes."""
 
+    def size(self) -> int:
+        """Parameters of a new core, its words left out: what estimates of training count with."""
+
     def create(self, profiles: Sequence[Profile]) -> Mapping[str, Student]:
         """A new core: one student for each core teacher, in its vocabulary, all sharing one body. Saving any of
         them saves the whole core. Without profiles: {}."""
@@ -104,7 +107,5 @@ class StudentMaker(Protocol):
     def adopt(self, source: str, folder: Path) -> None:
         """Writes the core that starts from a checkpoint instead of training one."""
 
-    def load(
-        self, core: Path, tower: Tower, profiles: Sequence[Profile], *, name: str, component: str
-    ) -> Student:
+    def load(self, core: Path, tower: Tower, profiles: Sequence[Profile], *, name: str, component: str) -> Student:
         """The frozen core with a new tower `name`, which the component `component` of kind "tower" made."""

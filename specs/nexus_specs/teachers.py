@@ -64,9 +64,7 @@ class Teacher(Protocol):
     module: Module | None
     """None unless wholly resident: gradients and generation need all of it at once."""
 
-    def observe(
-        self, samples: Iterable[Sample], taps: Sequence[Tap], sink: Sink, edits: Sequence[Edit] = ()
-    ) -> None:
+    def observe(self, samples: Iterable[Sample], taps: Sequence[Tap], sink: Sink, edits: Sequence[Edit] = ()) -> None:
         """Puts a piece for every (sample, tap, edit) into the sink."""
 
     def generate(self, samples: Sequence[Sample]) -> Sequence[Any]:
@@ -81,6 +79,10 @@ class Engine(Protocol):
 
     def estimate(self, blueprint: Blueprint, samples: int, edits: int, budget: Budget) -> Estimate:
         """What a pass would cost, from the blueprint and measured rates; no weights."""
+
+    def place(self, blueprint: Blueprint, budget: Budget) -> Budget:
+        """The budget with what is open in it settled for this model and this memory: `quantise` "auto", `micro_batch`
+        0. What is not open stays. The plan asks before anything runs, and hashes what it is told."""
 
     def load(self, checkpoint: Checkpoint, budget: Budget) -> AbstractContextManager[Teacher]:
         """The checkpoint, loaded as the budget allows."""

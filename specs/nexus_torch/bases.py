@@ -17,11 +17,6 @@ def project(hidden: Tensor, basis: Basis) -> Tensor:
     return (hidden.float() - basis.mean) @ basis.directions / basis.scale
 
 
-def reconstruct(projected: Tensor, basis: Basis) -> Tensor:
-    """The nearest states [..., D] to what [..., R] says: `project`'s inverse on the kept subspace."""
-    return projected.float() * basis.scale @ basis.directions.T + basis.mean
-
-
 def write_bases(bases: Mapping[str, Basis], path: Path) -> dict[str, str]:
     """Writes bases by module path to one file; returns what belongs into `Profile.bases`: path -> "file#key"."""
     tensors: dict[str, Tensor] = {}
@@ -31,11 +26,6 @@ def write_bases(bases: Mapping[str, Basis], path: Path) -> dict[str, str]:
         tensors[f"{name}.scale"] = torch.tensor([basis.scale], dtype=torch.float32)
     write_tensors(path, tensors)
     return {name: f"{path.name}#{name}" for name in sorted(bases)}
-
-
-def read_basis(path: Path, key: str) -> Basis:
-    """One basis of a file."""
-    return _basis(read_tensors(path), key)
 
 
 def read_bases(home: Path, references: Mapping[str, str]) -> dict[str, Basis]:

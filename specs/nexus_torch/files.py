@@ -21,8 +21,8 @@ from safetensors.torch import load, save
 DTYPES: Mapping[str, torch.dtype] = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "I32": torch.int32,
     "I64": torch.int64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64,
-    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "U16": torch.uint16, "U32": torch.uint32,
-    "U64": torch.uint64,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "F8_E8M0": torch.float8_e8m0fnu,
+    "U16": torch.uint16, "U32": torch.uint32, "U64": torch.uint64,
 }  # fmt: skip
 """Names of safetensors -> torch dtypes."""
 
@@ -76,14 +76,18 @@ def file_hash(path: Path) -> str:
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
     """The entries of a safetensors header by tensor name, and the offset at which the tensors begin."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= HEADER_LIMIT:
-            raise NexusError(f"'{path}' does not begin with a safetensors header. Fetch or convert the file again.")
-        try:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length <= HEADER_LIMIT:
+                raise NexusError(f"'{path}' does not begin with a safetensors header. Fetch or convert the file again.")
             entries = json.loads(file.read(length))
-        except ValueError as error:
-            raise NexusError(f"'{path}' has a damaged safetensors header. Fetch the file again.") from error
+    except OSError as error:
+        raise NexusError(f"'{path}' cannot be read ({error.strerror}). Put the file back.") from error
+    except (ValueError, RecursionError) as error:
+        raise NexusError(f"'{path}' has a damaged safetensors header. Fetch the file again.") from error
+    if not isinstance(entries, dict):
+        raise NexusError(f"'{path}' has a damaged safetensors header: no table of tensors. Fetch the file again.")
     entries.pop("__metadata__", None)
     return entries, 8 + length
 

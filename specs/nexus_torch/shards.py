@@ -24,16 +24,20 @@ from nexus_specs import NexusError, Signal
 from torch import Tensor
 
 from .files import TensorFile, file_hash, write_bytes, write_json, write_tensors
+from .journal import Journal
 from .padding import mask_of, pad
 
 SCHEMA, INDEX, STATE = "nexus.shards/1", "index.json", "state:"
+WAITING, MOST = "waiting.journal", 64 << 20
+"""Where records wait for their shard; bytes of them that may wait in memory instead."""
 
 
 class ShardWriter:
     """Writes what arrives, in any order, as shards of a fixed number of samples in a fixed order.
 
-    A shard is written as soon as it is complete, so a folder that a killed process left is taken up again: `pending`
-    are the keys still to observe.
+    A shard is written as soon as it is complete, and what waits for one goes to a journal (beyond MOST bytes, and all
+    of it at `flush`), so a folder that a killed process left is taken up again: `pending` are the keys of incomplete
+    shards, still to observe as far as they have not been.
 
     >>> writer = ShardWriter(folder, keys, ("tokens", "output"), teacher="prose")        # doctest: +SKIP
     >>> writer.put(key, "tokens", tokens); writer.finish()                               # doctest: +SKIP
@@ -55,8 +59,14 @@ class ShardWriter:
         ordered = list(dict.fromkeys(keys))
         self.groups = [ordered[first : first + per_shard] for first in range(0, len(ordered), per_shard)]
         self.group_of = {key: number for number, group in enumerate(self.groups) for key in group}
-        self.waiting: dict[int, dict[tuple[str, str], dict[str, Tensor]]] = {}
+        self.waiting: dict[int, dict[tuple[str, str], dict[str, Tensor] | None]] = {}
+        """By shard: a record, or None where the journal has it."""
+        self.held = 0
         self.done = {number for number in range(len(self.groups)) if self._finished(number)}
+        self.journal = Journal(folder / WAITING)
+        for key, name in list(self.journal.places):
+            if key in self.group_of and name in self.names and self.group_of[key] not in self.done:
+                self._add(key, name, None)
 
     @property
     def pending(self) -> list[str]:
@@ -68,10 +78,15 @@ class ShardWriter:
         number = self.group_of[key]
         if number in self.done:
             return
-        shard = self.waiting.setdefault(number, {})
-        shard.setdefault((key, name), self._stored(name, value.detach().cpu()))
-        if len(shard) == len(self.groups[number]) * len(self.names):
-            self._write(number)
+        if (key, name) not in self.waiting.get(number, {}):
+            self._add(key, name, self._stored(name, value.detach().cpu()))
+            if self.held > MOST:
+                self._to_journal()
+
+    def flush(self) -> None:
+        """What was put survives from here on."""
+        self._to_journal()
+        self.journal.sync()
 
     def finish(self) -> list[Path]:
         """Writes the index; NexusError where something never arrived. -> all files of the folder, the index last."""
@@ -83,6 +98,7 @@ class ShardWriter:
         files = [path for number in range(len(self.groups)) for path in _pair(self.folder, number)]
         index = self.about | {"keys": len(self.group_of), "names": list(self.names)}
         write_json(self.folder / INDEX, index | {"files": {path.name: file_hash(path) for path in files}})
+        self.journal.remove()
         return [*files, self.folder / INDEX]
 
     def _stored(self, name: str, value: Tensor) -> dict[str, Tensor]:
@@ -93,10 +109,27 @@ class ShardWriter:
         kind = {"tokens": torch.int32, "spans": torch.int32, "probabilities": torch.float16}
         return {name: value.to(kind.get(name, torch.float32))}
 
+    def _add(self, key: str, name: str, value: dict[str, Tensor] | None) -> None:
+        number = self.group_of[key]
+        shard = self.waiting.setdefault(number, {})
+        shard[key, name] = value
+        self.held += _size(value)
+        if len(shard) == len(self.groups[number]) * len(self.names):
+            self._write(number)
+
+    def _to_journal(self) -> None:
+        for shard in self.waiting.values():
+            for name, value in shard.items():
+                if value is not None:
+                    self.journal.append(name, value)
+                    shard[name] = None
+        self.held = 0
+
     def _write(self, number: int) -> None:
         shard, group, tensors = self.waiting.pop(number), self.groups[number], {}
+        self.held -= sum(map(_size, shard.values()))
         for name in self.names:
-            rows = [shard[key, name] for key in group]
+            rows = [shard[key, name] or self.journal.read((key, name)) for key in group]
             tensors[f"{name}.lengths"] = torch.tensor([len(row[name]) for row in rows], dtype=torch.int32)
             tensors |= {part: torch.cat([row[part] for row in rows]) for part in rows[0]}
         path, keys = _pair(self.folder, number)
@@ -200,6 +233,9 @@ def quantise(state: Tensor, name: str = "state") -> dict[str, Tensor]:
     steps = (state.float() / scale.float()[:, None]).round().clamp(-127, 127)
     return {name: steps.to(torch.int8), f"{name}.scale": scale}
 
+
+def _size(record: Mapping[str, Tensor] | None) -> int:
+    return sum(each.nbytes for each in (record or {}).values())
 
 
 def _pair(folder: Path, number: int) -> tuple[Path, Path]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from nexus_specs import NexusError
 from torch import Tensor, nn
+
+from .sparing import Sparing
 
 HARMLESS = frozenset({
     "__get__", "__set__", "size", "dim", "numel", "nelement", "stride", "is_floating_point", "is_complex",
@@ -22,8 +24,9 @@ HARMLESS = frozenset({
 def without_weights() -> Iterator[None]:
     """Modules made inside have parameters on the meta device and real buffers (rotary frequencies are in no file).
 
-    A parameter becomes meta before anything is written to it, so its memory is never touched. Tied parameters stay
-    one object. Not for several threads at once.
+    A parameter becomes meta before anything is written to it, so its memory is never touched; a large one never has
+    any, so that the experts of a model larger than this machine's memory are described. Tied parameters stay one
+    object. NexusError for a buffer of more than HUGE numbers. Not for several threads at once.
     """
     original = nn.Module.register_parameter
 
@@ -34,7 +37,8 @@ def without_weights() -> Iterator[None]:
 
     nn.Module.register_parameter = register
     try:
-        yield
+        with Sparing():
+            yield
     finally:
         nn.Module.register_parameter = original
 
@@ -62,7 +66,7 @@ def put(module: nn.Module, name: str, tensor: Tensor) -> None:
             f"The weight '{name}' has the shape {tuple(tensor.shape)}; the model expects {expected}. "
             "The configuration does not belong to these weights: fetch config.json and weights from one place."
         )
-    owner._parameters[leaf] = nn.Parameter(tensor, requires_grad=False)
+    _hold(owner, leaf, nn.Parameter(tensor, requires_grad=False))
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], tied: Mapping[str, tuple[str, ...]]) -> None:
@@ -92,15 +96,28 @@ class Absent(nn.Parameter):
         )
 
 
-def empty(module: nn.Module, names: Iterable[str]) -> None:
-    """Takes parameters out again: `Absent` ones in their place. Buffers stay."""
+def empty(module: nn.Module, names: Iterable[str], make: Callable[[Tensor], Absent] | None = None) -> None:
+    """Takes parameters out again: `Absent` ones in their place, or what `make` gives for them. Buffers stay."""
     for name in names:
         path, _, leaf = name.rpartition(".")
         owner = module.get_submodule(path)
         parameter = owner._parameters.get(leaf)
         if parameter is not None and not isinstance(parameter, Absent):
-            owner._parameters[leaf] = Absent(torch.empty_like(parameter, device="meta"), requires_grad=False)
-            owner._parameters[leaf].name = name
+            gone = (make or _absent)(parameter)
+            gone.name = name
+            _hold(owner, leaf, gone)
+
+
+def _absent(like: Tensor) -> Absent:
+    return Absent(torch.empty_like(like, device="meta"), requires_grad=False)
+
+
+def _hold(owner: nn.Module, leaf: str, parameter: nn.Parameter) -> None:
+    """In the place of a parameter. Recurrent modules keep a second list of theirs."""
+    owner._parameters[leaf] = parameter
+    places = getattr(owner, "_flat_weights_names", ())
+    if leaf in places:
+        owner._flat_weights[places.index(leaf)] = parameter
 
 
 def absent(module: nn.Module) -> list[str]:

@@ -9,12 +9,16 @@ from torch import nn
 LAYER_CLASS = "GradientCheckpointingLayer"
 """transformers' base class of repeated layers, by name: this module does not import transformers."""
 
+NAMES = ("EncoderLayer", "DecoderLayer", "Block", "TransformerLayer")
+"""How classes of layers end that do not say otherwise that they are."""
+
 
 def stacks(module: nn.Module) -> dict[str, tuple[str, ...]]:
     """Runs of repeated layers: path of the list -> paths of its layers, in the order in which the module names them.
 
     The first of three signs that finds any: transformers' base class of layers, `_no_split_modules`, and lists whose
-    children are of one class (convolutional nets). A list inside a layer is not a stack of its own.
+    children are of one class (convolutional nets). Beside what the first finds, lists of one class that is called a
+    layer or block (towers of older code). A list inside a layer is not a stack of its own.
 
     >>> stacks(LlamaForCausalLM(config))                                # doctest: +SKIP
     {'model.layers': ('model.layers.0', 'model.layers.1')}
@@ -27,8 +31,16 @@ def stacks(module: nn.Module) -> dict[str, tuple[str, ...]]:
     )
     for sign in signs:
         if found := outermost({path: layers for path, layers in _lists(module) if sign(layers)}):
-            return {path: tuple(f"{path}.{index}" for index in range(len(layers))) for path, layers in found.items()}
+            every = {path: layers for path, layers in _lists(module) if path in found or _beside(path, layers, found)}
+            return {path: tuple(f"{path}.{index}" for index in range(len(layers))) for path, layers in every.items()}
     return {}
+
+
+def _beside(path: str, layers: list[nn.Module], found: dict[str, list[nn.Module]]) -> bool:
+    """Whether a list that no sign found is a stack of its own: neither inside one nor around one."""
+    kinds = {type(each).__name__ for each in layers}
+    apart = not any(path.startswith(f"{each}.") or each.startswith(f"{path}.") for each in found)
+    return apart and len(layers) > 1 and len(kinds) == 1 and next(iter(kinds)).endswith(NAMES)
 
 
 def outermost(found: dict[str, list[nn.Module]]) -> dict[str, list[nn.Module]]:

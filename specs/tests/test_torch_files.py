@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from nexus_specs import Basis, Blueprint, Extent, LayerProfile, NexusError, Profile, Stack
-from nexus_torch.bases import project, read_basis, reconstruct
-from nexus_torch.files import TensorFile, read_tensors, write_bytes, write_tensors
+from nexus_torch.bases import project
+from nexus_torch.files import TensorFile, read_header, read_tensors, write_bytes, write_tensors
 from nexus_torch.identity import elements, file_hashes, stored_hashes, tensor_hash
 from nexus_torch.profiles import preprocessor, read_bases, read_profile, write_bases, write_profile
 
@@ -71,7 +71,7 @@ def test_profiles_and_bases_are_kept(tmp_path: Path) -> None:
     assert (found.layers, found.blueprint, found.score) == (profile.layers, profile.blueprint, 1.5)
     assert "home" not in json.loads((tmp_path / "profile.json").read_text())
     torch.testing.assert_close(read_bases(found)["layers.0"].directions, basis().directions)
-    assert read_basis(tmp_path / "bases.safetensors", "layers.0").scale == 2.5
+    assert read_bases(found)["layers.0"].scale == 2.5
     assert preprocessor(found) == tmp_path / "preprocessor"
 
 
@@ -83,9 +83,10 @@ def test_what_is_no_profile_is_refused(tmp_path: Path, content: str | None) -> N
         read_profile(tmp_path)
 
 
-def test_projection_and_reconstruction_are_inverse_in_the_subspace() -> None:
-    inside = torch.randn(4, 3) @ basis().directions.T + basis().mean
-    torch.testing.assert_close(reconstruct(project(inside, basis()), basis()), inside)
+def test_a_projection_is_the_coordinates_in_the_subspace() -> None:
+    coordinates = torch.randn(4, 3)
+    inside = coordinates @ basis().directions.T + basis().mean
+    torch.testing.assert_close(project(inside, basis()), coordinates / basis().scale)
     assert project(basis().mean, basis()).abs().max() < 1e-6
 
 
@@ -97,5 +98,15 @@ def test_a_weight_is_known_by_its_values(tmp_path: Path) -> None:
     write_tensors(tmp_path / "t", {"w": weight, "ones": torch.ones(64)})
     assert dict(file_hashes(tmp_path / "t")) == {"w": tensor_hash(weight), "ones": ""}
     assert elements(tmp_path / "t") == 96
-    extent = Extent(key="w", file=str(tmp_path / "t"), start=0, stop=0, dtype="BF16", shape=(8, 4))
+    entries, begin = read_header(tmp_path / "t")
+    start, stop = (begin + each for each in entries["w"]["data_offsets"])
+    extent = Extent(key="w", file=str(tmp_path / "t"), start=start, stop=stop, dtype="BF16", shape=(8, 4))
     assert stored_hashes([extent]) == [tensor_hash(weight)]
+
+
+def test_hashes_leave_out_what_cannot_be_compared(tmp_path: Path) -> None:
+    (tmp_path / "packed.gguf").write_bytes(bytes(range(64)))
+    packed = Extent(key="a", file=str(tmp_path / "packed.gguf"), start=0, stop=32, dtype="Q4_0", shape=(32,))
+    gone = Extent(key="b", file=f"hub:acme/tiny@{'0' * 40}/a.safetensors", start=0, stop=8, dtype="F32", shape=(2,))
+    plain = Extent(key="c", file=str(tmp_path / "packed.gguf"), start=0, stop=8, dtype="I8", shape=(8,))
+    assert stored_hashes([packed, gone, plain]) == [tensor_hash(torch.arange(8))]

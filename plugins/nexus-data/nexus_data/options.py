@@ -10,6 +10,8 @@ from nexus_specs import location, neutral, option
 
 PARTS_HELP = "Files of each part: {train: PATH or [PATHS], development: ..., held_out: ...}"
 COLUMNS_HELP = "Column of each field (text, label, source, image, audio, video, answer): {text: body}"
+SPLITS_HELP = "Split of the hub for each part: {train: train, held_out: test}; a part without one is carved out by hash"
+TEMPLATES_HELP = "Column of each field, or a template: {text: '{question} {answer}', label: kind}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,3 +48,21 @@ class MediaOptions(FileOptions):
     index: str = option("", help="File in the folder, one JSON object a line with file, label, text; empty: found")
     rate: int = option(0, help="Samples a second that sound is brought to; 0: as it is", low=0)
     frames: int = option(0, help="Frames of a video, evenly spread; 0: all", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubOptions:
+    """A data set on the Hugging Face hub, or several one after the other."""
+
+    id: str = option("", help="Its name: owner/name, with @revision if not its main branch")
+    config: str = option("", help="Which of its configurations; empty: the only one or its default")
+    revision: str = option("", help="Branch, tag or commit (of sets: joined by +); a run keeps the one it began with")
+    splits: Mapping[str, str] = field(default_factory=dict, metadata={"help": SPLITS_HELP})
+    columns: Mapping[str, str] = field(default_factory=dict, metadata={"help": TEMPLATES_HELP})
+    sets: tuple[Mapping[str, Any], ...] = field(default=(), metadata={"help": "Several sets: these options for each"})
+    limit: int = option(0, help="Most samples of a part; 0: all", low=0)
+    domain: str = option("", help="Name of the domain that every sample carries")
+    window: int = option(0, help="Longest text in bytes, longer ones are cut at line ends; 0: as they are", low=0)
+    rate: int = option(0, help="Samples a second that sound is brought to; 0: as it is", low=0)
+    frames: int = option(0, help="Frames of a video, evenly spread; 0: all", low=0)
+    malformed: int = neutral(100, help="How many broken rows are reported and left out before reading stops")

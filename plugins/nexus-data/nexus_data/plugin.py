@@ -1,10 +1,10 @@
-"""What this plugin offers: readers of files and folders."""
+"""What this plugin offers: readers of files, folders and data sets of the hub, and a catalogue of these."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nexus_specs import ReaderComponent, hookimpl
+from nexus_specs import DatasetComponent, ReaderComponent, hookimpl
 
 _KINDS = (
     ("parquet", "tables:Parquet", "TableOptions", "Rows of parquet files; images and audio as bytes", (".parquet",)),
@@ -19,7 +19,7 @@ _KINDS = (
 
 @hookimpl
 def nexus_readers() -> Iterable[ReaderComponent]:
-    """Tables, text, and folders of media."""
+    """Tables, text, folders of media, and data sets of the hub."""
     for name, target, options, summary, suffixes in _KINDS:
         yield ReaderComponent(
             name=name,
@@ -28,3 +28,20 @@ def nexus_readers() -> Iterable[ReaderComponent]:
             options=f"nexus_data.options:{options}",
             suffixes=suffixes,
         )
+    yield ReaderComponent(
+        name="hub",
+        target="nexus_data.hub.reader:Hub",
+        summary="A data set of the Hugging Face hub, fetched when it is first read",
+        options="nexus_data.options:HubOptions",
+        requires=("datasets>=4", "huggingface-hub>=1"),
+    )
+
+
+@hookimpl
+def nexus_datasets() -> Iterable[DatasetComponent]:
+    """Known data sets of the hub."""
+    yield DatasetComponent(
+        name="hub",
+        target="nexus_data.hub.catalogue:rows",
+        summary="Benchmarks and sets to transfer on, of the Hugging Face hub",
+    )

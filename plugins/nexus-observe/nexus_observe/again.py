@@ -1,15 +1,17 @@
-"""A release's scores, found again in a process of their own: `python -m nexus_observe.again RELEASE RESULT TEACHER...`.
+"""A release's scores, found again in a process of their own: `python -m nexus_observe.again RELEASE PLACES RESULT`.
 
-The teachers named here and in the manifest are out of reach, and so is the network's hub. What is used of Nexus is
-found among the installed plugins: no host, no registry, no run directory.
+PLACES is a JSON file: {"teachers": [source, ...], "data": {capability: reader's options}}. The teachers named there and
+in the manifest are out of reach, and so is the network's hub. What is used of Nexus is found among the installed
+plugins: no host, no registry, no run directory.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,25 @@ from nexus_specs import Budget, Installed, Lookup, Metric, NexusError, Sample, T
 
 from .denial import deny
 from .release import Capability, capabilities, read_manifest
-from .rows import Row, judged, measure
+from .rows import Row, judged, measure, once
 
 ENGINE = "sli"
 
 
-def main(release: Path, result: Path, *teachers: str) -> int:
+def main(release: Path, places: Path, result: Path) -> int:
     """Writes {"denied": [...], "scores": {capability: {...}}} to `result`."""
-    manifest = read_manifest(release)
-    named = (str(facts["source"]) for facts in manifest.get("teachers", {}).values())
-    denied = deny(folders([*named, *teachers]))
-    scores = rescore(release, Installed(), capabilities(manifest))
+    manifest, known = read_manifest(release), json.loads(places.read_text(encoding="utf-8"))
+    named = (str(facts["source"]) for facts in manifest.get("teachers", {}).values() if facts.get("source"))
+    denied = deny(folders([*named, *known["teachers"]]))
+    scores = rescore(release, Installed(), [_here(each, known["data"]) for each in capabilities(manifest)])
     result.write_text(json.dumps({"denied": [str(path) for path in denied], "scores": scores}), encoding="utf-8")
     return 0
+
+
+def _here(capability: Capability, data: Mapping[str, Mapping[str, Any]]) -> Capability:
+    """A capability whose data are named as they are found here."""
+    found = replace(capability.data, options=data.get(capability.name, capability.data.options))
+    return replace(capability, data=found)
 
 
 def folders(sources: Iterable[str]) -> list[Path]:
@@ -71,9 +79,13 @@ def first_rows(student: Teacher, samples: Sequence[Sample], metric: Metric, item
 def held_out(lookup: Lookup, capability: Capability) -> list[Sample]:
     """The held-out samples, each once. NexusError if the data are not here."""
     reader = lookup.make("reader", capability.data.name, **capability.data.options)
-    found = list({sample.key: sample for sample in reader.samples("held_out")}.values())
-    if not found:
-        raise NexusError(f"The held-out data of '{capability.name}' are empty here: the manifest names them by place.")
+    if capability.data_hash and reader.fingerprint("held_out") != capability.data_hash:
+        raise NexusError(
+            f"The held-out data of '{capability.name}' that are here are not those that were judged: their hash is "
+            "another one. Say where the right ones lie: --data FOLDER."
+        )
+    if not (found := once(reader.samples("held_out"))):
+        raise NexusError(f"The held-out data of '{capability.name}' are empty here. Say where they lie: --data FOLDER.")
     return found
 
 
@@ -86,7 +98,7 @@ def score(capability: Capability, metric: Any, rows: dict[str, Row]) -> float:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))
+        sys.exit(main(*map(Path, sys.argv[1:])))
     except NexusError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

@@ -13,7 +13,8 @@ from nexus_torch.profiles import read_profile
 
 from .bootstrap import judge
 from .options import EvaluateOptions
-from .rows import Row, exact, measure
+from .places import locations, portable
+from .rows import Row, exact, measure, once
 from .scoring import read_score
 from .tables import verdict_table
 
@@ -100,13 +101,13 @@ def verdict(
     full = [scored.rows[key] for key in keys]
     routed, forced, control = ([rows[key] for key in keys] for rows in students)
     found = judge(metric, full, routed, control, scored.floor, draws=options.draws, seed=context.seed)
-    fields = context.teachers[teacher]
+    fields, reader = context.teachers[teacher], context.choices("reader", teacher)[0]
     return Verdict(
         capability=str(fields.get("capability") or teacher),
         teacher=teacher,
         tower=str(fields["tower"]),
         metric=context.choices("metric", teacher)[0],
-        data=context.choices("reader", teacher)[0],
+        data=portable(reader, locations(context.components("reader").get(reader.name))),
         teacher_score=float(metric.reduce(full)),
         student_score=float(metric.reduce(routed)),
         forced_score=float(metric.reduce(forced)),
@@ -116,12 +117,13 @@ def verdict(
         retention_high=found.retention_high,
         gap_judged=found.gap_judged,
         items=len(keys),
+        data_hash=str(context.chosen("reader", teacher).fingerprint("held_out")),
     )
 
 
 def held_out(context: Context, teacher: str) -> list[Sample]:
     """The held-out samples of a teacher, each once."""
-    return list({sample.key: sample for sample in context.samples("held_out", teacher)}.values())
+    return once(context.samples("held_out", teacher))
 
 
 def model_folder(artefact: Path) -> Path:

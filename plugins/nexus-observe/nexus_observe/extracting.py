@@ -13,10 +13,10 @@ from nexus_specs import Basis, Blueprint, Context, Estimate, NexusError, Paused,
 from nexus_torch.files import write_json
 from nexus_torch.profiles import read_bases, read_profile
 from nexus_torch.shards import STATE, ShardWriter
-from nexus_torch.sparse import sparse
 
 from .amount import observed, shard_bytes
 from .options import ExtractOptions
+from .sparse import sparse
 
 RECORDS = ("logits", "states")
 
@@ -32,7 +32,8 @@ class ExtractStage:
         """One pass over the training part, and the room for its shards: once in scratch, then moved."""
         options = ExtractOptions(**context.options) if context.options else self.options
         estimate, blueprint, samples = observed(context, "train")
-        return replace(estimate, disk=shard_bytes(context, blueprint, samples, options.exact + options.sampled))
+        shards = shard_bytes(context, blueprint, samples, options.exact + options.sampled)
+        return replace(estimate, disk=estimate.disk + shards)
 
     def run(self, context: Context) -> None:
         """Writes shards to scratch as they fill, so that a killed extraction goes on; then hands them over."""
@@ -70,6 +71,9 @@ class ExtractStage:
 class ShardSink:
     """Thins out logits as they come, and reports."""
 
+    durable = True
+    """What was put before a `flush` outlives the process: an engine may go on in the middle of a corpus."""
+
     def __init__(self, context: Context, writer: ShardWriter, options: ExtractOptions, done: int) -> None:
         self.context, self.writer, self.options = context, writer, options
         self.total, self.done, self.seen = len(writer.group_of), done, set[str]()
@@ -86,7 +90,8 @@ class ShardSink:
         self._count(piece.keys)
 
     def flush(self) -> None:
-        """Shards are on the disk as soon as they are whole."""
+        """Whole shards are on the disk already; what waits for one goes there."""
+        self.writer.flush()
 
     def _count(self, keys: Sequence[str]) -> None:
         fresh = self.seen.isdisjoint(keys)

@@ -60,7 +60,7 @@ def nexus_stages() -> Iterator[StageComponent]:
 
 @hookimpl
 def nexus_commands() -> Iterator[Component]:
-    """Two commands that need a release alone."""
+    """Two commands that need a release alone, and one that needs a teacher alone."""
     yield Component(
         name="verify",
         target="nexus_observe.verifying:Verify",
@@ -72,4 +72,10 @@ def nexus_commands() -> Iterator[Component]:
         target="nexus_observe.verifying:Evaluate",
         options=f"{OPTIONS}:EvaluateReleaseOptions",
         summary="Scores a release on the held-out data that its manifest names",
+    )
+    yield Component(
+        name="taps",
+        target="nexus_observe.tapping:Taps",
+        options=f"{OPTIONS}:TapsOptions",
+        summary="Records the states of chosen layers of one teacher as shards, with no registry",
     )

@@ -30,6 +30,8 @@ class Capability:
     forced_score: float
     items: int = 0
     """Held-out items that were judged: the first ones; 0: all of them."""
+    data_hash: str = ""
+    """The reader's fingerprint of the held-out part; empty: not recorded."""
 
 
 def read_manifest(release: Path) -> dict[str, Any]:
@@ -92,4 +94,5 @@ def _capability(entry: Mapping[str, Any]) -> Capability:
         student_score=entry["student_score"],
         forced_score=entry["forced_score"],
         items=int(entry.get("items", 0)),
+        data_hash=str(data.get("hash", "")),
     )

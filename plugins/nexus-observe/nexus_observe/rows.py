@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nexus_specs import Budget, Metric, Piece, Sample, Teacher
@@ -45,9 +45,16 @@ def measure(teacher: Teacher, samples: Sequence[Sample], metric: Metric) -> dict
     return sink.rows
 
 
+def once(samples: Iterable[Sample]) -> list[Sample]:
+    """The samples, each key once."""
+    return list({sample.key: sample for sample in samples}.values())
+
+
 def exact(budget: Budget) -> Budget:
-    """The budget in float32: what is judged does not depend on what a machine multiplies natively."""
-    return dataclasses.replace(budget, precision="float32")
+    """The budget in float32 and not quantised: what is judged is the model itself, whatever a machine multiplies
+    natively. What would only fit quantised is streamed instead."""
+    held = "auto" if budget.quantise else budget.residency
+    return dataclasses.replace(budget, precision="float32", quantise="", residency=held)
 
 
 def row(metric: Metric, sample: Sample, outputs: Mapping[str, Sequence[Any]]) -> Row:

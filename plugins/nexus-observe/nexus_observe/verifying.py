@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -16,9 +15,10 @@ from typing import Any
 from nexus_specs import Lookup, NexusError, fraction
 
 from .options import EvaluateReleaseOptions, VerifyOptions
+from .places import base, locations, placed, registered
+from .places import wanted as paths
 from .release import Capability, capabilities, copied_tensors, damaged, read_manifest
 
-REGISTRY = "registry.yaml"
 HALF = 0.5
 """The largest share of its teachers' parameters that a student, and of its teacher's that a tower, may have."""
 
@@ -39,7 +39,7 @@ class Verify:
             *oversized(manifest),
         ]
         wanted = capabilities(manifest)
-        found = score_copy(release, self.options.threads)
+        found = score_copy(release, self.options.threads, data_here(release, wanted, lookup, self.options.data))
         problems += differences(wanted, found["scores"], self.options.tolerance)
         show(compared(wanted, found["scores"], self.options.tolerance))
         denied = found["denied"]
@@ -62,7 +62,8 @@ class Evaluate:
         """0; NexusError if the release cannot be scored."""
         release = Path(self.options.release)
         wanted = capabilities(read_manifest(release))
-        scores = score_copy(release, self.options.threads)["scores"]
+        data = data_here(release, wanted, lookup, self.options.data)
+        scores = score_copy(release, self.options.threads, data)["scores"]
         if self.options.json:
             print(json.dumps({each.name: scores[each.name] for each in wanted}))
         else:
@@ -70,15 +71,38 @@ class Evaluate:
         return 0
 
 
-def score_copy(release: Path, threads: int) -> dict[str, Any]:
+def data_here(
+    release: Path, wanted: Sequence[Capability], lookup: Lookup, given: Sequence[str]
+) -> dict[str, Mapping[str, Any]]:
+    """Capability -> the options of its reader as they hold on this machine. NexusError for data that are not found."""
+    registry, readers = registered(release), lookup.components("reader")
+    found: dict[str, Mapping[str, Any]] = {}
+    for each in wanted:
+        names = locations(readers.get(each.data.name))
+        entry = registry.get("data", {}).get(registry.get("teachers", {}).get(each.teacher, {}).get("data", ""), {})
+        home = base(entry.get("options") or {}, names)
+        homes = [*(Path(place).expanduser().absolute() for place in given), *filter(None, [home])]
+        options = placed(each.data.options, names, homes)
+        if options is None:
+            missing = ", ".join(sorted(set(paths(each.data.options, names))))
+            raise NexusError(
+                f"The held-out data of '{each.name}' ({missing}) are not here: a release names them without their "
+                "folder. Say where they lie: --data FOLDER (or the file)."
+            )
+        found[each.name] = options
+    return found
+
+
+def score_copy(release: Path, threads: int, data: Mapping[str, Any]) -> dict[str, Any]:
     """What a process that sees a copy alone finds: {"denied", "scores"}. NexusError with its last words if it fails."""
     manifest = read_manifest(release)
     with TemporaryDirectory(prefix="nexus-verify-") as place:
-        copy, result = Path(place) / "release", Path(place) / "result.json"
+        copy, places, result = (Path(place) / name for name in ("release", "places.json", "result.json"))
         shutil.copytree(release, copy)
+        places.write_text(json.dumps({"teachers": teachers(release, manifest), "data": data}), encoding="utf-8")
         offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": str(max(1, threads))}
         ended = subprocess.run(
-            [sys.executable, "-m", "nexus_observe.again", str(copy), str(result), *teachers(release, manifest)],
+            [sys.executable, "-m", "nexus_observe.again", str(copy), str(places), str(result)],
             env=os.environ | offline, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             check=False,
         )  # fmt: skip
@@ -92,10 +116,8 @@ def score_copy(release: Path, threads: int) -> dict[str, Any]:
 def teachers(release: Path, manifest: Mapping[str, Any]) -> list[str]:
     """Where its teachers are, as the registry of the run says that the release lies in; a release itself names no
     folder of the machine that made it."""
-    registry = release.resolve().parent / REGISTRY
-    text = registry.read_text(encoding="utf-8") if registry.is_file() else ""
-    found = re.findall(r"^ {2}(\S+):\n {4}source: (.+)$", text, re.MULTILINE)
-    return [source.strip("'\" ") for name, source in found if name.strip("'\"") in manifest["teachers"]]
+    cards = registered(release).get("teachers", {})
+    return [str(cards[name]["source"]) for name in manifest["teachers"] if cards.get(name, {}).get("source")]
 
 
 def differences(wanted: Sequence[Capability], scores: Mapping[str, Any], tolerance: float) -> list[str]:

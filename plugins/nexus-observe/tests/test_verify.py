@@ -37,6 +37,8 @@ PLUGIN = """
     class Pictures:
         def __init__(self, file):
             self.file = file
+        def fingerprint(self, split):
+            return "the data"
         def samples(self, split, start=0):
             with np.load(self.file) as rows:
                 for image, label in zip(rows["image"], rows["label"], strict=True):
@@ -134,6 +136,12 @@ def test_teachers_that_the_manifest_names_without_a_place_are_found_by_the_run(
     (release.parent / "registry.yaml").write_text("\n".join(lines))
     assert Verify(release=release)(Installed()) == 0
     assert "1 of 1 teachers put out of reach" in capsys.readouterr().out
+
+
+def test_other_data_than_those_that_were_judged_are_refused(release: Path) -> None:
+    changed(release, lambda manifest: manifest["capabilities"][0]["data"].update(hash="another"))
+    with pytest.raises(NexusError, match=r"are not those that were judged[\s\S]*--data FOLDER"):
+        Verify(release=release)(Installed())
 
 
 def test_claims_that_do_not_hold_are_named(release: Path, capsys: Any) -> None:

@@ -31,7 +31,7 @@ class TrainOptions:
 class CoreOptions(TrainOptions):
     """How the core is trained: from nothing, on text, so with higher rates and smaller batches than a tower."""
 
-    steps: int = option(600, help="Updates", low=1)
+    steps: int = option(2000, help="Updates", low=1)
     batch: int = option(4, help="Samples in an update", low=1)
     learning_rate: float = option(0.015, help="AdamW: embeddings, heads, norms, biases", low=0.0)
     matrix_learning_rate: float = option(0.025, help="Muon: matrices between hidden states", low=0.0)

@@ -18,6 +18,7 @@ from nexus_specs import Context, Estimate, Link, NexusError, Profile, Student
 from nexus_torch.profiles import read_profile
 from nexus_torch.shards import Shards
 
+from . import amount
 from .anchors import link
 from .artefact import publish, write_training
 from .devices import apart
@@ -26,7 +27,6 @@ from .loop import Loop
 from .options import TrainOptions
 
 AUTO = "auto"
-SECONDS_A_STEP = 0.15
 
 
 class _Training:
@@ -39,8 +39,8 @@ class _Training:
         """Options reach a stage through its context."""
 
     def estimate(self, context: Context) -> Estimate:
-        """By the number of steps; the real rate is known once it runs."""
-        return Estimate(seconds=context.options["steps"] * SECONDS_A_STEP, how=f"{context.options['steps']} steps")
+        """By steps, samples and the machine's rate; how long it took is known once it ran."""
+        return amount.estimate(context)
 
     def lessons(self, context: Context, students: Mapping[str, Student], seed: int) -> list[Lessons]:
         """One teacher after another, in the order of their names."""

@@ -129,6 +129,10 @@ class ToyMaker:
     def __init__(self) -> None:
         self.students: dict[str, ToyStudent] = {}
 
+    def size(self) -> int:
+        """Of the body."""
+        return 1000
+
     def create(self, profiles: Sequence[Profile]) -> Mapping[str, ToyStudent]:
         body = Body()
         self.students = {p.teacher: ToyStudent(p.teacher, body, text=True, trains_body=True) for p in profiles}

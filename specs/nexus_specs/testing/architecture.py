@@ -73,8 +73,8 @@ def check_blueprint(blueprint: Any) -> None:
 def weightless(source: str, folder: Path) -> str:
     """A copy of a checkpoint whose weight files have their headers and, in place of the numbers, 0xFF."""
     origin = locate(source)
-    copy = folder / "weightless"
-    shutil.copytree(origin, copy) if origin.is_dir() else shutil.copy(origin, copy.with_suffix(origin.suffix))
+    copy = folder / "weightless" if origin.is_dir() else folder / f"weightless{origin.suffix}"
+    shutil.copytree(origin, copy) if origin.is_dir() else shutil.copy(origin, copy)
     for file in copy.rglob("*.safetensors"):
         with file.open("r+b") as stream:
             start = 8 + int.from_bytes(stream.read(8), "little")
@@ -95,7 +95,8 @@ def check_reads_no_weights(architecture: Architecture, source: str, folder: Path
     assert found == architecture.inspect(source), (
         "`inspect` gives another blueprint when the weights are overwritten. Read configuration and headers alone."
     )
-    plain_files = [file for file in Path(copy).rglob("*") if file.is_file() and file.suffix != ".safetensors"]
+    inside = Path(copy).rglob("*") if Path(copy).is_dir() else [Path(copy)]
+    plain_files = [file for file in inside if file.is_file() and file.suffix != ".safetensors"]
     others = sum(file.stat().st_size for file in plain_files)
     assert read < 4 * others + weights // 2 + 65_536, (
         f"`inspect` read {read} bytes; the weights have {weights}. Read the headers of weight files "

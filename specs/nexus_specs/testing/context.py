@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class LocalContext:
         stage = self.descriptor.name if self.descriptor else "test"
         self.unit = Unit(stage=stage, subject=self.subject, fingerprint="0")
         if self.budget.scratch == Path():
-            self.budget = Budget(scratch=self.folder / "scratch")
+            self.budget = replace(self.budget, scratch=self.folder / "scratch")
         self.budget.scratch.mkdir(parents=True, exist_ok=True)
 
     def components(self, kind: str) -> Mapping[str, Component]:

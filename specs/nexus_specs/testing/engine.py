@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,21 @@ def check_estimate(engine: Engine, blueprint: Blueprint, budget: Budget) -> None
     )
     assert large.seconds >= small.seconds, "1000 samples cost less than 10. Let the estimate grow with the samples."
     assert small.how, "The estimate does not say how. Name the residency and why, as in 'resident: 4 MB of 16 GB'."
+
+
+def check_place(engine: Engine, blueprint: Blueprint, budget: Budget) -> None:
+    """What is open is settled, what is not stays."""
+    settled = engine.place(blueprint, replace(budget, quantise="auto", micro_batch=0))
+    assert isinstance(settled, Budget), f"`place` gave a {type(settled).__name__}. Return the Budget, settled."
+    assert settled.micro_batch > 0 and settled.quantise != "auto", (
+        f"`place` left micro_batch {settled.micro_batch} and quantise '{settled.quantise}' open. Settle both: the plan "
+        f"hashes them."
+    )
+    given = replace(budget, quantise="", micro_batch=3)
+    kept = engine.place(blueprint, given)
+    assert (kept.micro_batch, kept.quantise, kept.precision) == (3, "", budget.precision), (
+        "`place` changed what was not open. Keep the micro-batch, the quantisation and the precision that are given."
+    )
 
 
 def observe(teacher: Teacher, samples: Sequence[Sample], taps: Sequence[Tap], edits: Sequence[Any] = ()) -> ListSink:
@@ -202,6 +218,9 @@ class EngineTests(ComponentTests):
 
     def test_estimate_needs_no_weights(self) -> None:
         check_estimate(self.component(), self.checkpoint().blueprint, self.budget())
+
+    def test_what_is_open_is_settled(self) -> None:
+        check_place(self.component(), self.checkpoint().blueprint, self.budget())
 
     def test_every_observation_arrives(self) -> None:
         with self.teacher() as teacher:

@@ -28,6 +28,14 @@ def check_proposal(maker: StudentMaker, teachers: Sequence[Blueprint], budget: B
     return maker.propose(teachers, budget, 1)
 
 
+def check_size(maker: StudentMaker) -> None:
+    """A number of parameters, from the options alone."""
+    size = maker.size()
+    assert isinstance(size, int) and size > 0, (
+        f"`size` gave {size!r}. Return how many parameters a new core has, its words left out: the plan counts with it."
+    )
+
+
 def check_nothing_to_create(maker: StudentMaker) -> None:
     """Without core teachers there is nothing to train."""
     assert maker.create(()) == {}, "`create(())` gave students. Return {} without profiles: there is no core teacher."
@@ -188,6 +196,9 @@ class StudentTests(ComponentTests):
         folder.mkdir(exist_ok=True)
         next(iter(self.students().values())).save(folder)
         return folder
+
+    def test_it_knows_its_size(self) -> None:
+        check_size(self.component())
 
     def test_it_proposes_a_core(self) -> None:
         teachers = [profile.blueprint for profile in self.profiles()]

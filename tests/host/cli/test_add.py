@@ -184,6 +184,14 @@ def test_without_a_default_registry_every_loss_that_learns_from_a_teacher_is_nam
     assert written()["losses"] == [{"name": "anchor"}, {"name": "kl"}]
 
 
+def test_a_new_core_is_trained_as_the_registry_of_a_plugin_trains_its_own(add, whole):
+    home = whole.folder / "whole_home" / "registry.yaml"
+    own = "  options: {layers: 3}\n"
+    home.write_text(home.read_text().replace(own, f"{own}  stages: {{release: {{allow_below: true}}}}\n"))
+    assert add("box:one", "--data", "data.txt")[0] == 0
+    assert written()["student"]["stages"] == {"release": {"allow_below": True}}
+
+
 def test_a_real_checkpoint_gets_a_plan(shared, tmp_path, monkeypatch, capsys):
     """With the plugins that are really installed."""
     monkeypatch.chdir(tmp_path)

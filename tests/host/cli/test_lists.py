@@ -5,6 +5,7 @@ import json
 import pytest
 
 from nexus_host.__main__ import run
+from nexus_host.cli import catalogues
 
 KINDS = {
     "architectures": "box", "engines": "sli", "readers": "lines", "metrics": "bits", "profilers": "niwt",
@@ -16,6 +17,7 @@ KINDS = {
 @pytest.fixture
 def rows(whole, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def rows(*arguments):
         assert run(["list", *arguments, "--json"]) == 0
@@ -80,6 +82,53 @@ def test_datasets_without_a_registry_are_cards_alone(whole, rows, tmp_path):
     assert run(["list", "datasets", "--registry", str(tmp_path / "no.yaml")]) == 2
 
 
+def test_a_word_keeps_the_rows_that_it_names(rows):
+    assert [row["name"] for row in rows("towers", "IMA")] == ["image"]
+    assert len(rows("towers", "all")) == len(rows("towers")) > 1
+    assert rows("towers", "nothing-like-it") == []
+
+
+def test_filters_know_what_there_is(rows, whole, capsys):
+    assert [row["name"] for row in rows("towers", "--modality", "image")] == ["image"]
+    assert run(["list", "towers", "--modality", "imge"]) == 2
+    assert "No row has the modality 'imge'. Did you mean 'image'?" in capsys.readouterr().err
+    assert [row["name"] for row in rows("architectures", "--loader", "box")] == ["box"]
+    assert run(["list", "architectures", "--loader", "nobody"]) == 2
+    assert "No row has the loader 'nobody'" in capsys.readouterr().err
+    assert run(["list", "towers", "imagge"]) == 0
+    assert "Did you mean 'image'?" in capsys.readouterr().out
+
+
+def test_architectures_have_columns_that_every_loader_shares(rows):
+    found = {row["name"]: row for row in rows("architectures")}
+    assert found["box"].keys() >= {"name", "loader", "modalities", "heads", "gguf", "streams"}
+    assert found["box"]["streams"] == "untested"
+
+
+def test_architectures_are_asked_once_and_again_after_a_change(rows, whole, tmp_path, monkeypatch):
+    asked = []
+    inner = catalogues._asked
+    monkeypatch.setattr(catalogues, "_asked", lambda plugins: asked.append(1) or inner(plugins))
+    assert rows("architectures") == rows("architectures")
+    assert len(asked) == 1, "the second answer is kept"
+    whole.plugin("more", "def nothing(): ...")
+    rows("architectures")
+    assert len(asked) == 2, "another distribution is installed"
+    (next((tmp_path / "cache" / "nexus").iterdir())).write_text("no JSON")
+    assert "box" in [row["name"] for row in rows("architectures")]
+
+
+def test_rows_of_one_class_say_the_same_of_it():
+    rows = [
+        {"architecture": "gguf", "name": "llama", "heads": ["LlamaForCausalLM"], "gguf": "llama"},
+        {"architecture": "hf", "name": "llama", "heads": ["LlamaModel", "LlamaForCausalLM"], "modalities": ["text"]},
+        {"architecture": "bad", "name": "bad", "error": "ValueError: no"},
+    ]
+    found = {row["loader"]: row for row in catalogues.joined(rows)}
+    assert (found["hf"]["gguf"], found["gguf"]["modalities"]) == ("llama", ["text"])
+    assert found["bad"]["error"] == "ValueError: no"
+
+
 def test_an_unknown_kind_is_a_question(whole, capsys):
     assert run(["list", "towrs"]) == 2
     assert "There is no list of 'towrs'. Did you mean 'towers'?" in capsys.readouterr().err
@@ -93,5 +142,7 @@ def test_inspect(whole, capsys):
     assert run(["inspect", "box:image", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["loader"], found["gives"], found["stacks"][0]["widths"]) == ("boxes", ["label"], [4, -1])
+    wanted = {"path", "count", "widths", "parameters", "active_parameters", "bytes", "dtype"}
+    assert found["stacks"][0].keys() >= wanted
     assert run(["inspect", "box:image"]) == 0
     assert "10: a, b, c, d, e, f, g, h, ..." in capsys.readouterr().out

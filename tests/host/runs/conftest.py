@@ -22,23 +22,12 @@ HERE = Path(__file__).parent
 METADATA = "Metadata-Version: 2.1\nName: nexus-toy\nVersion: 1.0\n"
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: many repetitions; run them with -m slow")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def interruptible():
     """A shell starts what runs in its background with SIGINT ignored, and children would inherit that: a handler of
     our own gives them the default back."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_modifyitems(config, items):
-    if "slow" not in (config.option.markexpr or ""):
-        for item in items:
-            if item.get_closest_marker("slow"):
-                item.add_marker(pytest.mark.skip(reason="many repetitions; run them with -m slow"))
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,10 @@ def test_run_shows_a_table_and_the_next_run_does_nothing(toy):
     assert status["machine"]["processor"] == "toy"
     assert {unit["state"] for unit in status["units"]} == {"done"}
     assert json.loads((toy.run_dir / "plugins.json").read_text()) == {"nexus-toy": "1.0"}
-    assert json.loads((toy.run_dir / "pins.json").read_text()) == {"core_teachers": ["prose", "code"]}
+    pins = json.loads((toy.run_dir / "pins.json").read_text())
+    assert pins["core_teachers"] == ["prose", "code"]
+    assert {name: each["micro_batch"] for name, each in pins["settled"].items()} == dict.fromkeys(pins["settled"], 8)
+    assert sorted(pins["settled"]) == ["code", "digits", "prose"]
     assert "version: 1" in (toy.run_dir / "registry.yaml").read_text()
     out, _ = toy.command("--json")
     assert {unit["state"] for unit in json.loads(out)["units"]} == {"cached"}
@@ -33,7 +36,7 @@ def test_run_shows_a_table_and_the_next_run_does_nothing(toy):
 def test_the_plan_says_what_and_why_and_writes_nothing(toy):
     out, _ = toy.command(command="plan")
     assert re.search(r"profile/prose +run +1\.0 s +10 B +1\.0 KB +1\.0 KB +never run", out)
-    assert "18 units to run, 0 cached. About 9.0 s. Reads 180 B, writes 18.0 KB." in out
+    assert "18 units to run, 0 cached. About 9.0 s. Reads 27.2 KB, writes 18.0 KB." in out
     assert "Core teachers: prose, code" in out
     assert not toy.run_dir.exists()
     toy.command("--stage", "train")
@@ -50,9 +53,10 @@ def test_the_plan_says_what_and_why_and_writes_nothing(toy):
     assert unit["state"] == "run"
     assert 0 < unit["seconds"] < 1.0
     assert units["assemble/student"]["estimate"] is None
-    assert found["total"] | {"seconds": 0} == {
-        "run": 11, "cached": 7, "read": 100, "fetched": 0, "memory": 1000, "disk": 10_000, "seconds": 0, "unknown": 1,
+    assert found["total"] | {"seconds": 0, "read": 0} == {
+        "run": 11, "cached": 7, "read": 0, "fetched": 0, "memory": 1000, "disk": 10_000, "seconds": 0, "unknown": 1,
     }  # fmt: skip
+    assert found["total"]["read"] > 10 * 10 + 10 * 1000, "what units read of one another counts"
 
 
 def test_a_plan_that_the_disk_would_not_hold_is_refused(toy):

@@ -1,13 +1,14 @@
 """Graphs, contents, explanations, priorities and limits, without running anything."""
 
 import dataclasses
+import json
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from nexus_specs import Budget, Estimate, NexusError, StageComponent, plain
+from nexus_specs import Budget, Estimate, NexusError, Origin, StageComponent, plain
 
 from nexus_host.discovery import Provider
 from nexus_host.planning import graph, make_plan, preview
@@ -15,7 +16,9 @@ from nexus_host.planning.contents import Contents
 from nexus_host.planning.explain import differences
 from nexus_host.planning.graph import build
 from nexus_host.planning.resources import budget, keep, recorded, side_by_side, threads, unmeasured, workers
-from nexus_host.running.asking import machine_of, planned, with_estimates
+from nexus_host.planning.settling import pins
+from nexus_host.running import worker
+from nexus_host.running.asking import machine_of, planned, settle, with_estimates
 from nexus_host.running.order import fits, priorities
 
 LIMITS = Budget(memory=1000, disk=10**9)
@@ -239,6 +242,155 @@ class Answers(Executor):
         else:
             future.set_result(self.answer)
         return future
+
+
+class Engine:
+    """An engine of a plugin, as a worker would make it."""
+
+    def __init__(self, **said):
+        self.said = said
+
+    def place(self, blueprint, budget):
+        return dataclasses.replace(budget, **self.said)
+
+
+def settled(requested, toy, executor, *sets, memory=10**9):
+    registry = requested(*sets).registry
+    return settle(registry, toy.run_dir, dataclasses.replace(LIMITS, memory=memory), executor, ())
+
+
+def test_what_the_registry_leaves_open_is_settled_and_hashed(toy, requested, plan):
+    def facts(*sets, answer, **more):
+        found, _ = settled(requested, toy, Answers(answer), *sets)
+        (task,) = (task for task in plan(*sets, settled=found, **more).tasks if task.unit.name == "extract/prose")
+        return task
+
+    one = facts(answer={"micro_batch": 2, "quantise": ""})
+    assert one.facts["budget"] == {"precision": "float32", "micro_batch": 2, "quantise": ""}
+    assert (one.recipe.budget.residency, one.recipe.budget.micro_batch) == ("auto", 2)
+    told = facts("run.micro_batch=4", "run.quantise=nf4", "run.residency=stream", answer=None)
+    assert (told.facts["budget"]["micro_batch"], told.facts["budget"]["quantise"]) == (4, "nf4")
+    assert told.recipe.budget.residency == "stream"
+    assert told.unit.fingerprint != one.unit.fingerprint
+    own = facts("teachers.prose.micro_batch=3", "teachers.prose.quantise=none", "run.quantise=nf4", answer=None)
+    assert own.facts["budget"] == {"precision": "float32", "micro_batch": 3, "quantise": ""}
+    (core,) = (task for task in plan("run.quantise=nf4").tasks if task.unit.stage == "core")
+    assert core.facts["budget"]["quantise"] == "", "no unit but one that opens a teacher knows of it"
+
+
+def test_an_answer_is_kept_and_asked_again_where_it_may_differ(toy, requested):
+    first, asked = settled(requested, toy, Answers({"micro_batch": 2, "quantise": ""}))
+    assert {name: each.micro_batch for name, each in first.items()} == {"prose": 2, "code": 2, "digits": 2}
+    nobody = Answers(RuntimeError("asked again"))
+    assert settled(requested, toy, nobody)[0] == first
+    other = Answers({"micro_batch": 1, "quantise": ""})
+    assert settled(requested, toy, other, memory=10**6)[0]["prose"].micro_batch == 1
+    toy.run_dir.mkdir()
+    (toy.run_dir / "pins.json").write_text(json.dumps({"settled": pins(first, asked)}))
+    assert settled(requested, toy, nobody, memory=10**7)[0] == first, "a run directory keeps what it began with"
+    with pytest.raises(RuntimeError, match="asked again"):
+        settled(requested, toy, nobody, "run.quantise=nf4")
+
+
+def test_nobody_is_asked_where_nothing_is_open(toy, requested):
+    assert settled(requested, toy, Answers(RuntimeError()), "run.micro_batch=4", "run.quantise=none") == ({}, {})
+
+
+@pytest.mark.parametrize("answer", [None, {}])
+def test_an_engine_that_cannot_tell_leaves_the_defaults(toy, requested, plan, answer):
+    found, _ = settled(requested, toy, Answers(answer), "run.quantise=auto")
+    (task,) = (each for each in plan("run.quantise=auto", settled=found).tasks if each.unit.name == "profile/prose")
+    assert task.facts["budget"] == {"precision": "float32", "micro_batch": 8, "quantise": ""}
+
+
+def test_a_worker_asks_the_engine(toy, requested, monkeypatch):
+    source = str(toy.folder / "prose.toy")
+    assert worker.place(source, (), "sli", {}, LIMITS) == {}, "the toy engine has no opinion"
+    monkeypatch.setattr("nexus_toy.parts.Engine.place", Engine(micro_batch=5).place, raising=False)
+    assert worker.place(source, (), "sli", {}, LIMITS) == {"micro_batch": 5, "quantise": ""}
+    assert worker.place("nowhere", (), "sli", {}, LIMITS) is None
+    origin = Origin(source="acme/x@1.toy", commit="1", bytes=5, missing=3)
+    monkeypatch.setattr("nexus_toy.parts.Loader.origin", lambda self, source: origin, raising=False)
+    worker.plugins.cache_clear()
+    assert worker.place("acme/x.toy", (), "sli", {}, LIMITS) == {
+        "source": "acme/x@1.toy", "missing": 3, "micro_batch": 5, "quantise": "",
+    }  # fmt: skip
+
+
+def test_a_source_on_a_hub_is_pinned_and_what_is_missing_is_shown(toy, requested, plan):
+    toy.registry["teachers"]["prose"] |= {"source": "hub:acme/prose.toy", "revision": "main"}
+    far = Answers({"source": "acme/prose@0123.toy", "missing": 4000})
+    first, asked = settled(requested, toy, far)
+    assert (asked["prose"].source, first["prose"].source) == ("hub:acme/prose.toy@main", "acme/prose@0123.toy")
+    found = dataclasses.replace(plan(settled=first), settled=first)
+    (task,) = (each for each in found.tasks if each.unit.name == "profile/prose")
+    assert task.recipe.card["source"] == task.facts["card"]["source"] == "acme/prose@0123.toy"
+    fetched = {name: each.fetched for name, each in with_estimates(found, Answers(None), ()).estimates.items()}
+    assert fetched["profile/prose"] == 4000
+    assert "extract/prose" not in fetched, "what the first fetched is here"
+    toy.run_dir.mkdir()
+    (toy.run_dir / "pins.json").write_text(json.dumps({"settled": pins(first, asked)}))
+    later = Answers({"source": "acme/prose@4567.toy", "missing": 0})
+    again, _ = settled(requested, toy, later)
+    assert (again["prose"].source, again["prose"].missing) == ("acme/prose@0123.toy", 0)
+
+
+def test_a_plan_that_was_made_before_asks_no_worker(toy, requested):
+    request = requested()
+    first = planned(request.registry, request.plugins, toy.run_dir)
+    nobody = Answers(RuntimeError("asked"))
+    assert machine_of(toy.run_dir, request.registry, nobody, (), measure=False).processor == "toy"
+    again = with_estimates(dataclasses.replace(first, estimates={}), nobody, ())
+    assert again.estimates == first.estimates
+    small = dataclasses.replace(first, estimates={}, budget=dataclasses.replace(first.budget, memory=1500))
+    with pytest.raises(RuntimeError, match="asked"):
+        with_estimates(small, nobody, ())
+
+
+def test_what_a_unit_reads_of_others_counts(toy, requested):
+    request = requested()
+    found = planned(request.registry, request.plugins, toy.run_dir)
+    reads = {task.unit.name: (found.estimates[task.unit.name].read, len(task.inputs)) for task in found.tasks}
+    assert all(read == 10 + 1000 * inputs for read, inputs in reads.values()), "10 of its own, 1000 of each input"
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '["x", [1, 2], ["a"], ["key", {"of": 1}]]'])
+def test_a_cache_file_that_is_not_ours_holds_no_answer(alone, tmp_path, content):
+    from nexus_host.store import Answers as Kept
+
+    path = tmp_path / "cache" / "answers.json"
+    path.parent.mkdir()
+    path.write_text(content)
+    assert Kept("answers").get("question") is None
+    kept = Kept("answers")
+    kept.put({"q": 1}, {"a": 2})
+    kept.save()
+    assert Kept("answers").get({"q": 1}) == {"a": 2}
+
+
+def test_the_oldest_answers_make_room(alone, monkeypatch):
+    from nexus_host.store import answers
+
+    monkeypatch.setattr(answers, "_MOST", 2)
+    for number in range(3):
+        kept = answers.Answers("few")
+        kept.put(number, number)
+        kept.save()
+    assert [answers.Answers("few").get(number) for number in range(3)] == [None, 1, 2]
+    monkeypatch.setenv("NEXUS_CACHE", "/proc/nowhere")
+    unkept = answers.Answers("few")
+    unkept.put(1, 1)
+    unkept.save()
+
+
+def test_the_best_of_two_measurements_is_remembered(toy, requested):
+    registry = requested().registry
+    slow = dataclasses.replace(unmeasured(), device="cpu", gigaflops=10.0, read_rate=5.0)
+    fast = dataclasses.replace(slow, gigaflops=40.0, read_rate=1.0)
+    for each in (fast, slow):
+        assert machine_of(toy.run_dir, registry, Answers(each), ()) == each
+    known = machine_of(toy.run_dir, registry, Answers(None), (), measure=False)
+    assert (known.gigaflops, known.read_rate) == (40.0, 5.0)
 
 
 def test_the_machine_is_measured_once_for_a_run_directory(toy, requested):

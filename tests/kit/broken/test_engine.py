@@ -118,9 +118,28 @@ class Good:
     def estimate(self, blueprint, samples, edits, budget):
         return Estimate(seconds=0.001 * samples, read=blueprint.bytes, passes=1, how="resident: it fits")
 
+    def place(self, blueprint, budget):
+        quantise = "" if budget.quantise == "auto" else budget.quantise
+        return dataclasses.replace(budget, quantise=quantise, micro_batch=budget.micro_batch or 4)
+
     @contextmanager
     def load(self, checkpoint, budget):
         yield self.teacher(checkpoint, budget.micro_batch)
+
+
+class LeavesOpen(Good):
+    def place(self, blueprint, budget):
+        return budget
+
+
+class PlacesNothing(Good):
+    def place(self, blueprint, budget):
+        return None
+
+
+class KnowsBetter(Good):
+    def place(self, blueprint, budget):
+        return dataclasses.replace(budget, quantise="", micro_batch=1)
 
 
 class DictMachine(Good):
@@ -277,6 +296,9 @@ BROKEN = [
     (EndlessEstimate, "Guard divisions by a rate"),
     (ShrinkingEstimate, "Let the estimate grow"),
     (SilentEstimate, "Name the residency and why"),
+    (PlacesNothing, "Return the Budget, settled"),
+    (LeavesOpen, "Settle both"),
+    (KnowsBetter, "Keep the micro-batch"),
     (Padded, "Cut the padding off"),
     (LosesLastBatch, "the last, smaller batch too"),
     (NeverFlushes, "Call `sink.flush()` at the end"),

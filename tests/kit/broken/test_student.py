@@ -66,6 +66,9 @@ class Good:
     def propose(self, teachers, budget, tier):
         return {"width": WIDTH * tier}
 
+    def size(self):
+        return WIDTH * WIDTH
+
     def create(self, profiles):
         body = Body()
         return {profile.teacher: self.student(body) for profile in profiles}
@@ -79,6 +82,11 @@ class Good:
 class ListProposal(Good):
     def propose(self, teachers, budget, tier):
         return ["width", WIDTH]
+
+
+class NoSize(Good):
+    def size(self):
+        return None
 
 
 class TensorProposal(Good):
@@ -223,6 +231,7 @@ class MovesCore(Good):
 
 BROKEN = [
     (ListProposal, "Return a mapping of plain options"),
+    (NoSize, "the plan counts with it"),
     (TensorProposal, "Return a mapping of plain options"),
     (CreatesAlone, "Return {} without profiles"),
     (OneTeacher, "Return one for each core teacher"),

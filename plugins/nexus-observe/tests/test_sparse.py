@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from nexus_torch.sparse import sparse, uniforms
+from nexus_observe.sparse import sparse, uniforms
 
 
 def logits(rows: int = 4, vocabulary: int = 60) -> torch.Tensor:

@@ -1,0 +1,67 @@
+"""Which rows of a listing are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from nexus_specs import NexusError
+
+from ..words import did_you_mean, listed
+
+Row = dict[str, Any]
+NAMED_BY = ("name", "id", "aliases", "tags", "heads", "gguf", "capability")
+"""Fields that a word is looked for in."""
+MODALITIES = ("modalities", "modality", "takes")
+EVERYTHING = "all"
+
+
+class UnknownValueError(NexusError):
+    """A filter that fits no row of any such listing."""
+
+    exit_code = 2
+
+
+def filtered(
+    rows: Sequence[Row],
+    words: Iterable[str] = (),
+    *,
+    modality: str | None = None,
+    loader: str | None = None,
+    tag: str | None = None,
+) -> list[Row]:
+    """Rows with any of the words in what they are named by, of a modality, of a loader, with a tag. NexusError for a
+    modality, loader or tag that no row has: an empty table would look like an answer.
+
+    >>> filtered([{"name": "llama"}, {"name": "t5"}], ["LLA"])
+    [{'name': 'llama'}]
+    """
+    found = _only(rows, "modality", modality, MODALITIES)
+    found = _only(found, "loader", loader, ("loader",)) if found or not loader else found
+    found = _only(found, "tag", tag, ("tags",)) if found or not tag else found
+    wanted = [word.lower() for word in words]
+    if not wanted or EVERYTHING in wanted:
+        return found
+    return [row for row in found if any(_named(row, word) for word in wanted)]
+
+
+def _only(rows: Sequence[Row], what: str, value: str | None, fields: Sequence[str]) -> list[Row]:
+    if value is None:
+        return list(rows)
+    known = sorted({each for row in rows for each in _values(row, fields)})
+    if value not in known:
+        hint = did_you_mean(value, known)
+        raise UnknownValueError(f"No row has the {what} '{value}'.{hint} Known here: {listed(known) or 'none'}.")
+    return [row for row in rows if value in _values(row, fields)]
+
+
+def _values(row: Row, fields: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for field in fields:
+        value = row.get(field)
+        found += [value] if isinstance(value, str) else [str(each) for each in value or ()]
+    return [each for each in found if each]
+
+
+def _named(row: Row, word: str) -> bool:
+    return any(word in value.lower() for value in _values(row, NAMED_BY))

@@ -1,0 +1,65 @@
+"""Columns of a hub's data set to the fields of a sample: by name, or by a template that joins several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from string import Formatter
+from typing import Any
+
+from nexus_specs import NexusError
+
+from ..rows import FIELDS
+
+
+class Columns:
+    """`columns` as the registry writes them: {field: column} or {field: "{column} and {other[key]}"}."""
+
+    def __init__(self, columns: Mapping[str, str], where: str) -> None:
+        self.columns, self.where = dict(columns), where
+        self.formatter = _Template()
+
+    def fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a row; without `columns` those whose names are fields. NexusError for a column that is not
+        there."""
+        if not self.columns:
+            return {name: row[name] for name in FIELDS if row.get(name) is not None}
+        found = {field: self._value(row, column) for field, column in self.columns.items()}
+        return {field: value for field, value in found.items() if value is not None}
+
+    def _value(self, row: Mapping[str, Any], column: str) -> Any:
+        try:
+            return self.formatter.vformat(column, (), row).strip() if "{" in column else row[column]
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise NexusError(
+                f"{self.where} has no column {error} (in `columns`: {column}). Its columns: {', '.join(map(str, row))}."
+            ) from error
+
+    def read(self) -> tuple[str, ...]:
+        """Names of the columns that are read; () for all."""
+        names: dict[str, None] = {}
+        for column in self.columns.values():
+            if "{" not in column:
+                names[column] = None
+            for _, name, _, _ in self.formatter.parse(column) if "{" in column else ():
+                if name:
+                    names[name.partition("[")[0]] = None
+        return tuple(names)
+
+
+class _Template(Formatter):
+    """Templates that look into values and no further: "{column}" and "{column[key]}", never attributes."""
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, str]:
+        """The value of a column, or what it holds under a key."""
+        if "." in field_name or "__" in field_name:
+            raise ValueError(f"'{field_name}'")
+        found: tuple[Any, str] = super().get_field(field_name, args, kwargs)
+        return found
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """Lists (choices of a question) a line each."""
+        if isinstance(value, Mapping):
+            value = value.get("text", list(value.values()))
+        if isinstance(value, (list, tuple)):
+            return "\n".join(map(str, value))
+        return "" if value is None else str(value)

@@ -1,0 +1,163 @@
+"""The reader of data sets on the hub: fetched at one commit, file by file, and read like tables on the disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import islice
+from typing import Any, get_args
+
+from nexus_specs import NexusError, Origin, Sample, Split, content_key
+from nexus_torch import hub
+
+from ..options import HubOptions
+from ..rows import Malformed, Row
+from ..tables import Table
+from .columns import Columns
+from .files import Files, files_of
+from .tables import converted, parquet_rows
+
+LAYOUT = 1
+"""Raised when the same files give other samples than before."""
+LEFT_OUT = ("malformed", "revision", "sets")
+"""Options that are no part of what is read: the content of the files is, by their hashes."""
+SPLITS = get_args(Split)
+MEDIA = frozenset({"text", "image", "audio", "video"})
+
+
+class Hub:
+    """Kind "reader": a data set of the Hugging Face hub. Nothing is fetched before `samples` is first asked."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = HubOptions(**options)
+        shared = {"malformed": self.options.malformed}
+        commits = self.options.revision.split("+") if self.options.revision else [""] * len(self.options.sets)
+        pairs = zip(self.options.sets, [*commits, *[""] * len(self.options.sets)], strict=False)
+        self.inner = tuple(Hub(**(shared | dict(each) | ({"revision": at} if at else {}))) for each, at in pairs)
+        self.table = Table(window=self.options.window, rate=self.options.rate)
+        if bool(self.options.id) == bool(self.inner):
+            raise NexusError("Name one data set (id: owner/name) or several (sets: [{id: ...}, ...]), not both.")
+
+    def fingerprint(self, split: Split) -> str:
+        """Of the options, and of the hashes of the files as the hub names them: nothing is fetched for it."""
+        digest = hashlib.sha256(f"{LAYOUT} {split} {self._said()}".encode())
+        for each in self.inner:
+            digest.update(each.fingerprint(split).encode())
+        for name in self._names(split):
+            file = self.files.listing.files.get(name)
+            digest.update(f"\0{name}\0{file.key if file else ''}".encode())
+        return digest.hexdigest()
+
+    def _said(self) -> list[tuple[str, str]]:
+        """The options that decide what is read."""
+        options = dataclasses.asdict(self.options)
+        return sorted((name, repr(value)) for name, value in options.items() if name not in LEFT_OUT)
+
+    def samples(self, split: Split, start: int = 0) -> Iterator[Sample]:
+        """In the order of the files and of their rows, from `start` on; what is missing is fetched first."""
+        broken = Malformed(self.options.malformed)
+        found = (sample for each in self.inner for sample in each.samples(split)) if self.inner else (
+            self._samples(split, broken)
+        )  # fmt: skip
+        yield from islice(found, start, self.options.limit or None)
+        broken.report()
+
+    def origin(self) -> Origin | None:
+        """The commit, and what all parts take; of several sets, all of them, joined by "+"."""
+        if self.inner:
+            known = [found for each in self.inner if (found := each.origin()) is not None]
+            return Origin(
+                source=" + ".join(each.source for each in known),
+                commit="+".join(each.commit for each in known),
+                bytes=sum(each.bytes for each in known),
+                missing=sum(each.missing for each in known),
+            )
+        names = dict.fromkeys(name for split in SPLITS for name in self._names(split))
+        listing, home = self.files.listing, hub.snapshot_folder(self.files.listing.hub)
+        sizes = {name: listing.files[name].size for name in names if name in listing.files}
+        missing = sum(size for name, size in sizes.items() if not (home / name).exists())
+        return Origin(source=str(listing.hub), commit=listing.commit, bytes=sum(sizes.values()), missing=missing)
+
+    @cached_property
+    def named(self) -> hub.HubId:
+        """The data set at its revision."""
+        found = hub.parse(f"hub:datasets/{self.options.id.removeprefix('hub:').removeprefix('datasets/')}")
+        if found is None or found.path:
+            raise NexusError(f"'{self.options.id}' is no data set of the hub. Write its name as owner/name.")
+        return found.at(self.options.revision) if self.options.revision else found
+
+    @cached_property
+    def files(self) -> Files:
+        """Its files, by split."""
+        return files_of(self.named, self.options.config)
+
+    @cached_property
+    def splits(self) -> Mapping[str, str]:
+        """Part -> split of the hub, as the options say or as the names suggest."""
+        if self.options.splits:
+            if unknown := set(self.options.splits) - set(SPLITS):
+                raise NexusError(f"splits: there is no part '{min(unknown)}'. The parts: {', '.join(SPLITS)}.")
+            return dict(self.options.splits)
+        known = list(self.files.splits)
+        usual = {"train": ("train",), "development": ("validation", "dev"), "held_out": ("test",)}
+        found = {part: next((name for name in names if name in known), "") for part, names in usual.items()}
+        return {part: name for part, name in found.items() if name} or {"train": known[0]}
+
+    @property
+    def donor(self) -> str:
+        """The part whose split is divided where others have none of their own."""
+        return "train" if "train" in self.splits else next(iter(self.splits))
+
+    def _names(self, split: Split) -> tuple[str, ...]:
+        """The files that a part is read from."""
+        if split not in SPLITS:
+            raise NexusError(f"There is no part '{split}'. The parts of all data: {', '.join(SPLITS)}.")
+        return () if self.inner else self.files.of(self.splits.get(split, self.splits[self.donor]))
+
+    def _samples(self, split: Split, broken: Malformed) -> Iterator[Sample]:
+        columns = Columns(self.options.columns, f"'{self.named.name}'")
+        owner = split if split in self.splits else self.donor
+        for name, number, values in self._tables(split, columns.read()):
+            row = Row(where=f"{self.named.name}/{name}:{number}", values=values)
+            fields = columns.fields(values)
+            if not set(fields) & MEDIA:
+                raise NexusError(
+                    f"'{self.named.name}' has no text, image, audio or video by name. Its columns: "
+                    f"{', '.join(map(str, values))}. Say which is which: columns: {{text: NAME}}"
+                )
+            if self._part(row, owner) == split:
+                yield from self._decoded(row, fields, broken)
+
+    def _part(self, row: Row, owner: str) -> str:
+        """The part that a row belongs to: that of its split, or one that has no split of its own."""
+        if owner != self.donor or len(self.splits) == len(SPLITS):
+            return owner
+        share = row.share(None)
+        return owner if share in self.splits else share
+
+    def _decoded(self, row: Row, fields: Mapping[str, Any], broken: Malformed) -> Iterator[Sample]:
+        try:
+            found = list(self.table.fields(row, {"source": row.where, **fields}))
+        except (ValueError, OSError) as error:
+            broken.add(row.where, str(error))
+            return
+        for each in found:
+            yield Sample(key=content_key(each), fields=each, domain=self.options.domain)
+
+    def _tables(self, split: Split, columns: tuple[str, ...]) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
+        if self.files.tables:
+            names = self._names(split)
+            hub.check_room(hub.snapshot_folder(self.files.listing.hub), self._missing(names), f"'{self.named.name}'")
+            for name in names:
+                rows = parquet_rows(hub.fetch(self.files.listing, name), columns)
+                yield from ((name, number, values) for number, values in enumerate(rows, 1))
+        else:
+            place = self.splits.get(split, self.splits[self.donor])
+            rows = converted(self.files.listing.hub, self.options.config, place)
+            yield from ((place, number, values) for number, values in enumerate(rows, 1))
+
+    def _missing(self, names: tuple[str, ...]) -> int:
+        listing, home = self.files.listing, hub.snapshot_folder(self.files.listing.hub)
+        return sum(listing.files[name].size for name in names if not (home / name).exists())

@@ -1,0 +1,39 @@
+"""Rows of fetched data: parquet as it is, every other format as `datasets` converts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import NexusError
+from nexus_torch import hub
+from nexus_torch.hub.errors import in_words
+
+
+def parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
+    """Row after row, a batch in memory at a time; only some columns, where all of these are there."""
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(file) as opened:
+        names = set(opened.schema_arrow.names)
+        chosen = list(columns) if columns and set(columns) <= names else None
+        for batch in opened.iter_batches(batch_size=256, columns=chosen):
+            yield from batch.to_pylist()
+
+
+def converted(name: hub.HubId, config: str, split: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of a split that is stored as CSV, JSON, text or folders of media: `datasets` fetches it and keeps it as
+    tables. Media stay bytes: the reader decodes them."""
+    import datasets
+
+    with in_words(name):
+        try:
+            found = datasets.load_dataset(name.name, config or None, split=split, revision=name.commit)
+        except (ValueError, datasets.exceptions.DatasetsError) as error:
+            said = " ".join(str(error).split())
+            raise NexusError(f"`datasets` cannot read '{name.name}' ({split}): {said}") from error
+    for column, kind in found.features.items():
+        if isinstance(kind, (datasets.Audio, datasets.Image, datasets.Video)):
+            found = found.cast_column(column, type(kind)(decode=False))
+    yield from found

@@ -1,0 +1,282 @@
+"""Data sets of a hub: the catalogue, and the reader against a real server on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import nexus_data.plugin as plugin
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from nexus_data.hub import catalogue
+from nexus_data.hub.columns import Columns
+from nexus_data.hub.reader import Hub
+from nexus_specs import NexusError
+from nexus_specs.testing import DatasetTests, ReaderTests
+from nexus_specs.testing.hub import LocalHub
+from nexus_torch import hub
+from nexus_torch.hub import listing, ranges
+from PIL import Image
+
+SPLITS = ("train", "development", "held_out")
+WANTED = {
+    "gsm8k", "mmlu", "humaneval", "mbpp", "bbh", "aqua", "svamp", "bfcl", "librispeech", "fleurs", "common-voice",
+    "flores-200", "wmt14", "tatoeba", "imagenet-1k", "coco-captions", "nlvr2", "vqav2", "mmmu", "kinetics-400",
+    "ucf101", "ssv2", "msr-vtt", "voxceleb", "vctk", "libritts", "wikitext-2", "tinystories", "p3", "self-instruct",
+    "oasst1", "the-stack-smol", "gaia", "cifar-100",
+}  # fmt: skip
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    with LocalHub() as local:
+        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", local.url)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("NEXUS_CACHE", str(tmp_path / "notes"))
+        monkeypatch.setattr(ranges, "FIRST_WAIT", 0.01)
+        listing.forget()
+        yield local
+    listing.forget()
+
+
+def table(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    return path
+
+
+def words(name: str, count: int) -> list[dict[str, Any]]:
+    return [
+        {"question": f"{name} {at}?", "answer": f"{at}", "kind": at % 3, "choices": ["a", f"b{at}"],
+         "translation": {"de": f"eins {at}", "en": f"one {at}"}}
+        for at in range(count)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def questions(server: LocalHub, tmp_path: Path) -> LocalHub:
+    """A data set in the layout of the hub's own parquet copies, which needs no card."""
+    home = tmp_path / "questions"
+    table(home / "main" / "train" / "0000.parquet", words("t", 40))
+    table(home / "main" / "train" / "0001.parquet", words("u", 40))
+    table(home / "main" / "test" / "0000.parquet", words("v", 20))
+    table(home / "socratic" / "train" / "0000.parquet", words("w", 5))
+    server.add("acme/questions", home, kind="dataset")
+    return server
+
+
+COLUMNS = {"text": "{question}\n{answer}", "label": "kind"}
+
+
+def served(server: LocalHub) -> dict[str, int]:
+    return {name: size for name, size in server.served.items() if name.endswith(".parquet")}
+
+
+def texts(reader: Hub, split: Any) -> list[str]:
+    return [sample.fields["text"] for sample in reader.samples(split)]
+
+
+class TestCatalogue(DatasetTests):
+    plugin = plugin
+    name = "hub"
+
+
+class TestHub(ReaderTests):
+    plugin = plugin
+    name = "hub"
+
+    @pytest.fixture(autouse=True)
+    def on_a_hub(self, questions: LocalHub, tmp_path: Path) -> None:
+        table(tmp_path / "other" / "main" / "train" / "0000.parquet", words("x", 60))
+        questions.add("acme/other", tmp_path / "other", kind="dataset")
+
+    def component(self) -> Hub:
+        return Hub(id="acme/questions", config="main", columns=COLUMNS)
+
+    def changed(self) -> Hub:
+        return Hub(id="acme/other", config="main", columns=COLUMNS)
+
+
+def test_the_catalogue_has_what_teachers_are_judged_and_taught_on() -> None:
+    known = {row["name"]: row for row in catalogue.rows()}
+    assert not WANTED - set(known)
+    for name, row in known.items():
+        assert hub.parse(f"hub:datasets/{row['id']}"), name
+        assert set(row["options"]["splits"]) <= set(SPLITS), name
+        assert set(row["columns"]) <= {"text", "image", "audio", "video", "label", "answer", "prompt", "source"}, name
+        assert row["tags"], name
+        Columns(row["options"]["columns"], name).read()
+        Hub(**row["options"])
+
+
+def test_parts_without_a_split_are_carved_out(questions: LocalHub) -> None:
+    reader = Hub(id="acme/questions", config="main", columns=COLUMNS)
+    found = {split: texts(reader, split) for split in SPLITS}
+    assert found["held_out"] == [f"v {at}?\n{at}" for at in range(20)]
+    both = [f"{name} {at}?\n{at}" for name in "tu" for at in range(40)]
+    assert sorted(found["train"] + found["development"]) == sorted(both)
+    assert 1 <= len(found["development"]) <= 20
+    assert found["train"] == [text for text in both if text in set(found["train"])]
+
+
+def test_one_split_is_divided_in_three(questions: LocalHub) -> None:
+    reader = Hub(id="acme/questions", config="main", columns=COLUMNS, splits={"held_out": "train"})
+    found = {split: texts(reader, split) for split in SPLITS}
+    assert sum(map(len, found.values())) == 80
+    assert len(found["train"]) > 48
+    assert found["development"]
+    assert found["held_out"]
+
+
+def test_only_the_files_of_a_part_are_fetched_once(questions: LocalHub) -> None:
+    reader = Hub(id="acme/questions", config="main", columns=COLUMNS)
+    prints = [reader.fingerprint(split) for split in SPLITS]
+    before = reader.origin()
+    assert before is not None
+    assert not served(questions)
+    assert before.bytes == before.missing > 0
+    for _ in range(2):
+        assert texts(Hub(id="acme/questions", config="main", columns=COLUMNS), "held_out")
+    assert list(served(questions)) == ["acme/questions/main/test/0000.parquet"]
+    after = reader.origin()
+    assert after is not None
+    assert after.missing == before.bytes - sum(served(questions).values())
+    assert prints == [reader.fingerprint(split) for split in SPLITS]
+
+
+def test_a_commit_is_kept(questions: LocalHub, tmp_path: Path) -> None:
+    first = Hub(id="acme/questions", config="main", columns=COLUMNS).origin()
+    table(tmp_path / "questions" / "main" / "test" / "0000.parquet", words("new", 20))
+    questions.add("acme/questions", tmp_path / "questions", kind="dataset")
+    listing.forget()
+    assert first is not None
+    now = Hub(id="acme/questions", config="main", columns=COLUMNS)
+    then = Hub(id="acme/questions", config="main", columns=COLUMNS, revision=first.commit)
+    assert now.fingerprint("held_out") != then.fingerprint("held_out")
+    assert now.fingerprint("train") == then.fingerprint("train")
+    assert texts(now, "held_out")[0] == "new 0?\n0"
+
+
+def test_several_sets_follow_one_another(questions: LocalHub) -> None:
+    sets = ({"id": "acme/questions", "config": "main"}, {"id": "acme/questions", "config": "socratic"})
+    reader = Hub(sets=[{**each, "columns": COLUMNS} for each in sets], limit=1000)
+    train = texts(reader, "train")
+    assert [text for text in train if text.startswith("w")]
+    assert len(train) > 60
+    origin = reader.origin()
+    assert origin is not None
+    assert origin.bytes > sum(served(questions).values())
+    kept = Hub(sets=[{**each, "columns": COLUMNS} for each in sets], limit=1000, revision=origin.commit)
+    assert [each.options.revision for each in kept.inner] == origin.commit.split("+")
+    assert kept.fingerprint("train") == reader.fingerprint("train")
+    with pytest.raises(NexusError, match="Name one data set"):
+        Hub()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"id": "acme/none"}, "neither a folder here nor a dataset on the hub"),
+        ({"id": "acme/questions", "config": "mian"}, r"no configuration 'mian'\. Did you mean 'main'"),
+        ({"id": "acme/questions"}, r"several configurations\. There: main, socratic"),
+        ({"id": "acme/questions", "config": "main", "splits": {"train": "trian"}}, r"no split 'trian'\. Its splits"),
+        ({"id": "acme/questions", "config": "main", "splits": {"test": "test"}}, "there is no part 'test'"),
+        ({"id": "acme/questions", "config": "main", "columns": {"text": "body"}}, r"no column 'body'.*Its columns: q"),
+        ({"id": "acme/questions", "config": "main", "columns": {"text": "{body}"}}, "no column 'body'"),
+        ({"id": "acme/questions", "config": "main", "columns": {"text": "{answer.__class__}"}}, "no column"),
+        ({"id": "acme/questions", "config": "main"}, "no text, image, audio or video by name"),
+        ({"id": "/etc/passwd"}, "no data set of the hub"),
+    ],
+)
+def test_mistakes_are_said(questions: LocalHub, options: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(NexusError, match=message):
+        list(Hub(**options).samples("train"))
+
+
+def test_templates_join_columns() -> None:
+    row = {"question": "Which?", "choices": ["a", "b"], "translation": {"de": "eins"}, "none": None}
+    columns = {"text": "{question}\n{choices}", "prompt": "{translation[de]}", "answer": "none"}
+    found = Columns(columns, "x")
+    assert found.fields(row) == {"text": "Which?\na\nb", "prompt": "eins"}
+    assert found.read() == ("question", "choices", "translation", "none")
+
+
+def test_pictures_are_decoded(server: LocalHub, tmp_path: Path) -> None:
+    rows = []
+    for at in range(30):
+        out = BytesIO()
+        Image.fromarray(np.full((4, 5, 3), at, np.uint8)).save(out, "PNG")
+        rows.append({"img": {"bytes": out.getvalue(), "path": None}, "fine": at})
+    table(tmp_path / "pictures" / "default" / "train" / "0000.parquet", rows)
+    server.add("acme/pictures", tmp_path / "pictures", kind="dataset")
+    (sample, *_) = Hub(id="acme/pictures", columns={"image": "img", "label": "fine"}).samples("train")
+    assert sample.fields["image"].shape == (4, 5, 3)
+
+
+def test_offline_what_was_fetched_is_read(questions: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = texts(Hub(id="acme/questions", config="main", columns=COLUMNS), "held_out")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    listing.forget()
+    assert texts(Hub(id="acme/questions", config="main", columns=COLUMNS), "held_out") == expected
+    with pytest.raises(NexusError, match="HF_HUB_OFFLINE"):
+        texts(Hub(id="acme/questions", config="main", columns=COLUMNS), "train")
+
+
+CHILD = """
+import json, sys
+from nexus_data.hub.reader import Hub
+reader = Hub(**json.loads(sys.argv[1]))
+print(json.dumps([[dict(sample.fields) for sample in reader.samples(part)] for part in ("train", "held_out")]))
+"""
+
+
+@pytest.fixture
+def child(server: LocalHub, tmp_path: Path) -> Callable[..., Any]:
+    """Reads in a process of its own: `datasets` looks at the environment when it is imported."""
+
+    def run(**options: Any) -> Any:
+        environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_DATASETS_CACHE": str(tmp_path / "made")}
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD, json.dumps(options)],
+            env=environment, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+def test_a_card_says_which_files_are_which_split(
+    server: LocalHub, tmp_path: Path, child: Callable[..., Any]
+) -> None:
+    home = tmp_path / "carded"
+    table(home / "any" / "one.parquet", words("one", 20))
+    table(home / "any" / "two.parquet", words("two", 20))
+    card = "---\nconfigs:\n- config_name: main\n  data_files:\n  - {split: train, path: any/one.parquet}\n"
+    (home / "README.md").write_text(card + "  - {split: test, path: any/two.parquet}\n---\n# Words\n")
+    server.add("acme/carded", home, kind="dataset")
+    train, held_out = child(id="acme/carded", config="main", columns=COLUMNS)
+    assert {row["text"].split()[0] for row in train} == {"one"}
+    assert {row["text"].split()[0] for row in held_out} == {"two"}
+    assert served(server).keys() == {"acme/carded/any/one.parquet", "acme/carded/any/two.parquet"}
+
+
+def test_other_formats_come_through_datasets(server: LocalHub, tmp_path: Path, child: Callable[..., Any]) -> None:
+    home = tmp_path / "lines"
+    home.mkdir()
+    (home / "train.jsonl").write_text("".join(json.dumps({"text": f"line {at}"}) + "\n" for at in range(20)))
+    (home / "test.jsonl").write_text("".join(json.dumps({"text": f"held {at}"}) + "\n" for at in range(5)))
+    server.add("acme/lines", home, kind="dataset")
+    train, held_out = child(id="acme/lines")
+    assert {row["text"] for row in train} < {f"line {at}" for at in range(20)}
+    assert [row["text"] for row in held_out] == [f"held {at}" for at in range(5)]

@@ -1,0 +1,56 @@
+"""Command `taps`: states of chosen layers, with no registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nexus_observe.tapping import Taps, size
+from nexus_specs import Installed, NexusError
+from nexus_torch.shards import Shards
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.txt"
+    path.write_text("\n".join(f"Line {at} of a corpus that a teacher is asked." for at in range(60)))
+    return path
+
+
+def taps(sources: Mapping[str, Path], texts: Path, out: Path, **more: Any) -> int:
+    options = {"source": str(sources["prose"]), "data": str(texts), "out": out, "threads": 1, **more}
+    return Taps(**options)(Installed())
+
+
+def test_numbers_and_paths_name_layers_however_it_is_held(
+    sources: Mapping[str, Path], texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = "0,-1,model.layers.1.mlp"
+    for name, residency in (("streamed", "stream"), ("whole", "resident")):
+        more = {"taps": chosen, "memory": "64MiB", "residency": residency, "micro_batch": 2}
+        assert taps(sources, texts, tmp_path / name, **more) == 0
+    found, other = Shards(tmp_path / "streamed"), Shards(tmp_path / "whole")
+    assert found.states == ("model.layers.0", "model.layers.1.mlp", "model.layers.2")
+    assert found.keys == other.keys
+    for key in found.keys:
+        one, two = found.signal([key]), other.signal([key])
+        assert all(torch.equal(one.states[path], two.states[path]) for path in found.states)
+    assert "stream: layer by layer" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_what_does_not_fit_is_said(sources: Mapping[str, Path], texts: Path, tmp_path: Path) -> None:
+    with pytest.raises(NexusError, match="has the layers 0 to 2"):
+        taps(sources, texts, tmp_path / "out", taps="8")
+    with pytest.raises(NexusError, match="there is no such file"):
+        taps(sources, tmp_path / "none.txt", tmp_path / "out", taps="0")
+    with pytest.raises(NexusError, match="write a size like 2GiB"):
+        size("much")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    with pytest.raises(NexusError, match="exists already"):
+        taps(sources, texts, tmp_path / "full", taps="0")
+    assert size("2GiB") == 2 << 30

@@ -1,0 +1,115 @@
+"""A hub of one's own for tests: a real HTTP server on this machine that speaks the Hugging Face hub's API.
+
+    with LocalHub() as hub:
+        hub.add("acme/tiny", folder)
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+
+It counts every byte of every file that it served, and can break connections, damage files and ask for a token.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .hub_api import Handler
+from .hub_files import Repository, Stored, commit_of
+
+LARGE = (".safetensors", ".gguf", ".parquet", ".arrow", ".bin")
+"""Endings of files that the hub keeps outside git, by their SHA-256."""
+
+
+@dataclass
+class LocalHub:
+    """The hub. Set `drops`, `damaged` and `rate` at any time."""
+
+    token: str = "hf_test"  # noqa: S105 (it opens nothing but this server)
+    drops: int = 0
+    """How many more connections are broken, each after `drop_after` bytes of a file."""
+    drop_after: int = 10_000
+    damaged: Counter[str] = field(default_factory=Counter)
+    """File name -> how many times it is served with a wrong byte."""
+    rate: float = 0.0
+    """Bytes a second that a connection gives at most; 0: all it can."""
+    served: Counter[str] = field(default_factory=Counter)
+    """ "owner/name/file" -> bytes of it that left this server."""
+    requests: list[str] = field(default_factory=list)
+    """ "METHOD path" of every request."""
+    ranges: bool = True
+    """Whether ranges are served."""
+
+    def __post_init__(self) -> None:
+        self.repositories: dict[tuple[str, str], Repository] = {}
+        self.lock = threading.Lock()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": self}))
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """For HF_ENDPOINT."""
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    @property
+    def content_url(self) -> str:
+        """Where large files are: another host, as on the hub, which is sent no token."""
+        return f"http://localhost:{self.server.server_address[1]}"
+
+    def add(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        kind: str = "model",
+        gated: bool = False,
+        private: bool = False,
+        branch: str = "main",
+    ) -> str:
+        """Puts what a folder holds under a name, as a new commit of a branch. The commit."""
+        files = {
+            path.relative_to(folder).as_posix(): Stored.of(path, path.suffix in LARGE)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        commit = commit_of(files)
+        found = self.repositories.setdefault((kind, name), Repository(name, kind))
+        found.gated, found.private = gated, private
+        found.commits[commit] = files
+        found.branches[branch] = commit
+        return commit
+
+    def breaks(self) -> bool:
+        """Takes one of the drops, if any is left."""
+        with self.lock:
+            if not self.drops:
+                return False
+            self.drops -= 1
+            return True
+
+    def damages(self, name: str) -> bool:
+        """Takes one of the damages of a file, if any is left."""
+        with self.lock:
+            if not self.damaged[name]:
+                return False
+            self.damaged[name] -= 1
+            return True
+
+    def count(self, name: str, size: int) -> None:
+        """Notes bytes that left."""
+        with self.lock:
+            self.served[name] += size
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.server.shutdown()
+        self.server.server_close()

@@ -1,0 +1,41 @@
+"""Checkpoints and data sets on the Hugging Face hub: names, listings, small files, ranges of bytes.
+
+Nothing here fetches a file of weights unless it is asked to by `fetch`: what a loader needs (configuration, tokenizer,
+index) comes with `snapshot`, and where tensors lie with `header`, which reads the first bytes of a file. The hub is
+`HF_ENDPOINT`, the token that of `hf auth login`, the cache the one that all Hugging Face tools share.
+"""
+
+from .cache import snapshot_folder
+from .errors import HubError
+from .fetching import Known, check_room, download, fetch, sized
+from .headers import header
+from .listing import File, Listing, resolve
+from .names import Address, HubId, parse
+from .origins import origin
+from .ranges import RangeFile, stream
+from .snapshots import behind, place, snapshot, trusted_code, weights
+
+__all__ = [
+    "Address",
+    "File",
+    "HubError",
+    "HubId",
+    "Known",
+    "Listing",
+    "RangeFile",
+    "behind",
+    "check_room",
+    "download",
+    "fetch",
+    "header",
+    "origin",
+    "parse",
+    "place",
+    "resolve",
+    "sized",
+    "snapshot",
+    "snapshot_folder",
+    "stream",
+    "trusted_code",
+    "weights",
+]

@@ -1,0 +1,133 @@
+"""What the hub answers instead of what was asked for, in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+from nexus_specs import NexusError
+
+from .names import HubId
+from .settings import endpoint, offline
+
+LOGIN = "hf auth login"
+
+
+class HubError(NexusError):
+    """Something on the hub is missing, closed or out of reach."""
+
+
+class Unreachable(HubError):
+    """The hub does not answer; what was fetched before may still do."""
+
+
+class Unknown(HubError):
+    """No such repository, or none that may be seen."""
+
+
+@contextmanager
+def in_words(hub: HubId) -> Iterator[None]:
+    """Turns what the hub and the network raise into a HubError about this repository."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise HubError(_gated(hub)) from error
+    except errors.RevisionNotFoundError as error:
+        raise HubError(_revision(hub)) from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        raise Unknown(_missing(hub)) from error
+    except errors.RemoteEntryNotFoundError as error:
+        raise HubError(f"'{hub}' is not on the hub: its repository has no such file at this revision.") from error
+    except errors.OfflineModeIsEnabled as error:
+        raise Unreachable(not_here(hub)) from error
+    except errors.HfHubHTTPError as error:
+        raise _refused(hub, error) from error
+    except errors.HTTPError as error:
+        raise unreachable(hub, error) from error
+
+
+def not_here(hub: HubId) -> str:
+    """The message for what is not in the cache while the hub must not be asked."""
+    return (
+        f"'{hub}' is neither a folder here nor in the cache, and HF_HUB_OFFLINE forbids asking the hub. Unset "
+        f"HF_HUB_OFFLINE, or fetch it where there is a network: hf download {_type(hub)}{hub.name}"
+    )
+
+
+def unreachable(hub: HubId, error: Exception) -> Unreachable:
+    """The error for a hub that does not answer."""
+    here = "was not fetched yet" if hub.kind == "dataset" else "is not a folder here"
+    return Unreachable(
+        f"'{hub}' {here}, and the hub ({endpoint()}) cannot be reached: {_reason(error)}. "
+        "Check the network, HTTPS_PROXY and HF_ENDPOINT, or name what lies on this machine."
+    )
+
+
+def _type(hub: HubId) -> str:
+    return "--repo-type dataset " if hub.kind == "dataset" else ""
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}{f': {error}' if str(error) else ''}"
+
+
+def _gated(hub: HubId) -> str:
+    page = f"{endpoint()}/{'datasets/' if hub.kind == 'dataset' else ''}{hub.name}"
+    return (
+        f"'{hub.name}' is gated: its owner asks for agreement first. Accept the terms at {page}, then type "
+        f"`{LOGIN}` with a token of that account (or set HF_TOKEN)."
+    )
+
+
+def _revision(hub: HubId) -> str:
+    names = _revisions(hub)
+    near = get_close_matches(hub.revision, names, 1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    known = f" Branches and tags: {', '.join(names[:8])}." if names else ""
+    return f"'{hub.name}' has no revision '{hub.revision}'.{hint}{known}"
+
+
+def _revisions(hub: HubId) -> list[str]:
+    from huggingface_hub import HfApi
+
+    try:
+        refs = HfApi(endpoint=endpoint()).list_repo_refs(hub.name, repo_type=hub.kind)
+    except Exception:  # a hint is not worth a second error
+        return []
+    return [each.name for each in (*refs.branches, *refs.tags)]
+
+
+def _missing(hub: HubId) -> str:
+    near = _alike(hub)
+    hint = f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+    return (
+        f"'{hub.name}' is neither a folder here nor a {hub.kind} on the hub ({endpoint()}).{hint} "
+        f"If it is private, type `{LOGIN}` first."
+    )
+
+
+def _alike(hub: HubId) -> list[str]:
+    """Names on the hub that are close to this one."""
+    from huggingface_hub import HfApi
+
+    if offline():
+        return []
+    api, word = HfApi(endpoint=endpoint()), hub.name.rpartition("/")[2]
+    search = api.list_datasets if hub.kind == "dataset" else api.list_models
+    try:
+        found = [each.id for each in search(search=word, limit=20)]
+    except Exception:  # a hint is not worth a second error
+        return []
+    return get_close_matches(hub.name, found, 3, 0.5) or found[:3]
+
+
+def _refused(hub: HubId, error: Exception) -> HubError:
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    if status in (401, 403):
+        return HubError(f"The hub does not show '{hub.name}' to this account ({status}). Type `{LOGIN}` first.")
+    if status == 429:
+        return HubError(f"The hub answers '{hub.name}' too often (429). Wait a few minutes, or type `{LOGIN}`.")
+    return Unreachable(f"The hub ({endpoint()}) failed on '{hub.name}': {_reason(error)}. Try again later.")

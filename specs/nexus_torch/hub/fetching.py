@@ -1,0 +1,143 @@
+"""One file from the hub to the disk: resumed after drops and kills, verified, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cache import blob, link, snapshot_folder, storage
+from .errors import HubError
+from .headers import kept_head
+from .listing import File, Listing
+from .names import Address
+from .ranges import stream
+
+RESERVE = 200_000_000
+"""Bytes that stay free on the disk."""
+BLOCK = 1 << 20
+
+Watch = Callable[[int], None]
+"""Told of every block that came, in bytes."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A range of a file that is on this disk: in `path`, from `offset` on."""
+
+    start: int
+    stop: int
+    path: Path
+    offset: int = 0
+
+
+def fetch(listing: Listing, name: str, watch: Watch | None = None) -> Path:
+    """A file of a commit in the shared cache, fetched if it is not there. HubError where the disk does not hold it."""
+    from huggingface_hub.utils import WeakFileLock
+
+    if name not in listing.files:
+        raise HubError(f"'{listing.hub}' has no file '{name}'.")
+    file, hub = listing.files[name], listing.hub
+    pointer, content = snapshot_folder(hub) / name, blob(hub, file.key)
+    if pointer.exists():
+        return pointer
+    if not content.exists():
+        check_room(content.parent, file.size - _has(content), f"'{hub}/{name}'")
+        lock = storage(hub).parent / ".locks" / storage(hub).name / f"{file.key}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with WeakFileLock(lock):
+            if not content.exists():
+                download(Address.of(hub, name), file, content, watch)
+    return link(hub, name, file.key)
+
+
+def download(
+    address: Address, file: File, target: Path, watch: Watch | None = None, known: Sequence[Known] = ()
+) -> None:
+    """Fetches a whole file to `target`. Bytes that an earlier attempt left in `target`.part are kept, and those that
+    are on this disk already are taken from there; what does not have the hash that the hub names is fetched once more,
+    wholly, then refused."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    here = sorted((*known, *_head(address)), key=lambda piece: piece.start)
+    for pieces in (here, []):
+        if _complete(address, file, part, pieces, watch) == file.key or not file.key:
+            part.replace(target)
+            return
+        part.unlink()
+    raise HubError(
+        f"'{address}' came damaged twice: its content has not the hash {file.key[:12]}… that the hub names. "
+        "Try again later, or set HF_ENDPOINT to another mirror."
+    )
+
+
+def _head(address: Address) -> Iterator[Known]:
+    """The header that a loader has read."""
+    kept = kept_head(address)
+    with suppress(OSError):
+        yield Known(0, kept.stat().st_size, kept)
+
+
+def _complete(address: Address, file: File, part: Path, pieces: Sequence[Known], watch: Watch | None) -> str:
+    """Brings the part to its full length; the hash of the whole."""
+    digest = file.digest()
+    with part.open("ab+") as out:
+        if out.tell() > file.size:
+            out.truncate(0)
+        out.seek(0)
+        while block := out.read(BLOCK):
+            digest.update(block)
+        for block, came in _blocks(address, out.tell(), file.size, pieces):
+            out.write(block)
+            digest.update(block)
+            if watch and came:
+                watch(len(block))
+        out.flush()
+        os.fsync(out.fileno())
+    return str(digest.hexdigest())
+
+
+def _blocks(address: Address, at: int, size: int, pieces: Sequence[Known]) -> Iterator[tuple[bytes, bool]]:
+    """The bytes from `at` on in blocks, and whether they came over the network."""
+    for piece in pieces:
+        if piece.stop <= at or piece.start > size:
+            continue
+        yield from ((block, True) for block in stream(address, at, piece.start))
+        at = max(at, piece.start)
+        with piece.path.open("rb") as kept:
+            kept.seek(piece.offset + at - piece.start)
+            yield kept.read(piece.stop - at), False
+        at = piece.stop
+    yield from ((block, True) for block in stream(address, at, size))
+
+
+def _has(target: Path) -> int:
+    part = target.with_name(target.name + ".part")
+    return part.stat().st_size if part.exists() else 0
+
+
+def check_room(folder: Path, wanted: int, what: str) -> None:
+    """HubError where the disk that holds the folder has not so many bytes, before the first one is fetched."""
+    home = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    free = shutil.disk_usage(home).free - RESERVE
+    if wanted > free:
+        raise HubError(
+            f"{what} needs {sized(wanted)} on the disk of {home}, where {sized(max(0, free))} may be used. "
+            "Free some, or move the cache with HF_HUB_CACHE to another disk."
+        )
+
+
+def sized(count: float) -> str:
+    """Bytes for people.
+
+    >>> sized(4_300_000_000)
+    '4.3 GB'
+    """
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

@@ -1,0 +1,153 @@
+"""Ranges of bytes of a file on the hub, which go on where a connection broke."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from .errors import HubError, in_words, unreachable
+from .listing import resolve
+from .names import Address, HubId
+from .settings import endpoint, offline
+
+TRIES = 6
+"""Connections in a row that may break without one byte before it is given up."""
+FIRST_WAIT, LONGEST_WAIT = 0.25, 8.0
+CONNECT, SILENCE = 15.0, 60.0
+"""Seconds to connect, and seconds without a byte after which a connection counts as broken."""
+BUSY = (408, 429, 500, 502, 503, 504)
+
+
+class _Busy(Exception):
+    """The server asks to come again."""
+
+
+def stream(address: Address, start: int, stop: int) -> Iterator[bytes]:
+    """The bytes from `start` to `stop` in blocks, each fetched once: a connection that breaks is continued.
+
+    HubError where the hub refuses, or where nothing comes in `TRIES` attempts.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    at, failed = start, 0
+    while at < stop:
+        problem: Exception
+        try:
+            for block in _request(address, at, stop):
+                yield block
+                at, failed = at + len(block), 0
+            problem = EOFError(f"ended at byte {at} of {stop}")
+        except HfHubHTTPError as error:
+            with in_words(address.hub):
+                raise error
+        except (HTTPError, _Busy, OSError) as error:
+            problem = error
+        if at >= stop:
+            return
+        failed += 1
+        if failed >= TRIES:
+            raise unreachable(address.hub, problem) from problem
+        time.sleep(min(FIRST_WAIT * 2 ** (failed - 1), LONGEST_WAIT))
+
+
+def url(address: Address) -> str:
+    """Where the hub serves a file."""
+    from huggingface_hub import hf_hub_url
+
+    hub = address.hub
+    kind = "dataset" if hub.kind == "dataset" else None
+    return str(hf_hub_url(hub.name, address.file, repo_type=kind, revision=hub.revision, endpoint=endpoint()))
+
+
+def _request(address: Address, at: int, stop: int) -> Iterator[bytes]:
+    """One connection: what comes of the bytes from `at` on."""
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+    if offline():
+        raise HubError(f"'{address}' is not on this machine, and HF_HUB_OFFLINE forbids fetching it. Unset it.")
+    headers = build_hf_headers(library_name="nexus") | {
+        "Range": f"bytes={at}-{stop - 1}",
+        "Accept-Encoding": "identity",                      # a range of a compressed file is another range
+    }
+    timeout = (CONNECT, SILENCE, SILENCE, CONNECT)
+    with get_session().stream("GET", url(address), headers=headers, timeout=timeout) as response:
+        if response.status_code in BUSY:
+            raise _Busy(f"the server answered {response.status_code}")
+        if response.status_code >= 400:
+            response.read()
+        hf_raise_for_status(response)
+        skip = _skipped(response, at, address.hub)
+        left = stop - at
+        for block in response.iter_raw():                    # as it comes: a block in waiting would be lost by a drop
+            cut = block[skip : skip + left]
+            skip, left = max(0, skip - len(block)), left - len(cut)
+            if cut:
+                yield cut
+            if not left:
+                return
+
+
+def _skipped(response: Any, at: int, hub: HubId) -> int:
+    """Bytes to leave out of an answer: none where the server keeps to the range, all before it where it does not."""
+    if response.status_code != 206:
+        return at
+    said = str(response.headers.get("content-range", ""))
+    if not said.startswith(f"bytes {at}-"):
+        raise HubError(f"The server sent the range '{said}' of '{hub}' where bytes {at}- were asked for. Try again.")
+    return 0
+
+
+class RangeFile(io.RawIOBase):
+    """A file on the hub to be read and sought in like one on the disk, a block of bytes at a time.
+
+    >>> file = io.BufferedReader(RangeFile(address))                                      # doctest: +SKIP
+    """
+
+    def __init__(self, address: Address, block: int = 1 << 18, kept: int = 16) -> None:
+        super().__init__()
+        self.address, self.block, self.kept = address, block, kept
+        files = resolve(address.hub).files
+        if address.file not in files:
+            raise HubError(f"'{address}' is not on the hub. Its repository holds {len(files)} other files.")
+        self.size, self.at = files[address.file].size, 0
+        self.blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """The position."""
+        return self.at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves; nothing is fetched."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
+        self.at = max(0, base + offset)
+        return self.at
+
+    def readinto(self, buffer: Any) -> int:
+        """What is left of the block at the position, at most."""
+        if self.at >= self.size:
+            return 0
+        number, inner = divmod(self.at, self.block)
+        piece = self._block(number)[inner : inner + len(buffer)]
+        buffer[: len(piece)] = piece
+        self.at += len(piece)
+        return len(piece)
+
+    def _block(self, number: int) -> bytes:
+        if number not in self.blocks:
+            first = number * self.block
+            self.blocks[number] = b"".join(stream(self.address, first, min(first + self.block, self.size)))
+            while len(self.blocks) > self.kept:
+                self.blocks.popitem(last=False)
+        self.blocks.move_to_end(number)
+        return self.blocks[number]

@@ -1,0 +1,328 @@
+"""The hub, against a real server on this machine: names, listings, small files, headers, ranges, drops, refusals."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from nexus_specs import NexusError
+from nexus_specs.testing.hub import LocalHub
+from nexus_torch import hub
+from nexus_torch.files import read_header, read_tensors, write_tensors
+from nexus_torch.hub import errors, fetching, listing, ranges
+
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    with LocalHub() as local:
+        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", local.url)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setenv("NEXUS_CACHE", str(tmp_path / "notes"))
+        monkeypatch.setattr(ranges, "FIRST_WAIT", 0.01)
+        listing.forget()
+        yield local
+    listing.forget()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    home = tmp_path / "source"
+    home.mkdir()
+    (home / "config.json").write_text('{"model_type": "llama"}')
+    (home / "tokenizer.json").write_text("{}")
+    (home / "README.md").write_text("# Tiny")
+    (home / "modeling.py").write_text("raise SystemExit")
+    (home / "unet").mkdir()
+    (home / "unet" / "config.json").write_text("{}")
+    generator = torch.Generator().manual_seed(0)
+    for number, name in enumerate(SHARDS):
+        write_tensors(home / name, {f"w{number}": torch.randn(64, 300, generator=generator)})
+    index = {"weight_map": {f"w{number}": name for number, name in enumerate(SHARDS)}}
+    (home / "model.safetensors.index.json").write_text(json.dumps(index))
+    return home
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "revision", "path"),
+    [
+        ("acme/tiny", "acme/tiny", "", ""),
+        ("hub:acme/tiny", "acme/tiny", "", ""),
+        ("acme/tiny@v1.0", "acme/tiny", "v1.0", ""),
+        ("acme/tiny@refs/pr/3", "acme/tiny", "refs/pr/3", ""),
+        ("hub:acme/tiny@main/unet", "acme/tiny", "main", "unet"),
+        ("acme/tiny-GGUF/tiny-Q4.gguf", "acme/tiny-GGUF", "", "tiny-Q4.gguf"),
+    ],
+)
+def test_names(source: str, name: str, revision: str, path: str) -> None:
+    found = hub.parse(source)
+    assert found == hub.HubId(name, revision, path)
+    assert hub.parse(f"hub:{found}") == found
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["", "tiny", "./acme/tiny", "/acme/tiny", "~/tiny", "a/b/c", "package:acme/tiny", "a/../b", "a b/c", "jar:a"],
+)
+def test_what_is_no_name_on_the_hub(source: str) -> None:
+    assert hub.parse(source) is None
+
+
+def test_data_sets_have_names_of_their_own() -> None:
+    found = hub.parse("hub:datasets/acme/words@main/data/a.parquet")
+    assert found == hub.HubId("acme/words", "main", "data/a.parquet", "dataset")
+
+
+def test_snapshot_has_small_files_and_no_weights(server: LocalHub, folder: Path) -> None:
+    commit = server.add("acme/tiny", folder)
+    home = hub.snapshot("acme/tiny")
+    assert home.name == commit
+    here = sorted(path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file())
+    assert here == ["config.json", "model.safetensors.index.json", "tokenizer.json", "unet/config.json"]
+    assert (home / "config.json").read_text() == (folder / "config.json").read_text()
+    assert not any(name.endswith(".safetensors") for name in server.served)
+    assert hub.weights(home) == list(SHARDS)
+
+
+def test_a_header_is_read_once_and_nothing_more(server: LocalHub, folder: Path) -> None:
+    server.add("acme/tiny", folder)
+    place = hub.place(hub.snapshot("acme/tiny"), SHARDS[0])
+    address = hub.Address.parse(place)
+    assert address is not None
+    expected = read_header(folder / SHARDS[0])
+    assert hub.header(address) == hub.header(address) == expected
+    assert server.served[f"acme/tiny/{SHARDS[0]}"] == expected[1]
+
+
+def test_a_commit_is_pinned(server: LocalHub, folder: Path) -> None:
+    first = server.add("acme/tiny", folder)
+    (folder / "config.json").write_text('{"model_type": "other"}')
+    second = server.add("acme/tiny", folder)
+    assert first != second
+    found = hub.origin("acme/tiny")
+    assert found is not None
+    weights = sum((folder / name).stat().st_size for name in SHARDS)
+    assert (found.source, found.bytes, found.missing) == (f"acme/tiny@{second}", weights, weights)
+    assert "llama" in (hub.snapshot(f"acme/tiny@{first}") / "config.json").read_text()
+    assert hub.origin(str(folder)) is None
+
+
+def test_a_fetched_file_is_whole_and_counted_once(server: LocalHub, folder: Path) -> None:
+    server.add("acme/tiny", folder)
+    listed = hub.resolve(hub.HubId("acme/tiny"))
+    hub.header(hub.Address.of(listed.hub, SHARDS[0]))
+    server.drops, server.drop_after = 4, 9_000
+    path = hub.fetch(listed, SHARDS[0])
+    torch.testing.assert_close(read_tensors(path), read_tensors(folder / SHARDS[0]))
+    assert server.drops == 0
+    assert server.served[f"acme/tiny/{SHARDS[0]}"] == (folder / SHARDS[0]).stat().st_size
+    asked = len(server.requests)
+    assert hub.fetch(listed, SHARDS[0]) == path
+    assert len(server.requests) == asked
+    found = hub.origin("acme/tiny")
+    assert found is not None
+    assert found.missing == (folder / SHARDS[1]).stat().st_size
+
+
+def test_a_fetch_goes_on_where_a_kill_left_it(server: LocalHub, folder: Path, tmp_path: Path) -> None:
+    server.add("acme/tiny", folder)
+    listed = hub.resolve(hub.HubId("acme/tiny"))
+    part = tmp_path / "target.part"
+    part.write_bytes((folder / SHARDS[0]).read_bytes()[:50_000])
+    address = hub.Address.of(listed.hub, SHARDS[0])
+    fetching.download(address, listed.files[SHARDS[0]], tmp_path / "target")
+    assert (tmp_path / "target").read_bytes() == (folder / SHARDS[0]).read_bytes()
+    assert server.served[f"acme/tiny/{SHARDS[0]}"] == (folder / SHARDS[0]).stat().st_size - 50_000
+    assert not part.exists()
+
+
+def test_a_damaged_file_is_fetched_again_once_then_refused(server: LocalHub, folder: Path, tmp_path: Path) -> None:
+    server.add("acme/tiny", folder)
+    listed = hub.resolve(hub.HubId("acme/tiny"))
+    server.damaged[f"acme/tiny/{SHARDS[0]}"] = 1
+    assert hub.fetch(listed, SHARDS[0]).read_bytes() == (folder / SHARDS[0]).read_bytes()
+    server.damaged[f"acme/tiny/{SHARDS[1]}"] = 2
+    with pytest.raises(NexusError, match=rf"{SHARDS[1]}' came damaged twice"):
+        hub.fetch(listed, SHARDS[1])
+    server.damaged["acme/tiny/config.json"] = 2
+    with pytest.raises(NexusError, match=r"config.json' came damaged twice"):
+        hub.fetch(listed, "config.json")
+
+
+def test_a_server_without_ranges_will_do(server: LocalHub, folder: Path) -> None:
+    server.add("acme/tiny", folder)
+    server.ranges = False
+    listed = hub.resolve(hub.HubId("acme/tiny"))
+    server.drops, server.drop_after = 1, 9_000
+    assert hub.fetch(listed, SHARDS[0]).read_bytes() == (folder / SHARDS[0]).read_bytes()
+
+
+def test_a_file_is_read_in_ranges(server: LocalHub, folder: Path) -> None:
+    server.add("acme/tiny", folder)
+    address = hub.Address.of(hub.resolve(hub.HubId("acme/tiny")).hub, SHARDS[0])
+    content = (folder / SHARDS[0]).read_bytes()
+    file = io.BufferedReader(hub.RangeFile(address, block=10_000), 64)
+    assert file.read(8) == content[:8]
+    file.seek(-5, io.SEEK_END)
+    assert file.read() == content[-5:]
+    file.seek(9_990)
+    assert file.read(20) == content[9_990:10_010]
+    assert server.served[f"acme/tiny/{SHARDS[0]}"] < len(content) // 2
+
+
+def test_a_hub_that_breaks_every_connection_is_given_up(server: LocalHub, folder: Path) -> None:
+    server.add("acme/tiny", folder)
+    address = hub.Address.of(hub.resolve(hub.HubId("acme/tiny")).hub, SHARDS[0])
+    server.drops, server.drop_after = 1000, 0
+    with pytest.raises(NexusError, match="cannot be reached"):
+        list(hub.stream(address, 0, 1000))
+
+
+def test_a_disk_too_small_is_said_before_the_first_byte(
+    server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add("acme/tiny", folder)
+    listed = hub.resolve(hub.HubId("acme/tiny"))
+    usage = shutil.disk_usage(folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=fetching.RESERVE + 10_000))
+    with pytest.raises(NexusError, match=r"needs 76\.9 KB on the disk of .*, where 10 KB may be used\. Free some"):
+        hub.fetch(listed, SHARDS[0])
+    assert not server.served[f"acme/tiny/{SHARDS[0]}"]
+
+
+def test_a_missing_repository_names_the_nearest(server: LocalHub, folder: Path) -> None:
+    server.add("acme/tiny", folder)
+    with pytest.raises(errors.Unknown, match=r"'acme/tiny2' is neither a folder here nor a model.*mean 'acme/tiny'"):
+        hub.snapshot("acme/tiny2")
+    asked = len(server.requests)
+    with pytest.raises(errors.Unknown):
+        hub.snapshot("acme/tiny2")
+    assert len(server.requests) == asked
+
+
+def test_an_unknown_revision_names_the_nearest(server: LocalHub, folder: Path) -> None:
+    server.add("acme/tiny", folder, branch="float16")
+    with pytest.raises(NexusError, match=r"no revision 'float61'\. Did you mean 'float16'"):
+        hub.snapshot("acme/tiny@float61")
+
+
+def test_a_gated_repository_says_how_to_be_let_in(
+    server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add("acme/gated", folder, gated=True)
+    with pytest.raises(NexusError, match=rf"'acme/gated' is gated.*{server.url}/acme/gated.*`hf auth login`"):
+        hub.snapshot("acme/gated")
+    listing.forget()
+    monkeypatch.setenv("HF_TOKEN", server.token)
+    assert (hub.snapshot("acme/gated") / "config.json").is_file()
+
+
+def test_a_private_repository_may_be_private(server: LocalHub, folder: Path) -> None:
+    server.add("acme/private", folder, private=True)
+    with pytest.raises(NexusError, match=r"If it is private, type `hf auth login` first"):
+        hub.snapshot("acme/private")
+
+
+def test_offline_what_is_in_the_cache_opens(
+    server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = server.add("acme/tiny", folder)
+    hub.snapshot("acme/tiny")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    listing.forget()
+    asked = len(server.requests)
+    assert hub.snapshot("acme/tiny").name == hub.snapshot(f"acme/tiny@{commit}").name == commit
+    with pytest.raises(NexusError, match="HF_HUB_OFFLINE forbids"):
+        hub.snapshot("acme/other")
+    with pytest.raises(NexusError, match="HF_HUB_OFFLINE forbids"):
+        hub.fetch(hub.resolve(hub.HubId("acme/tiny")), SHARDS[0])
+    assert len(server.requests) == asked
+
+
+def test_what_another_tool_fetched_opens_offline(
+    server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from huggingface_hub import snapshot_download
+
+    server.add("acme/tiny", folder)
+    home = snapshot_download("acme/tiny", cache_dir=tmp_path / "cache", endpoint=server.url)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert str(hub.snapshot("acme/tiny")) == home
+    found = hub.origin("acme/tiny")
+    assert found is not None
+    assert found.missing == 0
+
+
+def test_other_tools_find_what_was_fetched_here(server: LocalHub, folder: Path, tmp_path: Path) -> None:
+    from huggingface_hub import hf_hub_download
+
+    server.add("acme/tiny", folder)
+    path = hub.fetch(hub.resolve(hub.HubId("acme/tiny")), SHARDS[0])
+    found = hf_hub_download("acme/tiny", SHARDS[0], cache_dir=tmp_path / "cache", local_files_only=True)
+    assert Path(found) == path
+
+
+def test_a_hub_that_is_gone_leaves_what_was_fetched(
+    server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit = server.add("acme/tiny", folder)
+    hub.snapshot("acme/tiny")
+    listing.forget()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert hub.snapshot("acme/tiny").name == commit
+    assert "cannot be reached: 'acme/tiny' is taken as it was fetched" in capsys.readouterr().err
+    with pytest.raises(NexusError, match=r"the hub \(http://127\.0\.0\.1:9\) cannot be reached: ConnectError"):
+        hub.snapshot("acme/other")
+
+
+def test_files_that_are_no_safetensors_are_refused(server: LocalHub, folder: Path) -> None:
+    (folder / "bad.safetensors").write_bytes(b"\xff" * 100)
+    (folder / "short.safetensors").write_bytes(b"1234")
+    (folder / "text.safetensors").write_bytes((20).to_bytes(8, "little") + b"x" * 30)
+    server.add("acme/tiny", folder)
+    here = hub.resolve(hub.HubId("acme/tiny")).hub
+    for name, message in (("bad", "does not begin"), ("short", "does not begin"), ("text", "damaged safetensors")):
+        with pytest.raises(NexusError, match=message):
+            hub.header(hub.Address.of(here, f"{name}.safetensors"))
+
+
+def test_python_files_are_fetched_only_where_they_are_trusted(server: LocalHub, folder: Path) -> None:
+    server.add("acme/tiny", folder)
+    home = hub.snapshot("acme/tiny")
+    assert not (home / "modeling.py").exists()
+    hub.trusted_code(home)
+    assert (home / "modeling.py").read_text() == "raise SystemExit"
+    (home / "modeling.py").resolve().write_text("raise SystemError")
+    with pytest.raises(NexusError, match=r"modeling.py' is not the file of its commit"):
+        hub.trusted_code(home)
+    with pytest.raises(NexusError, match="is no snapshot of a commit"):
+        hub.trusted_code(folder)
+
+
+@pytest.mark.parametrize("name", ["../../outside.json", "/etc/outside.json", "a\\..\\b.json"])
+def test_names_that_lead_outside_are_refused(
+    server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    server.add("acme/tiny", folder)
+    (repository,) = server.repositories.values()
+    (files,) = repository.commits.values()
+    repository.commits[repository.branches["main"]] = {name: files["config.json"]}
+    with pytest.raises(NexusError, match="names files outside its folder"):
+        hub.snapshot("acme/tiny")
+
+
+def test_an_index_that_leads_outside_is_refused(server: LocalHub, folder: Path) -> None:
+    index = {"weight_map": {"w0": "../../../outside.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    server.add("acme/tiny", folder)
+    with pytest.raises(NexusError, match=r"outside\.safetensors', which is no file of its folder"):
+        hub.weights(hub.snapshot("acme/tiny"))

@@ -1,0 +1,94 @@
+"""A teacher and its data that lie on a hub, at the command line: described, planned, fetched once, kept at a commit."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from nexus_specs.testing.hub import LocalHub
+
+REGISTRY = """\
+teachers: {stories: {source: acme/stories, tower: prose, data: words}}
+towers: {prose: {component: text}}
+losses: [{name: forward_kl}]
+data: {words: {reader: hub, options: {id: acme/words, columns: {text: body}}}}
+"""
+
+
+@pytest.fixture
+def hub(shared, tmp_path):
+    lines = (shared / "data" / "stories260k_samples" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:200]
+    file = tmp_path / "words" / "default" / "train" / "0000.parquet"
+    file.parent.mkdir(parents=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"body": json.loads(each)["text"]} for each in lines]), file)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "registry.yaml").write_text(REGISTRY)
+    with LocalHub() as local:
+        local.add("acme/stories", shared / "models" / "stories260K")
+        local.add("acme/words", tmp_path / "words", kind="dataset")
+        yield local
+
+
+@pytest.fixture
+def nexus(hub, tmp_path):
+    def run(*arguments):
+        places = {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "hf"), "NEXUS_CACHE": str(tmp_path / "notes")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "NEXUS_"))}
+        return subprocess.run(
+            [sys.executable, "-m", "nexus_host", *arguments],
+            cwd=tmp_path / "work", env=kept | places, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+def large(hub):
+    return {name: size for name, size in hub.served.items() if name.endswith((".safetensors", ".parquet"))}
+
+
+def test_inspect_reads_headers_and_says_what_may_be_meant(hub, nexus, shared):
+    done = nexus("inspect", "acme/stories", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["head"] == "LlamaForCausalLM"
+    weights = (shared / "models" / "stories260K" / "model.safetensors").stat().st_size
+    assert large(hub)["acme/stories/model.safetensors"] < weights / 50
+    wrong = nexus("inspect", "acme/storeis")
+    assert wrong.returncode == 1
+    assert "Did you mean 'acme/stories'?" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
+def test_the_plan_says_what_would_be_fetched_and_fetches_nothing(hub, nexus, shared):
+    done = nexus("plan", "--stage", "extract", "--json")
+    assert done.returncode == 0, done.stderr
+    checkpoint, data = json.loads(done.stdout)["fetch"]
+    weights = (shared / "models" / "stories260K" / "model.safetensors").stat().st_size
+    assert (checkpoint["source"].partition("@")[0], checkpoint["missing"]) == ("acme/stories", weights)
+    assert data["source"].startswith("datasets/acme/words@")
+    assert data["bytes"] == data["missing"] > 0
+    assert list(large(hub)) == ["acme/stories/model.safetensors"]
+    assert sum(large(hub).values()) < weights / 50
+
+
+@pytest.mark.slow
+def test_a_run_fetches_each_byte_once_and_keeps_its_commits(hub, nexus, shared, tmp_path):
+    done = nexus("run", "--stage", "extract", "--sample-size", "16")
+    assert done.returncode == 0, done.stderr
+    weights = (shared / "models" / "stories260K" / "model.safetensors").stat().st_size
+    table = tmp_path / "words" / "default" / "train" / "0000.parquet"
+    assert large(hub) == {
+        "acme/stories/model.safetensors": weights,
+        "acme/words/default/train/0000.parquet": table.stat().st_size,
+    }
+    commits = {name: each.branches["main"] for (_, name), each in hub.repositories.items()}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"body": "Something else."}] * 50), table)
+    hub.add("acme/words", tmp_path / "words", kind="dataset")
+    after = json.loads(nexus("plan", "--stage", "extract", "--sample-size", "16", "--json").stdout)
+    assert [each["source"].rpartition("@")[2] for each in after["fetch"]] == [
+        commits["acme/stories"], commits["acme/words"]
+    ]  # fmt: skip
+    reasons = [why for unit in after["units"] for why in unit["why"]]
+    assert not [why for why in reasons if not why.startswith(("code of", "input "))]  # the code may be under repair

@@ -1,0 +1,48 @@
+"""The product as a user has it: commands in an empty folder, with the plugins that are installed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class User:
+    """Somebody who types commands in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.release = folder, folder / "nexus-run" / "release"
+        self.environment = {**os.environ, "NEXUS_CACHE": str(folder / ".cache"), "HF_HUB_OFFLINE": "1"}
+
+    def start(self, *words) -> subprocess.Popen:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
+        line = [sys.executable, "-m", "nexus_host", *map(str, words)]
+        return subprocess.Popen(line, cwd=self.folder, env=self.environment, **pipes)
+
+    def types(self, *words, code=0) -> tuple[str, str]:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=1500)
+        assert process.returncode == code, f"nexus {' '.join(map(str, words))}\n{out}\n{err}"
+        return out, err
+
+    def contents(self) -> dict[str, bytes]:
+        """What the release holds now."""
+        paths = sorted(path for path in self.release.rglob("*") if path.is_file())
+        return {path.relative_to(self.release).as_posix(): path.read_bytes() for path in paths}
+
+
+@pytest.fixture
+def user(tmp_path):
+    return User(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder with data and models beside the repository."""
+    found = ROOT.parent / "shared"
+    if not (found / "models" / "stories260K").is_dir():
+        pytest.skip("there is no folder 'shared' with models beside the repository")
+    return found
