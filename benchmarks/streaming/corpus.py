@@ -65,7 +65,7 @@ def make(size: Size, home: Path) -> Path:
     from transformers import LlamaForCausalLM
 
     folder = home / size.name
-    if (folder / "model.safetensors.index.json").is_file():
+    if (folder / "tokenizer.json").is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     made = config(size)
@@ -82,6 +82,7 @@ def make(size: Size, home: Path) -> Path:
     index = {"metadata": {"total_size": sum(2 * shape.numel() for shape in shapes.values())}, "weight_map": where}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     (folder / "size.json").write_text(json.dumps(asdict(size)))
+    _tokenizer().save_pretrained(folder)
     return folder
 
 
@@ -99,6 +100,15 @@ def batches(size: Size, case: Case) -> Iterator[Tensor]:
 def weights(folder: Path) -> list[Path]:
     """The files with weights."""
     return sorted(folder.glob("*.safetensors"))
+
+
+def _tokenizer() -> Any:
+    """One that nobody uses: AirLLM does not open a checkpoint without."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.WordLevel({"<s>": 0}, unk_token="<s>"))
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="<s>")
 
 
 def _weight(name: str, shape: torch.Size) -> Tensor:

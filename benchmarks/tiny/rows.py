@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from .comparing import Counted, difference, observed, plain
 from .inputs import batch_of
 from .table import Row, empty
 
+PLACE = re.compile(r"(?<!\w)(?:/[\w.+-]+)+/")
 AGREE = 1e-5
 """The largest relative difference in float32."""
 DEEP = 6
@@ -49,10 +52,11 @@ def _compare(found: Row, tiny: Tiny) -> None:
     theirs[end] = [checkpoint.read(output, batch).outputs[end]]
     taps = [*layers, end]
     resident = observed(checkpoint, tiny, taps, "resident")
-    found["difference"] = difference(resident, theirs)
-    found["agree"] = found["difference"] <= AGREE
+    apart = difference(resident, theirs)
+    found["difference"] = apart if math.isfinite(apart) else None
+    found["agree"] = apart <= AGREE
     if not found["agree"]:
-        found["reason"] = f"differs by {found['difference']:.2g} at {worst(resident, theirs)}"
+        found["reason"] = f"differs by {apart:.2g} at {worst(resident, theirs)}"
     try:
         counted = Counted(checkpoint)
         streamed = observed(counted, tiny, taps, "stream")
@@ -72,8 +76,8 @@ def worst(ours: Any, theirs: Any) -> str:
 
 
 def said(error: BaseException) -> str:
-    """An exception in one short line."""
-    text = " ".join(str(error).split())
+    """An exception in one short line, without the folders of this machine."""
+    text = PLACE.sub("", " ".join(str(error).split()))
     return f"{type(error).__name__}: {text[:300]}"
 
 

@@ -95,6 +95,9 @@ EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
     **{f"vibevoice_acoustic_tokenizer{part}": {"num_filters": 4, "depths": [1] * 7} for part in (
         "", "_encoder", "_decoder",
     )},
+    "sam_vision_model": {"output_channels": 64},
+    "sam_hq_vision_model": {"output_channels": 64},
+    "vjepa2": {"crop_size": 32, "frames_per_clip": 4},
     "xmod": {"default_language": "en_XX"},
     "zamba": {"num_hidden_layers": 8, "attn_layer_period": 3, "attn_layer_offset": 1,
               "attention_hidden_size": 128, "attention_head_dim": 32},

@@ -95,7 +95,14 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
                 continue
             recipe = self.plan[name]
             target = Target(name, self.shapes[name], layer_of(name), text)
-            made[name] = recipe.undo([opened[each] for each in recipe.sources], target)
+            try:
+                made[name] = recipe.undo([opened[each] for each in recipe.sources], target)
+            except (RuntimeError, IndexError, ValueError, ZeroDivisionError) as error:
+                shapes = ", ".join(f"{each} {tuple(opened[each].shape)}" for each in recipe.sources)
+                raise NexusError(
+                    f"'{self.home}': the weight '{name}' {target.shape} cannot be made of {shapes}. The metadata and "
+                    "tensors of the file do not belong together: fetch or convert it again."
+                ) from error
         return made
 
     def read(self, output: Any, batch: Batch) -> Signal:

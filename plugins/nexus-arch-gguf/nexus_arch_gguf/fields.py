@@ -94,7 +94,7 @@ def values(source: Source, known: PreTrainedConfig) -> dict[str, Any]:
 def whole(source: Source, key: str, default: int = 0) -> int:
     """A whole number of this architecture, within bounds."""
     found = _whole(source, key, source.get("{arch}." + key, default))
-    return max(found) if isinstance(found, list) else found
+    return int(max(found) if isinstance(found, list) else found)
 
 
 def real(source: Source, key: str, default: float) -> float:

@@ -58,14 +58,26 @@ class Layout:
 
 
 def configuration(source: Source, layout: Layout) -> PreTrainedConfig:
-    """The configuration that the metadata describes."""
+    """The configuration that the metadata describes. NexusError where it describes none."""
+    _bounded(source)
+    try:
+        return _made(source, layout)
+    except NexusError:
+        raise
+    except Exception as error:                              # whatever a damaged file makes of a rule or of a class
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise NexusError(
+            f"'{source.path}': no {layout.head} can be made of its metadata: {said}. Fetch or convert the file again."
+        ) from error
+
+
+def _made(source: Source, layout: Layout) -> PreTrainedConfig:
     outer = layout.kind.config_class
     inner = (getattr(outer, "sub_configs", None) or {}).get("text_config")
     kind = inner or outer
     known = kind()
     known.allow_global_per_layer_attribute_access = True
     found = values(source, known)
-    _bounded(source)
     found |= rotary(source, known, head_width(source)) | _implied(source, known)
     _without_drafts(source, found, known)
     found["vocab_size"] = source.tensors["token_embd.weight"].shape[0]
@@ -79,7 +91,7 @@ def configuration(source: Source, layout: Layout) -> PreTrainedConfig:
     made.architectures = [layout.head]
     for each in {id(made): made, id(text := made.get_text_config()): text}.values():
         each.use_cache = False
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _implied(source: Source, known: PreTrainedConfig) -> dict[str, Any]:

@@ -158,9 +158,9 @@ def _frame(source: Source, backend: Tokenizer, special: Mapping[str, str]) -> No
     wanted = source.text("tokenizer.ggml.model") == "llama" or encoder
     first = special.get("cls_token") or special.get("bos_token")
     last = special.get("sep_token") or special.get("eos_token")
-    before = bool(source.get("tokenizer.ggml.add_bos_token", wanted)) and first
-    after = bool(source.get("tokenizer.ggml.add_eos_token", encoder)) and last
-    parts = [*([first] if before else []), "$A", *([last] if after else [])]
+    before = bool(source.get("tokenizer.ggml.add_bos_token", wanted))
+    after = bool(source.get("tokenizer.ggml.add_eos_token", encoder))
+    parts = [*([first] if before and first else []), "$A", *([last] if after and last else [])]
     used = {token: backend.token_to_id(token) for token in parts if token != "$A"}  # noqa: S105 - a template's variable
     if any(index is None for index in used.values()):
         return

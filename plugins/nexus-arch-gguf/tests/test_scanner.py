@@ -9,8 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gguf
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -112,12 +110,12 @@ def test_a_long_header_takes_little_memory(tmp_path: Path) -> None:
 def test_many_entries_take_little_memory(tmp_path: Path) -> None:
     """Far more tensors than any real file has, and as many entries as are allowed, with long names."""
     entries = b"".join(entry(f"key.{'x' * 200}.{number}", 8, text("y" * 250)) for number in range(1 << 14))
-    tensors = b"".join(info(f"{'t' * 200}.{number}", (1,), 0, 32 * number) for number in range(1 << 15))
+    tensors = b"".join(info(f"{'t' * 200}.{number}", (1,), 0, 32 * number) for number in range(1 << 14))
     path = tmp_path / "many.gguf"
-    path.write_bytes(header(1 << 15, 1 << 14, body=entries + tensors) + b"\0" * ((1 << 15) * 32 + 64))
+    path.write_bytes(header(1 << 14, 1 << 14, body=entries + tensors) + b"\0" * ((1 << 14) * 32 + 64))
     before = peak()
     found = scan(path)
-    assert len(found.tensors) == 1 << 15
+    assert len(found.tensors) == 1 << 14
     assert peak() - before < MEMORY
 
 
@@ -165,54 +163,6 @@ def test_real_malformed_files(shared: Path) -> None:
             continue
         with pytest.raises(NexusError, match=path.name):
             scan(path)
-
-
-CHANGED: dict[str, tuple[Any, str]] = {
-    "llama.block_count": (400, "tensors of 4 layers"),
-    "llama.attention.head_count": (1 << 31, "allowed: a whole number"),
-    "llama.embedding_length": (1 << 20, "does not agree with the embedding"),
-    "llama.attention.key_length": (4096, "should have the shape|cannot build"),
-    "llama.context_length": (1 << 31, "allowed: a whole number"),
-    "llama.expert_count": (4, "lacks tensors"),
-    "llama.rope.freq_base": (0, ""),
-    "general.architecture": ("notamodel", "unknown"),
-}
-
-
-@pytest.mark.parametrize("key", sorted(CHANGED))
-def test_hostile_metadata_is_refused_in_words(key: str, tmp_path: Path, loaded: Any) -> None:
-    value, said = CHANGED[key]
-    path = tmp_path / "hostile.gguf"
-    _rewritten(path, {key: value})
-    started = time.monotonic()
-    if said:
-        with pytest.raises(NexusError, match=said):
-            loaded(Gguf()._checkpoint(str(path)))
-    else:
-        Gguf().inspect(str(path))
-    assert time.monotonic() - started < 20
-
-
-def _rewritten(path: Path, changes: dict[str, Any]) -> None:
-    """The tiny llama with other metadata, by gguf's writer."""
-    from gguf_files.metadata import metadata
-    from gguf_files.tensors import converted
-    from gguf_files.tiny import model_of
-    from gguf_files.writing import put, vocabulary
-
-    model = model_of("llama")
-    writer = gguf.GGUFWriter(path, changes.get("general.architecture", "llama"))
-    for key, value in metadata("llama", "llama", model.config).items():
-        put(writer, f"llama.{key}", changes.get(f"llama.{key}", value))
-    if "llama.expert_count" in changes:
-        put(writer, "llama.expert_count", changes["llama.expert_count"])
-    vocabulary(writer, "llama")
-    for name, tensor in converted("llama", "llama", model):
-        writer.add_tensor(name, np.ascontiguousarray(tensor.numpy()))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 def test_splits_are_one_model(tmp_path: Path, loaded: Any, model: Any) -> None:

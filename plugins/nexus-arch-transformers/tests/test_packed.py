@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
-from nexus_specs import Installed, Sample
+from nexus_specs import Installed, NexusError, Sample
 from nexus_torch.files import TensorFile
 from nexus_torch.skeleton import absent, fill, holders
 from safetensors.torch import load_file, save_file
@@ -216,3 +216,13 @@ def test_deepseek_with_rows_that_do_not_divide(tmp_path: Path) -> None:
     batch = {"input_ids": torch.tensor([[1, 2, 3, 4, 5]])}
     with torch.no_grad():
         torch.testing.assert_close(assembled(checkpoint)(**batch).logits, expected(**batch).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_transposed_layers_of_bitsandbytes_are_refused(tmp_path: Path) -> None:
+    config = hf.GPT2Config(vocab_size=20, n_embd=16, n_layer=1, n_head=2, n_positions=16)
+    hf.GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    written = json.loads((tmp_path / "config.json").read_text())
+    written["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    with pytest.raises(NexusError, match="Conv1D layers packed by bitsandbytes"):
+        Transformers().open(str(tmp_path), Installed())

@@ -30,7 +30,8 @@ SOUNDS = [RANDOM.standard_normal(64) for _ in range(3)]
 
 
 class TestNumber(MetricTests):
-    plugin, name = plugin, "number_match"
+    plugin = plugin
+    name = "number_match"
 
     def samples(self) -> list[Sample]:
         return [sample(text="a", answer="so 6 * 7 #### 42"), sample(text="b", answer="1,000"), sample(text="c")]
@@ -40,7 +41,8 @@ class TestNumber(MetricTests):
 
 
 class TestChoice(MetricTests):
-    plugin, name = plugin, "choice_accuracy"
+    plugin = plugin
+    name = "choice_accuracy"
 
     def samples(self) -> list[Sample]:
         return [sample(text="a", answer="B"), sample(text="b", answer=0, choices=["red", "blue"]), sample(text="c")]
@@ -50,7 +52,8 @@ class TestChoice(MetricTests):
 
 
 class TestWords(MetricTests):
-    plugin, name = plugin, "word_error_rate"
+    plugin = plugin
+    name = "word_error_rate"
 
     def samples(self) -> list[Sample]:
         return [sample(text="the cat sat"), sample(text="on the mat")]
@@ -64,7 +67,8 @@ class TestCharacters(TestWords):
 
 
 class TestBleu(MetricTests):
-    plugin, name = plugin, "bleu"
+    plugin = plugin
+    name = "bleu"
 
     def samples(self) -> list[Sample]:
         return [sample(text="x", translation="the cat sat on the mat"), sample(text="y", translation="hello world")]
@@ -78,7 +82,8 @@ class TestChrf(TestBleu):
 
 
 class TestNeighbours(MetricTests):
-    plugin, name = plugin, "knn_accuracy"
+    plugin = plugin
+    name = "knn_accuracy"
 
     def samples(self) -> list[Sample]:
         return [sample(text=str(at), label=at % 2) for at in range(8)]
@@ -88,7 +93,8 @@ class TestNeighbours(MetricTests):
 
 
 class TestSquares(MetricTests):
-    plugin, name = plugin, "mean_squared_error"
+    plugin = plugin
+    name = "mean_squared_error"
 
     def samples(self) -> list[Sample]:
         return [sample(text=str(at)) for at in range(3)]
@@ -105,7 +111,8 @@ class TestVariance(TestSquares):
 
 
 class TestDistortion(MetricTests):
-    plugin, name = plugin, "signal_to_distortion"
+    plugin = plugin
+    name = "signal_to_distortion"
 
     def samples(self) -> list[Sample]:
         return [sample(audio=each) for each in SOUNDS]
@@ -324,3 +331,64 @@ def test_human_eval_and_mbpp_tasks() -> None:
     answers = ["    return 2 * x\n", "```python\ndef double(x):\n    return x + x\n```"]
     assert metric.measure([human, mbpp], {"answer": answers}) == [(1.0,), (1.0,)]
     assert metric.measure([human], {"answer": ["    return x"]}) == [(0.0,)]
+
+
+class Seeing(MetricTests):
+    """Metrics with an encoder, which is a small one here."""
+
+    def component(self) -> Any:
+        made = super().component()
+        made.__dict__["encoder"] = Eyes()
+        return made
+
+
+def picture(at: int) -> np.ndarray:
+    return np.random.default_rng(at).integers(0, 255, (4, 4, 3), np.uint8)
+
+
+class TestClip(Seeing):
+    plugin = plugin
+    name = "clip_score"
+
+    def samples(self) -> list[Sample]:
+        return [sample(text="red"), sample(text="green"), sample(text="brb")]
+
+    def outputs(self) -> dict[str, list]:
+        return {"answer": [picture(at) for at in range(3)]}
+
+
+class TestFrechet(Seeing):
+    plugin = plugin
+    name = "frechet_distance"
+
+    def samples(self) -> list[Sample]:
+        return [sample(image=picture(at)) for at in range(6)]
+
+    def outputs(self) -> dict[str, list]:
+        return {"answer": [picture(at + 50) for at in range(6)]}
+
+
+class TestVoices(Seeing):
+    plugin = plugin
+    name = "speaker_similarity"
+
+    def samples(self) -> list[Sample]:
+        return [sample(audio=each) for each in SOUNDS]
+
+    def outputs(self) -> dict[str, list]:
+        return {"answer": SOUNDS[::-1]}
+
+
+@pytest.mark.usefixtures("confines")
+class TestPrograms(MetricTests):
+    """Programs run, confined, since the option allows it."""
+
+    plugin = plugin
+    name = "pass_at_1"
+    options: Mapping[str, Any] = {"run": True, "seconds": 5}
+
+    def samples(self) -> list[Sample]:
+        return [sample(text="def f():\n", tests="assert f() == 1"), sample(text="def f():\n", tests="assert f() == 2")]
+
+    def outputs(self) -> dict[str, list]:
+        return {"answer": ["    return 1", "    return 1"]}

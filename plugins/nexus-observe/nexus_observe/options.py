@@ -53,7 +53,9 @@ class EvaluateReleaseOptions:
 class TapsOptions:
     """One teacher, some data, some layers."""
 
-    source: str = field(metadata={"argument": True, "help": "A folder, a package: resource or a hub id"})
+    source: str = field(
+        default="", metadata={"argument": True, "help": "A folder, a package: resource or a hub id"}
+    )
     data: str = option("", help="What the teacher is asked: a file or a folder")
     out: Path = field(default=Path("nexus-taps"), metadata={"help": "Folder of the shards"})
     taps: str = option("", help="Layers by commas: numbers in the largest stack (8,16, or -1), or module paths")

@@ -41,6 +41,8 @@ class Taps:
         out = Path(self.options.out).absolute()
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise NexusError(f"--out {out} exists already. Choose another folder, or remove it.")
+        if not self.options.source:
+            raise NexusError("Which teacher? Give SOURCE: a folder, a package: resource or a hub id.")
         if not self.options.data:
             raise NexusError("What shall the teacher be asked? Give --data FILE or a folder.")
         blueprint = lookup.inspect(self.options.source)

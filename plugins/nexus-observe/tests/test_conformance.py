@@ -62,3 +62,11 @@ class TestEvaluateCommand(CommandTests):
 
     def wrong(self) -> Mapping[str, Any]:
         return {"release": Path("no/such/release")}
+
+
+class TestTaps(CommandTests):
+    plugin = plugin
+    name = "taps"
+
+    def wrong(self) -> Mapping[str, Any]:
+        return {"source": "no/such/teacher", "data": "no/such/data"}

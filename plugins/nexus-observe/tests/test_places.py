@@ -56,9 +56,9 @@ def test_locations_are_what_the_options_say() -> None:
 
 
 def test_paths_become_relative_to_the_folder_that_holds_them_all() -> None:
-    one = portable(choice(path="/home/me/texts.jsonl", window="/not/a/place", parts={}), NAMES)
+    one = portable(choice(path="/there/texts.jsonl", window="/not/a/place", parts={}), NAMES)
     assert one.options == {"path": "texts.jsonl", "window": "/not/a/place", "parts": {}}
-    parts = {"train": ["/home/me/a/x.jsonl", "/home/me/a/y.jsonl"], "held_out": "/home/me/b/x.jsonl"}
+    parts = {"train": ["/there/a/x.jsonl", "/there/a/y.jsonl"], "held_out": "/there/b/x.jsonl"}
     assert portable(choice(parts=parts), NAMES).options == {
         "parts": {"train": ["a/x.jsonl", "a/y.jsonl"], "held_out": "b/x.jsonl"}
     }

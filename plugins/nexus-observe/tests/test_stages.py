@@ -122,11 +122,22 @@ def evaluated(bench: Any, model: Path, control: Path) -> Path:
         "engine": [Choice(kind="engine", name="sli")],
         "metric/prose": [Choice(kind="metric", name="bits_per_byte")],
         "metric/digits": [Choice(kind="metric", name="accuracy")],
-        "reader/prose": [Choice(kind="reader", name="text", options={"path": "a.txt"})],
+        "reader/prose": [Choice(kind="reader", name="text", options={"path": "/there/a.txt", "limit": 9})],
         "reader/digits": [Choice(kind="reader", name="images", options={"path": "b"})],
     }
     rows = {f"held_out/{name}": bench.data[name] for name in teachers}
-    return bench.run("evaluate", "student", teachers=teachers, named=named, data=rows, options={"draws": 200})
+    more = {"made": {"reader/prose": Hashed("prose"), "reader/digits": Hashed("digits")}, "options": {"draws": 200}}
+    return bench.run("evaluate", "student", teachers=teachers, named=named, data=rows, **more)
+
+
+class Hashed:
+    """A reader of which only the hash is asked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def fingerprint(self, split: str) -> str:
+        return f"{split} of {self.name}"
 
 
 def student(folder: Path, towers: dict[str, Path]) -> Path:
@@ -154,6 +165,9 @@ def test_a_student_that_is_its_teacher_keeps_everything(bench: Any, tmp_path: Pa
             assert verdict.gap_closed == pytest.approx(1)
     assert found["parameters"]["towers"]["digits"] == found["parameters"]["teachers"]["digits"]
     assert str(tmp_path) not in (folder / "verdicts.json").read_text()
+    prose = record(Verdict, next(each for each in found["capabilities"] if each["teacher"] == "prose"))
+    assert prose.data.options == {"path": "a.txt", "limit": 9}, "no folder of the machine that made it"
+    assert prose.data_hash == "held_out of prose"
     assert len(json.loads((folder / "table.json").read_text())["rows"]) == 2
 
 

@@ -101,7 +101,7 @@ def test_release_has_a_manifest_of_all_its_files(tmp_path: Path) -> None:
     assert {name: value for name, value in files_of(made.artefact).items() if name != "manifest.json"} == found["files"]
     (entry,) = found["capabilities"]
     assert entry["passed"] is True
-    assert entry["data"] == {"kind": "reader", "name": "keypad-tones", "options": {"count": 9}}
+    assert entry["data"] == {"kind": "reader", "name": "keypad-tones", "options": {"count": 9}, "hash": ""}
     assert found["parameters"] == {"student": 40, "teachers": 100, "towers": {"tones": 20}, "core": 20}
     assert found["teachers"]["tones"]["source"] == "tones", "no path of this machine"
     assert found["memory"]["largest_tower"] > 0

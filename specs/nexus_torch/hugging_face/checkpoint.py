@@ -22,7 +22,7 @@ from .constants import compute_constants
 from .conversion import Conversion
 from .decoding import channels_of, decodes, start_of, transduces
 from .folder import copy_preprocessor, extents, parsed
-from .packed import Packing, settings
+from .packed import Packing, refuse_transposed, settings
 
 GENERATION = "generation_config.json"
 """The file that may name a decoder's start token."""
@@ -39,6 +39,7 @@ class HuggingFaceCheckpoint:
         module = self.bare()
         found = {} if weightless else {extent.key: extent for extent in self.stored()}
         self.conversion = self.rules(module)
+        refuse_transposed(module, str(settings(config).get("quant_method", "")), home.name)
         self.packing = Packing.of(settings(config), found, stored_as)
         self.targets = self.conversion.targets(list(self.packing.groups))
         if not weightless and not self.targets:

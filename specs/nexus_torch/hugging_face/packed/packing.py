@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from nexus_specs import NexusError
-from torch import Tensor
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from . import bnb, compressed, fp8, integers, mxfp4
 from .layout import Layout, Settings
@@ -78,4 +79,14 @@ def refuse_unknown(method: str, source: str) -> None:
         raise NexusError(
             f"'{source}' is packed by '{method}', which is not read; {', '.join(sorted(METHODS))} are. Fetch the "
             "checkpoint as it was before it was packed, or packed in one of these ways."
+        )
+
+
+def refuse_transposed(module: nn.Module, method: str, source: str) -> None:
+    """NexusError where bitsandbytes packed GPT-2's transposed layers: it turns them as it packs, and nothing in the
+    file says so, so a square weight would be opened wrongly."""
+    if method == "bitsandbytes" and any(isinstance(each, Conv1D) for each in module.modules()):
+        raise NexusError(
+            f"'{source}' holds Conv1D layers packed by bitsandbytes, which are not read. Fetch the checkpoint as it "
+            "was before it was packed; `quantise: nf4` in its card packs it here."
         )

@@ -1,0 +1,179 @@
+"""What samples may carry, and what a pipeline does with it beside being observed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import diffusers as df
+import numpy as np
+import pytest
+import torch
+from nexus_arch_diffusers.architecture import Diffusers
+from nexus_specs import Budget, Installed, NexusError, Piece, Sample, Tap, content_key
+
+
+class Pieces:
+    """A sink that keeps."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, str], Any] = {}
+
+    def put(self, piece: Piece) -> None:
+        for key, value in zip(piece.keys, piece.values, strict=True):
+            assert (key, piece.tap) not in self.found, f"{piece.tap} came twice"
+            self.found[key, piece.tap] = value
+
+    def flush(self) -> None:
+        pass
+
+
+def observed(
+    source: str, samples: Sequence[Sample], taps: Sequence[str], residency: str = "resident", batch: int = 2
+) -> dict[tuple[str, str], Any]:
+    lookup, pieces = Installed(), Pieces()
+    engine = lookup.make("engine", "sli")
+    budget = Budget(micro_batch=batch, residency=residency)  # type: ignore[arg-type]
+    with engine.load(Diffusers().open(source, lookup), budget) as teacher:
+        teacher.observe(samples, [Tap(path=path) for path in taps], pieces)
+    return pieces.found
+
+
+def layers(source: str) -> list[str]:
+    return [layer for stack in Diffusers().inspect(source).stacks for layer in stack.layers]
+
+
+def test_the_same_sample_has_the_same_noise_in_any_company(saved: Callable[[str], Path], prompts: list[Sample]) -> None:
+    source = f"{saved('sd3')}#max_sequence_length=24&timesteps=900,100"
+    together, alone = (observed(source, prompts, ["noisy", "prediction"], batch=size) for size in (3, 1))
+    for key, value in together.items():
+        torch.testing.assert_close(alone[key], value, rtol=0, atol=1e-5)
+    assert not torch.equal(together[prompts[0].key, "noisy"], together[prompts[1].key, "noisy"])
+    assert together[prompts[0].key, "prediction"].shape[0] == 2
+
+
+def test_a_sample_may_choose_its_timestep(saved: Callable[[str], Path]) -> None:
+    source = f"{saved('sd15')}"
+    rows = [{"text": "a", "timestep": 10, "seed": 1}, {"text": "a", "timestep": 900, "seed": 1}]
+    samples = [Sample(key=content_key(row), fields=row) for row in rows]
+    found = observed(source, samples, ["noisy", "prediction"])
+    assert found[samples[0].key, "noisy"].std() < found[samples[1].key, "noisy"].std()
+    alone, key = observed(source, samples[1:], ["prediction"]), (samples[1].key, "prediction")
+    torch.testing.assert_close(alone[key], found[key], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("wan", (16, 3, 2, 2)), ("cogvideo", (3, 4, 2, 2))])
+def test_clean_films_are_noised_in_the_pipelines_own_order(
+    name: str, shape: tuple[int, ...], saved: Callable[[str], Path]
+) -> None:
+    film = np.random.default_rng(0).integers(256, size=(9, 16, 16, 3), dtype=np.uint8)
+    fields = {"text": "a red cat", "video": film}
+    samples = [Sample(key=content_key(fields), fields=fields)]
+    source = f"{saved(name)}#num_frames=9&height=16&width=16&max_sequence_length=16&count=2"
+    taps = [*(layer for layer in layers(source) if "vae" not in layer), "prediction", "target", "noisy"]
+    found, streamed = (observed(source, samples, taps, how) for how in ("resident", "stream"))
+    assert found[samples[0].key, "prediction"].shape == found[samples[0].key, "target"].shape == (2, *shape)
+    for key, value in found.items():
+        torch.testing.assert_close(streamed[key], value, rtol=0, atol=1e-5)
+
+
+class Doubled:
+    """An edit of one layer: twice its output."""
+
+    def __init__(self, path: str) -> None:
+        self.name, self.modules = path, (path,)
+
+    def seen(self, path: str, inputs: Any, output: Any, mask: Any) -> None:
+        pass
+
+    def apply(self, path: str, inputs: Any, output: Any) -> Any:
+        return 2 * output
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+def test_every_layer_can_be_ablated(residency: str, saved: Callable[[str], Path], prompts: list[Sample]) -> None:
+    """Whatever is in the sample, every stack that the blueprint names is passed while something looks at it."""
+    source = f"{saved('sd15')}#height=16&width=16&count=1"
+    paths = layers(source)
+    seen: dict[str, Any] = {}
+
+    class Sink:
+        def put(self, piece: Piece) -> None:
+            seen[piece.edit] = piece.values[0]
+
+        def flush(self) -> None:
+            pass
+
+    budget = Budget(residency=residency)  # type: ignore[arg-type]
+    lookup = Installed()
+    with lookup.make("engine", "sli").load(Diffusers().open(source, lookup), budget) as teacher:
+        teacher.observe(prompts[:1], [Tap(path="prediction")], Sink(), [Doubled(path) for path in paths])
+    assert set(seen) == {"", *paths}
+    for path in paths:
+        assert torch.equal(seen[path], seen[""]) == path.startswith("vae"), path
+
+
+def test_half_precision_stays_close(saved: Callable[[str], Path], tmp_path: Path, prompts: list[Sample]) -> None:
+    pipe = df.DiffusionPipeline.from_pretrained(saved("sd15"), dtype=torch.bfloat16)
+    pipe.save_pretrained(tmp_path / "half")
+    source = f"{tmp_path / 'half'}#height=16&width=16&timesteps=501"
+    assert Diffusers().inspect(source).dtype == "BF16"
+    found = []
+    for precision in ("float32", "bfloat16"):
+        pieces, lookup = Pieces(), Installed()
+        budget = Budget(precision=precision)  # type: ignore[arg-type]
+        with lookup.make("engine", "sli").load(Diffusers().open(source, lookup), budget) as teacher:
+            teacher.observe(prompts[:1], [Tap(path="prediction")], pieces)
+        found.append(pieces.found[prompts[0].key, "prediction"].float())
+    assert float((found[0] - found[1]).abs().max()) < 0.1
+
+
+@torch.no_grad()
+def test_pictures_are_made_by_the_pipeline(saved: Callable[[str], Path], prompts: list[Sample]) -> None:
+    source = f"{saved('sd3')}#max_sequence_length=24&height=16&width=16&steps=2"
+    engine = Installed().make("engine", "sli")
+    with engine.load(Diffusers().open(source, Installed()), Budget()) as teacher:
+        made = teacher.generate(prompts[:1])[0]
+    assert made.shape == (16, 16, 3)
+    assert made.dtype == np.uint8
+    pipe = df.DiffusionPipeline.from_pretrained(saved("sd3"))
+    seed = int(Diffusers().open(source, Installed()).collate(prompts[:1])["seeds"][0])
+    expected = pipe(prompts[0].fields["text"], height=16, width=16, num_inference_steps=2, max_sequence_length=24,
+                    generator=torch.Generator().manual_seed(seed), output_type="np").images[0]  # fmt: skip
+    assert np.abs(made.astype(int) - (expected * 255).round().astype(int)).max() <= 1
+
+
+def test_without_the_vae(saved: Callable[[str], Path], prompts: list[Sample], pictures: list[Sample]) -> None:
+    source = f"{saved('sd15')}#vae=off&height=16&width=16"
+    assert not any(layer.startswith("vae") for layer in layers(source))
+    assert observed(source, prompts[:1], ["prediction"])
+    with pytest.raises(NexusError, match="Pictures need the VAE"):
+        observed(source, pictures[:1], ["prediction"])
+
+
+def test_samples_without_what_the_pipeline_takes_are_named(saved: Callable[[str], Path], prompts: list[Sample]) -> None:
+    with pytest.raises(NexusError, match=r"takes image.*only: text"):
+        Diffusers().open(str(saved("svd")), Installed()).collate(prompts)
+
+
+def test_ready_embeddings_take_the_place_of_text(saved: Callable[[str], Path], prompts: list[Sample]) -> None:
+    generator = np.random.default_rng(1)
+    fields = {"prompt_embeds": generator.standard_normal((7, 32)).astype(np.float32)}
+    ready = Sample(key=content_key(fields), fields=fields)
+    found = observed(f"{saved('sd15')}#height=16&width=16", [ready], ["prediction"])
+    assert found[ready.key, "prediction"].shape == (3, 4, 8, 8)
+
+
+def test_the_preprocessor_is_kept_without_weights(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    Diffusers().open(str(saved("sd3")), Installed()).save_preprocessor(tmp_path / "kept")
+    assert (tmp_path / "kept" / "model_index.json").is_file()
+    assert (tmp_path / "kept" / "tokenizer" / "tokenizer_config.json").is_file()
+    assert not list((tmp_path / "kept").rglob("*.safetensors*"))
+
+
+def test_the_forward_names_what_it_takes() -> None:
+    from nexus_arch_diffusers.observing import PipelineModule
+
+    assert {"seeds", "timesteps", "clean", "latents"} <= set(inspect.signature(PipelineModule.forward).parameters)
