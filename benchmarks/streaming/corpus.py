@@ -107,8 +107,9 @@ def _tokenizer() -> Any:
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    inner = Tokenizer(models.WordLevel({"<s>": 0}, unk_token="<s>"))
-    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="<s>")
+    only = "<s>"
+    inner = Tokenizer(models.WordLevel({only: 0}, unk_token=only))
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token=only, eos_token=only)
 
 
 def _weight(name: str, shape: torch.Size) -> Tensor:

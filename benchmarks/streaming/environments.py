@@ -12,7 +12,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "airllm": ("airllm==4.0.0", "scipy", "sentencepiece"),
     "llmcompressor": (
         "llmcompressor==0.14.0.1", "compressed-tensors==0.19.0", "transformers==5.17.0", "loguru", "auto-round==0.15.1",
-        "accelerate>=1.15", "nvidia-ml-py", "huggingface-hub", "tokenizers", "py-cpuinfo", "threadpoolctl",
+        "accelerate>=1.15", "nvidia-ml-py", "huggingface-hub<2", "tokenizers", "py-cpuinfo", "threadpoolctl",
         "httpx", "httpcore", "h11", "anyio", "sniffio", "certifi", "idna",
     ),
 }  # fmt: skip

@@ -30,6 +30,16 @@ def named_by(folder):
     return [*found.get("dependencies", ()), *chain.from_iterable(found.get("optional-dependencies", {}).values())]
 
 
+def with_extras(names):
+    """The names, with what extras of nexus-specs among them stand for."""
+    extras = project(ROOT / "specs")["project"]["optional-dependencies"]
+    found = list(names)
+    for name in found:
+        if match := re.fullmatch(r"nexus-specs\[([\w-]+)\].*", name):
+            found += [each for each in extras[match[1]] if each not in found]
+    return found
+
+
 def requirements():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
@@ -88,9 +98,7 @@ def test_plugin_folder_is_complete(folder):
 @pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
 def test_plugin_names_what_it_imports(folder):
     package = folder.name.replace("-", "_")
-    named = named_by(folder)
-    extra = ["torch", "safetensors", "numpy"] if "nexus-specs[torch]" in named else []
-    named = {canonical(name) for name in [*named, *extra]}
+    named = {canonical(name) for name in with_extras(named_by(folder))}
     known = packages_distributions()
     for name, file in imported(folder / package):
         if name in sys.stdlib_module_names or name == package:
