@@ -1,6 +1,6 @@
 """GGUF files of every architecture that transformers has a class for: opened by Nexus and compared with the model.
 
-python benchmarks/gguf_models.py                  all rows, some minutes; writes results/gguf.json and the loader's table
+python benchmarks/gguf_models.py                  all rows, minutes; writes results/gguf.json and the loader's table
 python benchmarks/gguf_models.py --quick          ten rows, under a minute; writes nothing
 python benchmarks/gguf_models.py --only llama     these rows, with commas; writes nothing
 

@@ -47,7 +47,7 @@ def test_stacks_are_found_by_three_signs() -> None:
     expected = {"layers": ("layers.0", "layers.1", "layers.2")}
     assert stacks(Net()) == expected, "children of one class; lists inside layers are no stacks"
     assert stacks(Marked()) == expected
-    assert set(stacks(Two())) == {"encoder.layers", "decoder.layers"}, "and what is called a block beside the surest sign"
+    assert set(stacks(Two())) == {"encoder.layers", "decoder.layers"}, "the surest sign, and blocks beside"
     assert stacks(nn.Linear(2, 2)) == {}
 
 

@@ -39,7 +39,8 @@ def test_ones_own_teacher_becomes_a_verified_release(added, shared):
     assert answer.strip()
     assert "[stories260k: " in who
     assert "[core: no tower fits]" in added.types("chat", "--prompt", "Der Hund lief laut bellend durch den Garten")[1]
-    moved = added.folder / "elsewhere"
+    moved = added.folder / "far" / "release"
+    moved.parent.mkdir()
     added.release.rename(moved)
     _, said = added.types("verify", moved, code=1)
     assert "--data FOLDER" in said
@@ -49,7 +50,6 @@ def test_ones_own_teacher_becomes_a_verified_release(added, shared):
 def test_twenty_kills_change_no_byte_of_a_real_release(added):
     added.types("run", *SMALL)
     reference, generator = added.contents(), random.Random()
-    added.types("run", "--dry-run", *SMALL)
     (added.folder / "nexus-run").rename(added.folder / "reference")
     for _ in range(20):
         process = added.start("run", *SMALL)

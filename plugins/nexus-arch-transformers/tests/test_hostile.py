@@ -147,7 +147,7 @@ def test_broken_weights_are_named(name: str, tmp_path: Path) -> None:
 def test_headers_and_configurations_with_random_damage(
     checkpoint_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    generator, home = random.Random(0), tmp_path / "damaged"  # noqa: S311
+    generator, home = random.Random(0), tmp_path / "damaged"
     shutil.copytree(checkpoint_folder("llama"), home)
     original = {name: (home / name).read_bytes() for name in ("config.json", "model.safetensors")}
     for round_ in range(40):

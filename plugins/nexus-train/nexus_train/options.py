@@ -33,5 +33,5 @@ class CoreOptions(TrainOptions):
 
     steps: int = option(2000, help="Updates", low=1)
     batch: int = option(4, help="Samples in an update", low=1)
-    learning_rate: float = option(0.015, help="AdamW: embeddings, heads, norms, biases", low=0.0)
-    matrix_learning_rate: float = option(0.025, help="Muon: matrices between hidden states", low=0.0)
+    learning_rate: float = option(0.025, help="AdamW: embeddings, heads, norms, biases", low=0.0)
+    matrix_learning_rate: float = option(0.012, help="Muon: matrices between hidden states", low=0.0)

@@ -95,7 +95,7 @@ def skeleton(config: PreTrainedConfig, kind: type[PreTrainedModel] | None = None
     `kind` is the class where transformers does not know it: a family's own composition."""
     kind = kind or model_class(config)
     text, made_of = config.get_text_config(), kind.config_class
-    if made_of is not None and not isinstance(config, made_of) and isinstance(text, made_of):
+    if isinstance(made_of, type) and not isinstance(config, made_of) and isinstance(text, made_of):
         config = text                                       # a head of the text part alone
     try:
         with without_weights():
