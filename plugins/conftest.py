@@ -1,4 +1,5 @@
-"""Small random checkpoints in the layout of the real ones, written by the builders of benchmarks/tiny_teachers."""
+"""What tests of several family plugins share: small random checkpoints in the layout of the real ones, written by the
+builders of benchmarks/tiny_teachers."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
-BUILDERS = Path(__file__).resolve().parents[3] / "benchmarks"
+BUILDERS = Path(__file__).resolve().parents[1] / "benchmarks"
+FAMILIES = ("composed", "duplex", "synthesis")
+"""The modules of the builders that make what transformers does not hold."""
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +22,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Any,
     if not (BUILDERS / "tiny_teachers").is_dir():
         pytest.skip("there is no folder benchmarks/tiny_teachers beside the plugins")
     sys.path.insert(0, str(BUILDERS))
-    rows = {row.name: row for row in importlib.import_module("tiny_teachers.synthesis").ROWS}
+    rows = {row.name: row for name in FAMILIES for row in importlib.import_module(f"tiny_teachers.{name}").ROWS}
     checking = importlib.import_module("tiny_teachers.checking")
     made: dict[str, tuple[Any, Path, str, Any]] = {}
 
