@@ -1,14 +1,33 @@
-"""For all tests of the repository: those that take longer than a minute run only when they are asked for."""
+"""For all tests of the repository: those that take longer than a minute run only when they are asked for; and a hub."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from nexus_specs.testing.hub import ELSEWHERE, LocalHub
 
 # Tests ask hubs of their own on this machine. huggingface_hub reads this once, when it is first imported.
 for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
     os.environ.pop(name, None)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    """A hub on this machine, the only one that the test can ask."""
+    from nexus_torch.hub import listing, ranges
+
+    with LocalHub() as local:
+        for name in ELSEWHERE:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in local.environment(tmp_path).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(ranges, "FIRST_WAIT", 0.01)
+        listing.forget()
+        yield local
+    listing.forget()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

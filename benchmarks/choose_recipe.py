@@ -1,12 +1,14 @@
-"""Steps, rates and dropout of the default, chosen on the development parts: never on held-out.
+"""Rates, dropout and weights of the losses of the default, chosen on the development parts: never on held-out.
 
-Every candidate is a run of the registry with some of its options set (`nexus run --stage train --set ...`), so what is
-cached stays cached; its tower is then opened as any checkpoint and scored on its teacher's development part.
-Prints a table and what was best; the winners are then frozen in `registry.yaml` by hand.
+One option after the other (coordinate descent): each of its values is a run of the registry with that value set
+(`nexus run --stage train --set ...`), so what is cached stays cached; the tower is then opened as any checkpoint and
+scored on its teacher's development part; the best value stands for all that follows. The student's options and the
+control's are chosen in the same way, neither knowing of the other. Steps are what six minutes leave room for.
+Prints a table and what was best; `--write` keeps it, and the winners are then frozen in `registry.yaml`.
 
-    python benchmarks/choose_recipe.py                       # all candidates: hours on two cores
-    python benchmarks/choose_recipe.py --only train/digits   # those whose name begins so
-    python benchmarks/choose_recipe.py --quick               # one tower, two candidates, few steps: no claim
+    python benchmarks/choose_recipe.py                         # all of it: about an hour and a half on two cores
+    python benchmarks/choose_recipe.py --only control          # the options whose name begins so
+    python benchmarks/choose_recipe.py --quick                 # one tower, two values, few steps: no claim
 """
 
 from __future__ import annotations
@@ -17,8 +19,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import product
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,63 +33,50 @@ QUICK = ["--sample-size", "64", "--set", "student.stages.core.steps=10"]
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """Options to try: `place` is what of the registry they stand under, `towers` are scored after `stage`."""
+class Option:
+    """One option: its values (the first is where the search starts) and the towers that are scored after `stage`."""
 
     name: str
     stage: str
     place: str
+    values: tuple[Any, ...]
     towers: tuple[str, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def sets(self) -> list[str]:
-        """For the command line."""
-        return [part for key, value in self.settings.items() for part in ("--set", f"{self.place}.{key}={value}")]
 
 
-def candidates() -> Iterator[Candidate]:
-    """The grid: core and its control by what their text towers reach, then each tower and its control."""
-    yield from grid(
-        "core", "train", "student.stages.core", TEXT,
-        matrix_learning_rate=(0.008, 0.012, 0.017, 0.025), learning_rate=(0.015, 0.025),
-    )  # fmt: skip
-    yield from grid("anchors", "train", "losses.1", TEXT, weight=(1.0, 4.0, 10.0, 16.0))
-    yield from grid("labels", "train", "losses.2", TEXT, weight=(0.0, 0.2, 0.4))
-    yield from grid("core-control", "control", "student.stages.core-control", TEXT, dropout=(0.0, 0.1, 0.2))
-    for tower in TEXT:
+def options() -> Iterator[Option]:
+    """All that is chosen, in this order: what towers stand on first."""
+    yield from group("student/core", "train", "student.stages.core", TEXT,
+                     matrix_learning_rate=(0.012, 0.008, 0.017), learning_rate=(0.025, 0.015))  # fmt: skip
+    yield from group("student/anchors", "train", "losses.1", TEXT, weight=(10.0, 4.0, 1.5))
+    yield from group("student/labels", "train", "losses.2", TEXT, weight=(0.2, 0.0))
+    yield from group("control/core", "control", "student.stages.core-control", TEXT,
+                     matrix_learning_rate=(0.012, 0.008, 0.017), learning_rate=(0.025, 0.015),
+                     dropout=(0.0, 0.1))  # fmt: skip
+    for tower, matrices, rates, dropouts in (
+        ("prose", (0.004, 0.002, 0.008), (0.001, 0.002), (0.0, 0.1)),
+        ("code", (0.006, 0.003, 0.012), (0.002, 0.001), (0.0, 0.1)),
+        ("digits", (0.01, 0.005, 0.02), (0.002, 0.004), (0.2, 0.0)),
+        ("tones", (0.01, 0.005, 0.02), (0.002, 0.004), (0.2, 0.0)),
+        ("motion", (0.007, 0.004, 0.014), (0.003, 0.005), (0.0, 0.2)),
+    ):
         place = f"towers.{tower}.stages"
-        yield from grid(
-            f"train/{tower}", "train", f"{place}.train", (tower,),
-            matrix_learning_rate=(0.002, 0.004, 0.006, 0.01), learning_rate=(0.0005, 0.001, 0.002, 0.004),
-        )  # fmt: skip
-        yield from grid(
-            f"control/{tower}", "control", f"{place}.control", (tower,),
-            matrix_learning_rate=(0.003, 0.01, 0.03), dropout=(0.0, 0.1, 0.2),
-        )  # fmt: skip
-    for tower in PERCEPTION:
-        place = f"towers.{tower}.stages"
-        yield from grid(
-            f"train/{tower}", "train", f"{place}.train", (tower,),
-            matrix_learning_rate=(0.005, 0.007, 0.01, 0.02), learning_rate=(0.002, 0.003, 0.005),
-        )  # fmt: skip
-        yield from grid(
-            f"control/{tower}", "control", f"{place}.control", (tower,),
-            matrix_learning_rate=(0.007, 0.01, 0.02), dropout=(0.0, 0.1, 0.2),
-        )  # fmt: skip
+        yield from group(f"student/{tower}", "train", f"{place}.train", (tower,),
+                         matrix_learning_rate=matrices, learning_rate=rates)  # fmt: skip
+        yield from group(f"control/{tower}", "control", f"{place}.control", (tower,),
+                         matrix_learning_rate=matrices, dropout=dropouts)  # fmt: skip
 
 
-def quick() -> Iterator[Candidate]:
+def quick() -> Iterator[Option]:
     """Enough to see that all of it works."""
-    for rate in (0.01, 0.02):
-        settings = {"steps": 40, "matrix_learning_rate": rate}
-        yield Candidate("train/digits", "train", "towers.digits.stages.train", ("digits",), settings)
+    yield from group(
+        "student/digits", "train", "towers.digits.stages.train", ("digits",), matrix_learning_rate=(0.01, 0.02)
+    )
 
 
-def grid(name: str, stage: str, place: str, towers: tuple[str, ...], **values: tuple[Any, ...]) -> Iterator[Candidate]:
-    """All combinations."""
-    for chosen in product(*values.values()):
-        yield Candidate(name, stage, place, towers, dict(zip(values, chosen, strict=True)))
+def group(name: str, stage: str, place: str, towers: tuple[str, ...], **values: tuple[Any, ...]) -> Iterator[Option]:
+    """The options of one place."""
+    for key, several in values.items():
+        yield Option(name, stage, f"{place}.{key}", several, towers)
 
 
 class Bench:
@@ -99,15 +87,16 @@ class Bench:
         self.run, self.lookup = run, Installed()
         self.registry = Registry.load(registry, Plugins.discover())
 
-    def scores(self, candidate: Candidate) -> dict[str, float]:
-        """Tower -> score on the development part of its (first) teacher."""
-        teachers = {tower: self.registry.teachers_of(tower)[0] for tower in candidate.towers}
-        chosen = [*self.common, "--stage", candidate.stage, "--models", ",".join(teachers.values()), *candidate.sets]
+    def scores(self, stage: str, towers: Iterable[str], settings: Mapping[str, Any]) -> dict[str, float]:
+        """Tower -> score on the development part of its (first) teacher, with `settings` (place -> value)."""
+        teachers = {tower: self.registry.teachers_of(tower)[0] for tower in towers}
+        sets = [part for place, value in settings.items() for part in ("--set", f"{place}={value}")]
+        chosen = [*self.common, "--stage", stage, "--models", ",".join(teachers.values()), *sets]
         host("run", *chosen)
         units = {unit["name"]: unit for unit in json.loads(host("plan", *chosen, "--json"))["units"]}
-        core = self.folder(units, "core" if candidate.stage == "train" else "core-control", "core")
+        core = self.folder(units, "core" if stage == "train" else "core-control", "core")
         return {
-            tower: self.score(f"{core}+{self.folder(units, candidate.stage, tower)}", teacher)
+            tower: self.score(f"{core}+{self.folder(units, stage, tower)}", teacher)
             for tower, teacher in teachers.items()
         }
 
@@ -155,14 +144,40 @@ def host(*arguments: str) -> str:
     return done.stdout
 
 
-def best(rows: Iterable[tuple[Candidate, dict[str, float]]], bench: Bench) -> dict[str, dict[str, Any]]:
-    """Name -> the settings whose towers reached most, and the scores."""
-    found: dict[str, tuple[float, Candidate, dict[str, float]]] = {}
-    for candidate, scores in rows:
-        worth = statistics.mean(bench.better(tower) * score for tower, score in scores.items())
-        if candidate.name not in found or worth > found[candidate.name][0]:
-            found[candidate.name] = (worth, candidate, scores)
-    return {name: {"settings": dict(one.settings), "scores": scores} for name, (_, one, scores) in found.items()}
+class Search:
+    """What is chosen so far, and what every run reached."""
+
+    def __init__(self, bench: Bench, options: Iterable[Option]) -> None:
+        self.bench = bench
+        self.chosen = {option.place: option.values[0] for option in options}
+        self.rows: list[list[Any]] = []
+        self._searched: list[str] = []
+        self._reached: dict[str, dict[str, float]] = {}
+
+    def choose(self, option: Option) -> None:
+        """Tries each value of an option with all that is chosen already; the best stays (of equals the first)."""
+        self._searched.append(option.place)
+        reached = {value: self._try(option, value) for value in option.values}
+        self.chosen[option.place] = max(option.values, key=lambda value: self._worth(reached[value]))
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """Place -> the best value, of the options that were searched."""
+        return {place: self.chosen[place] for place in self._searched}
+
+    def _try(self, option: Option, value: Any) -> dict[str, float]:
+        settings = {**self.chosen, option.place: value}
+        key = json.dumps([option.stage, option.towers, settings])
+        if key not in self._reached:
+            self._reached[key] = self.bench.scores(option.stage, option.towers, settings)
+        scores = self._reached[key]
+        written = "  ".join(f"{tower} {score:.4f}" for tower, score in scores.items())
+        self.rows.append([option.name, option.place.rpartition(".")[2], value, scores])
+        print(f"{option.name:16s} {option.place:48s} {value!s:8s} {written}", flush=True)
+        return scores
+
+    def _worth(self, scores: Mapping[str, float]) -> float:
+        return statistics.mean(self.bench.better(tower) * score for tower, score in scores.items())
 
 
 def main() -> None:
@@ -170,24 +185,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--registry", type=Path, help="registry file (default: ./registry.yaml, else the starter's)")
     parser.add_argument("--run-dir", type=Path, default=Path("recipe-run"), help="where the runs are kept")
-    parser.add_argument("--only", default="", help="candidates whose name begins so")
-    parser.add_argument("--quick", action="store_true", help="one tower, two candidates, few steps")
+    parser.add_argument("--only", default="", help="options whose name begins so")
+    parser.add_argument(
+        "--write", type=Path, help="JSON file that keeps what was chosen (what it holds of others stays)"
+    )
+    parser.add_argument("--quick", action="store_true", help="one tower, two values, few steps")
     parser.add_argument("--json", action="store_true", help="print one object of figures as the last line")
     given = parser.parse_args()
-    bench = Bench(given.registry, given.run_dir, QUICK if given.quick else [])
-    rows = []
-    for candidate in quick() if given.quick else candidates():
-        if candidate.name.startswith(given.only):
-            rows.append((candidate, bench.scores(candidate)))
-            settings = "  ".join(f"{key}={value}" for key, value in candidate.settings.items())
-            scores = "  ".join(f"{tower} {score:.4f}" for tower, score in rows[-1][1].items())
-            print(f"{candidate.name:16s} {settings:60s} {scores}", flush=True)
-    chosen = best(rows, bench)
+    every = list(quick() if given.quick else options())
+    search = Search(Bench(given.registry, given.run_dir, QUICK if given.quick else []), every)
+    for option in every:
+        if option.name.startswith(given.only):
+            search.choose(option)
     print("\nbest on development:")
-    for name, one in chosen.items():
-        print(f"{name:16s} {one['settings']}  {one['scores']}")
+    for place, value in search.found.items():
+        print(f"{place:60s} {value}")
+    if given.write:
+        keep(given.write, search)
     if given.json:
-        print(json.dumps({"candidates": len(rows), "best": chosen}))
+        print(json.dumps({"runs": len(search.rows), "chosen": search.found}))
+
+
+def keep(file: Path, search: Search) -> None:
+    """Adds what a search found to a file: a line for each option, a line for each run."""
+    before = json.loads(file.read_text()) if file.exists() else {"chosen": {}, "runs": []}
+    names = {row[0] for row in search.rows}
+    rows = [row for row in before["runs"] if row[0] not in names] + search.rows
+    chosen = before["chosen"] | search.found
+    file.write_text(
+        '{\n "chosen": {\n'
+        + ",\n".join(f"  {json.dumps(place)}: {json.dumps(value)}" for place, value in chosen.items())
+        + '\n },\n "runs": [\n'
+        + ",\n".join(f"  {json.dumps(row)}" for row in rows)
+        + "\n ]\n}\n"
+    )
 
 
 if __name__ == "__main__":

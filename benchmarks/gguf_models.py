@@ -47,7 +47,8 @@ def row(name: str, folder: Path) -> dict[str, Any]:
             found[kind.lower()] = error(packed, model, kind)
         found["streams"] = streams(checkpoint, folder)
     except Exception as error_:
-        found["reason"] = f"{type(error_).__name__}: {' '.join(str(error_).split())[:200]}"
+        said = " ".join(str(error_).split()).replace(f"{folder}/", "")
+        found["reason"] = f"{type(error_).__name__}: {said[:200]}"
     return found
 
 
@@ -79,7 +80,7 @@ def streams(checkpoint: Any, folder: Path) -> bool:
     import torch
     from nexus_specs import Budget, Installed, Sample, Tap
 
-    samples = [Sample(key=str(number), fields={"text": text}) for number, text in enumerate(("the theme", "t h e"))]
+    samples = [Sample(key=str(number), fields=fields) for number, fields in enumerate(inputs(checkpoint))]
     path = checkpoint.blueprint.stacks[0].layers[-1]
     kept: dict[str, dict[str, Any]] = {}
     for residency in ("resident", "stream"):
@@ -92,6 +93,16 @@ def streams(checkpoint: Any, folder: Path) -> bool:
     return resident.keys() == streamed.keys() and all(
         torch.allclose(value.float(), streamed[key].float(), atol=1e-5) for key, value in resident.items()
     )
+
+
+def inputs(checkpoint: Any) -> list[dict[str, Any]]:
+    """Two samples of what a checkpoint takes."""
+    import numpy as np
+
+    if checkpoint.blueprint.takes == ("image",):
+        source = np.random.default_rng(0)
+        return [{"image": source.integers(0, 256, (40, 30, 3), dtype=np.uint8)} for _ in range(2)]
+    return [{"text": "the theme"}, {"text": "t h e"}]
 
 
 class Kept:

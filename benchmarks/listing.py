@@ -1,26 +1,46 @@
-"""How quick the command line is: seconds until `nexus --help` and the listings are there, and what they import.
+"""How quick the command line is: `nexus --help`, the listings and what they import, `inspect` of a trillion weights.
 
 python benchmarks/listing.py --quick
+
+`inspect` is timed beyond its imports, for a configuration in the form of Kimi K2 and for one that asks for 1e9 layers,
+which is refused. Figures count what `nexus list architectures` holds.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from report import arguments, finish
 
+ARCHITECTURES = ("list", "architectures", "--json")
 COMMANDS = (
     ("--help",), ("list", "plugins", "--json"), ("list", "losses", "--json"), ("list", "towers", "--json"),
-    ("list", "architectures", "--json"),
+    ARCHITECTURES, ("list", "architectures", "qwen3", "--modality", "text", "--loader", "transformers"),
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "numpy", "pyarrow")
 PROBE = (
     "import json, sys\nfrom nexus_host.__main__ import run\n"
     "try:\n    run(sys.argv[1:])\nfinally:\n"
     f"    print(json.dumps([name for name in {HEAVY} if name in sys.modules]), file=sys.stderr)"
+)
+TRILLION = {
+    "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "num_hidden_layers": 61,
+    "n_routed_experts": 384, "num_experts_per_tok": 8, "hidden_size": 7168, "moe_intermediate_size": 2048,
+    "intermediate_size": 18432, "num_attention_heads": 64, "num_key_value_heads": 64, "vocab_size": 163840,
+    "first_k_dense_replace": 1, "dtype": "bfloat16",
+}  # fmt: skip
+INSPECT = (
+    "import sys, time\nimport nexus_torch.hugging_face.checkpoint\nfrom transformers import DeepseekV3ForCausalLM\n"
+    "from nexus_arch_transformers.architecture import Transformers\nbegan = time.perf_counter()\n"
+    "try:\n    Transformers().inspect(sys.argv[1])\nfinally:\n    print(time.perf_counter() - began)"
 )
 
 
@@ -40,8 +60,45 @@ def heavy(command: tuple[str, ...]) -> str:
     return done.stderr.splitlines()[-1]
 
 
-if __name__ == "__main__":
+def inspected(values: Mapping[str, Any]) -> float:
+    """Seconds until a configuration is described or refused, beyond the imports."""
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "config.json").write_text(json.dumps(values), encoding="utf-8")
+        done = subprocess.run([sys.executable, "-c", INSPECT, place], capture_output=True, text=True, check=False)
+    return float(done.stdout)
+
+
+def held() -> dict[str, int]:
+    """What the list of architectures holds: model types of transformers, those that generate, names of gguf, those of
+    them that say which class opens them."""
+    command = [sys.executable, "-m", "nexus_host", *ARCHITECTURES]
+    rows = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    types = [row for row in rows if row["loader"] == "transformers"]
+    gguf = [row for row in rows if row["loader"] == "gguf"]
+    return {
+        "model_types": len(types), "generative": sum(bool(row.get("generates")) for row in types), "gguf": len(gguf),
+        "gguf_with_class": sum(bool(row["heads"]) for row in gguf),
+        "streams_verified": sum(row["streams"] == "verified" for row in types),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """The table."""
     given = arguments(__doc__)
-    rows = [[" ".join(command), seconds(command, 3 if given.quick else 9), heavy(command)] for command in COMMANDS]
-    figures = {"slowest_seconds": max(row[1] for row in rows), "heavy_imports": sum(row[2] != "[]" for row in rows)}
+    figures: dict[str, Any] = held()  # the first query after an upgrade asks the loaders
+    rows: list[list[Any]] = [
+        [" ".join(command), seconds(command, 3 if given.quick else 9), heavy(command)] for command in COMMANDS
+    ]
+    figures |= {"slowest_seconds": max(row[1] for row in rows), "heavy_imports": sum(row[2] != "[]" for row in rows)}
+    figures |= {
+        "inspect_1t_seconds": inspected(TRILLION),
+        "refuse_seconds": inspected(TRILLION | {"num_hidden_layers": 10**9}),
+    }
+    rows += [[f"inspect, beyond imports: {name}", figures[key], ""] for name, key in (
+        ("1.03e12 parameters", "inspect_1t_seconds"), ("1e9 layers, refused", "refuse_seconds"),
+    )]  # fmt: skip
     finish(["command", "seconds", "heavy imports"], rows, figures, given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """What the benchmarks share: the flags --quick and --json, a table on stdout, one line of figures at the end.
 
-    given = arguments(__doc__)
-    finish(["step", "seconds"], [["help", 0.2]], {"seconds": 0.2}, given)
+given = arguments(__doc__)
+finish(["step", "seconds"], [["help", 0.2]], {"seconds": 0.2}, given)
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Prints for each run its wall time and, for each capability, teacher, student, control, retention with its lower end
 and gap closed; then the medians beside the limits of the contract (6 minutes, 0.95, 0.6).
 
-    python benchmarks/starter.py             # three seeds
+    python benchmarks/starter.py             # three seeds; results/starter.json is what --write gave
     python benchmarks/starter.py --quick     # two perception towers, few steps: under a minute, no claim
 """
 
@@ -20,6 +20,10 @@ from pathlib import Path
 from typing import Any
 
 LIMIT_SECONDS = 360.0
+SHOWN = frozenset({
+    "name", "teacher_score", "student_score", "forced_score", "control_score", "floor", "retention", "retention_low",
+    "retention_high", "gap_closed", "share", "passed",
+})  # fmt: skip
 QUICK = ["--models", "digits,tones", "--sample-size", "200", "--set", "run.stages.train.steps=60", "--allow-below"]
 
 
@@ -33,7 +37,12 @@ def measure(seed: int, folder: Path, extra: list[str]) -> dict[str, Any]:
     if not manifest.exists():
         last = done.stderr[-2000:]
         raise SystemExit(f"`nexus run` with seed {seed} made no release (exit code {done.returncode}):\n{last}")
-    return {"seed": seed, "seconds": seconds, "capabilities": json.loads(manifest.read_text())["capabilities"]}
+    machine = json.loads((folder / "machine.json").read_text())["machine"]
+    capabilities = [
+        {name: value for name, value in each.items() if name in SHOWN}
+        for each in json.loads(manifest.read_text())["capabilities"]
+    ]
+    return {"seed": seed, "seconds": seconds, "machine": machine, "capabilities": capabilities}
 
 
 def show(run: dict[str, Any]) -> None:
@@ -70,13 +79,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two towers, few steps, one seed")
     parser.add_argument("--json", action="store_true", help="last line: the figures as one JSON object")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--keep", type=Path, help="new folder in which the runs stay, each under its seed")
+    parser.add_argument("--write", type=Path, help="JSON file that keeps every run's table and the figures")
     arguments = parser.parse_args()
     runs = []
-    for seed in arguments.seeds[:1] if arguments.quick else arguments.seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            runs.append(measure(seed, Path(folder), QUICK if arguments.quick else ["--allow-below"]))
-        show(runs[-1])
+    with tempfile.TemporaryDirectory() as temporary:
+        for seed in arguments.seeds[:1] if arguments.quick else arguments.seeds:
+            folder = (arguments.keep or Path(temporary)) / str(seed)
+            runs.append(measure(seed, folder.absolute(), QUICK if arguments.quick else ["--allow-below"]))
+            show(runs[-1])
     found = figures(runs)
+    if arguments.write:
+        arguments.write.write_text(json.dumps({"figures": found, "runs": runs}, indent=1) + "\n")
     print("  ".join(f"{name} {value}" for name, value in found.items()))
     if arguments.json:
         print(json.dumps(found))

@@ -19,6 +19,7 @@ from typing import Any
 
 from nexus_specs import Installed
 from report import arguments, finish
+from tiny_teachers.facts import FACTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "teachers.md"
@@ -36,6 +37,14 @@ same, layer by layer: `--streamed`.
 The teachers without a card in `registry.yaml` are relatives, in italics.
 
 {rows} teachers, {stacks} stacks, {layers} layers; the largest difference is {difference}.
+
+"""
+SOURCES = """
+
+## Where the facts on the cards come from
+
+Looked up in stored copies of public pages and code in November 2026 (no page was open, nothing was fetched), or
+counted. What is not named here is from memory, most licences among it: read the one of what you use.
 
 """
 
@@ -87,7 +96,8 @@ def page(rows: Sequence[Row], cards: Sequence[str], tolerance: float) -> str:
         code = ", ".join(f"`{each}`" for each in stacks.split(", ")) if " x " in stacks else stacks
         cells = (shown, source, loader, f"`{kind}`", takes, gives, code, checked, absent)
         lines.append(f"| {' | '.join(cells)} |")
-    return head + "\n".join(lines) + "\n"
+    told = [f"- {name}: {FACTS[name]}" for name in cards]
+    return head + "\n".join(lines) + SOURCES + "\n".join(told) + "\n"
 
 
 def main() -> None:

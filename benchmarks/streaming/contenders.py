@@ -1,4 +1,4 @@
-"""One contender in this process: `python contenders.py NAME CHECKPOINT OUT SAMPLES TOKENS MICRO_BATCH MEMORY`.
+"""One contender in this process: `python contenders.py NAME CHECKPOINT OUT SAMPLES TOKENS MICRO_BATCH MEMORY SHARE`.
 
 Each gets the same ids in the same batches, and gives the log-probability of every observed token and, where it can,
 the state behind the middle layer and the last one. Loading counts; importing does not.
@@ -11,9 +11,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -21,50 +21,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from streaming.corpus import Case, Size, batches, ids, weights
+from streaming.corpus import Case, Size, ids, weights
 from streaming.measuring import measured
-
-Outputs = dict[str, list[Tensor]]
-
-
-@dataclass
-class Given:
-    """What a contender is given, and the figures of its own."""
-
-    folder: Path
-    size: Size
-    case: Case
-    memory: int
-    more: dict[str, Any] = field(default_factory=dict)
+from streaming.plain import Given, Outputs, forwards, whole
 
 
-def logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Of each token after the first, one sample at a time: [B, T, V], [B, T] -> [B, T - 1]."""
-    rows = []
-    for scores, row in zip(logits, tokens, strict=True):
-        scores = scores[:-1].float()
-        rows.append(scores.gather(-1, row[1:, None])[:, 0] - scores.logsumexp(-1))
-    return torch.stack(rows)
-
-
-def forwards(model: Any, size: Size, case: Case, layers: Any) -> Outputs:
-    """A plain module, batch by batch, with hooks for the states."""
-    found: Outputs = {"logprob": [], "middle": [], "final": []}
-    first = lambda output: output if isinstance(output, Tensor) else output[0]  # noqa: E731
-    hooks = [
-        layers[size.layers // 2].register_forward_hook(lambda _, __, out: found["middle"].append(first(out).clone())),
-        layers[size.layers - 1].register_forward_hook(lambda _, __, out: found["final"].append(first(out).clone())),
-    ]
-    with torch.no_grad():
-        for tokens in batches(size, case):
-            output = model(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False)
-            found["logprob"].append(logprobs(output.logits, tokens))
-    for hook in hooks:
-        hook.remove()
-    return found
-
-
-def ours(given: Given) -> Outputs:
+def ours(given: Given, residency: Literal["stream", "offload"] = "stream") -> Outputs:
     """Nexus, streamed."""
     from nexus_engine_sli.engine import Sli
     from nexus_specs import Budget, Installed, Sample, Tap
@@ -85,8 +47,8 @@ def ours(given: Given) -> Outputs:
     samples = [Sample(key=f"{at:08d}", fields={"text": "", "ids": row}) for at, row in rows]
     paths = {"middle": f"model.layers.{given.size.layers // 2}", "final": f"model.layers.{given.size.layers - 1}"}
     budget = Budget(
-        memory=given.memory, residency="stream", precision="bfloat16", micro_batch=given.case.micro_batch,
-        threads=torch.get_num_threads(),
+        memory=given.memory, residency=residency, precision="bfloat16", micro_batch=given.case.micro_batch,
+        threads=torch.get_num_threads(), device=given.device,
     )  # fmt: skip
     machine = Sli().machine(given.folder)
     measured_here = replace(budget, gigaflops=machine.gigaflops, read_rate=machine.read_rate)
@@ -97,19 +59,35 @@ def ours(given: Given) -> Outputs:
         teacher.observe(samples, [Tap(path="logprob"), *(Tap(path=each) for each in paths.values())], sink)
         given.more["file_bytes"] = teacher.room.read_bytes  # type: ignore[attr-defined]
         given.more["loads"] = len(teacher.room.loads)  # type: ignore[attr-defined]
-    given.more["seconds"] = opening[0] + time.perf_counter() - start    # what is left out measured the machine
+    given.more["seconds"] = opening[0] + time.perf_counter() - start  # what is left out measured the machine
     given.more["cpu_seconds"] = opening[1] + time.process_time() - cpu
     names = {"logprob": "logprob", **paths}
     return {name: [sink.value(sample.key, tap)[None] for sample in samples] for name, tap in names.items()}
 
 
 def resident(given: Given) -> Outputs:
-    """transformers, everything in memory; the arithmetic is measured for itself, too."""
+    """transformers, everything in memory."""
     from transformers import LlamaForCausalLM
 
     model = LlamaForCausalLM.from_pretrained(given.folder, dtype=torch.bfloat16).eval()
+    return forwards(model, given, model.model.layers)
+
+
+def compute(given: Given) -> Outputs:
+    """The ceiling of arithmetic: the same forwards on weights that are in anonymous memory, in large pages, and were
+    touched. Only the forwards count."""
+    from nexus_engine_sli.rooms import Resident
+    from nexus_specs import Installed
+
+    installed = Installed()
+    checkpoint: Any = installed.make("architecture", "transformers").open(str(given.folder), installed)
+    model: Any = Resident(checkpoint, given.device, dtype=torch.bfloat16).module
+    with torch.no_grad():
+        model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=given.device), use_cache=False)
     start, cpu = time.perf_counter(), time.process_time()
-    found = forwards(model, given.size, given.case, model.model.layers)
+    found = forwards(model, given, model.model.layers)
+    if given.device != "cpu":
+        torch.accelerator.synchronize()
     given.more["compute_seconds"] = time.perf_counter() - start
     given.more["compute_cpu_seconds"] = time.process_time() - cpu
     return found
@@ -125,7 +103,7 @@ def accelerate(given: Given) -> Outputs:
     model = LlamaForCausalLM.from_pretrained(
         given.folder, dtype=torch.bfloat16, device_map=places, offload_folder=offload
     ).eval()
-    return forwards(model, given.size, given.case, model.model.layers)
+    return forwards(model, given, model.model.layers)
 
 
 def airllm(given: Given) -> Outputs:
@@ -133,7 +111,7 @@ def airllm(given: Given) -> Outputs:
     from airllm import AutoModel
 
     model = AutoModel.from_pretrained(str(given.folder), device="cpu", dtype=torch.bfloat16)
-    return forwards(model, given.size, given.case, model.model.model.layers)
+    return forwards(model, given, model.model.model.layers)
 
 
 def llmcompressor(given: Given) -> Outputs:
@@ -178,15 +156,32 @@ def disk(given: Given) -> Outputs:
     return {}
 
 
+def on_device(name: str) -> Callable[[Given], Outputs]:
+    """The contenders of `sli.py --device cuda`."""
+
+    def run(given: Given) -> Outputs:
+        from streaming import device
+
+        return device.run(name, given, ours, compute)
+
+    return run
+
+
+REREADING = ("accelerate", "airllm")
+"""These read the checkpoint for every batch, so a part of the corpus tells the rest (`--share`)."""
+DEVICE = ("copies", "compute_cuda", "nexus_cuda", "offload_cuda")
 CONTENDERS: dict[str, Callable[..., Outputs]] = {
-    "nexus": ours, "resident": resident, "accelerate": accelerate, "airllm": airllm, "llmcompressor": llmcompressor,
-    "disk": disk,
+    "nexus": ours, "compute": compute, "resident": resident, "accelerate": accelerate, "airllm": airllm,
+    "llmcompressor": llmcompressor, "disk": disk, **{name: on_device(name) for name in DEVICE},
 }  # fmt: skip
 
 
 def warm(name: str) -> Iterator[None]:
     """Imports, which are not counted."""
-    wanted = {"nexus": "nexus_engine_sli.engine", "airllm": "airllm", "llmcompressor": "llmcompressor"}
+    wanted = {
+        "nexus": "nexus_engine_sli.engine", "compute": "nexus_engine_sli.rooms", "airllm": "airllm",
+        "llmcompressor": "llmcompressor", **dict.fromkeys(DEVICE, "nexus_engine_sli.engine"),
+    }  # fmt: skip
     __import__(wanted.get(name, "transformers"))
     if name != "disk":
         from transformers import LlamaForCausalLM  # noqa: F401
@@ -196,22 +191,25 @@ def warm(name: str) -> Iterator[None]:
 def main(name: str, checkpoint: str, out: str, *numbers: str) -> None:
     """Runs one and writes its outputs and figures."""
     folder, target = Path(checkpoint), Path(out)
-    samples, tokens, micro_batch, memory = map(int, numbers)
+    samples, tokens, micro_batch, memory, share = map(int, numbers)
     size, case = Size(**json.loads((folder / "size.json").read_text())), Case(samples, tokens, micro_batch)
     torch.set_num_threads(int(os.environ.get("SLI_THREADS", "0")) or len(os.sched_getaffinity(0)))
     next(warm(name))
     files = list(folder.rglob("*.safetensors"))
-    given = Given(folder, size, case, memory)
-    if name == "airllm":                                    # it writes its own copy of the layers the first time
+    given = Given(folder, size, case, memory, share=share if name in REREADING else 1)
+    if name in DEVICE:
+        torch.cuda.init()
+        given.device = "cuda"
+    if name == "airllm":  # it writes its own copy of the layers the first time
         with torch.no_grad():
-            CONTENDERS[name](replace(given, case=Case(1, 2, 1)))
+            CONTENDERS[name](replace(given, case=Case(1, 2, 1), share=1, more={}))
         files = list(folder.rglob("*.safetensors"))
     with measured(files) as taken:
         found = CONTENDERS[name](given)
-    tensors = {tap: torch.cat(values).contiguous() for tap, values in found.items() if values}
+    tensors = {tap: torch.cat(values).cpu().contiguous() for tap, values in found.items() if values}
     if tensors:
         save_file(tensors, target.with_suffix(".safetensors"))
-    figures = {**vars(taken), **given.more}
+    figures = {**vars(taken), **given.more, **whole(given, taken)}
     target.write_text(json.dumps(figures))
 
 

@@ -48,6 +48,11 @@ class Case:
         return f"{self.samples}x{self.tokens} by {self.micro_batch}"
 
 
+MAIN = (Case(32, 256, 1), Case(32, 256, 4))
+SHORT = Case(64, 32, 1)
+GROWING = (Case(8, 128, 4), Case(32, 128, 4), Case(128, 128, 4))
+
+
 def config(size: Size) -> Any:
     """The configuration."""
     from transformers import LlamaConfig

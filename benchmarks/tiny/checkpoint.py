@@ -9,10 +9,12 @@ from typing import Any
 import torch
 import transformers
 from nexus_torch.hugging_face.catalogue import GENERATIVE, tasks
+from nexus_torch.hugging_face.configuration import text_part
 from torch import nn
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from .inputs import Arguments, search
+from .refusing import Refused, Stage
 from .shrinking import LEVELS, shrink
 
 LARGEST = 130_000_000
@@ -27,6 +29,8 @@ class Tiny:
     folder: Path
     kind: type
     samples: list[Arguments]
+    part: str = ""
+    """What of it runs, where the whole has no forward."""
 
 
 def heads(model_type: str) -> list[str]:
@@ -35,9 +39,11 @@ def heads(model_type: str) -> list[str]:
     table = tasks()
     generate = [name for task in GENERATIVE for name in table.get(task, {}).get(model_type, ())]
     others = [name for task in sorted(table) for name in table[task].get(model_type, ())]
+    config = CONFIG_MAPPING[model_type]
     for names in (generate, list(table[""].get(model_type, ())), others):
-        if found := [name for name in dict.fromkeys(names) if _builds(name, CONFIG_MAPPING[model_type])]:
-            return found
+        if found := [name for name in dict.fromkeys(names) if _builds(name, config)]:
+            own = [name for name in dict.fromkeys(others) if _is_own(name, config)]
+            return found if any(_is_own(name, config) for name in found) else [*found, *own[:1]]
     return []
 
 
@@ -46,7 +52,13 @@ def _builds(head: str, config: Any) -> bool:
     made_of = _built_from(head)
     if made_of is None or made_of is object:
         return made_of is None
-    return issubclass(config, made_of) or not isinstance(config().get_text_config(), made_of)
+    return issubclass(config, made_of) or not isinstance(text_part(config()), made_of)
+
+
+def _is_own(head: str, config: Any) -> bool:
+    """Whether a class is of this very type, not one that is borrowed for it (Gemma 3 for ShieldGemma 2)."""
+    made_of = _built_from(head)
+    return made_of is None or (made_of is not object and issubclass(config, made_of))
 
 
 def _built_from(head: str) -> Any:
@@ -55,24 +67,41 @@ def _built_from(head: str) -> Any:
         return getattr(getattr(transformers, head), "config_class", object)
     except ImportError:
         return None
-    except AttributeError:                                  # listed, and not exported
+    except AttributeError:  # listed, and not exported
         return object
 
 
 def make(model_type: str, head: str, folder: Path) -> Tiny:
-    """Builds, finds inputs, saves. Raises what transformers raises for the smallest form that it does not refuse."""
-    kind, first = getattr(transformers, head), None
+    """Builds, finds inputs, saves. Refused with what is raised for the smallest size, where all sizes are refused."""
+    first: Refused | None = None
     for level in LEVELS:
         try:
-            model = build(kind, shrink(CONFIG_MAPPING[model_type](), level))
-            samples = search(model)
-        except Exception as error:
+            model, part, samples = _running(model_type, head, level)
+        except Refused as error:
             first = first or error
             continue
-        model.save_pretrained(folder)
-        return Tiny(folder, kind, samples)
+        with Stage("save", model_type, head):
+            model.save_pretrained(folder)
+        return Tiny(folder, type(model), samples, part)
     assert first is not None
     raise first
+
+
+def _running(model_type: str, head: str, level: str) -> tuple[Any, str, list[Arguments]]:
+    """A model of this size, what of it runs, and arguments with which that does."""
+    with Stage("build", model_type, head):
+        model = build(getattr(transformers, head), shrink(CONFIG_MAPPING[model_type](), level))
+    with Stage("forward", model_type, head):
+        part = runs(model)
+        return model, part, search(model.get_submodule(part))
+
+
+def runs(model: nn.Module) -> str:
+    """What of a model has a forward: "" for all of it, else the name of its first part that has one."""
+    if type(model).forward is not nn.Module.forward:
+        return ""
+    parts = (name for name, each in model.named_children() if isinstance(each, transformers.PreTrainedModel))
+    return next((name for name in parts if type(model.get_submodule(name)).forward is not nn.Module.forward), "")
 
 
 def build(kind: Any, config: Any) -> nn.Module:
@@ -83,7 +112,7 @@ def build(kind: Any, config: Any) -> nn.Module:
         raise MemoryError(f"{size:,} parameters at the smallest: more than {LARGEST:,}")
     torch.manual_seed(0)
     model: nn.Module = kind._from_config(config, dtype=torch.float32).eval()
-    for each in (model.config, model.config.get_text_config()):
+    for each in (model.config, text_part(model.config)):
         each.use_cache = False
     with torch.no_grad():
         for each in model.parameters():

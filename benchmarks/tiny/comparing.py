@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from nexus_specs import Budget, Checkpoint, Installed, Piece, Sample, Tap, content_key
+from nexus_specs import Budget, Installed, Piece, Sample, Tap, content_key
+from nexus_torch.hugging_face.configuration import text_part
 from torch import Tensor, nn
 
 from .checkpoint import Tiny
@@ -19,11 +19,23 @@ States = dict[str, list[Tensor]]
 """What came out, by module path ("": the output of the model), once for each time that the module ran."""
 
 
-def plain(tiny: Tiny, paths: Sequence[str], batch: Mapping[str, Any]) -> tuple[States, Any]:
-    """The states of these modules in transformers' own forward of a batch, and its output."""
-    module = tiny.kind.from_pretrained(tiny.folder, dtype=torch.float32).eval()
-    for each in (module.config, module.config.get_text_config()):
+def loaded(tiny: Tiny) -> Any:
+    """What of the checkpoint runs, as plain transformers loads it. RuntimeError where it does not find what it saved
+    itself."""
+    try:
+        whole, told = tiny.kind.from_pretrained(tiny.folder, dtype=torch.float32, output_loading_info=True)
+    except AttributeError:                                  # a class that loads in its own way, and does not tell (Jev)
+        whole, told = tiny.kind.from_pretrained(tiny.folder, dtype=torch.float32), {"missing_keys": ()}
+    if lost := sorted(told["missing_keys"]):
+        raise RuntimeError(f"transformers does not load {len(lost)} of the weights that it saved, such as {lost[0]}")
+    module = whole.eval().get_submodule(tiny.part)
+    for each in (module.config, text_part(module.config)):
         each.use_cache = False
+    return module
+
+
+def plain(module: nn.Module, paths: Sequence[str], batch: Mapping[str, Any]) -> tuple[States, Any]:
+    """The states of these modules in transformers' own forward of a batch, and its output."""
     found: States = {}
     with _hooked(module, paths, found):
         output = run(module, batch)
@@ -43,26 +55,6 @@ class Collected:
 
     def flush(self) -> None:
         """Nothing is to be written."""
-
-
-class Counted:
-    """A checkpoint that counts how often each of its stored tensors is read."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.inner, self.read_keys = checkpoint, Counter[str]()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def assemble(self, part: Any, raw: Mapping[str, Any]) -> Any:
-        """As the checkpoint does, counted."""
-        self.read_keys.update(key for key, tensor in raw.items() if not tensor.is_meta)
-        return self.inner.assemble(part, raw)
-
-    @property
-    def once(self) -> bool:
-        """Whether no stored tensor was read twice."""
-        return max(self.read_keys.values(), default=0) <= 1
 
 
 def observed(checkpoint: Any, tiny: Tiny, taps: Sequence[str], residency: Any) -> States:
@@ -89,8 +81,8 @@ def difference(ours: States, theirs: States) -> float:
 
 
 def _apart(mine: Tensor, other: Tensor) -> float:
-    ways = [other] if other.ndim != 4 else [other, other.flatten(2).transpose(1, 2)]
-    return min(_distance(mine, each.float().flatten()) for each in ways)    # maps are observed position by position
+    ways = [other] if other.ndim not in (4, 5) else [other, other.flatten(2).transpose(1, 2)]
+    return min(_distance(mine, each.float().flatten()) for each in ways)  # maps are observed position by position
 
 
 def _distance(mine: Tensor, other: Tensor) -> float:

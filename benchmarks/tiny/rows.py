@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 import re
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nexus_specs import Installed
+from torch import nn
 
 from .checkpoint import Tiny, make
-from .comparing import Counted, difference, observed, plain
+from .comparing import States, difference, loaded, observed, plain
 from .inputs import batch_of
-from .table import Row, empty
+from .refusing import Refused, Stage
+from .table import OURS, THEIRS, Row, empty
+from .watching import Watched
 
 PLACE = re.compile(r"(?<!\w)(?:/[\w.+-]+)+/")
 AGREE = 1e-5
@@ -23,22 +27,24 @@ DEEP = 6
 
 
 def row(model_type: str, head: str) -> Row:
-    """The row. `opened` and `agree` are ours; a `reason` that begins with "transformers:" is its own failure."""
+    """The row. Where something failed, `whose` says whether plain transformers does without us, and `reason` how."""
     found = empty(model_type, head)
     with tempfile.TemporaryDirectory(prefix="nexus-tiny-") as place:
         try:
             tiny = make(model_type, head, Path(place))
-            plain(tiny, [], batch_of(tiny.samples))
-        except Exception as error:
-            return found | {"reason": f"transformers: {said(error)}"}
+            with Stage("load", model_type, head):
+                module = loaded(tiny)
+                plain(module, [], batch_of(tiny.samples))
+        except Refused as error:
+            return found | {"whose": error.whose, "reason": f"{error.stage}: {said(error.cause)}"}
         try:
-            _compare(found, tiny)
+            _compare(found, tiny, module)
         except Exception as error:
-            found["reason"] = said(error)
+            found |= {"whose": OURS, "reason": said(error)}
     return found
 
 
-def _compare(found: Row, tiny: Tiny) -> None:
+def _compare(found: Row, tiny: Tiny, module: nn.Module) -> None:
     checkpoint = Installed().make("architecture", "transformers").open(str(tiny.folder), Installed())
     blueprint = checkpoint.blueprint
     found["opened"] = True
@@ -47,8 +53,8 @@ def _compare(found: Row, tiny: Tiny) -> None:
     end = "logits" if blueprint.gives == ("text",) else "output"
     layers = [layer for stack in blueprint.stacks for layer in stack.layers]
     batch = checkpoint.collate([_sample(each) for each in tiny.samples])
-    theirs, output = plain(tiny, layers, batch)
-    layers = [layer for layer in layers if layer in theirs]             # some do not run for these inputs
+    theirs, output = plain(module, layers, batch)
+    layers = [layer for layer in layers if layer in theirs]  # some do not run for these inputs
     theirs[end] = [checkpoint.read(output, batch).outputs[end]]
     taps = [*layers, end]
     resident = observed(checkpoint, tiny, taps, "resident")
@@ -56,18 +62,33 @@ def _compare(found: Row, tiny: Tiny) -> None:
     found["difference"] = apart if math.isfinite(apart) else None
     found["agree"] = apart <= AGREE
     if not found["agree"]:
-        found["reason"] = f"differs by {apart:.2g} at {worst(resident, theirs)}"
+        found |= _why_apart(plain(module, layers, batch)[0], theirs, resident)
     try:
-        counted = Counted(checkpoint)
-        streamed = observed(counted, tiny, taps, "stream")
-        exact = difference(streamed, resident) == 0
-        deep = max(found["stacks"].values(), default=0) >= DEEP
-        found["streamed"] = exact and counted.once and deep
-        if not found["streamed"] and not found["reason"]:
-            why = "not exact" if not exact else "a part is read twice" if not counted.once else "no stack of 6 layers"
-            found["reason"] = f"stream: {why}"
+        why = _streaming(found["stacks"], checkpoint, tiny, taps, resident)
     except Exception as error:
-        found["reason"] = found["reason"] or f"stream: {said(error)}"
+        why = said(error)
+    found["streamed"] = not why
+    found["reason"] = found["reason"] or (f"stream: {why}" if why else "")
+
+
+def _why_apart(again: States, theirs: States, resident: States) -> Row:
+    """Whose it is: transformers' where its own forward gives something else the second time."""
+    if difference({path: theirs[path] for path in again}, again) > AGREE:
+        return {"whose": THEIRS, "reason": "forward: transformers gives other numbers for the same inputs again"}
+    path = worst(resident, theirs)
+    return {"whose": OURS, "reason": f"differs by {difference(resident, {path: theirs[path]}):.2g} at {path}"}
+
+
+def _streaming(stacks: Mapping[str, int], checkpoint: Any, tiny: Tiny, taps: Sequence[str], resident: States) -> str:
+    """Why streaming is not proven by this checkpoint; "" where it is."""
+    watched = Watched(checkpoint)
+    with watched.counting():
+        streamed = observed(watched, tiny, taps, "stream")
+    if difference(streamed, resident) != 0:
+        return f"not exact at {worst(streamed, resident)}"
+    if complaint := watched.complaint():
+        return complaint
+    return "" if max(stacks.values(), default=0) >= DEEP else f"no stack of {DEEP} layers"
 
 
 def worst(ours: Any, theirs: Any) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-LAYERS, WIDTH, INNER, HEADS, FEWER, HEAD, EXPERTS, CHOSEN, WORDS = 6, 64, 128, 4, 2, 16, 8, 2, 320
+from .exceptions import CHOSEN, DEEPER, EXCEPTIONS, EXPERTS, HEAD, merged
+
+LAYERS, WIDTH, INNER, HEADS, FEWER, WORDS = 6, 64, 128, 4, 2, 320
 SUPPLIED = {
     "head_dim": HEAD, "num_key_value_heads": HEADS, "n_routed_experts": EXPERTS, "n_shared_experts": 1,
     "num_experts_per_tok": CHOSEN, "vocab_size": WORDS, "prediction_length": 8, "indexer_n_heads": HEADS,
@@ -54,59 +56,6 @@ RULES: tuple[tuple[str, int], ...] = (
     (r"(text_|src_|tgt_|decoder_|encoder_|entity_)*vocab_size(_per_layer_input)?", WORDS),
 )  # fmt: skip
 SHALLOW = re.compile(rf"({DEPTH})|vocab_size|(num_|n_)?(local_|routed_|moe_)?(num_)?experts|\w*max_position_embeddings")
-ROPE: dict[str, Any] = {"rope_type": "default", "rope_theta": 10000.0}
-FLOW: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "condition_dim": 64, "frequency_embedding_size": 32}
-EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "bamba": {"attn_layer_indices": [2, 5]},
-    "bailing_hybrid": {"num_expert_group": 2},
-    "codegen": {"rotary_dim": 8},
-    "gptj": {"rotary_dim": 8},
-    "glm5_next_text": {"index_topk": 16, "qk_rope_head_dim": 0},
-    "gpt_neo": {"attention_types": [[["global", "local"], 3]]},
-    "mamba2": {"num_heads": 8, "n_groups": 2},
-    "mimi": {"upsample_groups": 64},
-    "moonshine": {"decoder_num_key_value_heads": 4, "encoder_num_key_value_heads": 4},
-    "longcat_flash": {"head_dim": HEAD, "qk_head_dim": 32},
-    "granitemoehybrid": {"layer_types": ["mamba", "attention"] * 3},
-    "reformer": {"is_decoder": True, "axial_pos_embds_dim": [16, 48], "axial_pos_shape": [16, 16]},
-    "vits": {"noise_scale": 0.0, "noise_scale_duration": 0.0},
-    "molmo2_adapter": {"vision_feature_layer": [5, 3]},
-    "blt": {"encoder_hash_byte_group_vocab": 100},
-    "cohere_compass_text": {"rope_parameters": {"full_attention": ROPE, "sliding_attention": ROPE}},
-    "dbrx": {"d_model": 64, "n_heads": 4, "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8.0},
-             "ffn_config": {"hidden_size": 64, "ffn_hidden_size": 64, "moe_num_experts": 4, "moe_top_k": 2}},
-    "diffusion_gemma_text": {"num_experts": EXPERTS, "top_k_experts": CHOSEN, "moe_intermediate_size": 32},
-    "emu3_vqgan": {"base_channels": 32, "channel_multiplier": [1, 2], "codebook_size": 64},
-    "ernie4_5_vl_moe_text": {"moe_intermediate_size": [64, 32]},
-    "esm": {"mask_token_id": 5, "pad_token_id": 1},
-    "fun_asr_nano": {"adaptor_config": {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 16,
-                                        "num_hidden_layers": 2, "projector_hidden_size": 64}},
-    "gemma3n_text": {"num_kv_shared_layers": 0},
-    "glm4v_moe_text": {"rope_parameters": ROPE | {"mrope_section": [2, 1, 1]}},
-    "hunyuan_vl_text": {"rope_parameters": ROPE | {"xdrope_section": [2, 2, 2, 2]}},
-    "janus_vqgan": {"base_channels": 32, "channel_multiplier": [1, 2], "num_embeddings": 64},
-    "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 3, "num_dense_layers": 1},
-    "pocket_tts": {"flow_head_config": FLOW},
-    "gradium_phonon_tts": {"flow_head_config": FLOW},
-    **{name: {"rope_parameters": ROPE | {"mrope_section": [2, 3, 3]}} for name in (
-        "qwen2_vl_text", "qwen2_5_vl_text", "paddleocr_vl_text", "glm4v_text", "glm_ocr_text", "glm_image_text",
-        "qwen2_5_omni_text",
-    )},
-    **{f"vibevoice_acoustic_tokenizer{part}": {"num_filters": 4, "depths": [1] * 7} for part in (
-        "", "_encoder", "_decoder",
-    )},
-    "sam_vision_model": {"output_channels": 64},
-    "sam_hq_vision_model": {"output_channels": 64},
-    "vjepa2": {"crop_size": 32, "frames_per_clip": 4},
-    "xmod": {"default_language": "en_XX"},
-    "zamba": {"num_hidden_layers": 8, "attn_layer_period": 3, "attn_layer_offset": 1,
-              "attention_hidden_size": 128, "attention_head_dim": 32},
-    "zamba2": {"layers_block_type": ["linear_attention", "hybrid"] * 3, "hybrid_layer_ids": [1, 3, 5],
-               "attention_hidden_size": 128, "attention_head_dim": 32},
-    "muse_spark_audio": {"hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]},
-    "nemotron_h": {"layers_block_type": ["linear_attention", "moe", "full_attention", "mlp"] * 2},
-}
-"""Model types whose numbers hang together in a way that no rule sees."""
 COMPILED = tuple((re.compile(pattern), number) for pattern, number in RULES)
 INDICES = re.compile(r"\w*(index(es)?|indices|layers|layer_ids|layer_idx|ids|hook_ids)")
 TOKEN = re.compile(r"\w+_(token_id|token_index|token_ids|bos_id|eos_id|pad_id)|(bos|eos|pad|sep|cls|mask)_token_id")
@@ -118,25 +67,49 @@ def shrink(config: PreTrainedConfig, level: str = "small") -> PreTrainedConfig:
     if level == "default":
         return config
     names: dict[str, int] = {}
-    return type(config)(**_changes(config, level == "small", names))
+    small = level == "small"
+    return type(config)(**merged(_changes(config, small, names), DEEPER.get(config.model_type, {}) if small else {}))
 
 
 def _changes(config: PreTrainedConfig, everything: bool, tokens: dict[str, int]) -> dict[str, Any]:
     """What differs from the default, sub-configurations included."""
-    values = {name: value for name, value in config.to_dict().items() if not name.startswith("_")}
-    depth = max((value for name, value in values.items() if _is_depth(name, value)), default=0)
+    values, depth = _values(config), depth_of(config)
     found: dict[str, Any] = {}
     for name, value in values.items():
         inner = _inner(config, name)
         if inner is not None:
-            found[name] = {"model_type": inner.model_type} | _changes(inner, everything, tokens)
+            found[name] = _given(inner, depth_of(inner)) | _changes(inner, everything, tokens)
         elif name == "rope_parameters" and isinstance(value, dict):
             found[name] = _rope(value, values)
         elif value is None and everything and name in SUPPLIED:
             found[name] = SUPPLIED[name]
         elif (new := _new(name, value, depth, values, everything, tokens)) is not None and new != value:
             found[name] = new
-    return found | EXCEPTIONS.get(config.model_type, {}) if everything else found
+    return merged(found, EXCEPTIONS.get(config.model_type, {})) if everything else found
+
+
+def _values(config: PreTrainedConfig) -> dict[str, Any]:
+    return {name: value for name, value in config.to_dict().items() if not name.startswith("_")}
+
+
+def depth_of(config: PreTrainedConfig) -> int:
+    """Layers of the deepest stack that a configuration names itself."""
+    return max((value for name, value in _values(config).items() if _is_depth(name, value)), default=0)
+
+
+def _given(inner: PreTrainedConfig, depth: int) -> dict[str, Any]:
+    """What an outer configuration says of an inner one beyond its class's own default (a backbone's `out_indices`, a
+    tower without its pooling head). Lists with an entry for each layer are the class's to make again."""
+    found = {"model_type": inner.model_type}
+    try:
+        default = _values(type(inner)())
+    except Exception:  # a class that cannot be without arguments
+        return found
+    for name, value in _values(inner).items():
+        derived = isinstance(value, (list, tuple, dict)) and (len(value) == depth or name == "out_features")
+        if name != "stage_names" and not derived and (name not in default or value != default[name]):
+            found[name] = value
+    return found
 
 
 def _inner(config: PreTrainedConfig, name: str) -> PreTrainedConfig | None:
@@ -160,9 +133,7 @@ def _rope(value: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     return {**value, "mrope_section": new}
 
 
-def _new(
-    name: str, value: Any, depth: int, values: Mapping[str, Any], everything: bool, tokens: dict[str, int]
-) -> Any:
+def _new(name: str, value: Any, depth: int, values: Mapping[str, Any], everything: bool, tokens: dict[str, int]) -> Any:
     """A number or list made small; None to leave it to the class."""
     if isinstance(value, bool):
         return None
@@ -193,7 +164,7 @@ def _number(name: str, value: int, values: Mapping[str, Any], everything: bool) 
 def _list(name: str, value: list[Any], depth: int, everything: bool) -> list[Any] | None:
     """Indices of layers are moved into the small stack; a list with an entry a layer is cut (strings are left out:
     the class makes kinds of layers itself)."""
-    if INDICES.fullmatch(name) and all(isinstance(each, int) and 0 <= each < depth for each in value):
+    if INDICES.fullmatch(name) and all(isinstance(each, int) and 0 <= each <= depth for each in value):
         return sorted({each * LAYERS // depth for each in value}) if len(value) < depth else value[:LAYERS]
     if len(value) == depth and isinstance(value[0], int):
         numbers = [_number(name.removesuffix("_per_layer"), each, {}, everything) or each for each in value]

@@ -9,22 +9,30 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+THEIRS, OURS = "transformers", "nexus"
+"""Whose a failure is."""
 
 
 def empty(model_type: str, head: str) -> Row:
     """A row of which nothing is known yet."""
     return {
         "type": model_type, "head": head, "takes": [], "stacks": {}, "opened": False, "agree": False,
-        "difference": None, "streamed": False, "reason": "",
+        "difference": None, "streamed": False, "whose": "", "reason": "",
     }  # fmt: skip
 
 
 def figures(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Model types in the table, and how many of them have a row that opened, agreed, streamed."""
+    """Model types in the table; how many of them have a row that opened, agreed, streamed; and how many have a failing
+    row that is ours, or one that is transformers' own."""
     every = list(rows)
-    return {"types": len({each["type"] for each in every})} | {
-        name: len({each["type"] for each in every if each[name]}) for name in ("opened", "agree", "streamed")
-    }
+    return (
+        {"types": len({each["type"] for each in every})}
+        | {name: len({each["type"] for each in every if each[name]}) for name in ("opened", "agree", "streamed")}
+        | {
+            name: len({each["type"] for each in every if each.get("whose") == whose})
+            for name, whose in (("ours", OURS), ("theirs", THEIRS))
+        }
+    )
 
 
 def read(path: Path) -> list[Row]:

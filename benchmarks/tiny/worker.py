@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .table import empty
+import psutil
 
-LIMIT, LIVES = 300.0, 80
-"""Seconds for the rows of one type; types until a worker is replaced, since each leaves its modules in memory."""
+from .table import OURS, THEIRS, empty
+
+LIMIT, PATIENCE, LIVES = 120.0, 1800.0, 80
+"""Seconds of its processor for the rows of one type, and of waiting on a machine that does other things; types until a
+worker is replaced, since each leaves its modules in memory."""
 
 Rows = list[dict[str, Any]]
 
@@ -26,7 +30,7 @@ def rows(model_types: Sequence[str], limit: float = LIMIT) -> Iterator[Rows]:
         if isinstance(found, str):
             worker.end()
             worker = None
-            found = [empty(model_type, "") | {"reason": found}]
+            found = [empty(model_type, "") | {"whose": OURS, "reason": found}]
         yield found
     if worker:
         worker.end()
@@ -47,14 +51,24 @@ class Worker:
         """The rows, or why there are none."""
         self.done += 1
         self.ours.send(model_type)
-        if not self.ours.poll(limit):
-            return f"stopped after {limit:.0f} s"
+        began, spent = time.monotonic(), self._spent()
+        while not self.ours.poll(1):
+            if self._spent() - spent > limit or time.monotonic() - began > PATIENCE:
+                return f"stopped after {self._spent() - spent:.0f} s"
         try:
             found: Rows = self.ours.recv()
         except EOFError:
             self.process.join()
             return f"its process ended with {self.process.exitcode}"
         return found
+
+    def _spent(self) -> float:
+        """Seconds of the processor that the worker has taken."""
+        try:
+            times = psutil.Process(self.process.pid).cpu_times()
+        except psutil.NoSuchProcess:
+            return 0.0                                      # what it left in the pipe says so
+        return float(times.user + times.system)
 
     def end(self) -> None:
         """The process is over when this returns."""
@@ -82,5 +96,5 @@ def _serve(connection: Any) -> None:
         except EOFError:
             return
         found = [row(model_type, head) for head in heads(model_type)]
-        none = "transformers: exports no class that such a configuration builds"
-        connection.send(found or [empty(model_type, "") | {"reason": none}])
+        none = "build: transformers exports no class that such a configuration builds"
+        connection.send(found or [empty(model_type, "") | {"whose": THEIRS, "reason": none}])

@@ -17,11 +17,13 @@ from nexus_specs import Batch, Budget, Installed, Piece, Sample, Tap
 from nexus_torch.padding import Collated
 from torch import Tensor, nn
 
+from . import rarer, special
 from .inputs import arguments
 from .shrinking import shrunk
-from .special import ARGUMENTS, CONFIGURATIONS
 
 SAMPLE = Sample(key="0", fields={})
+CONFIGURATIONS = {**special.CONFIGURATIONS, **rarer.CONFIGURATIONS}
+ARGUMENTS = {**special.ARGUMENTS, **rarer.ARGUMENTS}
 CLOSE = 1e-5
 LARGEST = 30_000_000
 """Parameters: what is not small by then was not shrunk."""
@@ -92,7 +94,7 @@ def _native(name: str) -> tuple[Any, dict[str, Any], Tensor]:
         try:
             with torch.no_grad():
                 return module, given, _first(module(**given))
-        except Exception as error:                          # the one that came furthest says most
+        except Exception as error:  # the one that came furthest says most
             failure = error if failure is None or _depth(error) > _depth(failure) else failure
     assert failure is not None
     raise failure

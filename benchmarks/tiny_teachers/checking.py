@@ -102,6 +102,7 @@ def check(tiny: Tiny, folder: Path, lookup: Lookup | None = None, *, streamed: b
         with observed.watching(teacher.module, layers):
             given = _parts(teacher.module(**batch), tiny.outputs)
         sink = _observed(teacher, samples, taps)
+        _answers(checkpoint, teacher.module, samples[0])
     assert set(observed.outputs) == set(expected.outputs), "other layers ran than in the reference"
     pairs = [(observed.outputs[path], expected.outputs[path]) for path in expected.outputs]
     if streamed:
@@ -112,6 +113,17 @@ def check(tiny: Tiny, folder: Path, lookup: Lookup | None = None, *, streamed: b
     assert difference <= tiny.tolerance, f"{tiny.name} differs by {difference:.1e} from the reference"
     _every_stack_ran(tiny, blueprint, expected)
     return Found(loader=name, blueprint=blueprint, observed=len(taps), difference=difference)
+
+
+def _answers(checkpoint: Any, module: nn.Module, sample: Sample) -> None:
+    """What it generates is of the kind that its blueprint says it gives: words for text, numbers for the rest."""
+    asked = Sample(key=sample.key, fields={**sample.fields, "max_new_tokens": 3})
+    (answer,) = checkpoint.generate(module, [asked])
+    if checkpoint.blueprint.gives[0] == "text":
+        assert isinstance(answer, (str, list)), f"the answer is {type(answer).__name__}, no text"
+    else:
+        assert isinstance(answer, Tensor), f"the answer is {type(answer).__name__}, no array"
+        assert answer.numel() > 1, f"the answer is one number: {answer}"
 
 
 def _observed(teacher: Any, samples: Sequence[Sample], taps: Sequence[Tap]) -> Collected:

@@ -46,10 +46,11 @@ def _predicting(kind: Any, config: Any, **more: Any) -> Callable[[Path], None]:
 
 
 def _translator(folder: Path) -> None:
-    """translategemma is a Gemma 3 with its image encoder: it translates texts, and texts in pictures."""
+    """translategemma is a Gemma 3 with its image encoder: it translates texts, and texts in pictures. Its file holds
+    the head apart from the embedding that it is tied to."""
     from .vision import gemma3
 
-    gemma3(folder)
+    gemma3(folder, apart=True)
 
 
 def _pictured() -> Any:
@@ -86,7 +87,7 @@ ROWS = (
          build=_decoder(hf.Qwen2ForCausalLM, hf.Qwen2Config)),
     Tiny(name="agentcpm-explore", stands_for="openbmb/AgentCPM-Explore", samples=texts,
          build=_decoder(hf.Qwen3ForCausalLM, hf.Qwen3Config, head_dim=8),
-         absent="that it is a Qwen3 is known from its description, its config.json was not seen"),
+         absent="that it is a Qwen3 is known from what is written about it, its config.json was not seen"),
     Tiny(name="qwen3-moe", stands_for="Qwen/Qwen3-30B-A3B", samples=texts, card=False,
          build=_decoder(hf.Qwen3MoeForCausalLM, hf.Qwen3MoeConfig, head_dim=8, num_experts=4, num_experts_per_tok=2,
                         moe_intermediate_size=16), checked="experts one by one"),
@@ -94,7 +95,7 @@ ROWS = (
          build=_decoder(hf.Gemma3ForCausalLM, hf.Gemma3TextConfig, head_dim=8, sliding_window=16,
                         tie_word_embeddings=True), checked="tied head, sliding windows"),
     Tiny(name="translategemma-4b", stands_for="google/translategemma-4b-it", samples=_pictured, build=_translator,
-         checked="text and pictures through Gemma3Processor"),
+         checked="text and pictures through Gemma3Processor, a head of its own in the file"),
 )  # fmt: skip
 
 

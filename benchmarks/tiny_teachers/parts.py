@@ -104,12 +104,19 @@ def shards(folder: Path, stored: Mapping[str, Any], count: int = 3) -> None:
 def also(folder: Path, names: Sequence[str]) -> None:
     """Adds a shard of tensors that no class of transformers takes, as published files have them."""
     import torch
+
+    more(folder, {name: torch.ones(2, 2) for name in names})
+
+
+def more(folder: Path, tensors: Mapping[str, Any]) -> None:
+    """Adds a shard of further tensors."""
     from safetensors.torch import save_file
 
     index = folder / "model.safetensors.index.json"
     known = json.loads(index.read_text(encoding="utf-8"))
-    save_file({name: torch.ones(2, 2) for name in names}, folder / "model-more.safetensors")
-    known["weight_map"] |= dict.fromkeys(names, "model-more.safetensors")
+    stored = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    save_file(stored, folder / "model-more.safetensors")
+    known["weight_map"] |= dict.fromkeys(tensors, "model-more.safetensors")
     index.write_text(json.dumps(known), encoding="utf-8")
 
 

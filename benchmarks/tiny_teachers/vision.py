@@ -16,6 +16,7 @@ from .parts import (
     TEXTS,
     films,
     jittered,
+    more,
     pictures,
     sample,
     save,
@@ -72,8 +73,8 @@ def videomae(folder: Path) -> None:
     save(folder, jittered(hf.VideoMAEForPreTraining(config)), processor)
 
 
-def gemma3(folder: Path) -> None:
-    """Gemma 3 with its image encoder and its processor."""
+def gemma3(folder: Path, *, apart: bool = False) -> None:
+    """Gemma 3 with its image encoder and its processor; `apart`: its file holds the tied head once more."""
     torch.manual_seed(0)
     special = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
     words = tokenizer(special)
@@ -88,8 +89,10 @@ def gemma3(folder: Path) -> None:
     config = hf.Gemma3Config(text_config=shape, vision_config={**SMALL, "image_size": 28, "patch_size": 7},
                              mm_tokens_per_image=4, **marks)  # fmt: skip
     images = hf.Gemma3ImageProcessorPil(size=PIXELS, image_seq_length=4)
-    save(folder, jittered(hf.Gemma3ForConditionalGeneration(config)),
-         hf.Gemma3Processor(images, words, image_seq_length=4))  # fmt: skip
+    model = jittered(hf.Gemma3ForConditionalGeneration(config))
+    save(folder, model, hf.Gemma3Processor(images, words, image_seq_length=4))
+    if apart:
+        more(folder, {"lm_head.weight": model.get_input_embeddings().weight})
 
 
 ROWS = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Blueprint, Budget, NexusError, StudentComponent, TowerComponent
+from nexus_specs import Blueprint, Budget, NexusError, StudentComponent, TowerComponent, locate
 
 from ..discovery import Plugins
 from ..registry import Registry, RegistryModel
@@ -20,6 +20,9 @@ from ..words import listed
 from .matching import reader_for, tower_for
 
 Data = dict[str, Any]
+CARD, _HEAD = "README.md", 16_384
+_LICENCE = re.compile(r"^(license|license_name):[ \t]*(\S.*?)[ \t\r]*$", re.MULTILINE)
+"""Fields of the head of a model card on the Hugging Face hub, and how much of the card is looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,7 @@ def compose(
     teacher: Data = {"source": _written_path(wish.source, home), "status": "ready", "capability": name, "tower": tower}
     teacher |= ({"metric": metric} if metric else {}) | {"data": entry}
     teacher |= {"share": wish.share} if wish.share is not None else {}
+    teacher |= {"licence": said} if (said := licence(wish.source)) else {}
     return Addition(
         name=name,
         teacher=teacher,
@@ -79,6 +83,18 @@ def compose(
         losses=() if model.losses else _losses(name, component, plugins),
         joins=_joins(component, model),
     )
+
+
+def licence(source: str) -> str:
+    """What the model card of a checkpoint on this machine says in its head; "" where it says nothing."""
+    try:
+        path = locate(source)
+        text = (path / CARD).read_bytes()[:_HEAD].decode("utf-8", "replace") if path.is_dir() else ""
+    except OSError:
+        return ""
+    head = text.split("\n---", 1)[0] if text.startswith("---") else ""
+    found: dict[str, str] = {key: value.strip(" \"'") for key, value in _LICENCE.findall(head)}
+    return found.get("license_name") or found.get("license", "")
 
 
 def _free_name(wish: Wish, model: RegistryModel) -> str:

@@ -10,7 +10,7 @@ import psutil
 from ..adding import Addition, Wish, compose, look, written
 from ..planning import preview
 from ..registry import Registry, RegistryError, RegistryModel
-from ..registry.loading import FILE, check_text
+from ..registry.loading import FILE, check_text, text_of
 from ..store.atomic import write_bytes
 from ..words import bytes_text
 from .app import State
@@ -36,7 +36,7 @@ def command(state: State, /, *, registry: Path, run_dir: Path, **given: object) 
     """
     plugins, path = state.plugins, registry.absolute()
     wish = Wish(**given)  # type: ignore[arg-type]  # click has checked them
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = text_of(path) if path.exists() else ""
     model = Registry.load(path, plugins, strict=False).model if text.strip() else RegistryModel()
     blueprint = plugins.inspect(wish.source)
     for name, value in facts(blueprint):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..examining import examine
-from .app import State
+from .app import COMMANDS, State
 from .output import emit_json, emit_table, json_option
 
 
@@ -20,7 +20,7 @@ def command(state: State, /, *, run_dir: Path, as_json: bool) -> int:
 
     Exit code 1 where something stands in the way of a run.
     """
-    found = examine(state.plugins, run_dir.absolute())
+    found = examine(state.plugins, run_dir.absolute(), COMMANDS)
     if as_json:
         emit_json(found)
     else:

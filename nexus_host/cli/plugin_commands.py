@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin
 
 import click
+from nexus_specs import NexusError
 
 from ..discovery import OptionField, Plugins
 
@@ -19,7 +20,15 @@ def build(plugins: Plugins, name: str) -> click.Command:
 
     def call(**given: Any) -> int:
         made = plugins.make("command", name, **{key: value for key, value in given.items() if value is not None})
-        return int(made(plugins) or 0)
+        try:
+            return int(made(plugins) or 0)
+        except (NexusError, click.ClickException, click.exceptions.Exit, click.Abort, OSError):
+            raise
+        except Exception as error:
+            title = f"of {provider.distribution} {provider.version}"
+            raise NexusError(
+                f"The command '{name}' {title} failed: {type(error).__name__}: {error}. NEXUS_TRACEBACK=1 shows where."
+            ) from error
 
     parameters = [parameter(field) for field in plugins.fields("command", name)]
     provider = plugins.provider("command", name)

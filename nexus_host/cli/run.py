@@ -104,6 +104,7 @@ def request_of(state: State, given: dict[str, Any], *, reset: bool = False, take
         models=given["models"],
         datasets=given["datasets"],
         language_only=given["skip_non_llm"],
+        files=True,
     )
     return Request(
         registry=registry,

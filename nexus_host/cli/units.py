@@ -71,6 +71,9 @@ def _one_teacher(
     """Writes the registry of one teacher into the run directory, and runs it up to a stage. With taps, no registry and
     no run: the command `taps` of whatever plugin brings it."""
     if taps:
+        flags = {"--tower": tower, "--run-dir": run_dir, "--set": sets, "--json": as_json}
+        if ignored := [flag for flag, value in flags.items() if value]:
+            raise click.UsageError(f"{', '.join(ignored)}: not with --taps, which runs without a registry.")
         given = {"source": source, "data": data, "out": out, "taps": taps, "memory": memory, "samples": sample_size}
         made = state.plugins.make("command", "taps", **{name: value for name, value in given.items() if value})
         return int(made(state.plugins) or 0)
@@ -80,7 +83,7 @@ def _one_teacher(
     path = run / FILE
     Made(run).add(FILE)
     write_bytes(path, text.encode())
-    registry = Registry.load(path, state.plugins, [Override.parse(each) for each in sets])
+    registry = Registry.load(path, state.plugins, [Override.parse(each) for each in sets], files=True)
     asked = Request(registry=registry, plugins=state.plugins, run=run, without=state.without, target=stage)
     request = dataclasses.replace(asked, samples=sample_size or 0)
     result = perform(request)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from nexus_specs import Architecture, ArchitectureComponent, Component, Lookup, NexusError, locate, resolve
 
 from ..words import did_you_mean, listed
 
 _CONFIG = "config.json"
+_LARGEST = 32 << 20
+"""Bytes of a config.json that is looked into."""
+_Said = TypeVar("_Said")
 
 
 class Offers(Lookup, Protocol):
@@ -44,12 +49,46 @@ def _absence(source: str) -> str:
     if path.is_dir():
         inside = sorted(each.name for each in path.iterdir())[:5]
         if (path / _CONFIG).is_file():
-            return f"no loader that is installed knows what its {_CONFIG} names. Install a plugin for it."
+            return _unknown(path / _CONFIG)
+        if (path / _CONFIG).exists() or (path / _CONFIG).is_symlink():
+            return f"its {_CONFIG} is no file that can be read. Put the file there."
         return f"the folder has no {_CONFIG} (it holds {listed(inside)}). Name the folder of one checkpoint."
     if path.exists():
         return f"it is a file. Name the folder that holds {_CONFIG} and the weights (*.safetensors)."
+    if path.is_symlink():
+        return "it is a link to nothing. Mend the link, or name the folder itself."
     near = did_you_mean(path.name, [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else [])
     return f"there is nothing at {path.absolute()}.{near} Name a folder, package:NAME/PATH, or OWNER/NAME on the hub."
+
+
+def _unknown(config: Path) -> str:
+    """What a config.json names that no loader knows."""
+    try:
+        told = json.loads(config.read_text(encoding="utf-8")) if config.stat().st_size <= _LARGEST else None
+    except (OSError, ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        return f"its {_CONFIG} cannot be read. Fetch it again."
+    named = told.get("model_type")
+    if not isinstance(named, str):
+        return f"its {_CONFIG} names no model_type, so it describes no model that is known. Fetch it again."
+    own = " The code that it brings along is never run, unless the registry trusts its commit." * ("auto_map" in told)
+    return f"it is of the model type '{named[:60]}', which no loader knows.{own} Update transformers or add a plugin."
+
+
+def asked(name: str, source: str, ask: Callable[[], _Said]) -> _Said:
+    """What a loader says of a source. NexusError also where it fails in a way that it did not foresee: the files are a
+    stranger's, and whoever names them did nothing wrong."""
+    try:
+        return ask()
+    except NexusError:
+        raise
+    except (Exception, SystemExit) as error:
+        said = " ".join(str(error).split())[:300]
+        raise NexusError(
+            f"The loader '{name}' can make nothing of '{source}' ({type(error).__name__}: {said}). Its files are "
+            "damaged, or the loader has a fault: NEXUS_TRACEBACK=1 shows where."
+        ) from error
 
 
 def _claims(lookup: Offers, source: str) -> tuple[dict[str, tuple[int, Architecture]], list[str], list[str]]:

@@ -55,7 +55,7 @@ class Plugins:
         known = {point.entry.name for point in every} | {point.owner for point in every}
         for name in named:
             if normal(name) not in {normal(each) for each in known}:
-                near, names = did_you_mean(name, known), listed(sorted(point.entry.name for point in every))
+                near, names = did_you_mean(name, known), listed(sorted({point.entry.name for point in every}))
                 raise UnknownPluginError(f"--without: no plugin is named '{name}'.{near} Plugins: {names}.")
         return cls(_found(every, {normal(name): who for name, who in blocked.items()}))
 
@@ -165,11 +165,13 @@ class Plugins:
 
     def inspect(self, source: str) -> Blueprint:
         """What a checkpoint is, through the loader whose claim is highest."""
-        return opening.loader(self, source)[1].inspect(source)
+        name, loader = opening.loader(self, source)
+        return opening.asked(name, source, lambda: loader.inspect(source))
 
     def open(self, source: str) -> Checkpoint:
         """The checkpoint, likewise."""
-        return opening.loader(self, source)[1].open(source, self)
+        name, loader = opening.loader(self, source)
+        return opening.asked(name, source, lambda: loader.open(source, self))
 
     def origin(self, source: str) -> Origin | None:
         """Where a source lies that is not on this machine; None for what is here, or where its loader cannot tell."""

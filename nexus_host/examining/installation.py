@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from packaging.requirements import Requirement
 
-from ..discovery import Plugins
+from ..discovery import Plugin, Plugins
 from ..discovery.points import unmet
 from ..words import listed
 from .findings import Finding
@@ -16,23 +16,40 @@ from .findings import Finding
 PACKAGES = ("nexus-specs", "nexus-host", "torch", "transformers", "safetensors", "numpy")
 NEEDED = ("architecture", "engine", "profiler", "reader", "metric", "loss", "tower", "student", "stage")
 """Kinds without which nothing can be distilled."""
+SLOW = 1.0
+"""Seconds of an import that a user notices on every command."""
 
 
-def examine_installation(plugins: Plugins) -> Iterator[Finding]:
-    """Findings about what is installed."""
+def examine_installation(plugins: Plugins, reserved: Iterable[str] = ()) -> Iterator[Finding]:
+    """Findings about what is installed. `reserved` are commands that no plugin can offer."""
     yield Finding("python", "ok", f"{platform.python_version()} ({platform.system()} {platform.machine()})")
     for package in PACKAGES:
         yield _package(package)
     for plugin in plugins.found.values():
-        if plugin.state == "loaded":
-            yield Finding(f"plugin {plugin.name}", "ok", f"{plugin.distribution} {plugin.version}")
-        elif plugin.state == "blocked":
-            yield Finding(f"plugin {plugin.name}", "warn", f"blocked {plugin.reason}")
-        else:
-            hint = f"pip install --upgrade {plugin.distribution}, or nexus --without {plugin.name} ..."
-            yield Finding(f"plugin {plugin.name}", "warn", f"{plugin.state}: {plugin.reason}", hint)
+        yield _plugin(plugin)
+    for name in reserved:
+        if name in plugins.components("command"):
+            owner = plugins.provider("command", name)
+            found = f"of {owner.distribution} {owner.version} is never called: Nexus has its own"
+            yield Finding(f"command {name}", "warn", found, "give it another name")
     for kind in NEEDED:
         yield from _kind(plugins, kind)
+
+
+def _plugin(plugin: Plugin) -> Finding:
+    """What became of a plugin, and what to do about it."""
+    check, found = f"plugin {plugin.name}", f"{plugin.distribution} {plugin.version}"
+    if plugin.state == "loaded":
+        if plugin.seconds < SLOW:
+            return Finding(check, "ok", found)
+        hint = "import heavy libraries in its components, not in the module of its entry point"
+        return Finding(check, "warn", f"{found} takes {plugin.seconds:.1f} s to import, on every command", hint)
+    if plugin.state == "blocked":
+        return Finding(check, "warn", f"blocked {plugin.reason}")
+    if plugin.state == "double":
+        return Finding(check, "warn", plugin.reason, "pip uninstall one of them")
+    hint = f"pip install --upgrade {plugin.distribution}, or nexus --without {plugin.name} ..."
+    return Finding(check, "warn", f"{plugin.state}: {plugin.reason}", hint)
 
 
 def _package(name: str) -> Finding:

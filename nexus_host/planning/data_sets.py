@@ -16,8 +16,8 @@ from nexus_specs import Choice, NexusError, Origin, plain
 from ..discovery import Plugins
 from ..store import text_hash
 
-NOTE, OPTION = "data", "revision"
-"""Where pins.json has them, and the option that holds a reader to a commit."""
+OPTION = "revision"
+"""The option that holds a reader to a commit."""
 
 
 class DataSets:

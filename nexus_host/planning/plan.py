@@ -12,11 +12,11 @@ from nexus_specs import Budget, Estimate, NexusError, Origin, Unit
 from ..discovery import Plugins
 from ..registry import Registry
 from ..store import Artefact, Store, read_json
-from .data_sets import NOTE, DataSets
+from .data_sets import DataSets
 from .explain import differences
 from .graph import Graph, Key, build
 from .recipe import Cook, Recipe, fingerprint
-from .settling import PINS, Settled
+from .settling import DATA, Settled, known_pins
 from .subjects import Subjects, everything, subjects
 
 TIMINGS = "timings.json"
@@ -96,15 +96,15 @@ def make_plan(
     to run."""
     if not registry.teachers:
         raise NothingToRunError(f"{registry.path}: {_nobody(registry)}")
-    pins = read_json(run / PINS, {})
+    pins = known_pins(run)
     about = subjects(everything(registry), registry, tuple(pins.get("core_teachers", ())))
     stages = plugins.stages()
     graph = build(stages, about, target)
-    data = DataSets(plugins, pins.get(NOTE, {}))
+    data = DataSets(plugins, pins.get(DATA, {}))
     cook = Cook(plugins, about, budget, samples, settled, data)
     recipes = {key: cook.recipe(stages[key[0]], key[1]) for key in graph}
     cook.contents.save()
-    timings = read_json(run / TIMINGS, {})
+    timings = {name: note for name, note in read_json(run / TIMINGS, {}).items() if isinstance(note, dict)}
     tasks = tuple(_tasks(graph, recipes, Store(run), timings))
     return Plan(
         run=run,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from nexus_specs import Budget, Choice, LossComponent, NexusError, Scope, Split, StageComponent, plain
 
 from ..discovery import OptionField, Plugins
+from ..registry import RegistryError
 from ..store import text_hash
 from .contents import Contents
 from .data_sets import DataSets
@@ -123,7 +125,7 @@ class Cook:
             owners += [("teacher", each) for each in feeds.get("teacher", ())]
         for owner_scope, owner in owners:
             for choice in self.subjects.whole.choices(kind, owner_scope, owner):
-                yield owner, self.data.pinned(owner, choice) if kind == "reader" else choice
+                yield owner, self._pinned(owner, choice) if kind == "reader" else choice
 
     def _records(self, stage: StageComponent, subject: str) -> tuple[str, ...]:
         losses = self.subjects.registry.choices("loss", stage.scope, subject)
@@ -134,7 +136,22 @@ class Cook:
         found = self.subjects.whole.choices("reader", "teacher", teacher)
         if not found:
             raise NexusError(f"The teacher '{teacher}' has no data. Name an entry of `data` in its card.")
-        return self.data.pinned(teacher, found[0])
+        return self._pinned(teacher, found[0])
+
+    def _pinned(self, teacher: str, choice: Choice) -> Choice:
+        """The reader of a teacher, held to one commit where its data lie on a hub."""
+        with self._of_data(teacher):
+            return self.data.pinned(teacher, choice)
+
+    @contextmanager
+    def _of_data(self, teacher: str) -> Iterator[None]:
+        """Errors of a reader begin with where the registry names it."""
+        registry = self.subjects.whole
+        try:
+            yield
+        except (OSError, NexusError) as error:
+            where = registry.where("data", registry.model.teachers[teacher].data)
+            raise RegistryError([f"{where}cannot be read: {error}"]) from error
 
     def _facts(self, recipe: Recipe) -> dict[str, Any]:
         stage, subject = recipe.stage, recipe.key[1]
@@ -193,7 +210,11 @@ class Cook:
         cards = {recipe.key[1]: recipe.card, **recipe.teachers}
         sources = {name: card["source"] for name, card in cards.items() if "source" in card}
         for name, source in sources.items():
-            loader = self.plugins.loader(source)
+            try:
+                loader = self.plugins.loader(source)
+            except NexusError as error:
+                where = self.subjects.whole.where("teachers", name, "source") if name in recipe.teachers else ""
+                raise RegistryError([f"{where}{error}"]) from error
             yield f"architecture of {name}", {"name": loader, "version": self._version("architecture", loader)}
         if not sources:
             every = self.plugins.components("architecture")
@@ -204,11 +225,9 @@ class Cook:
 
     def _fingerprint(self, teacher: str, choice: Choice, split: Split) -> str:
         if (teacher, split) not in self._data:
-            reader = self.plugins.make("reader", choice.name, **choice.options)
-            try:
+            with self._of_data(teacher):
+                reader = self.plugins.make("reader", choice.name, **choice.options)
                 self._data[teacher, split] = reader.fingerprint(split)
-            except OSError as error:
-                raise NexusError(f"The data of teacher '{teacher}' (part {split}) cannot be read: {error}") from error
         return self._data[teacher, split]
 
     def _version(self, kind: str, name: str) -> str:

@@ -31,7 +31,10 @@ def recorded(run: Path) -> Machine | None:
     note = read_json(run / NOTE, {})
     if note.get("host") != host():
         return None
-    machine: Machine = record(Machine, note["machine"])
+    try:
+        machine: Machine = record(Machine, note["machine"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
     return machine
 
 

@@ -19,7 +19,7 @@ from ..registry import Registry
 from ..store import read_json, text_hash
 from .contents import Contents
 
-PINS, SETTLED = "pins.json", "settled"
+PINS, SETTLED, DATA = "pins.json", "settled", "data"
 _BITS = 3
 """Leading bits of the memory that a question depends on: a little more or less free memory is the same question."""
 
@@ -135,9 +135,23 @@ def unanswered(budget: Budget) -> Settled:
 
 def pinned(run: Path, questions: Mapping[str, Question]) -> dict[str, Settled]:
     """What earlier runs of a directory were told, where it still holds."""
-    notes = read_json(run / PINS, {}).get(SETTLED, {})
+    notes = known_pins(run).get(SETTLED, {})
     held = {name: notes[name] for name, asked in questions.items() if notes.get(name, {}).get("for") == asked.pin}
     return {name: record(Settled, note) for name, note in held.items()}
+
+
+def known_pins(run: Path) -> dict[str, Any]:
+    """What a run directory has pinned, less what is not of the shape that runs write."""
+    found = read_json(run / PINS, {})
+    teachers, settled, data = (found.get(name) for name in ("core_teachers", SETTLED, DATA))
+    known: dict[str, Any] = {}
+    if isinstance(teachers, list):
+        known["core_teachers"] = [each for each in teachers if isinstance(each, str)]
+    if isinstance(settled, dict):
+        known[SETTLED] = {name: note for name, note in settled.items() if isinstance(note, dict)}
+    if isinstance(data, dict):
+        known[DATA] = {name: commit for name, commit in data.items() if isinstance(commit, str)}
+    return known
 
 
 def pins(settled: Mapping[str, Settled], questions: Mapping[str, Question]) -> dict[str, Any]:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema, field_validator
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    WithJsonSchema,
+    field_validator,
+)
 
 from ..words import size
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|npu|hpu|xla)(:\d+)?")
 Options = dict[str, Any]
 
 
@@ -52,11 +63,20 @@ StageOptions = Annotated[
 ]
 Plain = Annotated[Options, BeforeValidator(_none_is_empty)]
 Integer = Annotated[int, Strict()]
-Number = Annotated[float, Strict()]
+Number = Annotated[float, Strict(), AllowInfNan(False)]
 Size = Annotated[Literal["auto"] | Integer, BeforeValidator(_bytes), WithJsonSchema(_SIZE)]
 Count = Literal["auto"] | Annotated[int, Strict(), Field(ge=1)]
 Residency = Literal["auto", "resident", "offload", "stream"]
 Quantise = Literal["none", "auto", "nf4", "int8"]
+
+
+def _device(value: str) -> str:
+    if not DEVICE.fullmatch(value):
+        raise ValueError(f"'{value}' is no device; write auto, cpu, cuda, or one of several as in cuda:1")
+    return value
+
+
+Device = Annotated[str, AfterValidator(_device)]
 
 
 class Card(BaseModel):
@@ -145,10 +165,10 @@ class DataCard(Card):
 class RunCard(Card):
     """How a run goes about it."""
 
-    seed: Integer = Field(default=0, ge=0)
+    seed: Integer = Field(default=0, ge=0, lt=2**32)
     workers: Count = Field(default="auto", description="Processes")
     threads: Count = Field(default=1, description="Threads of each process")
-    device: str = "auto"
+    device: Device = Field(default="auto", description="auto, cpu, cuda, or one of several as in cuda:1")
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     memory: Size = Field(default="auto", description="What may be used, as in 8 GB; auto: most of what is free")
     disk: Size = Field(default="auto", description="Likewise")
@@ -166,7 +186,7 @@ class RegistryModel(Card):
     teachers: Annotated[dict[Id, TeacherCard], BeforeValidator(_none_is_empty)] = {}
     towers: Annotated[dict[Id, TowerCard], BeforeValidator(_none_is_empty)] = {}
     student: StudentCard = StudentCard()
-    losses: Annotated[tuple[LossCard, ...], BeforeValidator(_listed)] = ()
+    losses: Annotated[tuple[LossCard, ...], BeforeValidator(lambda value: () if value is None else value)] = ()
     data: Annotated[dict[Id, DataCard], BeforeValidator(_none_is_empty)] = {}
     run: RunCard = RunCard()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ from .cards import RegistryModel
 from .catalogued import complete
 from .checks import ComponentChecks, references
 from .overrides import Override, apply
-from .places import settle
-from .problems import Problem, RegistryError, refuse
-from .reading import read
+from .places import absent, settle
+from .problems import Path as Keys
+from .problems import Place, Problem, RegistryError, refuse
+from .reading import BYTES, line_of, read
 from .shape import Shaped, validate
 
+Places = Mapping[Keys, Place]
 FILE = "registry.yaml"
 STARTER = "starter"
+_BYTES = 4 * BYTES
+"""Of a file that is looked into at all: a character has at most four."""
 
 
 def find(path: Path | None, plugins: Plugins) -> Path:
@@ -61,10 +65,13 @@ def load(
     overrides: Sequence[Override] = (),
     select: Callable[[RegistryModel], tuple[str, ...]] | None = None,
     datasets: Iterable[str] = (),
-) -> RegistryModel:
-    """The model of a file. Raises RegistryError with every mistake. `select` says which teachers' components are
-    checked; without it none are. `datasets` are names of `--datasets`, which a catalogue may know."""
-    return _load(_text(path), path, plugins, overrides, select, datasets)
+    *,
+    files: bool = False,
+) -> tuple[RegistryModel, Places]:
+    """The model of a file, and where each value was written. Raises RegistryError with every mistake. `select` says
+    which teachers' components are checked, and with `files` that their checkpoints and data are there; without it none
+    are. `datasets` are names of `--datasets`, which a catalogue may know."""
+    return _load(text_of(path), path, plugins, overrides, select, datasets, files=files)
 
 
 def check_text(text: str, path: Path, plugins: Plugins) -> None:
@@ -79,27 +86,41 @@ def _load(
     overrides: Sequence[Override],
     select: Callable[[RegistryModel], tuple[str, ...]] | None,
     datasets: Iterable[str] = (),
-) -> RegistryModel:
+    *,
+    files: bool = False,
+) -> tuple[RegistryModel, Places]:
     document = read(text, _shown(path))
     if document.data is not None or not document.problems:
         apply(document, overrides)
     if isinstance(document.data, dict):
         complete(document.data, plugins, datasets)
     shaped = validate(document.data)
-    problems = document.problems + (shaped.problems if document.data is not None else [])
+    problems = list(document.problems)
+    if document.data is not None:
+        problems += [each for each in shaped.problems if each.path not in document.unread]
     if isinstance(document.data, dict):
-        problems += _unique(problems, _checks(document.data, shaped, plugins, select))
+        found, used = _checks(document.data, shaped, plugins, select)
+        problems += _unique(problems, found)
+        if files:
+            problems += _unique(problems, list(absent(shaped.model, plugins, path.parent, document.places, used)))
     refuse(problems, document.places, document.source)
-    return validate(settle(document.data, shaped.model, plugins, path.parent, document.places)).model
+    settled = settle(document.data, shaped.model, plugins, path.parent, document.places)
+    return validate(settled).model, document.places
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a registry's file. Raises RegistryError where there is none that can be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        if (size := path.stat().st_size) > _BYTES:
+            raise RegistryError([f"{_shown(path)}: has {size} bytes; at most {_BYTES} are read."])
+        data = path.read_bytes()
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise RegistryError([f"{path}: is no text (byte {error.start} is not UTF-8). Save it as UTF-8."]) from error
+        line, column = line_of(data[: error.start].decode("utf-8"))
+        where = f"{_shown(path)}:{line}:{column}"
+        raise RegistryError([f"{where}: is no text (byte {error.start} is not UTF-8). Save it as UTF-8."]) from error
     except OSError as error:
-        raise RegistryError([f"{path}: cannot be read: {error.strerror}. Mend its permissions."]) from error
+        raise RegistryError([f"{_shown(path)}: cannot be read: {error.strerror}. Mend its permissions."]) from error
 
 
 def _shown(path: Path) -> str:
@@ -112,14 +133,15 @@ def _checks(
     shaped: Shaped,
     plugins: Plugins,
     select: Callable[[RegistryModel], tuple[str, ...]] | None,
-) -> list[Problem]:
+) -> tuple[list[Problem], dict[str, set[str]]]:
+    """What the file says against itself and against what is installed; the ids of its sections that are used."""
     model = shaped.model
     sections = {
         name: list(data[name]) if isinstance(data.get(name), dict) else [] for name in ("teachers", "towers", "data")
     }
     problems = list(references(shaped, sections))
     if select is None:
-        return problems
+        return problems, {"teachers": set(), "towers": set(), "data": set()}
     try:
         teachers = select(model)
     except NexusError:
@@ -127,7 +149,7 @@ def _checks(
         teachers = tuple(name for name, card in model.teachers.items() if card.status == "ready")
     cards = [model.teachers[name] for name in teachers]
     used = {"teachers": set(teachers), "towers": {card.tower for card in cards}, "data": {card.data for card in cards}}
-    return problems + list(ComponentChecks(shaped, plugins, used).problems())
+    return problems + list(ComponentChecks(shaped, plugins, used).problems()), used
 
 
 def _unique(before: list[Problem], after: list[Problem]) -> list[Problem]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from nexus_specs import NexusError
 
+MOST = 200
+"""Mistakes that are told; thousands would push the first ones out of sight."""
 Path = tuple[str | int, ...]
 """Keys and list positions from the top of the file."""
 
@@ -48,7 +50,8 @@ def refuse(problems: Sequence[Problem], places: Mapping[Path, Place], source: st
     located = [(each.place or place_of(each.path, places, source), each) for each in problems]
     located.sort(key=lambda pair: (pair[0].line, pair[0].column))
     if located:
-        raise RegistryError([f"{place}: {dotted(each.path)}{each.message}" for place, each in located])
+        more = [f"And {len(located) - MOST} more mistakes."] if len(located) > MOST else []
+        raise RegistryError([f"{place}: {dotted(each.path)}{each.message}" for place, each in located[:MOST]] + more)
 
 
 def place_of(path: Path, places: Mapping[Path, Place], source: str) -> Place:

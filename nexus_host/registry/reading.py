@@ -9,14 +9,15 @@ from typing import Any
 
 from ruamel.yaml import YAML, events, nodes
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
 
 from .problems import Path, Place, Problem
 
 DEEPEST = 24
 ALIASES = 64
-LARGEST = 50_000
-"""Values in a file once its aliases are followed."""
-BYTES = 4_000_000
+LARGEST = 20_000
+"""Values in a file, also once its aliases are followed."""
+BYTES = 1_000_000
 TAG = "tag:yaml.org,2002:"
 
 
@@ -28,6 +29,10 @@ class Document:
     data: Any = None
     places: dict[Path, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unread: set[Path] = field(default_factory=set)
+    """Where something stands that is no data: nothing more is said of it."""
+    endless: bool = False
+    """Whether its aliases lead nowhere or too far, so that there are no data."""
 
     def wrong(self, message: str, mark: Any = None, path: Path = ()) -> None:
         """Notes a mistake at a mark of the parser."""
@@ -44,12 +49,34 @@ def read(text: str, source: str) -> Document:
     try:
         if _bounded(document, text):
             node = _yaml().compose(text)
-            document.data = _Walk(document).value(node, ()) if node is not None else None
+            found = _Walk(document).value(node, ()) if node is not None else None
+            document.data = None if document.endless else found
     except MarkedYAMLError as error:
-        document.wrong(f"is no YAML: {error.problem or error.context}", error.problem_mark or error.context_mark)
-    except (YAMLError, ValueError) as error:
+        document.wrong(f"is no YAML: {_said(error)}", error.problem_mark or error.context_mark)
+    except ReaderError as error:
+        line, column = line_of(text[: error.position])
+        message = f"is no YAML: the character {text[error.position]!a} may not stand in it"
+        document.problems.append(Problem((), message, Place(source, line, column)))
+    except YAMLError as error:
         document.wrong(f"is no YAML: {str(error).splitlines()[0]}")
     return document
+
+
+def line_of(text: str) -> tuple[int, int]:
+    """Line and column, from 1, of what follows a text."""
+    return text.count("\n") + 1, len(text) - text.rfind("\n")
+
+
+def _said(error: MarkedYAMLError) -> str:
+    """What the parser found, with what to do where it does not say so itself."""
+    problem = str(error.problem or error.context)
+    if "found another document" in problem:
+        return "a second document begins here (---); keep one"
+    if "'\\t'" in problem:
+        return "a tab stands here; indent and separate with spaces"
+    begun = error.context_mark.line + 1 if error.context_mark else 0
+    apart = error.problem_mark is not None and begun not in (0, error.problem_mark.line + 1)
+    return f"{problem} ({error.context} that begins in line {begun})" if apart else problem
 
 
 def value(text: str) -> Any:
@@ -66,16 +93,17 @@ def _yaml() -> Any:
 
 def _bounded(document: Document, text: str) -> bool:
     """Whether a file is small enough to compose: the stream of events is looked at before anything recursive."""
-    depth = aliases = 0
+    depth = aliases = values = 0
     if len(text) > BYTES:
         document.wrong(f"has {len(text)} characters; at most {BYTES} are read")
         return False
     for event in _yaml().parse(text):
         depth += isinstance(event, events.CollectionStartEvent) - isinstance(event, events.CollectionEndEvent)
         aliases += isinstance(event, events.AliasEvent)
-        if depth > DEEPEST or aliases > ALIASES:
-            what = f"is nested deeper than {DEEPEST}" if depth > DEEPEST else f"has more than {ALIASES} aliases (*name)"
-            document.wrong(what, event.start_mark)
+        values += isinstance(event, events.NodeEvent)
+        if depth > DEEPEST or aliases > ALIASES or values > LARGEST:
+            what = f"has more than {LARGEST} values" if values > LARGEST else f"has more than {ALIASES} aliases (*name)"
+            document.wrong(f"is nested deeper than {DEEPEST}" if depth > DEEPEST else what, event.start_mark)
             return False
     return True
 
@@ -86,21 +114,38 @@ class _Walk:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.count = 0
+        self.around: list[nodes.Node] = []
+        """What the value at hand stands in."""
 
     def value(self, node: nodes.Node, path: Path) -> Any:
         """The data of a node; its place is noted under its path."""
         self.count += 1
         self.document.places.setdefault(path, self.document.place(node.start_mark))
-        if self.count > LARGEST or len(path) > DEEPEST:
-            if self.count <= LARGEST + 1:
-                self.count = LARGEST + 1
-                self.document.wrong("its aliases make it endless or too large", node.start_mark, path)
+        if self.document.endless:
             return None
-        if isinstance(node, nodes.MappingNode):
-            return self.mapping(node, path)
-        if isinstance(node, nodes.SequenceNode):
-            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-        return self.scalar(node, path)
+        if self.count > LARGEST or len(path) > DEEPEST or any(node is each for each in self.around):
+            self.document.endless = True
+            self.document.wrong("its aliases (*name) make it endless or too large", node.start_mark, path)
+            return None
+        if isinstance(node, nodes.ScalarNode):
+            return self.scalar(node, path)
+        if str(node.tag).removeprefix(TAG) not in ("map", "seq"):
+            self.foreign(node, path)
+            return None
+        self.around.append(node)
+        try:
+            return self.mapping(node, path) if isinstance(node, nodes.MappingNode) else self.sequence(node, path)
+        finally:
+            self.around.pop()
+
+    def sequence(self, node: nodes.Node, path: Path) -> list[Any]:
+        """The items of a list."""
+        return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+
+    def foreign(self, node: nodes.Node, path: Path) -> None:
+        """Notes a tag that plain data do not have (`!!python/object` and what else asks for code)."""
+        self.document.wrong(f"the tag '{node.tag}' is not allowed; write plain YAML", node.start_mark, path)
+        self.document.unread.add(path)
 
     def mapping(self, node: nodes.MappingNode, path: Path) -> dict[str, Any]:
         """Keys are text, whatever they look like; what `<<` brings gives way to what is written."""
@@ -139,9 +184,20 @@ class _Walk:
         sort = str(node.tag).removeprefix(TAG)
         text = str(node.value)
         if sort not in SCALARS:
-            self.document.wrong(f"the tag '{node.tag}' is not allowed; write plain YAML", node.start_mark, path)
+            self.foreign(node, path)
             return None
-        return SCALARS[sort](text)
+        try:
+            text.encode()
+            return SCALARS[sort](text)
+        except UnicodeEncodeError as error:
+            message = f"holds the character {text[error.start]!a}, which cannot be written to a file"
+            self.document.wrong(message, node.start_mark, path)
+            self.document.unread.add(path)
+            return None
+        except ValueError:
+            self.document.wrong(f"is {text[:20]}…, which is no number that can be read", node.start_mark, path)
+            self.document.unread.add(path)
+            return None
 
 
 def _integer(text: str) -> int:

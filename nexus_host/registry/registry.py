@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from ..discovery import Plugins
 from . import loading, selection
 from .cards import ComponentRef, RegistryModel, StudentCard, TeacherCard, TowerCard
 from .overrides import Override
+from .problems import Path as Keys
+from .problems import Place, dotted, place_of
 
 DEFAULT_ENGINE, DEFAULT_PROFILER = "sli", "niwt"
 
@@ -31,6 +33,8 @@ class Registry:
     plugins: Plugins
     selected: tuple[str, ...]
     """Ids of the teachers that this run is about, in the order of the file."""
+    places: Mapping[Keys, Place] = field(default_factory=dict, repr=False, compare=False)
+    """Where each value was written."""
 
     @classmethod
     def load(
@@ -43,24 +47,30 @@ class Registry:
         datasets: Iterable[str] = (),
         language_only: bool = False,
         strict: bool = True,
+        files: bool = False,
     ) -> Registry:
         """Reads and checks `path`, or ./registry.yaml, or the one that a plugin brings.
 
         Raises RegistryError with every mistake. Components are checked for what is selected; not at all where
-        `strict` is off, for listings.
+        `strict` is off, for listings. With `files`, so are the checkpoints and data that it names.
         """
 
         def select(model: RegistryModel) -> tuple[str, ...]:
             return selection.chosen(model, plugins, models, datasets, language_only)
 
         found = loading.find(path, plugins)
-        model = loading.load(found, plugins, overrides, select if strict else None, tuple(datasets))
-        return cls(found, model, plugins, select(model))
+        wanted = select if strict else None
+        model, places = loading.load(found, plugins, overrides, wanted, tuple(datasets), files=files)
+        return cls(found, model, plugins, select(model), places)
 
     def select(self, models: Iterable[str] = (), datasets: Iterable[str] = (), language_only: bool = False) -> Registry:
         """Of what is selected, the teachers named (ids, aliases), on the data named (names, tags, "all")."""
         named = selection.chosen(self.model, self.plugins, models, datasets, language_only)
         return replace(self, selected=tuple(name for name in self.selected if name in named))
+
+    def where(self, *keys: str) -> str:
+        """A value for messages: "registry.yaml:8:3: data.prose: "."""
+        return f"{place_of(keys, self.places, str(self.path))}: {dotted(keys)}"
 
     @property
     def teachers(self) -> dict[str, TeacherCard]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,14 @@ WORDS = {
     "dict_type": "write a mapping, as in {key: value}",
     "model_type": "write a mapping, as in {key: value}",
     "tuple_type": "write a list, as in [one, two]",
+    "string_too_short": "write something",
+    "finite_number": "write a finite number",
+}
+LIMITS = {
+    "greater_than_equal": "write at least {ge:g}",
+    "greater_than": "write more than {gt:g}",
+    "less_than_equal": "write at most {le:g}",
+    "less_than": "write less than {lt}",
 }
 
 
@@ -141,11 +150,23 @@ def _message(error: ErrorDetails, path: Path) -> str:
         return _choice(error, str(written))
     if error["type"] == "value_error":
         return str(error.get("ctx", {}).get("error", error["msg"]))
-    return f"is {written!r:.60}; {_hint(error)}"
+    return f"is {written!r:.60}; {_hint(error)}{_as_number(written) if error['type'] == 'float_type' else ''}"
 
 
 def _hint(error: ErrorDetails) -> str:
+    if error["type"] in LIMITS:
+        return LIMITS[error["type"]].format(**error["ctx"])
     return WORDS.get(error["type"]) or "it should be " + error["msg"].removeprefix("Input should be ")
+
+
+def _as_number(written: Any) -> str:
+    """The number that a text means: a percentage, or digits in quotes."""
+    percent = isinstance(written, str) and written.rstrip().endswith("%")
+    try:
+        number = float(written.rstrip().rstrip("%")) if isinstance(written, str) else math.nan
+    except ValueError:
+        return ""
+    return f", as in {number / 100 if percent else number:g}" if math.isfinite(number) else ""
 
 
 def _choice(error: ErrorDetails, written: str) -> str:

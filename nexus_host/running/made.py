@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..store import read_json, remove, sweep, write_json
 from ..store.artefacts import NOTE as ARTEFACT
-from ..store.artefacts import read
+from ..store.artefacts import inside, read
 
 MANIFEST = "made.json"
 FOLDERS = ("artefacts", "scratch", "damaged", "logs", "progress", "workers")
@@ -24,7 +24,7 @@ class Made:
     @property
     def paths(self) -> list[str]:
         """All of them, sorted."""
-        return sorted(read_json(self.run / MANIFEST, []))
+        return sorted(each for each in read_json(self.run / MANIFEST, []) if isinstance(each, str) and inside(each))
 
     def add(self, *paths: str) -> None:
         """Lists paths before they are made, so that a kill in between leaves nothing unlisted."""

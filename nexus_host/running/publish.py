@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from nexus_specs import NexusError, Unit
 
@@ -23,7 +24,7 @@ def publish(store: Store, unit: Unit, name: str) -> str:
     artefact = read(store.folder(unit))
     if artefact is None:
         raise NexusError(f"{unit.name} has no artefact to publish. Run again.")
-    known = read_json(store.run / NOTE, {})
+    known = notes(store.run)
     if same(target, artefact):
         _note(store.run, known, name, artefact)
         return ""
@@ -37,7 +38,7 @@ def publish(store: Store, unit: Unit, name: str) -> str:
     return f"{line}{target} is ready."
 
 
-def _note(run: Path, known: Mapping[str, object], name: str, artefact: Artefact) -> None:
+def _note(run: Path, known: Mapping[str, Mapping[str, Any]], name: str, artefact: Artefact) -> None:
     entry = {"stage": artefact.unit.stage, "subject": artefact.unit.subject, "fingerprint": artefact.unit.fingerprint}
     wanted = {**known, name: {**entry, "files": dict(artefact.files)}}
     if wanted != known:
@@ -69,8 +70,14 @@ def _aside(target: Path, known: Mapping[str, object] | None) -> str:
 
 def published(run: Path) -> Mapping[str, Unit]:
     """What is published now: folder name -> the unit whose artefact it is."""
-    notes = read_json(run / NOTE, {})
     return {
         name: Unit(stage=note["stage"], subject=note["subject"], fingerprint=note["fingerprint"])
-        for name, note in notes.items()
+        for name, note in notes(run).items()
     }
+
+
+def notes(run: Path) -> Mapping[str, Mapping[str, Any]]:
+    """What was published, by folder name; notes that nobody can have written are passed over."""
+    wanted = {"stage", "subject", "fingerprint", "files"}
+    found = read_json(run / NOTE, {})
+    return {name: note for name, note in found.items() if isinstance(note, dict) and wanted <= set(note)}

@@ -19,7 +19,7 @@ from .job import Outcome, job
 from .made import Made, of_unit
 from .order import fits, priorities
 from .progress import PAUSE, STOPPING, clear_progress
-from .publish import publish
+from .publish import notes, publish
 
 TICK = 0.2
 """Seconds between two looks at what the units do."""
@@ -89,7 +89,7 @@ class Runner:
 
     def _restored(self, task: Task) -> bool:
         name, folder = task.recipe.stage.publishes, self.store.folder(task.unit)
-        note = read_json(self.plan.run / "published.json", {}).get(name)
+        note = notes(self.plan.run).get(name)
         if not name or not note or note["fingerprint"] != task.unit.fingerprint:
             return False
         facts = {"files": note["files"], "facts": task.facts, "versions": self.plan.versions}

@@ -13,16 +13,15 @@ from typing import Any, Protocol
 
 from ..discovery import Plugins
 from ..planning import Plan, make_plan
-from ..planning.data_sets import NOTE
 from ..planning.resources import budget, check_disk, side_by_side, threads, workers
-from ..planning.settling import PINS, SETTLED, pins
+from ..planning.settling import DATA, PINS, SETTLED, known_pins, pins
 from ..registry import Registry
 from ..registry.trust import allow
 from ..showing.live import LiveView
 from ..showing.plain import PlainView
 from ..showing.tables import console
 from ..showing.text import duration
-from ..store import Lock, read_json, sweep, write_bytes, write_json
+from ..store import Lock, sweep, write_bytes, write_json
 from ..store.lock import STATUS
 from ..store.workers import end_orphans
 from .asking import machine_of, settle, with_estimates
@@ -199,12 +198,12 @@ def _record(request: Request, plan: Plan, settled: Mapping[str, Any]) -> None:
     """Keeps what the run was told and what it ran with: the registry, versions of plugins, the core's teachers, and
     what was settled where the registry leaves something open."""
     run, student = request.run, request.registry.model.student
-    known = read_json(run / PINS, {})
+    known = known_pins(run)
     wanted = {**known, SETTLED: {**known.get(SETTLED, {}), **settled}}
     write_bytes(run / REGISTRY, request.registry.dump().encode())
     write_json(run / PLUGINS, dict(plan.versions))
     if plan.data_pins:
-        wanted[NOTE] = {**known.get(NOTE, {}), **plan.data_pins}
+        wanted[DATA] = {**known.get(DATA, {}), **plan.data_pins}
     if student.core == "auto" and student.core_teachers is None:
         wanted["core_teachers"] = list(plan.subjects.core_teachers)
     if wanted != known:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..store import Artefact, Store, damage, read, read_json
-from ..store.lock import STATUS
+from ..store import Artefact, Store, damage, read
+from ..store.lock import status_note
 from ..words import bytes_text
 from .tables import print_rows, print_table, table_of
 
@@ -24,7 +24,7 @@ def shown(folder: Path) -> dict[str, Any]:
         return {"artefact": _facts(artefact)}
     every = Store(folder).every()
     if every:
-        latest = {unit["fingerprint"] for unit in read_json(folder / STATUS, {}).get("units", [])}
+        latest = {unit["fingerprint"] for unit in status_note(folder).get("units", ())}
         facts = [_facts(each) | {"latest": each.unit.fingerprint in latest} for each in every]
         return {"run": str(folder), "artefacts": facts}
     if table := table_of(folder):

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..store import alive, read_json
-from ..store.lock import NOTE, STATUS
+from ..store import alive
+from ..store.lock import note_of, status_note
 from .tables import print_rows
 from .text import duration, figures, steps
 
@@ -22,13 +22,13 @@ _ACTIVE = ("planning", "running", "paused", "stopping")
 def status_of(run: Path) -> dict[str, Any]:
     """The status of a run directory. Of a run whose process is gone the phase is "interrupted", whatever it last
     wrote. Raises NexusError where there has been no run."""
-    found = read_json(run / STATUS)
-    if found is None:
-        holder = read_json(run / NOTE)
-        if holder is None or not alive(holder):
+    found = status_note(run)
+    if not found:
+        holder = note_of(run)
+        if not alive(holder):
             raise NexusError(f"{run} holds no run. Start one with: nexus run --run-dir {run}")
-        return {"phase": holder["phase"], "run": holder, "units": [], "elapsed": None, "eta": None}
-    status: dict[str, Any] = found
+        return {"phase": holder["phase"], "run": dict(holder), "units": [], "elapsed": None, "eta": None}
+    status = found
     if status["phase"] in _ACTIVE and not alive(status["run"]):
         status["phase"], status["eta"] = "interrupted", None
         for unit in status["units"]:

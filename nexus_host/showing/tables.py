@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from ..store import read_json
 TABLE = "table.json"
 _WIDE = 200
 """Characters of a line where there is no terminal that limits it."""
+_GAP, _SHORT, _MANY = 3, 28, 40
+"""Characters between columns; of a cell that is never folded; rows of a table that is never printed in parts."""
 
 
 def table_of(folder: Path) -> Mapping[str, Any] | None:
@@ -33,18 +36,81 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_table(table: Mapping[str, Any], out: Console) -> None:
-    """Prints a table with its title and notes."""
+    """Prints a table with its title and notes. One that is too wide for the terminal is printed in parts that each
+    begin with its first column: figures that are cut in two cannot be read."""
     if table.get("title"):
         out.print(escape(str(table["title"])), style="bold")
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for index, column in enumerate(table["columns"]):
-        numbers = all(isinstance(row[index], (int, float)) or row[index] is None for row in table.get("rows", []))
-        shown.add_column(escape(str(column)), justify="right" if numbers else "left", overflow="fold")
-    for row in table.get("rows", []):
-        shown.add_row(*(escape(cell(value)) for value in row))
-    print_rows(shown, out)
+    columns = _columns(table)
+    for number, part in enumerate(_parts(columns, out.width)):
+        if number:
+            out.print()
+        print_rows(_drawn(part, out.width), out)
     for note in table.get("notes", []):
         out.print(escape(str(note)))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column as it is printed."""
+
+    head: str
+    cells: tuple[str, ...]
+    right: bool
+
+    @property
+    def widest(self) -> int:
+        """Characters that it takes in full."""
+        return max(map(len, (self.head, *self.cells)))
+
+    @property
+    def least(self) -> int:
+        """Characters below which a figure or a word would be cut; a sentence may be folded, an endless word as well."""
+        needed = [len(each) if len(each) <= _SHORT else _word(each) for each in self.cells]
+        return min(max(_word(self.head), *needed, 1), _SHORT)
+
+
+def _word(text: str) -> int:
+    return max(map(len, text.split()), default=0)
+
+
+def _columns(table: Mapping[str, Any]) -> list[_Column]:
+    rows = table.get("rows", [])
+    found = []
+    for index, head in enumerate(table["columns"]):
+        values = [row[index] for row in rows]
+        right = all(isinstance(each, (int, float)) or each is None for each in values)
+        found.append(_Column(str(head), tuple(map(cell, values)), right))
+    return found
+
+
+def _parts(columns: list[_Column], width: int) -> list[list[_Column]]:
+    """Columns side by side as far as they fit without a figure being cut; all of them at once where many rows would
+    have to be read twice."""
+    if not columns or len(columns[0].cells) > _MANY:
+        return [columns]
+    parts: list[list[_Column]] = [[]]
+    for column in columns:
+        if len(parts[-1]) > 1 and sum(each.least + _GAP for each in (*parts[-1], column)) - _GAP > width:
+            parts.append([columns[0]])
+        parts[-1].append(column)
+    return parts
+
+
+def _drawn(columns: list[_Column], width: int) -> Table:
+    """A table whose longest sentences are folded until it fits."""
+    widths = [each.widest for each in columns]
+    least = [each.least for each in columns]
+    while sum(widths) + _GAP * (len(widths) - 1) > width:
+        spare = max(range(len(widths)), key=lambda index: (widths[index] > least[index], widths[index]))
+        if widths[spare] <= 1:
+            break
+        widths[spare] -= 1
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column, room in zip(columns, widths, strict=True):
+        shown.add_column(escape(column.head), justify="right" if column.right else "left", overflow="fold", width=room)
+    for row in zip(*(column.cells for column in columns), strict=True):
+        shown.add_row(*map(escape, row))
+    return shown
 
 
 def print_rows(table: Table, out: Console) -> None:

@@ -108,16 +108,25 @@ class Store:
 
 def read(folder: Path) -> Artefact | None:
     """An artefact by its note, or None where the folder holds none that can be read. Its files are not verified."""
-    note = read_json(folder / NOTE)
-    if not isinstance(note, dict) or note.get("schema") != SCHEMA:
+    note = read_json(folder / NOTE, {})
+    if note.get("schema") != SCHEMA:
         return None
-    return Artefact(folder=folder, unit=Unit(**note["unit"]), facts=note["facts"], files=note["files"])
+    try:
+        found = Artefact(folder=folder, unit=Unit(**note["unit"]), facts=dict(note["facts"]), files=dict(note["files"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return found if all(map(inside, found.files)) else None
+
+
+def inside(name: str) -> bool:
+    """Whether a path that a note names stays in the folder that it counts from."""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def damage(folder: Path) -> str:
     """What is wrong with an artefact: missing, added or changed files, or a note that is not what was written."""
-    note = read_json(folder / NOTE)
-    if not isinstance(note, dict) or "files" not in note:
+    note = read_json(folder / NOTE, {})
+    if "files" not in note:
         return f"{NOTE} is missing or cannot be read"
     whole = (folder / NOTE).read_bytes() == json_bytes(note)
     if not whole or note.get("digest") != _digest({key: value for key, value in note.items() if key != "digest"}):

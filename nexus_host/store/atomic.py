@@ -63,11 +63,12 @@ def json_bytes(value: Any) -> bytes:
 
 
 def read_json(path: Path, default: Any = None) -> Any:
-    """Parsed JSON, or the default where there is no readable JSON."""
+    """Parsed JSON, or the default where there is no readable JSON, or JSON of another type than the default."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return default
+    return found if default is None or isinstance(found, type(default)) else default
 
 
 def move(source: Path, target: Path) -> None:

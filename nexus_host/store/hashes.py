@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .atomic import read_json, write_json
 
@@ -39,7 +40,8 @@ class Remembered:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: dict[str, list[object]] = read_json(path, {})
+        found: dict[str, Any] = read_json(path, {})
+        self._known = {name: entry for name, entry in found.items() if isinstance(entry, list) and len(entry) == 3}
         self._new = False
 
     def tree(self, path: Path) -> str:

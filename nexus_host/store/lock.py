@@ -12,6 +12,7 @@ import platform
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -113,13 +114,27 @@ def held(run: Path) -> bool:
     return False
 
 
+def note_of(run: Path) -> Mapping[str, Any]:
+    """What `lock.json` says of its holder; {} where it is not one that we wrote."""
+    note = read_json(run / NOTE, {})
+    return note if {"pid", "start", "host", "command", "phase"} <= set(note) else {}
+
+
+def status_note(run: Path) -> dict[str, Any]:
+    """What `status.json` says; {} where it is not one that we wrote."""
+    found: dict[str, Any] = read_json(run / STATUS, {})
+    units, about = found.get("units"), found.get("run")
+    whole = isinstance(units, list) and isinstance(about, dict) and all(isinstance(each, dict) for each in units)
+    return found if whole and {"phase", "elapsed", "eta"} <= set(found) else {}
+
+
 def refusal(run: Path) -> str:
     """Who has the run directory, and what to do."""
-    note = read_json(run / NOTE)
+    note = note_of(run)
     if not note:
         return f"{run} is in use by another process. Wait for it, or use another --run-dir."
-    status = read_json(run / STATUS, {})
-    units = [unit["name"] for unit in status.get("units", []) if unit["state"] == "running"]
+    status = status_note(run)
+    units = [unit["name"] for unit in status.get("units", ()) if unit["state"] == "running"]
     now = f" {', '.join(units)}" if units and status["run"]["pid"] == note["pid"] else ""
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(note["start"]))
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -155,9 +156,13 @@ def location(default: Any = "", *, help: str = "A path, a package: resource or a
 def locate(source: str) -> Path:
     """The path behind a source: a path as it is, "package:name/inner/path" inside an installed package."""
     if not source.startswith("package:"):
-        return Path(source).expanduser()
+        with suppress(RuntimeError):  # "~name" of somebody who is not here is a name like any other
+            return Path(source).expanduser()
+        return Path(source)
     package, _, inner = source.removeprefix("package:").partition("/")
-    found = importlib.util.find_spec(package)
+    found = None
+    with suppress(ImportError, ValueError):
+        found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise FileNotFoundError(f"The package '{package}' of '{source}' is not installed")
     return Path(found.submodule_search_locations[0]) / inner

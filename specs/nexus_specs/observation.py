@@ -3,7 +3,7 @@ V vocabulary, R rank."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -59,7 +59,7 @@ class Piece:
     """One observation: one tap for some samples, under one edit ("" = intact). Idempotent by (key, tap, edit).
 
     `values` holds one tensor for each key, without padding and on the CPU: [T, D] for states, [T - 1] for "logprob",
-    [C] for "output". It may make them as they are read ("logits").
+    [C] for "output". It may make them as they are read ("logits"): a sink reads them while it takes the piece.
     """
 
     keys: tuple[str, ...]
@@ -67,11 +67,19 @@ class Piece:
     values: Sequence[Any]
     edit: str = ""
 
+    def blocks(self, index: int) -> Iterator[Any]:
+        """The value of one key, some rows at a time: next-token logits of a large vocabulary need never be there whole.
+        What is small comes in one block."""
+        made = getattr(self.values, "blocks", None)
+        return iter((self.values[index],)) if made is None else made(index)
+
 
 class Sink(Protocol):
     """Receives pieces in whatever order the engine produces them: a streamed teacher finishes layer by layer for the
     whole corpus, a resident one batch by batch. After `flush` what was put is durable: a sink that keeps it when the
-    process is killed has `durable = True`, and an engine may then go on in the middle of a corpus."""
+    process is killed has `durable = True`, and an engine may then go on in the middle of a corpus (what edits have seen
+    of modules that all batches passed is gone then). One that has `progress(done, total)` is told how many steps of a
+    streamed observation are over, one that has `note(text)` what people should know of it."""
 
     def put(self, piece: Piece) -> None:
         """Takes a piece."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,8 @@ def file_hash(path: Path) -> str:
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
     """The entries of a safetensors header by tensor name, and the offset at which the tensors begin."""
     try:
+        if stat.S_ISFIFO(path.stat().st_mode):              # opening a pipe waits for whoever writes, without end
+            raise NexusError(f"'{path}' is a pipe, not a file. Fetch the file.")
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 0 < length <= HEADER_LIMIT:

@@ -9,7 +9,7 @@ from torch import nn
 LAYER_CLASS = "GradientCheckpointingLayer"
 """transformers' base class of repeated layers, by name: this module does not import transformers."""
 
-NAMES = ("EncoderLayer", "DecoderLayer", "Block", "TransformerLayer")
+NAMES = ("EncoderLayer", "DecoderLayer", "TextLayer", "Block", "TransformerLayer")
 """How classes of layers end that do not say otherwise that they are."""
 
 
@@ -59,6 +59,6 @@ def _lists(module: nn.Module) -> Iterator[tuple[str, list[nn.Module]]]:
     """Lists of modules with at least one parameter each, by path."""
     for path, each in module.named_modules():
         if isinstance(each, (nn.ModuleList, nn.Sequential)) and path:
-            layers = list(each)
-            if layers and all(next(layer.parameters(), None) is not None for layer in layers):
+            layers = list(each)                             # Informer keeps None where a layer has no convolution
+            if layers and all(layer is not None and next(layer.parameters(), None) is not None for layer in layers):
                 yield path, layers

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,24 +13,9 @@ from nexus_specs import NexusError
 from nexus_specs.testing.hub import LocalHub
 from nexus_torch import hub
 from nexus_torch.files import read_header, read_tensors, write_tensors
-from nexus_torch.hub import errors, fetching, listing, ranges
+from nexus_torch.hub import errors, fetching, listing
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
-    with LocalHub() as local:
-        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HOME"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", local.url)
-        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "no-token"))
-        monkeypatch.setenv("NEXUS_CACHE", str(tmp_path / "notes"))
-        monkeypatch.setattr(ranges, "FIRST_WAIT", 0.01)
-        listing.forget()
-        yield local
-    listing.forget()
 
 
 @pytest.fixture
@@ -254,7 +238,7 @@ def test_what_another_tool_fetched_opens_offline(
     from huggingface_hub import snapshot_download
 
     server.add("acme/tiny", folder)
-    home = snapshot_download("acme/tiny", cache_dir=tmp_path / "cache", endpoint=server.url)
+    home = snapshot_download("acme/tiny", cache_dir=tmp_path / "hub-cache", endpoint=server.url)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert str(hub.snapshot("acme/tiny")) == home
     found = hub.origin("acme/tiny")
@@ -267,7 +251,7 @@ def test_other_tools_find_what_was_fetched_here(server: LocalHub, folder: Path, 
 
     server.add("acme/tiny", folder)
     path = hub.fetch(hub.resolve(hub.HubId("acme/tiny")), SHARDS[0])
-    found = hf_hub_download("acme/tiny", SHARDS[0], cache_dir=tmp_path / "cache", local_files_only=True)
+    found = hf_hub_download("acme/tiny", SHARDS[0], cache_dir=tmp_path / "hub-cache", local_files_only=True)
     assert Path(found) == path
 
 

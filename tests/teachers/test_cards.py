@@ -8,8 +8,20 @@ from nexus_host.discovery import Plugins
 from nexus_host.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
-FIELDS = {"summary", "source", "aliases", "status", "modality", "capability", "tower", "metric", "share", "licence",
-          "datasets", "tier"}  # fmt: skip
+FIELDS = {"summary", "source", "aliases", "status", "modality", "capability", "parameters", "tower", "metric", "share",
+          "licence", "datasets", "tier"}  # fmt: skip
+JUDGES = {
+    "bits_per_byte": {"text"}, "choice_accuracy": {"answer", "label"}, "number_match": {"answer"},
+    "exact_match": {"answer"}, "pass_at_1": {"tests"}, "chrf": {"answer"}, "word_error_rate": {"answer"},
+    "knn_accuracy": {"label"}, "zero_shot_accuracy": {"label"}, "variance_explained": {"text"},
+    "signal_to_distortion": {"audio"}, "speaker_similarity": {"audio"}, "clip_score": {"text"},
+    "frechet_distance": {"image", "video"},
+}  # fmt: skip
+"""Metric -> fields of a sample of which it needs one."""
+TAKEN = {"language": {"text"}, "activations": {"text"}, "vision-language": {"image"}, "vision": {"image"},
+         "video": {"video"}, "omni": {"image", "audio", "video"}, "audio": {"audio"}, "speech": {"text", "audio"},
+         "image-generation": {"text"}, "video-generation": {"video"}}  # fmt: skip
+"""Modality of a card -> fields of a sample of which it takes one."""
 NAMED = {
     "agent": "openbmb/AgentCPM-Explore",
     "reasoning": "zai-org/GLM-4.7-Flash",
@@ -86,6 +98,27 @@ def test_their_data_sets_are_in_the_catalogue(known):
     catalogue = {row["name"] for row in Plugins.discover().catalogue("dataset")}
     lost = {name: set(card["datasets"]) - catalogue for name, card in known.items()}
     assert not {name: each for name, each in lost.items() if each}
+
+
+def name_of(metric):
+    return metric["name"] if isinstance(metric, dict) else metric
+
+
+def test_their_data_sets_have_what_teacher_and_metric_need(known):
+    columns = {row["name"]: set(row["columns"]) for row in Plugins.discover().catalogue("dataset")}
+    for name, card in known.items():
+        for data in card["datasets"]:
+            assert columns[data] & JUDGES[name_of(card["metric"])], f"{name}: {data} has nothing to judge by"
+            assert columns[data] & TAKEN[card["modality"]], f"{name}: {data} has nothing that the teacher takes"
+
+
+def test_an_answer_is_asked_for_without_itself():
+    """What a model is asked must not hold what it is to say."""
+    for row in Plugins.discover().catalogue("dataset"):
+        columns = row["options"]["columns"] if "options" in row and "columns" in row["options"] else {}
+        asked, right = columns.get("prompt", columns.get("text", "")), columns.get("answer", "")
+        if right and set(columns) & {"text"} and not set(columns) & {"image", "audio", "video"}:
+            assert right.strip("{}") not in asked.replace("{", " ").replace("}", " ").split(), row["name"]
 
 
 def test_the_starters_copy_is_the_same():

@@ -37,13 +37,11 @@ class Diffusers:
         return self._checkpoint(source).blueprint
 
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
-        """The checkpoint. NexusError for weights that are pickled, packed by a quantiser, or not there."""
+        """The checkpoint. NexusError for weights that are pickled, packed in a way that is not read, or not there."""
+        from nexus_torch.hugging_face.packed import refuse_unknown  # torch: not for `match`
+
         checkpoint = self._checkpoint(source)
-        if checkpoint.blueprint.quantisation:
-            raise NexusError(
-                f"'{source}' is quantised ({checkpoint.blueprint.quantisation}); this loader opens float32, float16 "
-                "and bfloat16 weights. Fetch the checkpoint in one of these."
-            )
+        refuse_unknown(checkpoint.blueprint.quantisation, source)
         return checkpoint
 
     def _checkpoint(self, source: str) -> Checkpoint:

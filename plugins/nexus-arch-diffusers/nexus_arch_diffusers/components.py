@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from diffusers import ModelMixin
 from nexus_specs import Extent, NexusError, Part, Stack
 from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.hugging_face.classes import read_config
+from nexus_torch.hugging_face.packed import Packing
 from nexus_torch.skeleton import without_weights
 from nexus_torch.stacks import owner
 from torch import Tensor, nn
@@ -22,6 +24,8 @@ from .limits import check
 from .stacks import order, stacks
 from .streams import hidden_first
 from .widths import widths
+
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 class Model(Protocol):
@@ -41,21 +45,24 @@ class Model(Protocol):
 
 
 class Diffusion:
-    """A model of diffusers. Its names in a file are those in the module, old attention blocks aside."""
+    """A model of diffusers. Its names in a file are those in the module, old attention blocks aside; what a quantiser
+    packed comes out as it was before."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.config = home, read_json(home / CONFIG)
         check(self.config, home / CONFIG)
         self.kind = model_class(self.config, home / CONFIG)
-        self.quantisation = _quantisation(self.config)
+        quantiser = _quantiser(self.config)
+        self.quantisation = str(quantiser.get("quant_method", "unknown")) if quantiser else ""
         module = self.skeleton()
         self.layers = stacks(module)
         found = {extent.key: extent for extent in extents(home, f"import diffusers; diffusers.{self.kind.__name__}")}
+        self.packing = Packing.of(quantiser, found, _plain_dtype(found))
         self.names = self._names(module, found)
-        self.parts = _parts(order(self.layers), found, self.names)
+        self.parts = _parts(order(self.layers), found, self.names, self.packing)
         held = {part.path: part.extents for part in self.parts}
         self.stacks = tuple(_stack(module, path, layers, held) for path, layers in self.layers.items())
-        self.parameters = sum(each.numel() for each in module.parameters())
+        self.parameters = _size(module)
 
     def skeleton(self) -> ModelMixin:
         """The module on the meta device, evaluating, its buffers real."""
@@ -74,16 +81,16 @@ class Diffusion:
 
     def assemble(self, part: Part, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """By name."""
-        return {self.names[key]: tensor for key, tensor in raw.items()}
+        return {self.names[key]: tensor for key, tensor in self.packing.unpack(raw).items() if key in self.names}
 
     def _names(self, module: ModelMixin, found: Mapping[str, Extent]) -> dict[str, str]:
-        """Stored key -> name in the module; what the module has not is left out."""
+        """Stored weight -> name in the module; what the module has not is left out."""
         known = module.state_dict()
-        keys = {key: key for key in found}
+        keys = {key: key for key in self.packing.groups}
         module._fix_state_dict_keys_on_load(keys)
         names = {key: name for name, key in keys.items() if name in known}
         for key, name in names.items():
-            if not self.quantisation and tuple(known[name].shape) != found[key].shape:
+            if key not in self.packing.made and tuple(known[name].shape) != found[key].shape:
                 raise NexusError(
                     f"'{self.home}' stores '{key}' as {list(found[key].shape)}; its {CONFIG} makes it "
                     f"{list(known[name].shape)}. Fetch both from one place."
@@ -134,22 +141,36 @@ class Prefixed:
         return tuple(dataclasses.replace(extent, key=f"{self.name}/{extent.key}") for extent in found)
 
 
+def _size(module: nn.Module) -> int:
+    """Parameters of a module, packed or not."""
+    return sum(each.numel() for each in module.parameters())
+
+
 def _known(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a class's constructor may see: no quantiser, no notes of the library."""
     return {name: value for name, value in config.items() if name != "quantization_config"}
 
 
-def _quantisation(config: Mapping[str, Any]) -> str:
-    found = config.get("quantization_config")
-    return "" if found is None else str(found.get("quant_method", "unknown") if isinstance(found, Mapping) else found)
+def _quantiser(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a configuration says of a quantiser; {} where there is none."""
+    found = config.get("quantization_config") or {}
+    return found if isinstance(found, Mapping) else {"quant_method": str(found)}
 
 
-def _parts(layers: Sequence[str], found: Mapping[str, Extent], names: Mapping[str, str]) -> tuple[Part, ...]:
+def _plain_dtype(found: Mapping[str, Extent]) -> torch.dtype:
+    """The type of what no quantiser packed, the smaller ones of equals: that of the model before it was packed."""
+    kinds = Counter(each.dtype for each in found.values() if each.dtype in DTYPES and len(each.shape) != 2)
+    return DTYPES[max(kinds, key=lambda kind: kinds[kind])] if kinds else torch.float32
+
+
+def _parts(
+    layers: Sequence[str], found: Mapping[str, Extent], names: Mapping[str, str], packing: Packing
+) -> tuple[Part, ...]:
     """What belongs to no layer first, as the part "", then the layers as the forward visits them."""
     groups: dict[str, list[Extent]] = {path: [] for path in ("", *layers)}
     known = frozenset(layers)
     for key, name in names.items():
-        groups[owner(name, known)].append(found[key])
+        groups[owner(name, known)].extend(found[each] for each in packing.groups[key])
     return tuple(Part(path=path, extents=tuple(group)) for path, group in groups.items())
 
 
@@ -161,5 +182,5 @@ def _stack(
         count=len(layers),
         widths=widths(module, layers),
         layer_bytes=tuple(sum(each.stop - each.start for each in held[layer]) for layer in layers),
-        layer_parameters=tuple(sum(math.prod(each.shape) for each in held[layer]) for layer in layers),
+        layer_parameters=tuple(_size(module.get_submodule(layer)) for layer in layers),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from nexus_specs import Sample, content_key
+from nexus_specs import Budget, Installed, Piece, Sample, Tap, content_key
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.pre_tokenizers import ByteLevel
 
@@ -197,6 +197,41 @@ def _stir(module: torch.nn.Module) -> None:
         for each in module.parameters():
             if each.numel() and float(each.std() if each.numel() > 1 else 0) == 0:
                 each.add_(torch.randn_like(each) * 0.05)
+
+
+class Pieces(dict[tuple[str, str], Any]):
+    """A sink that keeps: (sample, tap) -> value, each once."""
+
+    def put(self, piece: Piece) -> None:
+        for key, value in zip(piece.keys, piece.values, strict=True):
+            assert (key, piece.tap) not in self, f"{piece.tap} came twice"
+            self[key, piece.tap] = value
+
+    def flush(self) -> None:
+        """Everything is kept as it comes."""
+
+
+@pytest.fixture
+def observed() -> Callable[..., Pieces]:
+    """What the engine gives for a source, its samples and taps."""
+
+    def run(
+        source: str, samples: Sequence[Sample], taps: Sequence[str], residency: str = "resident", batch: int = 2,
+        **more: Any,
+    ) -> Pieces:  # fmt: skip
+        found, lookup = Pieces(), Installed()
+        budget = Budget(micro_batch=batch, residency=residency, **more)  # type: ignore[arg-type]
+        with lookup.make("engine", "sli").load(lookup.open(source), budget) as teacher:
+            teacher.observe(samples, [Tap(path=path) for path in taps], found)
+        return found
+
+    return run
+
+
+@pytest.fixture
+def layers() -> Callable[[str], list[str]]:
+    """Every layer of a source, by its path."""
+    return lambda source: [layer for stack in Installed().inspect(source).stacks for layer in stack.layers]
 
 
 @pytest.fixture

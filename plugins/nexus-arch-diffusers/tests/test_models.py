@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,9 @@ import numpy as np
 import pytest
 import torch
 from nexus_arch_diffusers.architecture import Diffusers
-from nexus_specs import Budget, Installed, NexusError, Piece, Sample, Tap, content_key
+from nexus_specs import Installed, NexusError, Sample, content_key
 
 NARROW = {"num_attention_heads": 2, "attention_head_dim": 8}
-
-
-class Pieces(dict[tuple[str, str], Any]):
-    """A sink that keeps."""
-
-    def put(self, piece: Piece) -> None:
-        self.update({(key, piece.tap): value for key, value in zip(piece.keys, piece.values, strict=True)})
-
-    def flush(self) -> None:
-        pass
-
-
-def observed(source: str, samples: Sequence[Sample], taps: Sequence[str], residency: str = "resident") -> Pieces:
-    pieces, budget = Pieces(), Budget(micro_batch=2, residency=residency)  # type: ignore[arg-type]
-    with Installed().make("engine", "sli").load(Diffusers().open(source, Installed()), budget) as teacher:
-        teacher.observe(samples, [Tap(path=path) for path in taps], pieces)
-    return pieces
 
 
 def made(count: int = 2, **shapes: Any) -> list[Sample]:
@@ -117,7 +100,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.mark.parametrize("name", MODELS)
 @torch.no_grad()
-def test_denoisers_answer_as_their_own_forward(name: str, model: Callable[[str], Path]) -> None:
+def test_denoisers_answer_as_their_own_forward(
+    name: str, model: Callable[[str], Path], observed: Callable[..., Any]
+) -> None:
     source, samples = f"{model(name)}#timesteps=900,100", made(**MODELS[name][1])
     blueprint = Diffusers().inspect(source)
     layers = [layer for stack in blueprint.stacks for layer in stack.layers]
@@ -144,7 +129,9 @@ def _argument(name: str, value: Any) -> Any:
 
 
 @torch.no_grad()
-def test_a_vae_passes_pictures(saved: Callable[[str], Path], pictures: list[Sample]) -> None:
+def test_a_vae_passes_pictures(
+    saved: Callable[[str], Path], pictures: list[Sample], observed: Callable[..., Any]
+) -> None:
     source = f"{saved('sd3')}#vae"
     blueprint = Diffusers().inspect(source)
     assert (blueprint.takes, blueprint.gives) == (("image",), ("image",))
@@ -158,7 +145,9 @@ def test_a_vae_passes_pictures(saved: Callable[[str], Path], pictures: list[Samp
         torch.testing.assert_close(streamed[key], value, rtol=0, atol=1e-5)
 
 
-def test_a_text_encoder_passes_text(saved: Callable[[str], Path], prompts: list[Sample]) -> None:
+def test_a_text_encoder_passes_text(
+    saved: Callable[[str], Path], prompts: list[Sample], observed: Callable[..., Any]
+) -> None:
     source = f"{saved('sd3')}#text_encoder"
     blueprint = Diffusers().inspect(source)
     assert blueprint.head == "CLIPTextModelWithProjection"
@@ -170,12 +159,16 @@ def test_a_text_encoder_passes_text(saved: Callable[[str], Path], prompts: list[
     assert found[prompts[0].key, "embedding"].shape == (32,)
 
 
-def test_an_image_encoder_passes_pictures(saved: Callable[[str], Path], pictures: list[Sample]) -> None:
+def test_an_image_encoder_passes_pictures(
+    saved: Callable[[str], Path], pictures: list[Sample], observed: Callable[..., Any]
+) -> None:
     found = observed(f"{saved('svd')}#image_encoder", pictures, ["embedding"])
     assert found[pictures[0].key, "embedding"].shape == (32,)
 
 
-def test_clean_latents_are_noised_by_the_pipelines_scheduler(saved: Callable[[str], Path]) -> None:
+def test_clean_latents_are_noised_by_the_pipelines_scheduler(
+    saved: Callable[[str], Path], observed: Callable[..., Any]
+) -> None:
     source = f"{saved('sd3')}#transformer&timesteps=999,1"
     samples = made(latents=(4, 8, 8), encoder_hidden_states=(6, 64), pooled_projections=(64,))
     checkpoint = Diffusers().open(source, Installed())
@@ -186,7 +179,7 @@ def test_clean_latents_are_noised_by_the_pipelines_scheduler(saved: Callable[[st
     assert observed(source, samples, ["target"])[samples[0].key, "target"].shape == (2, 4, 8, 8)
 
 
-def test_noise_where_nothing_is_shown(model: Callable[[str], Path]) -> None:
+def test_noise_where_nothing_is_shown(model: Callable[[str], Path], observed: Callable[..., Any]) -> None:
     samples = made(**WORDS, label=1)
     found = observed(str(model("unet")), samples, ["prediction"])
     assert found[samples[0].key, "prediction"].shape == (3, 4, 8, 8)
@@ -196,7 +189,9 @@ def test_noise_where_nothing_is_shown(model: Callable[[str], Path]) -> None:
         Diffusers().open(str(model("unet")), Installed()).collate(made(latents=(4, 8, 8), **WORDS))
 
 
-def test_old_names_of_attention_are_known(saved: Callable[[str], Path], tmp_path: Path) -> None:
+def test_old_names_of_attention_are_known(
+    saved: Callable[[str], Path], tmp_path: Path, observed: Callable[..., Any]
+) -> None:
     """The VAE of Stable Diffusion 1.5 was saved before diffusers renamed its attention."""
     from safetensors.torch import load_file, save_file
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from nexus_arch_diffusers.architecture import Diffusers
-from nexus_specs import Budget, Installed, Piece, Sample, Tap
+from nexus_specs import Installed, Sample
 
 SHORT = "#max_sequence_length=24"
 OPTIONS = {"sd3": SHORT, "flux": SHORT, "svd": "#num_frames=3", "sd15": "#count=3"}
@@ -22,36 +22,6 @@ STACKS = {
     "flux": ("text_encoder", "text_encoder_2", "vae.encoder", "transformer", "vae.decoder"),
 }
 ALL = tuple(STACKS)
-
-
-class Pieces:
-    """A sink that keeps."""
-
-    def __init__(self) -> None:
-        self.found: dict[tuple[str, str], Any] = {}
-
-    def put(self, piece: Piece) -> None:
-        for key, value in zip(piece.keys, piece.values, strict=True):
-            assert (key, piece.tap) not in self.found, f"{piece.tap} came twice"
-            self.found[key, piece.tap] = value
-
-    def flush(self) -> None:
-        pass
-
-
-def observed(
-    source: str, samples: Sequence[Sample], taps: Sequence[str], residency: str = "resident", batch: int = 2
-) -> dict[tuple[str, str], Any]:
-    lookup, pieces = Installed(), Pieces()
-    engine = lookup.make("engine", "sli")
-    budget = Budget(micro_batch=batch, residency=residency)  # type: ignore[arg-type]
-    with engine.load(Diffusers().open(source, lookup), budget) as teacher:
-        teacher.observe(samples, [Tap(path=path) for path in taps], pieces)
-    return pieces.found
-
-
-def layers(source: str) -> list[str]:
-    return [layer for stack in Diffusers().inspect(source).stacks for layer in stack.layers]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -71,7 +41,11 @@ def test_a_pipeline_is_known_without_its_weights(name: str, saved: Callable[[str
 
 @pytest.mark.parametrize("name", ALL)
 def test_streamed_and_resident_agree_at_every_layer(
-    name: str, saved: Callable[[str], Path], pictures: list[Sample]
+    name: str,
+    saved: Callable[[str], Path],
+    pictures: list[Sample],
+    observed: Callable[..., Any],
+    layers: Callable[[str], list[str]],
 ) -> None:
     source = f"{saved(name)}{OPTIONS[name]}"
     taps = [*layers(source), "prediction", "output"]
@@ -87,7 +61,7 @@ def test_streamed_and_resident_agree_at_every_layer(
 @pytest.mark.parametrize("name", ["sd3", "sd15", "flux"])
 @torch.no_grad()
 def test_what_reaches_the_denoiser_is_what_diffusers_gives_it(
-    name: str, saved: Callable[[str], Path], pictures: list[Sample]
+    name: str, saved: Callable[[str], Path], pictures: list[Sample], observed: Callable[..., Any]
 ) -> None:
     """Against diffusers by hand: its prompt encoding, its VAE, its scheduler's noising, its denoiser."""
     source = f"{saved(name)}{OPTIONS[name]}"
@@ -142,7 +116,9 @@ def _noise(pipe: Any, name: str, clean: torch.Tensor, noisy: torch.Tensor, times
 
 
 @torch.no_grad()
-def test_films_pass_as_diffusers_passes_them(saved: Callable[[str], Path], pictures: list[Sample]) -> None:
+def test_films_pass_as_diffusers_passes_them(
+    saved: Callable[[str], Path], pictures: list[Sample], observed: Callable[..., Any]
+) -> None:
     source = f"{saved('svd')}#num_frames=3&decode=on"
     found = observed(source, pictures[:2], ["prediction", "noisy", "video"])
     pipe = df.DiffusionPipeline.from_pretrained(saved("svd"))
@@ -175,7 +151,11 @@ def test_films_pass_as_diffusers_passes_them(saved: Callable[[str], Path], pictu
 @pytest.mark.parametrize("name", ["sd3", "flux"])
 @torch.no_grad()
 def test_blocks_with_two_streams_give_the_picture(
-    name: str, saved: Callable[[str], Path], prompts: list[Sample]
+    name: str,
+    saved: Callable[[str], Path],
+    prompts: list[Sample],
+    observed: Callable[..., Any],
+    layers: Callable[[str], list[str]],
 ) -> None:
     """SD3's blocks return (text, picture), its last one (None, picture): a tap is the picture, every time."""
     source = f"{saved(name)}{OPTIONS[name]}&height=16&width=16"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +15,9 @@ from nexus_arch_diffusers.architecture import Diffusers
 from nexus_specs import Budget, Installed, NexusError, Piece, Sample, Tap, content_key
 
 
-class Pieces:
-    """A sink that keeps."""
-
-    def __init__(self) -> None:
-        self.found: dict[tuple[str, str], Any] = {}
-
-    def put(self, piece: Piece) -> None:
-        for key, value in zip(piece.keys, piece.values, strict=True):
-            assert (key, piece.tap) not in self.found, f"{piece.tap} came twice"
-            self.found[key, piece.tap] = value
-
-    def flush(self) -> None:
-        pass
-
-
-def observed(
-    source: str, samples: Sequence[Sample], taps: Sequence[str], residency: str = "resident", batch: int = 2
-) -> dict[tuple[str, str], Any]:
-    lookup, pieces = Installed(), Pieces()
-    engine = lookup.make("engine", "sli")
-    budget = Budget(micro_batch=batch, residency=residency)  # type: ignore[arg-type]
-    with engine.load(Diffusers().open(source, lookup), budget) as teacher:
-        teacher.observe(samples, [Tap(path=path) for path in taps], pieces)
-    return pieces.found
-
-
-def layers(source: str) -> list[str]:
-    return [layer for stack in Diffusers().inspect(source).stacks for layer in stack.layers]
-
-
-def test_the_same_sample_has_the_same_noise_in_any_company(saved: Callable[[str], Path], prompts: list[Sample]) -> None:
+def test_the_same_sample_has_the_same_noise_in_any_company(
+    saved: Callable[[str], Path], prompts: list[Sample], observed: Callable[..., Any]
+) -> None:
     source = f"{saved('sd3')}#max_sequence_length=24&timesteps=900,100"
     together, alone = (observed(source, prompts, ["noisy", "prediction"], batch=size) for size in (3, 1))
     for key, value in together.items():
@@ -54,7 +26,7 @@ def test_the_same_sample_has_the_same_noise_in_any_company(saved: Callable[[str]
     assert together[prompts[0].key, "prediction"].shape[0] == 2
 
 
-def test_a_sample_may_choose_its_timestep(saved: Callable[[str], Path]) -> None:
+def test_a_sample_may_choose_its_timestep(saved: Callable[[str], Path], observed: Callable[..., Any]) -> None:
     source = f"{saved('sd15')}"
     rows = [{"text": "a", "timestep": 10, "seed": 1}, {"text": "a", "timestep": 900, "seed": 1}]
     samples = [Sample(key=content_key(row), fields=row) for row in rows]
@@ -66,7 +38,11 @@ def test_a_sample_may_choose_its_timestep(saved: Callable[[str], Path]) -> None:
 
 @pytest.mark.parametrize(("name", "shape"), [("wan", (16, 3, 2, 2)), ("cogvideo", (3, 4, 2, 2))])
 def test_clean_films_are_noised_in_the_pipelines_own_order(
-    name: str, shape: tuple[int, ...], saved: Callable[[str], Path]
+    name: str,
+    shape: tuple[int, ...],
+    saved: Callable[[str], Path],
+    observed: Callable[..., Any],
+    layers: Callable[[str], list[str]],
 ) -> None:
     film = np.random.default_rng(0).integers(256, size=(9, 16, 16, 3), dtype=np.uint8)
     fields = {"text": "a red cat", "video": film}
@@ -93,7 +69,9 @@ class Doubled:
 
 
 @pytest.mark.parametrize("residency", ["resident", "stream"])
-def test_every_layer_can_be_ablated(residency: str, saved: Callable[[str], Path], prompts: list[Sample]) -> None:
+def test_every_layer_can_be_ablated(
+    residency: str, saved: Callable[[str], Path], prompts: list[Sample], layers: Callable[[str], list[str]]
+) -> None:
     """Whatever is in the sample, every stack that the blueprint names is passed while something looks at it."""
     source = f"{saved('sd15')}#height=16&width=16&count=1"
     paths = layers(source)
@@ -115,18 +93,17 @@ def test_every_layer_can_be_ablated(residency: str, saved: Callable[[str], Path]
         assert torch.equal(seen[path], seen[""]) == path.startswith("vae"), path
 
 
-def test_half_precision_stays_close(saved: Callable[[str], Path], tmp_path: Path, prompts: list[Sample]) -> None:
+def test_half_precision_stays_close(
+    saved: Callable[[str], Path], tmp_path: Path, prompts: list[Sample], observed: Callable[..., Any]
+) -> None:
     pipe = df.DiffusionPipeline.from_pretrained(saved("sd15"), dtype=torch.bfloat16)
     pipe.save_pretrained(tmp_path / "half")
     source = f"{tmp_path / 'half'}#height=16&width=16&timesteps=501"
     assert Diffusers().inspect(source).dtype == "BF16"
     found = []
     for precision in ("float32", "bfloat16"):
-        pieces, lookup = Pieces(), Installed()
-        budget = Budget(precision=precision)  # type: ignore[arg-type]
-        with lookup.make("engine", "sli").load(Diffusers().open(source, lookup), budget) as teacher:
-            teacher.observe(prompts[:1], [Tap(path="prediction")], pieces)
-        found.append(pieces.found[prompts[0].key, "prediction"].float())
+        pieces = observed(source, prompts[:1], ["prediction"], precision=precision)
+        found.append(pieces[prompts[0].key, "prediction"].float())
     assert float((found[0] - found[1]).abs().max()) < 0.1
 
 
@@ -145,7 +122,13 @@ def test_pictures_are_made_by_the_pipeline(saved: Callable[[str], Path], prompts
     assert np.abs(made.astype(int) - (expected * 255).round().astype(int)).max() <= 1
 
 
-def test_without_the_vae(saved: Callable[[str], Path], prompts: list[Sample], pictures: list[Sample]) -> None:
+def test_without_the_vae(
+    saved: Callable[[str], Path],
+    prompts: list[Sample],
+    pictures: list[Sample],
+    observed: Callable[..., Any],
+    layers: Callable[[str], list[str]],
+) -> None:
     source = f"{saved('sd15')}#vae=off&height=16&width=16"
     assert not any(layer.startswith("vae") for layer in layers(source))
     assert observed(source, prompts[:1], ["prediction"])
@@ -158,7 +141,9 @@ def test_samples_without_what_the_pipeline_takes_are_named(saved: Callable[[str]
         Diffusers().open(str(saved("svd")), Installed()).collate(prompts)
 
 
-def test_ready_embeddings_take_the_place_of_text(saved: Callable[[str], Path], prompts: list[Sample]) -> None:
+def test_ready_embeddings_take_the_place_of_text(
+    saved: Callable[[str], Path], prompts: list[Sample], observed: Callable[..., Any]
+) -> None:
     generator = np.random.default_rng(1)
     fields = {"prompt_embeds": generator.standard_normal((7, 32)).astype(np.float32)}
     ready = Sample(key=content_key(fields), fields=fields)

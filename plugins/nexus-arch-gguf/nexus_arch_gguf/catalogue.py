@@ -12,7 +12,11 @@ from typing import Any
 
 from nexus_torch.hugging_face.catalogue import GENERATIVE, is_head_of
 
-REASONS = {"clip": "the vision or audio part of another model (mmproj)"}
+REASONS = {
+    "gptj": "no converter of llama.cpp ever wrote such a file",
+    "gemma4-assistant": "transformers 5.23 cannot build its own class: Gemma4TextConfig.kv_sharing_modes refuses that "
+    "every layer takes its keys from elsewhere, which Gemma4AssistantConfig demands",
+}
 
 
 @cache
@@ -28,14 +32,14 @@ def rows() -> list[dict[str, Any]]:
         {
             "name": name,
             "loader": "gguf",
-            "modalities": ["text"],
+            "modalities": ["image" if name == "clip" else "text"],
             "heads": list(heads.get(name, ())),
             "generates": any(is_head_of(head, *GENERATIVE) for head in heads.get(name, ())),
             "gguf": name,
             "streams": "verified" if known.get(name) else "untested",
             "reason": "" if name in heads else REASONS.get(name, "transformers has no class for it"),
         }
-        for name in sorted(names() | heads.keys())
+        for name in sorted(names() | heads.keys() | REASONS.keys())
     ]
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from nexus_specs import Batch, NexusError, Part, Signal
+from nexus_specs import Batch, NexusError, Part, Sample, Signal
 from nexus_torch.hugging_face.blueprint import blueprint, context_of
 from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.hugging_face.classes import gives, skeleton
@@ -19,7 +19,7 @@ from nexus_torch.hugging_face.collate import Preprocessor
 from nexus_torch.hugging_face.decoding import decodes, start_of
 from nexus_torch.skeleton import without_weights
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from .dequantise import dequantise
 from .layout import configuration
@@ -28,7 +28,7 @@ from .plan import divide, members, recipes, weights
 from .rules import layer_of
 from .source import Source
 from .tokenizer import tokenizer
-from .types import PLAIN, type_name
+from .types import PLAIN, commonest, described, type_name
 from .values import Target
 
 MEAN, FIRST, LAST = 1, 2, 3
@@ -49,10 +49,13 @@ class GgufPreprocessor(Preprocessor):
 class GgufCheckpoint(HuggingFaceCheckpoint):
     """Kind "checkpoint" of a GGUF file."""
 
+    takes: tuple[str, ...] = ("text",)
+    preprocessing: type[GgufPreprocessor] = GgufPreprocessor
+
     def __init__(self, source: Source) -> None:
         self.source, self.home = source, source.path
         self.layout = layout(source)
-        self.config = configuration(source, self.layout)
+        self.config = self.configured()
         module = self.bare()
         constants = self.layout.constants
         self.constants: Mapping[str, Tensor] = constants(source, module) if constants else {}
@@ -63,9 +66,9 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         self.members = members((*self.plan, *self.constants), self.parts)
         kind = type(module)
         arguments = frozenset(inspect.signature(kind.forward).parameters)
-        self.preprocessor = GgufPreprocessor(
+        self.preprocessor = self.preprocessing(
             self.home,
-            ("text",),
+            self.takes,
             generative=gives(kind) == ("text",),
             context=context_of(self.config),
             channels=3,
@@ -75,13 +78,19 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         self.preprocessor.source = source
         self.blueprint = self._blueprint(module)
 
+    def configured(self) -> PreTrainedConfig:
+        """The configuration that the metadata describes."""
+        return configuration(self.source, self.layout)
+
     def bare(self) -> PreTrainedModel:
         """The module without what no GGUF file holds: towers of other modalities (they are in an mmproj file)."""
-        module = skeleton(self.config)
+        with self._named():
+            module = skeleton(self.config)
         for path in self.layout.absent:
             owner, _, leaf = path.rpartition(".")
             setattr(module.get_submodule(owner), leaf, None)
-        _untie(module, own_head="output.weight" in self.source.places)
+        if "output.weight" in self.source.places:
+            _untie(module)
         return module
 
     def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Tensor]:
@@ -96,7 +105,8 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
             recipe = self.plan[name]
             target = Target(name, self.shapes[name], layer_of(name), text)
             try:
-                made[name] = recipe.undo([opened[each] for each in recipe.sources], target)
+                with self._named():
+                    made[name] = recipe.undo([opened[each] for each in recipe.sources], target)
             except (RuntimeError, IndexError, ValueError, ZeroDivisionError) as error:
                 shapes = ", ".join(f"{each} {tuple(opened[each].shape)}" for each in recipe.sources)
                 raise NexusError(
@@ -104,6 +114,15 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
                     "tensors of the file do not belong together: fetch or convert it again."
                 ) from error
         return made
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Through its tokenizer. NexusError for a draft, which computes from another model's states."""
+        if self.layout.wants:
+            raise NexusError(
+                f"'{self.home}' ({self.layout.head}) computes from {self.layout.wants}, and not from samples. It can "
+                "be inspected and its weights read; observe the other model."
+            )
+        return super().collate(samples)
 
     def read(self, output: Any, batch: Batch) -> Signal:
         """As for any checkpoint; an encoder's states become one vector as the file says."""
@@ -119,42 +138,56 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         self.preprocessor.tokenizer.save_pretrained(folder)
         self.config.save_pretrained(folder)
 
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """An error from parts that know of no file names it."""
+        try:
+            yield
+        except NexusError as error:
+            raise NexusError(f"'{self.home}': {error}") from error
+
     def _blueprint(self, module: PreTrainedModel) -> Any:
-        kinds: Counter[int] = Counter()
-        for _, info in self.source.places.values():
-            kinds[info.kind] += info.stop - info.start
-        commonest = kinds.most_common(1)[0][0]
-        name = PLAIN.get(commonest) or type_name(commonest)
         words = self._tokenizer()
-        missing = () if words else ("tokenizer.ggml (metadata of the file)",)
+        missing = () if words or "text" not in self.takes else ("tokenizer.ggml (metadata of the file)",)
+        missing += (self.layout.wants,) if self.layout.wants else ()
         found = blueprint(module, self.parts, words, None, missing)
+        infos = {name: info for name, (_, info) in self.source.places.items()}
+        held = {part.path: [infos[extent.key] for extent in part.extents] for part in self.parts}
+        most = commonest(infos.values())
         return replace(
             found,
-            stacks=tuple(replace(stack, dtype=name) for stack in found.stacks),
-            takes=("text",),
-            dtype=name,
-            quantisation="" if commonest in PLAIN else name.lower(),
+            stacks=tuple(
+                replace(stack, dtype=described([info for layer in stack.layers for info in held[layer]]))
+                for stack in found.stacks
+            ),
+            takes=self.takes,
+            dtype=described(infos.values()),
+            quantisation="" if most in PLAIN else type_name(most).lower(),
         )
 
 
 def open_checkpoint(path: Path) -> GgufCheckpoint:
     """The checkpoint of a file. NexusError for what is no model, or of an architecture without a class."""
-    return GgufCheckpoint(source(path))
+    from .tower import TowerCheckpoint
+
+    found = source(path)
+    return TowerCheckpoint(found) if found.architecture == "clip" else GgufCheckpoint(found)
 
 
 def source(path: Path) -> Source:
     """The file's source, if it is a model that can be opened here."""
-    from .catalogue import names
+    from .catalogue import REASONS, names
     from .layouts import LAYOUTS
 
     found = Source(path)
     kind = found.text("general.type", "model")
-    if found.architecture == "clip" or kind == "mmproj":
-        raise NexusError(f"'{path}' is the vision or audio part of a model (mmproj). Name the model's own file.")
+    if found.architecture == "clip":
+        return found                                        # a tower, or refused by its projector
     if kind != "model" or not found.places:
         raise NexusError(f"'{path}' holds {'no tensors' if kind == 'model' else f'an {kind}'}, not a whole model.")
     if found.architecture not in LAYOUTS:
         known = "gguf knows it, but transformers has no class for it" if found.architecture in names() else "unknown"
+        known = REASONS.get(found.architecture, known)
         raise NexusError(
             f"'{path}' is of the architecture '{found.architecture}' ({known}). "
             "`nexus list architectures --loader gguf` shows those that open."
@@ -162,10 +195,10 @@ def source(path: Path) -> Source:
     return found
 
 
-def _untie(module: PreTrainedModel, *, own_head: bool) -> None:
-    """A head of its own where the file has one: some classes tie it always (T5)."""
+def _untie(module: PreTrainedModel) -> None:
+    """A head of its own, which the file has: some classes tie it always (T5)."""
     head, embedding = module.get_output_embeddings(), module.get_input_embeddings()
-    if own_head and isinstance(head, nn.Linear) and head.weight is getattr(embedding, "weight", None):
+    if isinstance(head, nn.Linear) and head.weight is getattr(embedding, "weight", None):
         with without_weights():
             head.weight = nn.Parameter(torch.empty_like(head.weight, device="meta"), requires_grad=False)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from nexus_specs import NexusError
 from transformers import PreTrainedConfig
 
@@ -34,7 +35,7 @@ WHOLE: Mapping[str, tuple[str, ...]] = {
     "expert_feed_forward_length": ("moe_intermediate_size", "expert_intermediate_size"),
     "expert_shared_feed_forward_length": (
         "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "shared_intermediate_size",
-        "share_expert_dim",
+        "share_expert_dim", "shared_experts_intermediate_size",
     ),
     "expert_shared_count": ("n_shared_experts", "num_shared_experts", "num_shared_expert", "moe_num_shared_experts"),
     "expert_group_count": ("n_group",),
@@ -59,8 +60,10 @@ REAL: Mapping[str, tuple[str, ...]] = {
     "final_logit_softcapping": ("final_logit_softcapping",),
     "embedding_scale": ("embedding_multiplier",),
     "residual_scale": ("residual_multiplier",),
-    "logit_scale": ("logit_scale", "logits_scaling"),
-    "expert_weights_scale": ("routed_scaling_factor", "router_scaling_factor", "route_scale"),
+    "logit_scale": ("logit_scale", "logits_scaling", "output_multiplier"),
+    "expert_weights_scale": (
+        "routed_scaling_factor", "router_scaling_factor", "route_scale", "moe_routed_scaling_factor",
+    ),
 }
 FLAGS: Mapping[str, tuple[str, ...]] = {
     "expert_weights_norm": ("norm_topk_prob", "route_norm", "moe_router_norm"),
@@ -130,7 +133,8 @@ def _flag(source: Source, key: str, value: Any) -> bool:
 
 def round_to_short(value: float) -> float:
     """The shortest decimal that a float32 stands for: 1e-6 is stored as 9.999999974752427e-07."""
-    return float(f"{value:.7g}")
+    with np.errstate(over="ignore"):
+        return float(str(np.float32(value)))
 
 
 def _wrong(source: Source, key: str, value: Any, allowed: str) -> NexusError:

@@ -47,6 +47,12 @@ class Layout:
     """Modules that the file never holds (towers, poolers): set to None in the skeleton."""
     constants: Constants | None = None
     """Weights and buffers that stand in metadata or follow from it."""
+    blocks: str = "block_count"
+    """The metadata that counts the layers which the file holds."""
+    embeds: bool = True
+    """Whether the file holds an embedding of tokens."""
+    wants: str = ""
+    """What the forward needs that no sample can give."""
 
     @property
     def kind(self) -> Any:
@@ -59,7 +65,7 @@ class Layout:
 
 def configuration(source: Source, layout: Layout) -> PreTrainedConfig:
     """The configuration that the metadata describes. NexusError where it describes none."""
-    _bounded(source)
+    _bounded(source, layout)
     try:
         return _made(source, layout)
     except NexusError:
@@ -80,7 +86,8 @@ def _made(source: Source, layout: Layout) -> PreTrainedConfig:
     found = values(source, known)
     found |= rotary(source, known, head_width(source)) | _implied(source, known)
     _without_drafts(source, found, known)
-    found["vocab_size"] = source.tensors["token_embd.weight"].shape[0]
+    if (embedding := source.tensors.get("token_embd.weight")) is not None:
+        found["vocab_size"] = embedding.shape[0]
     found["tie_word_embeddings"] = "output.weight" not in source.places
     found |= layout.fixed
     _fit(source, found, known)
@@ -134,7 +141,7 @@ def _fit(source: Source, found: dict[str, Any], known: PreTrainedConfig) -> None
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         if name not in found and isinstance(getattr(known, name, None), int):
             found[name] = None                              # a default of the class is another vocabulary's
-        if isinstance(number := found.get(name), int) and number >= found["vocab_size"]:
+        if isinstance(number := found.get(name), int) and number >= found.get("vocab_size", number + 1):
             found[name] = None
         if found.get(name, 0) is None and not _optional(type(known), name):
             found[name] = 0
@@ -145,20 +152,21 @@ def _optional(kind: type[PreTrainedConfig], name: str) -> bool:
     return "None" in str(kind.__annotations__.get(name, "None"))
 
 
-def _bounded(source: Source) -> None:
+def _bounded(source: Source, layout: Layout) -> None:
     """Counts that decide how much is built must be borne out by the tensors."""
-    if "token_embd.weight" not in source.places:
+    if layout.embeds and "token_embd.weight" not in source.places:
         raise NexusError(
             f"'{source.path}' has no tensor 'token_embd.weight': it is a vocabulary or an adapter, not a whole model."
         )
-    count = source.whole("{arch}.block_count")
+    count = source.whole("{arch}." + layout.blocks)
     numbers = {match[1] for name in source.places if (match := NUMBER.match(name))}
     if not 0 < count <= len(numbers):
         raise NexusError(
-            f"'{source.path}': the metadata '{source.architecture}.block_count' is {count}, and tensors of "
+            f"'{source.path}': the metadata '{source.architecture}.{layout.blocks}' is {count}, and tensors of "
             f"{len(numbers)} layers are there. The file is cut off or damaged: fetch it again."
         )
-    width = source.tensors["token_embd.weight"].shape[-1]
+    embedding = source.tensors.get("token_embd.weight")
+    width = embedding.shape[-1] if embedding else source.whole("{arch}.embedding_length")
     if source.whole("{arch}.embedding_length", width) != width:
         raise NexusError(
             f"'{source.path}': the metadata '{source.architecture}.embedding_length' does not agree with the "

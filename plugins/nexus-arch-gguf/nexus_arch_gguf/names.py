@@ -12,6 +12,16 @@ from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, TensorNameMap
 SUFFIXES = (".weight", ".bias")
 ARCHITECTURES: Mapping[str, MODEL_ARCH] = MappingProxyType({name: arch for arch, name in MODEL_ARCH_NAMES.items()})
 """Every architecture that the installed gguf knows, by its name in files."""
+LIKE: Mapping[str, str] = MappingProxyType({
+    "cohere2moe": "afmoe", "deepseek32": "glm-dsa", "deepseek4": "deepseek2", "dflash": "qwen3",
+    "dots3note": "glm-dsa", "pockettts": "llama",
+    "glm5-next": "kimi-linear", "granite_swa": "granitehybrid", "hrm_text": "llama", "hy_v3": "dots1",
+    "hy_v4": "glm-dsa", "laguna": "dots1", "mellum": "qwen3moe", "minimax-m3": "minimax-m2", "muse-glimmer": "gemma3",
+    "qwen4exp": "qwen35moe",
+})  # fmt: skip
+"""Architectures that llama.cpp names and gguf 0.19 does not -> one whose table has the same names for what they share.
+Their other names are rules of their layouts. Source: `MODEL_TENSORS` of llama.cpp's gguf-py, build 0.3.36 of its
+bindings, whose version is 0.19.0 too and which knows 153 architectures instead of 126."""
 
 
 class _Names(TensorNameMap):
@@ -24,7 +34,7 @@ class _Names(TensorNameMap):
 
 @lru_cache(maxsize=4)
 def _names(architecture: str, blocks: int) -> _Names:
-    return _Names(ARCHITECTURES[architecture], blocks)
+    return _Names(ARCHITECTURES[LIKE.get(architecture, architecture)], blocks)
 
 
 def gguf_name(architecture: str, blocks: int, key: str) -> str | None:

@@ -17,7 +17,7 @@ from .source import Source
 def recipes(module: nn.Module, source: Source, layout: Layout, known: frozenset[str]) -> dict[str, Recipe]:
     """Weight of the module -> how it is made, but for those that are `known` otherwise. NexusError that names the
     weights which the file does not hold."""
-    blocks = max(source.whole("{arch}.block_count"), source.whole("{arch}.decoder_block_count", 0))
+    blocks = max(source.whole("{arch}.block_count", 0), source.whole("{arch}.decoder_block_count", 0))
     rules = (*layout.rules, *GENERAL)
     found: dict[str, Recipe] = {}
     missing = []

@@ -46,6 +46,8 @@ PATTERNS: Mapping[tuple[str, ...], tuple[str, ...]] = {
      "smaug-bpe", "chatglm-bpe", "glm4", "glm5"): (_LLAMA3,),
     ("qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2"):
         (_QWEN2,),
+    ("ufakzeka",): (_QWEN2.removeprefix(_ENGLISH + "|"),),
+    ("laguna",): (r"[^\n]+|\n+", _QWEN2),
     ("qwen35",): (_QWEN35,),
     ("gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v2-es", "jina-v2-de", "a.x-4.0", "mellum", "modern-bert",
      "mpt", "olmo", "jais", "trillion", "granite-docling", "jina-v1-en", "jina-v2-code", "roberta-bpe", "exaone4"):
@@ -56,6 +58,7 @@ PATTERNS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2", "granite-embed-multi-97m"): (_GPT4O,),
     ("tiny_aya", "cohere2moe"): (r"\d{1,3}(?=(?:\d{3})*\b)", _GPT4O),
     ("deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"): (r"\p{N}{1,3}", _CJK, _CODE),
+    ("spark2_5",): (r"\p{N}{1,3}", _CJK, _CODE.replace(r"+[\r\n]*|\s*[\r\n]+|", r"+|[\r\n]|"), r"\p{N}"),
     ("deepseek-coder",): ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-\ud7ff]+", r"\p{N}"),
     ("deepseek-llm",): ("[\r\n]", r"\s?[\p{Lu}\p{Ll}\p{Lt}]+", "\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+", r"\s+$",
                         "[一-龥ࠀ-一가-\ud7ff]+", r"\p{N}+"),
@@ -80,5 +83,12 @@ PATTERNS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("superbpe",): (r"\p{N}+", r"(?=(\d{3})+(?!\d))"),
     ("default", ""): (r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", "[0-9][0-9][0-9]"),
 }  # fmt: skip
+WHOLE_WORDS_FIRST = frozenset({
+    "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano", "tekken",
+    "glm4", "glm5", "youtu", "minicpm5", "granite-embed-multi-97m",
+})  # fmt: skip
+"""Where a word that is a token is one, whatever the merges say: `ignore_merges` in llama.cpp's vocabulary."""
+SPACED = frozenset({"gemma4", "granite-embed-multi-311m", "sarvam-moe"})
+"""Byte pairs of characters, not of bytes: a space is written as sentencepiece writes it, lines are cut alone."""
 BY_NAME: Mapping[str, tuple[str, ...]] = {name: found for names, found in PATTERNS.items() for name in names}
 """Name -> patterns, each applied to what the ones before it left whole."""

@@ -20,12 +20,14 @@ from .values import (
 
 @dataclass(frozen=True)
 class Rule:
-    """`pattern` is searched in the weight's name. `sources` are names in the file, "{n}" is the number of the layer;
-    none: the table's name. A rule holds only where all its sources are in the file."""
+    """`pattern` is searched in the weight's name. `sources` are names in the file, "{n}" is the number of the layer,
+    `shift` further on, "{0}" what the pattern's first group matched; none: the table's name. A rule holds only where
+    all its sources are in the file."""
 
     pattern: str
     sources: tuple[str, ...] = ()
     undo: Undo = same
+    shift: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,13 @@ def recipe(
     name: str, rules: Sequence[Rule], stored: Mapping[str, object], named: Callable[[str], str | None]
 ) -> Recipe | None:
     """How a weight is made: the first rule whose sources are in the file, else the table's name; None where neither."""
-    match = LAYER.search(name)
-    number = match[1] if match else ""
+    number = layer_of(name)
     usual = named(name)
     for rule in rules:
-        if not re.search(rule.pattern, name):
+        if (match := re.search(rule.pattern, name)) is None:
             continue
-        sources = tuple(each.format(n=number) for each in rule.sources) or ((usual,) if usual else ())
+        named_here = tuple(each.format(*match.groups(), n=number + rule.shift) for each in rule.sources)
+        sources = named_here or ((usual,) if usual else ())
         if sources and all(each in stored for each in sources):
             return Recipe(sources, rule.undo)
     return Recipe((usual,), same) if usual in stored and usual is not None else None

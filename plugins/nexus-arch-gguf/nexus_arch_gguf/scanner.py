@@ -21,8 +21,13 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 LARGEST_METADATA, LARGEST_TENSORS = 1 << 14, 1 << 16
 """Entries: real files have less than 100 and less than 50,000."""
-LARGEST_ARRAY = 1 << 22
-"""Elements of all arrays together: the largest vocabularies have less than a million tokens and merges."""
+LARGEST_READ = 72 << 20
+"""Bytes of memory that all arrays together may take when they are read; the largest vocabulary (262,144 tokens, 514,906
+merges) takes 66 MiB."""
+STRING_COST, NUMBER_COST = 64, 40
+"""Bytes of memory of an element besides those of a string's text."""
+LARGEST_KEPT = 8 << 20
+"""Bytes of all keys and short strings: real files have less than 10,000."""
 SHORT = 256
 """Bytes of a string that is kept; a longer one stays in the file."""
 NAME_LIMIT, KEY_LIMIT = 256, 65535
@@ -93,20 +98,35 @@ def _count(cursor: Cursor, limit: int) -> int:
 
 def _metadata(cursor: Cursor, entries: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    elements = 0
+    kept = read = 0
     for index in range(entries):
         cursor.field = f"the key of metadata entry {index}"
         key = cursor.text(KEY_LIMIT)
         cursor.field = f"metadata '{key[:80]}'"
         if key in found:
             raise cursor.wrong("the key occurs twice")
-        value = _value(cursor, cursor.number("I"), elements)
-        elements += value.count if isinstance(value, Stored) and value.kind != STRING else 0
+        value = _value(cursor, cursor.number("I"), LARGEST_READ - read)
+        read += cost(value) if isinstance(value, Stored) else 0
+        kept += len(key) + (len(value) if isinstance(value, str) else 0)
+        if kept > LARGEST_KEPT:
+            raise cursor.wrong(f"keys and short values of more than {LARGEST_KEPT} bytes")
+        if read > LARGEST_READ:
+            raise cursor.wrong(f"arrays that take more than {LARGEST_READ >> 20} MiB")
         found[key] = value
     return found
 
 
-def _value(cursor: Cursor, kind: int, elements: int) -> Any:
+def cost(value: Stored) -> int:
+    """The memory that an array takes once it is read, in bytes; 0 for a text."""
+    if value.kind == STRING:
+        return 0
+    if value.kind - ARRAY - 1 == STRING:
+        return value.stop - value.start + (STRING_COST - 8) * value.count
+    return NUMBER_COST * value.count
+
+
+def _value(cursor: Cursor, kind: int, left: int) -> Any:
+    """A value; `left` is the memory that arrays may still take."""
     if kind in SCALARS:
         letter = SCALARS[kind]
         found = cursor.take(struct.calcsize(f"<{letter}"))
@@ -116,8 +136,8 @@ def _value(cursor: Cursor, kind: int, elements: int) -> Any:
     if kind != ARRAY:
         raise cursor.wrong(f"the value type {kind}, which does not exist")
     inner, count = cursor.number("I"), cursor.number("Q")
-    if count + elements > LARGEST_ARRAY:
-        raise cursor.wrong(f"an array of {count} elements; {LARGEST_ARRAY} are allowed in one file")
+    if count * NUMBER_COST > left:
+        raise cursor.wrong(f"an array of {count} elements; {left // NUMBER_COST} are allowed here")
     start = cursor.position
     if inner in SCALARS:
         cursor.skip(count * struct.calcsize(f"<{SCALARS[inner]}"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,15 @@ from .types import ARRAY, BLOCKS, SCALARS, STRING
 SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 """Names of splits, as `gguf-split` writes them."""
 MOST_SPLITS = 1000
-LARGEST_TEXT = 32 << 20
-"""Bytes of one string value: a tokenizer in JSON is the longest."""
+NUMPY: Mapping[str, str] = {
+    "B": "u1", "b": "i1", "H": "u2", "h": "i2", "I": "u4", "i": "i4", "f": "f4", "?": "?", "Q": "u8", "q": "i8",
+    "d": "f8",
+}  # fmt: skip
+"""Letters of `struct` -> types of numpy."""
+LARGEST_TEXT = 8 << 20
+"""Bytes of one string value: chat templates have less than 100,000."""
+LARGEST_FACTORS = 1 << 20
+"""Bytes of a tensor that the configuration needs: a number or two for each column of a head."""
 
 
 class Source:
@@ -65,6 +71,8 @@ class Source:
         block, size = BLOCKS[info.kind]
         with Cursor(path, info.start, info.stop) as cursor:
             cursor.field = f"tensor '{name}'"
+            if info.stop - info.start > LARGEST_FACTORS:
+                raise cursor.wrong(f"{info.stop - info.start} bytes; the configuration takes up to {LARGEST_FACTORS}")
             data = np.frombuffer(cursor.take(info.stop - info.start), dtype=np.uint8)
         return data.reshape(math.prod(info.shape[:-1]), (info.shape[-1] if info.shape else 1) // block * size)
 
@@ -78,8 +86,8 @@ class Source:
             inner = value.kind - ARRAY - 1
             if inner == STRING:
                 return [cursor.take(cursor.number("Q")).decode("utf-8", "replace") for _ in range(value.count)]
-            letter = SCALARS[inner]
-            return list(struct.unpack(f"<{value.count}{letter}", cursor.take(value.stop - value.start)))
+            numbers = np.frombuffer(cursor.take(value.stop - value.start), dtype=f"<{NUMPY[SCALARS[inner]]}")
+            return numbers.tolist()
 
     @property
     def path_of_metadata(self) -> Path:

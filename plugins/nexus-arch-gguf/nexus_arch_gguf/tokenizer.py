@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import PreTrainedTokenizerFast
 from transformers.integrations.gguf import gguf_tokenizer_mapping as official
 
-from .pretokenizers import BY_NAME
+from .pretokenizers import BY_NAME, SPACED, WHOLE_WORDS_FIRST
 from .source import Source
 
 IDS: Mapping[str, str] = {
@@ -28,8 +28,6 @@ PHANTOM = "\u2581"
 LARGEST_VOCABULARY = 1 << 21
 CONTROL, OF_THE_USER = 3, 4
 """Types of tokens, `llama_token_type`."""
-WHOLE_WORDS_FIRST = ("llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "tekken")
-"""Where a word that is a token is one, whatever the merges say: `ignore_merges` in llama.cpp's vocabulary."""
 ENCODERS = ("bert", "nomic-bert", "modern-bert", "eurobert", "jina-bert-v2", "jina-bert-v3", "nomic-bert-moe")
 
 
@@ -76,6 +74,8 @@ def _described(source: Source) -> dict[str, Any]:
 def _bytes(source: Source, described: dict[str, Any]) -> Tokenizer:
     """Byte-level BPE."""
     kind = described.get("pre_tokenizer_type", "default")
+    if kind in SPACED:
+        return _characters(described)
     if kind not in BY_NAME:
         raise NexusError(
             f"'{source.path}': the metadata 'tokenizer.ggml.pre' is '{kind}', and no such way to cut text is known "
@@ -90,6 +90,18 @@ def _bytes(source: Source, described: dict[str, Any]) -> Tokenizer:
         *(pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in BY_NAME[kind]),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
     ])  # fmt: skip
+    return backend
+
+
+def _characters(described: dict[str, Any]) -> Tokenizer:
+    """Byte pairs of characters, with bytes for those that are no token."""
+    merges = [tuple(merge.split(" ", 1)) for merge in described.get("merges", ())]
+    vocabulary = {token: index for index, token in enumerate(described["tokens"])}
+    backend = Tokenizer(models.BPE(vocabulary, merges, byte_fallback=True))
+    backend.normalizer = normalizers.Replace(" ", PHANTOM)
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[^\n]+|\n+"), behavior="isolated")
+    backend.decoder = decoders.Sequence([decoders.Replace(PHANTOM, " "), decoders.ByteFallback(), decoders.Fuse()])
+    _add_special(backend, described)
     return backend
 
 

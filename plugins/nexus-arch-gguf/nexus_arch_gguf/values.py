@@ -121,6 +121,11 @@ def latent_keys_and_values(tensors: Sequence[Tensor], target: Target) -> Tensor:
     return same([torch.cat([keys.transpose(1, 2), values], 1).flatten(0, 1)], target).contiguous()
 
 
+def integers(tensors: Sequence[Tensor], target: Target) -> Tensor:
+    """A table of whole numbers, which GGUF holds in 32 bits."""
+    return same(tensors, target).long()
+
+
 def per_layer(value: Any, layer: int) -> int:
     """A setting that may be a list with a value for each layer."""
     return int(value[layer] if isinstance(value, (list, tuple)) else value)

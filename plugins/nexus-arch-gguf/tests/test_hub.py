@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from nexus_arch_gguf.remote import BLOCK
 from nexus_specs import Installed, NexusError
 from nexus_specs.testing.hub import LocalHub
 from nexus_torch import hub
-from nexus_torch.hub import listing
 
 FILE, OTHER = "stories260K-Q8_0.gguf", "stories260K-BF16.gguf"
 
@@ -26,19 +24,6 @@ def folder(tmp_path: Path) -> Path:
                 shutil.copy(parent / "shared" / "data" / "gguf" / name, tmp_path / "source")
             return tmp_path / "source"
     pytest.skip("there is no folder 'shared' with GGUF files beside the repository")
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
-    with LocalHub() as local:
-        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HOME"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", local.url)
-        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv("NEXUS_CACHE", str(tmp_path / "notes"))
-        listing.forget()
-        yield local
-    listing.forget()
 
 
 def test_a_file_is_described_by_its_header(server: LocalHub, folder: Path) -> None:

@@ -17,7 +17,7 @@ from nexus_arch_gguf.scanner import scan
 from nexus_arch_gguf.source import Source
 from nexus_specs import NexusError
 
-HUGE = (1 << 64) - 1
+HUGE, BIG = (1 << 64) - 1, 1 << 20
 MEMORY = 64 << 20
 
 
@@ -65,6 +65,19 @@ LIES: dict[str, tuple[bytes, str]] = {
     "unaligned": (header(tensors=1, body=info(offset=5) + b"\0" * 256), "no multiple of"),
     "overlap": (header(tensors=2, body=info("a") + info("b", offset=96) + b"\0" * 512), "overlaps with 'a'"),
     "same name": (header(tensors=2, body=info("a") * 2 + b"\0" * 512), "occurs twice"),
+    "many keys": (
+        header(entries=200, body=b"".join(entry(f"{number:05}" + "k" * 60_000, 4, b"\0" * 4) for number in range(200))),
+        "keys and short values",
+    ),
+    "many strings": (header(entries=1, body=entry("a", 9, struct.pack("<IQ", 8, 1 << 21))), "an array of 2097152"),
+    "many arrays": (
+        header(entries=2, body=b"".join(entry(key, 9, struct.pack("<IQ", 0, BIG) + bytes(BIG)) for key in "ab")),
+        "metadata 'b'",
+    ),
+    "beyond 2^63": (header(tensors=1, body=info(lengths=(HUGE,) * 4) + b"\0" * 64), "more than the whole file"),
+    "offset beyond 2^63": (header(tensors=1, body=info(offset=HUGE - 31) + b"\0" * 256), "ends at byte"),
+    "nested twice": (header(entries=1, body=entry("a", 9, struct.pack("<IQIQ", 9, 1, 9, 1) + bytes(64))), "the type 9"),
+    "array type": (header(entries=1, body=entry("a", 9, struct.pack("<IQ", 99, 1) + b"\0" * 64)), "of the type 99"),
     "not text": (header(tensors=1, body=struct.pack("<Q", 2) + b"\xff\xfe" + b"\0" * 64), "not UTF-8"),
 }  # fmt: skip
 
@@ -82,6 +95,44 @@ def test_lies_are_named(name: str, tmp_path: Path) -> None:
     assert time.monotonic() - started < 2
 
 
+WHOLE = header(2, 4, body=b"".join([
+    entry("general.architecture", 8, text("llama")), entry("llama.block_count", 4, struct.pack("<I", 1)),
+    entry("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, 3) + text("a") + text("bc") + text("")),
+    entry("llama.x", 9, struct.pack("<IQ3f", 6, 3, 1.0, 2.0, 3.0)), info("token_embd.weight", (32, 4)),
+    info("blk.0.attn_norm.weight", (32,), 0, 512),
+])) + b"\0" * 1024  # fmt: skip
+"""A small sound file."""
+
+
+def test_cut_off_anywhere(tmp_path: Path) -> None:
+    """At every byte: a NexusError that names the file."""
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(WHOLE)
+    end = max(each.stop for each in scan(path).tensors.values())
+    for stop in range(end):
+        path.write_bytes(WHOLE[:stop])
+        with pytest.raises(NexusError, match=r"cut\.gguf"):
+            scan(path)
+
+
+def test_every_byte_wrong(tmp_path: Path) -> None:
+    """Each byte of the header as 128, and each eight as the largest number."""
+    path = tmp_path / "wrong.gguf"
+    for at in range(len(WHOLE) - 1024):
+        for piece in (b"\x80", b"\xff" * 8):
+            path.write_bytes(WHOLE[:at] + piece + WHOLE[at + len(piece) :])
+            survives(path)
+
+
+def test_a_large_tensor_of_factors_is_refused(tmp_path: Path) -> None:
+    """What a configuration reads is small, whatever the file says."""
+    path = tmp_path / "factors.gguf"
+    body = entry("general.architecture", 8, text("llama")) + info("rope_freqs.weight", (1 << 19,))
+    path.write_bytes(header(1, 1, body=body) + bytes(1 << 22))
+    with pytest.raises(NexusError, match=r"factors\.gguf.*rope_freqs\.weight"):
+        Source(path).tensor("rope_freqs.weight")
+
+
 def test_versions_two_and_three_say_the_same(tmp_path: Path, written: Callable[..., Path]) -> None:
     data = bytearray(written("llama").read_bytes())
     assert data[4] == 3
@@ -93,8 +144,8 @@ def test_versions_two_and_three_say_the_same(tmp_path: Path, written: Callable[.
 
 
 def test_a_long_header_takes_little_memory(tmp_path: Path) -> None:
-    """A million strings and as many numbers: walked past, not kept."""
-    strings = 1 << 20
+    """Half a million strings and as many numbers: walked past, not kept."""
+    strings = 1 << 19
     body = entry("s", 9, struct.pack("<IQ", 8, strings) + text("12345678") * strings)
     body += entry("n", 9, struct.pack("<IQ", 6, strings) + b"\0" * (4 * strings))
     path = tmp_path / "long.gguf"

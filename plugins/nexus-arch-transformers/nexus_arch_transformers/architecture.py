@@ -23,7 +23,7 @@ class Transformers:
         """1 for a folder of a model type that transformers itself knows, and for one whose config.json cannot be read:
         `inspect` says why."""
         config = configuration(source)
-        known = config.get("model_type") in model_types() or (is_remote(config) and trusted(folder(source)))
+        known = str(config.get("model_type")) in model_types() or (is_remote(config) and trusted(folder(source)))
         return int(known or (not config and (folder(source) / CONFIG).is_file()))
 
     def origin(self, source: str) -> Origin | None:
@@ -51,7 +51,7 @@ class Transformers:
         if not (home / CONFIG).is_file():
             raise NexusError(_no_folder(source, home))
         values = configuration(source)
-        if values.get("model_type") not in model_types() and is_remote(values):
+        if str(values.get("model_type")) not in model_types() and is_remote(values):
             from nexus_torch.hugging_face.remote import open_remote
 
             return open_remote(source, home, weightless=weightless and not has_weights(home))

@@ -36,4 +36,10 @@ def test_the_committed_table_says_what_streams() -> None:
     assert len(verified) >= 250
     assert len({row["type"] for row in table if row["agree"]}) >= 300
     assert {name for name, found in results().items() if found["streams"] == "verified"} == verified
-    assert all(row["reason"] for row in table if not row["agree"])
+    assert all(row["reason"] and row["whose"] for row in table if not row["agree"])
+
+
+def test_what_transformers_can_run_we_can_open() -> None:
+    table = json.loads(TABLE.read_text(encoding="utf-8"))["rows"]
+    ours = {row["type"] for row in table if row["whose"] == "nexus"}
+    assert ours <= {"edgetam_video", "sam2_video", "sam3_tracker_video", "sam3_video"}, "they take a session, no tensor"

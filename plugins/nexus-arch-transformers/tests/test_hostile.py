@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import time
@@ -32,6 +33,13 @@ ABSURD: dict[str, tuple[dict[str, Any], str]] = {
     "experts": ({"model_type": "mixtral", "num_hidden_layers": 4000, "num_local_experts": 4000}, "16,000,000 experts"),
     "activation": ({"hidden_act": "os.system"}, "cannot build LlamaModel from this config.json"),
     "no object": ({"rope_parameters": 3}, "config.json"),
+    "one class": ({"architectures": "LlamaForCausalLM"}, "says 'LlamaForCausalLM' for `architectures`, which"),
+    "number of classes": ({"architectures": 5}, "says 5 for `architectures`"),
+    "classes of nothing": ({"architectures": [None]}, "says [None] for `architectures`"),
+    "quantised by word": ({"quantization_config": "fp8"}, "says 'fp8' for `quantization_config`, which is a table"),
+    "labels in a list": ({"id2label": ["a"]}, "says ['a'] for `id2label`"),
+    "unknown part": ({"model_type": "llava", "text_config": {"model_type": "quux"}}, "subconfig: quux. Mend the file"),
+    "missing library": ({"model_type": "timm_wrapper"}, "requires the timm library"),
 }
 
 
@@ -68,6 +76,30 @@ def test_files_that_are_no_configuration(text: str, message: str, tmp_path: Path
     assert Transformers().match(source) in (0, 1)
     with pytest.raises(NexusError, match=message):
         Transformers().inspect(source)
+
+
+@pytest.mark.parametrize("kind", [["llama"], {"llama": 1}, None, 7], ids=str)
+def test_a_model_type_that_is_no_word_is_nobodys(kind: Any, tmp_path: Path) -> None:
+    source = written(tmp_path, json.dumps(LLAMA | {"model_type": kind}))
+    assert Transformers().match(source) == 0
+    with pytest.raises(NexusError, match="names the model type"):
+        Transformers().inspect(source)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "model.safetensors.index.json"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    source = written(tmp_path, json.dumps(LLAMA))
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(NexusError):
+        Transformers().open(source, Installed())
+
+
+def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "config.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(NexusError, match="1,099,511,627,776 bytes"):
+        Transformers().inspect(str(tmp_path))
 
 
 def test_what_is_made_beside_the_weights_is_bounded() -> None:

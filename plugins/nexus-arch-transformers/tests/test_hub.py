@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,6 @@ from nexus_specs import Checkpoint, Installed, NexusError, Sample
 from nexus_specs.testing.hub import LocalHub
 from nexus_torch import hub
 from nexus_torch.files import read_tensors
-from nexus_torch.hub import listing
 from nexus_torch.skeleton import fill, holders
 
 PROGRAM = """
@@ -29,18 +28,10 @@ class TinyForCausalLM(LlamaForCausalLM):
 """
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
-    with LocalHub() as local:
-        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HOME", "NEXUS_TRUST"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", local.url)
-        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv("NEXUS_CACHE", str(tmp_path / "notes"))
-        monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
-        listing.forget()
-        yield local
-    listing.forget()
+@pytest.fixture(autouse=True)
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where transformers puts programs that a test trusts."""
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import torch
+from nexus_specs import NexusError
 
 PAGE = 4096
 _HUGE = 2 << 20
@@ -41,16 +42,57 @@ class Buffers:
         unused = self._unused()
         if fitting := [at for at in unused if len(self.maps[at]) >= size]:
             return self.maps[min(fitting, key=lambda at: len(self.maps[at]))]
-        self.maps = [each for at, each in enumerate(self.maps) if at not in unused]
-        self.maps.append(anonymous(rounded(max(size, 1), _HUGE if size >= _HUGE else PAGE)))
+        for at in sorted(unused, reverse=True):
+            self.drop(self.maps.pop(at))
+        self.maps.append(self.make(rounded(max(size, 1), _HUGE if size >= _HUGE else PAGE)))
         return self.maps[-1]
 
     def clear(self) -> None:
         """Gives back what nobody uses, and forgets what somebody keeps: it goes with its last tensor."""
-        self.maps.clear()
+        while self.maps:
+            self.drop(self.maps.pop())
+
+    def make(self, size: int) -> mmap.mmap:
+        """A new map."""
+        return anonymous(size)
+
+    def drop(self, memory: mmap.mmap) -> None:
+        """A map is not used any more."""
 
     def _unused(self) -> set[int]:
         return {at for at in range(len(self.maps)) if sys.getrefcount(self.maps[at]) <= _UNUSED}
+
+
+class Locked(Buffers):
+    """Page-locked maps, from which CUDA copies by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.locked: set[int] = set()
+
+    def make(self, size: int) -> mmap.mmap:
+        """Locks a new map, once for all that is read into it. NexusError where the driver locks no more."""
+        made = super().make(size)
+        place = _address(made)
+        error = int(torch.cuda.cudart().cudaHostRegister(place, size, 0))
+        if error:
+            raise NexusError(
+                f"The driver cannot lock {size:,} bytes of memory for copies to the device (CUDA error {error}). Two "
+                "layers must fit in RAM beside what else runs there: free some, or set run.device to cpu."
+            )
+        self.locked.add(place)
+        return made
+
+    def drop(self, memory: mmap.mmap) -> None:
+        """Nothing may be copied from it any more."""
+        place = _address(memory)
+        if place in self.locked:
+            self.locked.remove(place)
+            torch.cuda.cudart().cudaHostUnregister(place)
+
+
+def _address(memory: mmap.mmap) -> int:
+    return torch.frombuffer(memory, dtype=torch.uint8).data_ptr()
 
 
 def tensor_in(memory: Any, offset: int, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:

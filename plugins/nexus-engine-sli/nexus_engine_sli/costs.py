@@ -27,8 +27,9 @@ UNPACK, WIDEN = 0.6e9, 2.5e9
 """Weights a second and thread that are unpacked (FP8, four bits), or brought from sixteen bits to thirty-two."""
 SHARE = 0.7
 """Of the memory: what the unit that runs and the one that arrives may take. States and work have the rest."""
-SETUP, EACH = 1.0, 0.004
-"""Seconds until the skeleton stands; seconds that a layer takes to be brought and dropped, besides its bytes."""
+SETUP, EACH, CALL = 1.0, 0.004, 0.001
+"""Seconds until the skeleton stands; seconds that a layer takes to be brought and dropped, besides its bytes; seconds
+that a micro-batch takes in a layer besides its products: what small models cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,9 @@ def cost(blueprint: Blueprint, samples: int, edits: int, budget: Budget, way: Wa
     passes = 1 + edits / 2
     reading = blueprint.bytes / (budget.read_rate or READ)
     unpacking = _unpacking(blueprint, budget)
-    arithmetic = operations(blueprint, tokens) * passes / rate(budget)
-    setup = SETUP + EACH * sum(stack.count for stack in blueprint.stacks)
+    layers, batches = sum(stack.count for stack in blueprint.stacks), -(-samples // max(1, budget.micro_batch))
+    arithmetic = (operations(blueprint, tokens) / rate(budget) + CALL * layers * batches) * passes
+    setup = SETUP + EACH * layers
     streamed = way.residency == "stream"
     work = unpacking + arithmetic
     states = round(tokens * _width(blueprint) * weight_dtype(blueprint, budget).itemsize * (1 + edits / 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from nexus_specs import Blueprint, Budget, Checkpoint, Estimate, Machine, Teacher
@@ -58,6 +59,8 @@ def described(way: Way) -> str:
 @contextmanager
 def _loaded(checkpoint: Checkpoint, budget: Budget) -> Iterator[Teacher]:
     headroom.refuse_missing(budget)
+    if not budget.micro_batch:
+        budget = replace(budget, micro_batch=headroom.place(checkpoint.blueprint, budget).micro_batch)
     way = headroom.choose(checkpoint.blueprint, budget)
     make = ROOMS[way.residency]
     room: Room = make(checkpoint, budget.device, dtype=way.dtype, quantise=way.quantise, budget=budget)

@@ -1,21 +1,36 @@
 """Edits: variants of every forward that ablate a module take the intact output until they reach it, and run on their
 own from there. L ablations of L layers cost about L / 2 forwards, and a mean over the corpus is known when the first
 variant needs it.
+
+A batch, intact and under every edit, is a family: its forwards stand on each other's memory, so they are brought and
+put away together. All families pass a unit before the next one is loaded; then those come apart whose edit waited for
+the last intact batch.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from nexus_specs import Batch, Edit, NexusError
+from nexus_specs import Edit, NexusError
 from torch import Tensor
 
 from .loading import Room
-from .running import Hub, Run, Stop, end
+from .running import Hub, Keeper, Run, Stop
 from .taps import first_tensor, mask_of, with_first
+from .tracking import Family, Ledger, Tracker
+
+Kin = Sequence[Run]
+"""The forwards of one batch: the intact one first, then those under edits."""
+
+
+class EditKeeper(Keeper, Protocol):
+    """Looks after edited forwards too."""
+
+    def taken(self, run: Run) -> None:
+        """An edited forward took over what the intact one of its batch was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,101 +50,181 @@ class Shared:
 class EditHub(Hub):
     """Leads all runs through the model, intact and under every edit."""
 
+    keeper: EditKeeper | None
+
     def __init__(
-        self, room: Room, layers: Sequence[str], edits: Sequence[Edit], watched: Sequence[str] = ()
-    ) -> None:
-        super().__init__(room, layers)
+        self, room: Room, layers: Sequence[str], edits: Sequence[Edit], watched: Sequence[str] = (),
+        tracker: Tracker | None = None, keeper: EditKeeper | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(room, layers, tracker, keeper)
         self.edits, self.watched = tuple(edits), tuple(watched)
         """`watched` are module paths that must really run, since something inside them is tapped."""
         edited = {path for edit in edits for path in edit.modules}
         self.units = sorted({*self.units, *edited})
-        self.places = {path: self.places.get(path, -1) for path in self.units}
+        self.places = dict.fromkeys(self.units, -1) | self.places
         self.waits = self.layers | frozenset(room.order)
         self.shared: dict[tuple[int, str, int], Shared] = {}
         self.passed: Counter[tuple[str, int]] = Counter()
         self.batches = 0
 
-    def lead_all(self, batches: Sequence[Batch], forward: Callable[[Run], None]) -> None:
-        """Runs `forward(run)` for every batch, intact and under every edit. Modules run: B x (L + L (L + 1) / 2 - L)
-        for L ablations of L layers."""
-        intact = [Run(forward, index, batch) for index, batch in enumerate(batches)]
-        variants = [Run(forward, run.index, run.batch, edit) for edit in self.edits for run in intact]
-        self.batches = len(intact)
-        with self._stopping():
-            try:
-                for run in (*intact, *variants):
-                    self.resume(run)
-                while waiting := [run for run in intact if not run.dead]:
-                    self._step(waiting, variants)
-                self._follow(variants)
-                if left := [run for run in variants if not run.dead]:
-                    raise NexusError(f"The edit '{left[0].name}' waits for a module that not every batch passes.")
-            finally:
-                end((*intact, *variants))
+    def lead_all(self, families: Iterable[Kin]) -> None:
+        """Runs the forwards of every batch, intact and under every edit. Modules run: B x (L + L (L + 1) / 2 - L) for L
+        ablations of L layers."""
+        started: list[Kin] = []
+        runs: list[Run] = []
+        with self._stopping(), self.ending(runs):
+            for family in families:
+                started.append(family)
+                runs += family
+                self._begin(family)
+            self.batches = sum(run.edit is None for run in runs)
+            while any(not run.dead for run in runs):
+                self._step(started)
 
-    def _step(self, waiting: Sequence[Run], variants: Sequence[Run]) -> None:
-        """All intact runs that wait in one place go one stop on; then whoever follows them."""
-        if any(run.stop and run.stop.kind == "behind" for run in waiting):
-            waiting = [run for run in waiting if run.stop and run.stop.kind == "behind"]
-        path, visit, kind = self._next(waiting)
+    def _begin(self, family: Kin) -> None:
+        """All of them to their first stop."""
+        together = Family()
+        for run in family:
+            if self.tracker:
+                run.ledger = Ledger(self.tracker.owners, together)
+                run.ledger.inputs(run.batch.values())
+            self.resume(run)
+        if self.back:
+            self.back(self, family)
+        if self.keeper:
+            self.keeper.after(family[0])
+
+    def _step(self, families: Sequence[Kin]) -> None:
+        """Variants that waited for the last intact batch come apart; where none did, all that wait in a place pass."""
+        if apart := [family for family in families if any(self._takes(run) for run in family)]:
+            self._turns(apart, None)
+            return
+        free = [run for run in _all(families) if self._free(run)]
+        if not free:
+            left = next(run for run in _all(families) if not run.dead)
+            raise NexusError(f"The edit '{left.name}' waits for a module that not every batch passes.")
+        path, visit, kind = self._next(free)
         if kind == "need":
             self.room.borrow(path)
-        elif kind == "before" and path in self.waits:
-            self.shared.clear()
-            self.current = path
-            self.room.enter(path)
-        for run in waiting:
-            if run.stop and (run.stop.path, run.stop.visit, run.stop.kind) == (path, visit, kind):
-                self._intact(run, run.stop)
-        self._follow(variants)
+        elif path in self.waits:
+            self._enter(path, families)
+        here = [family for family in families if any(_waits(run, path, visit, kind) for run in family)]
+        self._turns(here, (path, visit, kind))
 
-    def _intact(self, run: Run, stop: Stop) -> None:
-        """An intact run enters a module, or leaves it and is looked at."""
-        if stop.kind != "behind":
-            self.passes += stop.kind == "before"
-            self.resume(run, (True, None))
-            return
+    def _enter(self, path: str, families: Sequence[Kin]) -> None:
+        self.shared.clear()
+        if path != self.current and self.keeper:
+            self.keeper.round([run for run in _all(families) if not run.dead], path)
+        self.current = path
+        self.room.enter(path)
+
+    def _turns(self, families: Sequence[Kin], place: tuple[str, int, str] | None) -> None:
+        """Of each family, those that wait at a place pass, the intact one first; the others follow it."""
+        for family, then in zip(families, [*families[1:], None], strict=True):
+            if self.keeper:
+                self.keeper.before(family[0], then[0] if then else None)
+            for run in family:
+                if place and _waits(run, *place) and self._free(run):
+                    self._run(run)
+                    self._leave(run)
+                while self._takes(run):
+                    self._take(run)
+                    self._leave(run)
+                self._close(run)
+            if self.keeper:
+                self.keeper.after(family[0])
+
+    def _free(self, run: Run) -> bool:
+        """Whether a run goes on by itself: intact, apart, or on its way to an edit inside a module. Nothing passes an
+        edited module before all intact batches did."""
+        stop, edit = run.stop, run.edit
+        if stop is None or edit is None or stop.kind == "need":
+            return stop is not None
+        if stop.path in edit.modules:
+            return run.apart and self._known(stop)
+        return run.apart or self._must_run(stop.path, edit)
+
+    def _takes(self, run: Run) -> bool:
+        """Whether a variant may take over what the intact run was given, edited or not."""
+        stop, edit = run.stop, run.edit
+        if stop is None or edit is None or stop.kind != "before" or run.apart:
+            return False
+        if stop.path in edit.modules:
+            return self._known(stop)
+        return not self._must_run(stop.path, edit) and (run.index, stop.path, stop.visit) in self.shared
+
+    def _known(self, stop: Stop) -> bool:
+        """Whether all intact batches have passed a module."""
+        return self.passed[stop.path, stop.visit] >= self.batches
+
+    def _run(self, run: Run) -> None:
+        """Through the module before which it waits."""
+        if run.stop and run.stop.kind == "before":
+            self.passes += 1
+        self.resume(run, (True, None))
+
+    def _leave(self, run: Run) -> None:
+        """Out of all modules at whose end it is."""
+        while run.stop is not None and run.stop.kind == "behind":
+            self._out(run, run.stop)
+
+    def _out(self, run: Run, stop: Stop) -> None:
+        """An intact run is looked at, an edited one is edited."""
+        output, edit = stop.output, run.edit
+        if edit is None:
+            self._seen(run, stop)
+        elif stop.path in edit.modules:
+            output = self._edited(run, stop, output)
+        if self.keeper and run.depth == 1:
+            self.keeper.behind(run, Stop("behind", stop.path, stop.visit, output=output))
+        self.hand(run, output)
+
+    def _seen(self, run: Run, stop: Stop) -> None:
         self.room.passed(stop.path, stop.output)
         hidden = first_tensor(stop.output)
         self.shared[run.index, stop.path, stop.visit] = Shared(stop.output, hidden._version)
+        self.passed[stop.path, stop.visit] += 1
         mask = mask_of(run.batch, stop.path)
         fits = mask is not None and mask.shape == hidden.shape[:2]
-        for edit in self.edits:
-            if stop.path in edit.modules:
-                edit.seen(stop.path, stop.inputs, hidden, mask if fits else None)
-        self.passed[stop.path, stop.visit] += 1
-        self.resume(run, (False, stop.output))
+        if run.ledger:
+            run.ledger.paused = True                        # what an edit keeps is its own
+        with self._tracked(run):
+            for edit in self.edits:
+                if stop.path in edit.modules:
+                    edit.seen(stop.path, stop.inputs, hidden, mask if fits else None)
+        if run.ledger:
+            run.ledger.paused = False
 
-    def _follow(self, variants: Sequence[Run]) -> None:
-        """Every variant goes as far as it can."""
-        for run in variants:
-            while run.stop and (answer := self._answer(run, run.stop)):
-                self.resume(run, answer)
-
-    def _answer(self, run: Run, stop: Stop) -> tuple[bool, Any] | None:
-        """What a variant gets at its stop: (run the module, output), or None to wait."""
-        edit, key = run.edit, (run.index, stop.path, stop.visit)
+    def _take(self, run: Run) -> None:
+        """In the place of running a module: the intact output, or at its edit what that makes of it."""
+        stop, edit = run.stop, run.edit
+        assert stop is not None
         assert edit is not None
-        if stop.kind == "need":
-            self.room.borrow(stop.path)
-            return True, None
-        if stop.kind == "behind":                           # it ran the module itself: it was apart already
-            return False, self._edited(stop, edit, stop.output) if stop.path in edit.modules else stop.output
-        if stop.path in edit.modules and not run.apart:
-            if self.passed[stop.path, stop.visit] < self.batches:
-                return None
+        output = self.shared[run.index, stop.path, stop.visit].taken(stop.path)
+        self.into(run)
+        if stop.path in edit.modules:
             run.apart = True
-            return False, self._edited(stop, edit, self.shared[key].taken(stop.path))
-        if not run.apart and not self._must_run(stop.path, edit):
-            return (False, self.shared[key].taken(stop.path)) if key in self.shared else None
-        if stop.path in self.waits and not self.passed[stop.path, stop.visit]:
-            return None                                     # its weights may not be there yet
-        self.passes += 1
-        return True, None
+            output = self._edited(run, stop, output)
+        if self.keeper and run.depth == 1:
+            if run.apart:
+                self.keeper.behind(run, Stop("behind", stop.path, stop.visit, output=output))
+            else:
+                self.keeper.taken(run)
+        self.hand(run, output)
 
-    def _edited(self, stop: Stop, edit: Edit, output: Any) -> Any:
-        made: Tensor = edit.apply(stop.path, stop.inputs, first_tensor(output))
+    def _edited(self, run: Run, stop: Stop, output: Any) -> Any:
+        assert run.edit is not None
+        with self._tracked(run):
+            made: Tensor = run.edit.apply(stop.path, stop.inputs, first_tensor(output))
         return with_first(output, made)
 
     def _must_run(self, path: str, edit: Edit) -> bool:
         return any(inner.startswith(f"{path}.") for inner in (*edit.modules, *self.watched))
+
+
+def _all(families: Iterable[Kin]) -> list[Run]:
+    return [run for family in families for run in family]
+
+
+def _waits(run: Run, path: str, visit: int, kind: str) -> bool:
+    return run.stop is not None and (run.stop.path, run.stop.visit, run.stop.kind) == (path, visit, kind)

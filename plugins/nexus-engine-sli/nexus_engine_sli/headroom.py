@@ -141,9 +141,11 @@ def _name(dtype: torch.dtype) -> str:
 def size(number: float) -> str:
     """Bytes for people.
 
-    >>> size(1_234_000_000), size(5_600_000)
-    ('1.2 GB', '6 MB')
+    >>> size(1_234_000_000), size(5_600_000), size(300_000)
+    ('1.2 GB', '6 MB', '0.3 MB')
     """
+    if number < 1e6:
+        return f"{number / 1e6:.1f} MB"
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import torch
@@ -10,13 +10,15 @@ from nexus_specs import Budget, Checkpoint, Part
 from nexus_torch.skeleton import absent, empty, fill
 from torch import Tensor
 
-from .checking import check_finite, finite
+from .allocating import give_back, map_large_blocks
+from .checking import check_finite, watch
 from .costs import SHARE
 from .demand import Awaited
 from .fetching import files_for
 from .placing import Placing, bare, keeps_float32, one_by_one
-from .reading import Arriving, Reader
-from .rooms import Resident, Room, complete, quantised
+from .reading import Reader, buffers_for
+from .rooms import Resident, Room, complete, packed, quantised
+from .transport import Coming, transport
 from .units import Division, Unit, stored
 
 __all__ = ["Resident", "Room", "Streamed"]
@@ -33,26 +35,28 @@ class Streamed:
         self, checkpoint: Checkpoint, device: str, dtype: torch.dtype = torch.float32, quantise: str = "",
         budget: Budget | None = None,
     ) -> None:  # fmt: skip
+        map_large_blocks()
         self.device, self.dtype, self.quantise = device, dtype, quantise
         self.memory = budget.memory if budget else 0
         self.module = bare(checkpoint, device, dtype)
         self.placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
         division = Division(checkpoint, self.module, _most(checkpoint, self.memory, dtype))
         self.units, rest = division.units, division.stay
+        self.stays = rest
         self.layers = tuple(layer for stack in checkpoint.blueprint.stacks for layer in stack.layers)
         if any(unit.count for unit in self.units.values()):
             one_by_one(self.module)
         self.order = list(self.units)
         groups = [part.extents for part in (*rest, *(unit.part for unit in self.units.values()))]
         self.files = files_for(groups, budget, small=len(rest))
-        self.reader = Reader(self.files)
+        self.reader = Reader(self.files, buffers_for(device))
+        self.transport = transport(device, self._begin, self._make)
         self.inside, self.borrowed = "", set[str]()
         self.seen = set[str]()
         """Units whose weights were looked at, since what they gave is not finite."""
         self.before: dict[str, str] = {}
         """Unit -> the one that came after it the last time."""
         self.left, self.kept = set[str](), set[str]()
-        self.coming: tuple[str, Arriving] | None = None
         self.changes: dict[str, tuple[object, list[Callable[[Tensor], object]]]] = {}
         """What a model wrote into weights that were not there: the forward that did, and how."""
         self.experts: dict[str, tuple[int, Tensor]] = {}
@@ -61,6 +65,8 @@ class Streamed:
         """Units in the order in which they were brought, for those who check that it was once each."""
         for part in rest:
             self._fill(part, "", self.reader.read(part.extents))
+            if quantise and self._in_a_layer(part.path):
+                quantised(self.module.get_submodule(part.path), quantise)
         there = {name for name, each in self.module.named_parameters(remove_duplicate=False) if not each.is_meta}
         self.units = {
             path: replace(unit, names=tuple(name for name in unit.names if name not in there))
@@ -87,12 +93,13 @@ class Streamed:
         if path not in self.units or path == self.inside:
             return
         self._leave()
+        give_back()
         if self.inside:
             self.before[self.inside] = path
         self.inside = path
         self.files.reach(self.units[path].part.extents)
         self._bring(path)
-        self._send_for(self.before.get(path) or self._after(path))
+        self._expect(path)
 
     def borrow(self, path: str) -> None:
         """Beside what is inside, until another unit is entered."""
@@ -110,18 +117,28 @@ class Streamed:
 
     def passed(self, path: str, output: object) -> None:
         """A unit gave an output. NexusError where it is not finite because its weights are not."""
-        if path in self.units and path not in self.seen and not finite(output):
+        if path in self.units and path not in self.seen and self.transport.suspect(path):
+            watch(output, lambda: self._suspect(path))
+
+    def _suspect(self, path: str) -> None:
+        if path not in self.seen:
             self.seen.add(path)
-            check_finite(self.module, self.units[path])
+            check_finite(self.module, self.units[path].names, self.units[path].part.extents)
 
     def units_of(self, name: str) -> tuple[str, ...]:
         """The units that hold a weight, or one that is tied to it."""
         names = set(self._holders(name))
         return tuple(path for path, unit in self.units.items() if not unit.count and names.intersection(unit.names))
 
+    def files_before(self, path: str) -> tuple[str, ...]:
+        """The files from which came what stays, and the units before one."""
+        before = self.order[: self.order.index(path)] if path in self.order else self.order
+        parts = (*self.stays, *(self.units[each].part for each in before))
+        return tuple(sorted({extent.file for part in parts for extent in part.extents}))
+
     def close(self) -> None:
-        """Waits for the reading threads."""
-        self.coming = None
+        """Waits for the threads that read and copy."""
+        self.transport.close()
         self.reader.close()
 
     def write(self, name: str, writer: object, change: Callable[[Tensor], object]) -> bool:
@@ -146,16 +163,15 @@ class Streamed:
 
     def _bring_experts(self, unit: Unit) -> None:
         """Some experts in the place of those before them."""
+        self.transport.settle()
         for name in unit.names:
             self.experts.pop(name, None)
         self.files.reach(unit.part.extents)
-        raw = self._raw(unit)
-        made = self.placing.made(unit.part, raw, unit.path)
-        del raw
+        made = self.transport.take(unit)
         self.loads.append(unit.path)
         for name, tensor in made.items():
-            self.experts[name] = unit.first, tensor
-        self._send_for(self._after(unit.path))
+            self.experts[name] = unit.first, packed(tensor, self.quantise) if self.quantise else tensor
+        self._expect(unit.path)
 
     def _bring(self, path: str) -> None:
         unit = self.units[path]
@@ -166,10 +182,10 @@ class Streamed:
             return
         if path in self.left and self._has_room(unit):
             self.kept.add(path)
-        if not self._from_tied(unit):
-            raw = self._raw(unit)
-            self._fill(unit.part, path, raw)
-            del raw
+        if self._from_tied(unit):
+            self.transport.forget(unit)
+        else:
+            self.placing.put(unit.part, self.transport.take(unit), path)
             self.loads.append(path)
             for name in unit.names if self.changes else ():
                 for change in self.changes.get(name, (None, []))[1]:
@@ -180,6 +196,7 @@ class Streamed:
                 self.borrow(other)                          # tied to a weight that is stored with another unit
         complete([name for name in missing if self.module.get_parameter(name).is_meta], path)
         if self.quantise and self._in_a_layer(path):
+            self.transport.settle()
             quantised(self.module.get_submodule(path), self.quantise)
 
     def _in_a_layer(self, path: str) -> bool:
@@ -198,21 +215,30 @@ class Streamed:
         fill(self.module, found, {})
         return True
 
-    def _raw(self, unit: Unit) -> dict[str, Tensor]:
-        if self.coming and self.coming[0] == unit.path:
-            arriving, self.coming = self.coming[1], None
-            return arriving.tensors()
-        return self.reader.read(unit.part.extents)
+    def _begin(self, unit: Unit) -> Coming:
+        return self.reader.send_for(unit.part.extents)
 
-    def _send_for(self, path: str) -> None:
-        if path and path not in self.kept and path not in self.borrowed and self.coming is None:
-            self.coming = path, self.reader.send_for(self.units[path].part.extents)
+    def _make(self, unit: Unit, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self.placing.made(unit.part, raw, unit.path)
+
+    def _expect(self, path: str) -> None:
+        """Begins to bring what comes after a unit."""
+        following: list[Unit] = []
+        while len(following) < self.transport.ahead:
+            known = self.before.get(path)
+            path = known or self._after(path)
+            done = not known and path in self.left          # a guess: towers may stand behind what they feed (Pi 0)
+            if not path or done or path in self.kept or path in self.borrowed:
+                break
+            following.append(self.units[path])
+        self.transport.expect(following)
 
     def _after(self, path: str) -> str:
         at = self.order.index(path) + 1
         return self.order[at] if at < len(self.order) else ""
 
     def _leave(self) -> None:
+        self.transport.settle()
         gone = ({self.inside} if self.inside else set()) | self.borrowed
         self.left |= gone
         self.borrowed = set()
@@ -237,6 +263,8 @@ class Streamed:
 
     def _fill(self, part: Part, path: str, raw: dict[str, Tensor]) -> None:
         self.placing.fill(part, raw, path)
+        if self.placing.device != "cpu":
+            torch.accelerator.synchronize()                 # the buffer is read into again
 
     def _empty(self, names: Iterable[str]) -> None:
         empty(self.module, names, self._awaited)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from .loading import Streamed
+from .transport import Coming
 from .units import Unit
 
 
 class Offloaded(Streamed):
     """Streams from memory: the files are read once, whatever passes through how often."""
 
-    def _raw(self, unit: Unit) -> dict[str, Tensor]:
-        if not hasattr(self, "stored"):
-            self.stored: dict[str, dict[str, Tensor]] = {}
-        if unit.path not in self.stored:
-            self.stored[unit.path] = super()._raw(unit)
-        return dict(self.stored[unit.path])
-
-    def _send_for(self, path: str) -> None:
-        if path not in getattr(self, "stored", {}):
-            super()._send_for(path)
+    def __init__(self, *given: Any, **named: Any) -> None:
+        self.stored: dict[str, dict[str, Tensor]] = {}
+        super().__init__(*given, **named)
 
     def close(self) -> None:
         """Lets go of the weights too."""
-        self.stored = {}
+        self.stored.clear()
         super().close()
+
+    def _begin(self, unit: Unit) -> Coming:
+        return Stored(self.stored, unit.path, None if unit.path in self.stored else super()._begin(unit))
+
+
+class Stored:
+    """Tensors that are in memory, or will be."""
+
+    def __init__(self, stored: dict[str, dict[str, Tensor]], path: str, coming: Coming | None) -> None:
+        self.stored, self.path, self.coming = stored, path, coming
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By key; waits for them, and keeps them."""
+        if self.coming is not None:
+            self.stored[self.path], self.coming = self.coming.tensors(), None
+        return dict(self.stored[self.path])

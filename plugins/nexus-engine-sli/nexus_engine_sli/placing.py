@@ -47,11 +47,15 @@ class Placing:
     def fill(self, part: Part, raw: Mapping[str, Tensor], path: str) -> list[str]:
         """Puts what a loader makes of stored tensors into the module; -> the names. NexusError names the file."""
         made = self.made(part, raw, path)
+        self.put(part, made, path)
+        return list(made)
+
+    def put(self, part: Part, made: Mapping[str, Tensor], path: str) -> None:
+        """Puts weights into the module, under all their names. NexusError names the file."""
         try:
             fill(self.module, made, self.tied)
         except NexusError as error:
             raise NexusError(f"{error} {_origin(part, path)}") from error
-        return list(made)
 
     def made(self, part: Part, raw: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
         """What a loader makes of stored tensors, by full name, placed. NexusError names the file."""
@@ -68,7 +72,7 @@ class Placing:
 
     def _placed(self, name: str, tensor: Tensor, path: str) -> Tensor:
         """On the device, in the module's dtype; what outlives its layer gets memory of its own."""
-        placed = tensor.to(self.device)
+        placed = tensor.to(self.device, non_blocking=True)
         if tensor.is_floating_point() and tensor.dtype.itemsize > 1:
             kind = self.kinds.get(name) or self._kind(name)
             placed = placed.to(kind if kind.is_floating_point else torch.float32)

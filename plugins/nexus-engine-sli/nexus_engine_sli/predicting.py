@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 from nexus_specs import Blueprint, Budget
 
+from .deferring import rows_at_once
 from .quantising import AT_ONCE, How, bytes_of
 from .units import LARGE
 
@@ -61,7 +62,8 @@ def layerwise(blueprint: Blueprint, budget: Budget) -> int:
 def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
     """What the tensors of one batch take, and what computes them."""
     positions = max(1, budget.micro_batch) * min(blueprint.context or TOKENS, TOKENS)
-    return RUNTIME + positions * (STATES * _width(blueprint) * dtype.itemsize + LOGITS * blueprint.vocabulary * 4)
+    rows = min(positions, rows_at_once(blueprint.vocabulary))          # more logits than that are never there
+    return RUNTIME + positions * STATES * _width(blueprint) * dtype.itemsize + rows * LOGITS * blueprint.vocabulary * 4
 
 
 def buffers(blueprint: Blueprint) -> int:

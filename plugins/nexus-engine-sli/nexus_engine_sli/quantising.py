@@ -54,6 +54,16 @@ def quantise(module: nn.Module, how: How) -> None:
     _give_back()
 
 
+def packed_experts(weights: Tensor, how: How) -> Tensor:
+    """Quantised weights of some experts [E, rows, columns] that come in a group; what is no matrix, or too small a one,
+    stays, as in a layer that comes whole."""
+    if weights.ndim != 3 or min(weights.shape[1:]) < NARROWEST:
+        return weights
+    made = Quantised.of(weights, how, _bitsandbytes())
+    _give_back()
+    return made
+
+
 def bytes_of(weights: int, width: int, how: How) -> int:
     """What so many quantised weights take, in rows of `width`: codes and scales."""
     if how == "nf4":

@@ -15,11 +15,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from nexus_specs import Extent, NexusError
 from nexus_torch.files import DTYPES
 from torch import Tensor
 
-from .buffers import PAGE, Buffers, rounded, tensor_in
+from .buffers import PAGE, Buffers, Locked, rounded, tensor_in
 from .fetching import Files, Here
 
 CHUNK, THREADS = 16 << 20, 2
@@ -93,10 +94,10 @@ class Arriving:
 class Reader:
     """Reads by two threads into buffers that are used again."""
 
-    def __init__(self, files: Files | None = None) -> None:
+    def __init__(self, files: Files | None = None, buffers: Buffers | None = None) -> None:
         self.files: Files = files or Here()
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sli-read")
-        self.buffers, self.bytes, self.lock = Buffers(), 0, threading.Lock()
+        self.buffers, self.bytes, self.lock = buffers or Buffers(), 0, threading.Lock()
 
     def send_for(self, extents: Sequence[Extent]) -> Arriving:
         """Begins to read; the memory is one buffer for all of them."""
@@ -194,6 +195,11 @@ class Opened:
         if not self.direct and got >= DIRECT and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self.file, at, got, os.POSIX_FADV_DONTNEED)
         return got
+
+
+def buffers_for(device: str) -> Buffers:
+    """Memory from which a device may copy while the processor does something else."""
+    return Locked() if torch.device(device).type == "cuda" else Buffers()
 
 
 def read(extents: Iterable[Extent]) -> dict[str, Tensor]:

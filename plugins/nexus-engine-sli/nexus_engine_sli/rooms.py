@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from nexus_specs import Budget, Checkpoint, NexusError
 from nexus_torch.skeleton import absent
-from torch import nn
+from torch import Tensor, nn
 
 from .fetching import files_for
 from .placing import Placing, bare, keeps_float32
@@ -75,6 +75,13 @@ def quantised(layer: nn.Module, how: str) -> None:
     from .quantising import quantise
 
     quantise(layer, how)
+
+
+def packed(experts: Tensor, how: str) -> Tensor:
+    """The weights of some experts, packed."""
+    from .quantising import packed_experts
+
+    return packed_experts(experts, how)
 
 
 def complete(missing: Sequence[str], path: str) -> None:

@@ -14,9 +14,10 @@ from typing import Any, Literal, Protocol
 
 import greenlet
 import torch
-from nexus_specs import Batch, Edit
+from nexus_specs import Batch, Edit, NexusError
 from torch import nn
 
+from .allocating import give_back
 from .loading import Room
 from .taps import any_tensor
 from .tracking import Ledger, Tracker
@@ -60,6 +61,9 @@ class Run(greenlet.greenlet):
         self.visits: Counter[str] = Counter()
         self.stop: Stop | None = None
         self.apart = False
+        """Under its edit already; before, it takes over what the intact run of its batch gets."""
+        self.depth = 0
+        """Modules that stop it and in which it is."""
         self.ledger: Ledger | None = None
         self.replaying = False
         """On the way back to where it was when a process was killed: what it computes is not real."""
@@ -101,11 +105,17 @@ class Keeper(Protocol):
     def after(self, run: Run) -> None:
         """A forward waits again."""
 
+    def ended(self, run: Run) -> None:
+        """A forward is over."""
+
     def behind(self, run: Run, stop: Stop) -> None:
         """A unit gave an output."""
 
-    def round(self, runs: Sequence[Run]) -> None:
-        """All forwards wait before the next unit."""
+    def round(self, runs: Sequence[Run], unit: str) -> None:
+        """All forwards wait, the first of them before the next unit."""
+
+    def failed(self) -> None:
+        """Something raised; the forwards are not ended yet."""
 
 
 class Hub:
@@ -120,8 +130,9 @@ class Hub:
         self.units = sorted((self.layers - split) | modules)
         self.places = {path: at for at, path in enumerate(dict.fromkeys((*room.order, *layers)))}
         self.tracker, self.keeper = tracker, keeper
-        self.back: Callable[[Hub, Run], None] | None = None
-        """Takes a forward that has just started to where it was when a process was killed."""
+        self.back: Callable[[Hub, Sequence[Run]], None] | None = None
+        """Takes forwards that have just started (a batch, intact and edited) to where they were when a process was
+        killed."""
         self.current = ""
         self.passes = 0
         """Layers run, for those who check the theory: B x L."""
@@ -129,16 +140,25 @@ class Hub:
     def lead(self, runs: Iterable[Run]) -> None:
         """Starts the forwards one after the other, then takes all of them from unit to unit to their end."""
         started: list[Run] = []
-        with self._stopping():
-            try:
-                for run in runs:
-                    started.append(run)
-                    self.start(run)
-                    self._settle(run)
-                while waiting := [run for run in started if not run.dead]:
-                    self._round(waiting)
-            finally:
-                end(started)
+        with self._stopping(), self.ending(started):
+            for run in runs:
+                started.append(run)
+                self.start(run)
+                self._settle(run)
+            while waiting := [run for run in started if not run.dead]:
+                self._round(waiting)
+
+    @contextmanager
+    def ending(self, started: Sequence[Run]) -> Iterator[None]:
+        """Ends forwards that still wait, when this does; where something raised, what can be kept is kept before."""
+        try:
+            yield
+        except (NexusError, OSError, KeyboardInterrupt):
+            if self.keeper:
+                self.keeper.failed()
+            raise
+        finally:
+            end(started)
 
     def start(self, run: Run) -> None:
         """To its first stop."""
@@ -147,17 +167,36 @@ class Hub:
             run.ledger.inputs(run.batch.values())
         self.resume(run)
         if self.back:
-            self.back(self, run)
+            self.back(self, (run,))
 
     def resume(self, run: Run, answer: Any = None) -> None:
         """Until the forward stops again, or ends."""
         own = thread_state()
-        if run.ledger and run.stop and run.stop.kind != "need":
-            run.ledger.turn()
+        if run.stop and run.stop.kind == "before":
+            self.into(run)
+        elif run.stop and run.stop.kind == "behind":
+            run.depth -= 1
+            self._turn(run)
         with self._tracked(run):
             found = run.switch() if run.stop is None else run.switch(answer)
         put_back(own)
         run.stop = None if run.dead else found
+
+    def into(self, run: Run) -> None:
+        """The forward enters the module before which it waits."""
+        self._turn(run)
+        run.depth += 1
+
+    def hand(self, run: Run, output: Any) -> None:
+        """The forward leaves the module in which it is with an output, which nobody else holds then."""
+        assert run.stop is not None
+        run.stop = Stop("behind", run.stop.path, run.stop.visit)
+        self.resume(run, (False, output))
+
+    def _turn(self, run: Run) -> None:
+        """Memory that is made between the outermost stops counts as one segment."""
+        if run.ledger and run.depth == 0:
+            run.ledger.turn()
 
     def _round(self, waiting: Sequence[Run]) -> None:
         """The unit that comes first is brought; all that wait for it pass."""
@@ -166,7 +205,7 @@ class Hub:
             self.room.borrow(path)
         else:
             if path != self.current and self.keeper:
-                self.keeper.round(waiting)
+                self.keeper.round(waiting, path)
             self.current = path
             self.room.enter(path)
         here = [run for run in waiting if run.stop and _place(run.stop) == (path, visit, kind)]
@@ -193,17 +232,20 @@ class Hub:
             self.room.passed(run.stop.path, run.stop.output)
             if self.keeper:
                 self.keeper.behind(run, run.stop)
-            answer = (False, run.stop.output)
-            run.stop = Stop("before", run.stop.path, run.stop.visit)    # nothing but the forward holds its states
-            self.resume(run, answer)
-            del answer
+            self.hand(run, run.stop.output)
         self._settle(run)
 
     def _settle(self, run: Run) -> None:
-        if run.dead and run.ledger:
-            run.ledger.close()
+        self._close(run)
         if self.keeper:
             self.keeper.after(run)
+
+    def _close(self, run: Run) -> None:
+        if run.dead and run.ledger:
+            run.ledger.close()
+            give_back()
+            if self.keeper:
+                self.keeper.ended(run)
 
     @contextmanager
     def _tracked(self, run: Run) -> Iterator[None]:

@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 from nexus_specs import NexusError
 
-from .running import Run
-from .tracking import Number
+from .tracking import Family, Ledger, Number
 
 SMALL = 4 << 10
 """Bytes below which a storage is not worth moving."""
 FILE = "states.spill"
+Live = tuple[Ledger, Number, torch.UntypedStorage]
 
 
 def memory_of(storage: torch.UntypedStorage) -> memoryview:
@@ -35,8 +35,8 @@ class Spill:
 
     def __init__(self, limit: int, folder: Path, disk: int = 0) -> None:
         self.limit, self.folder, self.disk = limit, folder, disk
-        self.held: dict[Run, int] = {}
-        self.away: dict[Run, Away] = {}
+        self.held: dict[Family, int] = {}
+        self.away: dict[Family, Away] = {}
         self.total, self.most, self.end = 0, 0, 0
         self.written = 0
         """Bytes that went to the file, for those who measure."""
@@ -45,36 +45,36 @@ class Spill:
         """(start, length) of places in the file that nobody uses."""
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="sli-spill")
 
-    def settle(self, run: Run) -> None:
-        """A forward waits again: its states stay, or go to the file."""
-        self.total -= self.held.pop(run, 0)
-        if run.dead or run.ledger is None:
-            return
-        live = [(number, storage) for number, storage in run.ledger.live() if number not in run.ledger.shared]
-        size = sum(storage.nbytes() for _, storage in live)
+    def settle(self, family: Family) -> None:
+        """Forwards wait again: their states stay, or go to the file."""
+        self.total -= self.held.pop(family, 0)
+        live = [each for each in family.live() if each[1] not in each[0].shared]
+        size = sum(storage.nbytes() for *_, storage in live)
         self.most = max(self.most, self.total + size)
-        if not self.limit or self.total + size <= self.limit:
-            self.held[run], self.total = size, self.total + size
+        if not live:
             return
-        moved = [(number, each) for number, each in live if each.nbytes() >= SMALL and each.resizable() and _here(each)]
+        if not self.limit or self.total + size <= self.limit:
+            self.held[family], self.total = size, self.total + size
+            return
+        moved = [each for each in live if each[2].nbytes() >= SMALL and each[2].resizable() and _here(each[2])]
         if moved:
-            self._put_away(run, moved)
+            self._put_away(family, moved)
 
-    def bring(self, run: Run) -> None:
-        """A forward goes on: its states are in memory when this returns."""
-        away = self.away.pop(run, None)
-        if away is None or run.ledger is None:
+    def bring(self, family: Family) -> None:
+        """Forwards go on: their states are in memory when this returns."""
+        away = self.away.pop(family, None)
+        if away is None:
             return
         away.written.result()
-        (away.read or self.pool.submit(self._read, run, away)).result()
-        run.ledger.fetch = None
+        (away.read or self.pool.submit(self._read, away)).result()
+        family.fetch = None
         self.free.append((away.start, away.room))
 
-    def expect(self, run: Run) -> None:
-        """A forward will be the next but one: its states may come already."""
-        away = self.away.get(run)
+    def expect(self, family: Family) -> None:
+        """Forwards will be the next but one: their states may come already."""
+        away = self.away.get(family)
         if away is not None and away.read is None:
-            away.read = self.pool.submit(self._read, run, away)
+            away.read = self.pool.submit(self._read, away)
 
     def close(self) -> None:
         """Removes the file."""
@@ -83,14 +83,13 @@ class Spill:
             os.close(self.file)
             self.file = -1
 
-    def _put_away(self, run: Run, live: list[tuple[Number, torch.UntypedStorage]]) -> None:
-        assert run.ledger is not None
-        size = sum(storage.nbytes() for _, storage in live)
+    def _put_away(self, family: Family, live: list[Live]) -> None:
+        size = sum(storage.nbytes() for *_, storage in live)
         start, room = self._place(size)
-        away = Away(start, room, [(number, storage.nbytes()) for number, storage in live])
-        away.written = self.pool.submit(self._write, away, [storage for _, storage in live])
-        self.away[run] = away
-        run.ledger.fetch = lambda: self.bring(run)
+        away = Away(start, room, [(ledger, number, storage.nbytes()) for ledger, number, storage in live])
+        away.written = self.pool.submit(self._write, away, [storage for *_, storage in live])
+        self.away[family] = away
+        family.fetch = lambda: self.bring(family)
 
     def _place(self, size: int) -> tuple[int, int]:
         """Room in the file, which is allocated before it is written to, so that a full disk is found in time."""
@@ -129,25 +128,27 @@ class Spill:
             storage.resize_(0)
         self.written += at - away.start
 
-    def _read(self, run: Run, away: Away) -> None:
-        assert run.ledger is not None
+    def _read(self, away: Away) -> None:
         at = away.start
-        for number, size in away.sizes:
-            storage = run.ledger.storage(number)
-            storage.resize_(size)
-            view, done = memory_of(storage), 0
-            while done < size:
-                got = os.preadv(self.file, [view[done:]], at + done)
-                if got == 0:
-                    raise NexusError(f"The states in '{self.folder}' are cut off: something else wrote to the file.")
-                done += got
+        for ledger, number, size in away.sizes:
+            if (storage := ledger.alive(number)) is not None:       # an output that nobody took over may be gone
+                self._fill(storage, at, size)
             at += size
+
+    def _fill(self, storage: torch.UntypedStorage, at: int, size: int) -> None:
+        storage.resize_(size)
+        view, done = memory_of(storage), 0
+        while done < size:
+            got = os.preadv(self.file, [view[done:]], at + done)
+            if got == 0:
+                raise NexusError(f"The states in '{self.folder}' are cut off: something else wrote to the file.")
+            done += got
 
 
 class Away:
     """States that are in the file."""
 
-    def __init__(self, start: int, room: int, sizes: list[tuple[Number, int]]) -> None:
+    def __init__(self, start: int, room: int, sizes: list[tuple[Ledger, Number, int]]) -> None:
         self.start, self.room, self.sizes = start, room, sizes
         self.written: Future[None]
         self.read: Future[None] | None = None

@@ -5,21 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from nexus_specs import Batch, Budget, Checkpoint, Sink, Tap
+from nexus_specs import Batch, Budget, Checkpoint, Edit, NexusError, Sink, Tap
 from nexus_torch.identity import tensor_hash
 
+from .following import EditHub
 from .loading import Streamed
-from .resuming import Checkpoints, Keys, Mismatch, Resumption
+from .resuming import Checkpoints, log
+from .returning import Mismatch, Resumption
 from .running import Hub, Run, Stop
 from .spilling import Spill
-from .tracking import Tracker
+from .tracking import Family, Tracker
 
 LEAST, WORKING = 64 << 20, 128 << 20
 """Bytes that states have in any case; bytes of a batch's own work inside a layer, which they do not get."""
+
+
+Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -31,53 +37,97 @@ class MicroBatch:
 
 
 class States:
-    """Keeps what waits (`running.Keeper`)."""
+    """Keeps what waits (`running.Keeper`), and tells the sink how far the forwards are."""
 
-    def __init__(self, spill: Spill, checkpoints: Checkpoints | None) -> None:
+    def __init__(self, spill: Spill, checkpoints: Checkpoints | None, order: Sequence[str], sink: Sink) -> None:
         self.spill, self.checkpoints = spill, checkpoints
+        self.places = {path: at for at, path in enumerate(order)}
+        self.tell: Callable[[int, int], None] | None = getattr(sink, "progress", None)
+        self.at, self.here, self.alive = 0, 0, 0
+        """The unit that is there, how many families passed it, and how many there are."""
+        self.standing: Sequence[Run] = ()
+        """All forwards, while none of them is inside a unit."""
 
     def before(self, run: Run, then: Run | None) -> None:
         """Its states come back, and those of the next one begin to."""
-        self.spill.bring(run)
+        self.standing = ()
+        self.spill.bring(family_of(run))
         if then is not None:
-            self.spill.expect(then)
+            self.spill.expect(family_of(then))
 
     def after(self, run: Run) -> None:
         """Its states stay, or go."""
-        if run.dead and self.checkpoints:
+        self.spill.settle(family_of(run))
+        self.here += 1
+        if self.tell and self.alive:
+            self.tell(self.at * self.alive + min(self.here, self.alive), len(self.places) * self.alive)
+
+    def ended(self, run: Run) -> None:
+        """What it gave is in the sink."""
+        if self.checkpoints:
             self.checkpoints.ended(run)
-        self.spill.settle(run)
 
     def behind(self, run: Run, stop: Stop) -> None:
         """Noted, so that it can be told again."""
         if self.checkpoints:
             self.checkpoints.behind(run, stop)
 
-    def round(self, runs: Sequence[Run]) -> None:
+    def taken(self, run: Run) -> None:
+        """Likewise."""
+        if self.checkpoints:
+            self.checkpoints.taken(run)
+
+    def round(self, runs: Sequence[Run], unit: str) -> None:
         """A checkpoint, where it is time."""
+        self.at, self.here, self.alive = self.places.get(unit, self.at), 0, len({family_of(run) for run in runs})
         if self.checkpoints and self.checkpoints.due():
-            self.checkpoints.write(runs, self.spill.bring, self.spill.settle)
+            self._keep(runs)
+        self.standing = runs
+
+    def failed(self) -> None:
+        """Where a unit could not be brought, or somebody stopped the process, all forwards may still stand before it:
+        what they are is kept."""
+        if self.checkpoints and self.standing:
+            with suppress(NexusError):                      # what was wrong first is what is told
+                self._keep(self.standing)
+
+    def _keep(self, runs: Sequence[Run]) -> None:
+        assert self.checkpoints is not None
+        self.checkpoints.write(runs, self.spill.bring, self.spill.settle)
 
 
 Forward = Callable[[Run, MicroBatch], None]
 
 
 class Observation:
-    """Leads the forwards of one observation. `durable` sinks keep their pieces when the process is killed, so it can
-    go on from a checkpoint; with others it begins again."""
+    """Leads the forwards of one observation, intact and under every edit. `durable` sinks keep their pieces when the
+    process is killed, so it can go on from a checkpoint; with others it begins again.
 
-    def __init__(self, room: Streamed, layers: Sequence[str], budget: Budget, fingerprint: str, sink: Sink) -> None:
-        self.room, self.layers, self.budget = room, layers, budget
+    `watched` are modules that must really run in edited forwards too, since something inside them is tapped.
+    """
+
+    def __init__(
+        self, room: Streamed, layers: Sequence[str], budget: Budget, fingerprint: str, sink: Sink,
+        edits: Sequence[Edit] = (), watched: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self.room, self.layers, self.budget, self.sink = room, layers, budget, sink
+        self.edits, self.watched = edits, watched
         folder = budget.scratch if budget.scratch != Path() else None
         durable = folder is not None and getattr(sink, "durable", False)
         self.folder = (folder or Path()) / "states"
-        self.checkpoints = Checkpoints(self.folder, fingerprint, budget.disk, sink.flush) if durable else None
+        self.checkpoints: Checkpoints | None = None
+        if durable:
+            note = getattr(sink, "note", log.warning)
+            self.checkpoints = Checkpoints(self.folder, fingerprint, budget.disk, sink.flush, room.files_before, note)
         self.passes = 0
 
     def lead(self, batches: Callable[[], Iterable[MicroBatch]], forward: Forward) -> None:
         """Every batch through the model, from a checkpoint where there is one of the same work."""
-        found = self.checkpoints.found() if self.checkpoints else None
+        index = self.checkpoints.found() if self.checkpoints else None
+        found = Resumption(self.checkpoints, index) if self.checkpoints and index else None
         try:
+            if found and hasattr(self.sink, "note"):
+                self.sink.note(f"It goes on {found.where}.")
             self._lead(batches(), forward, found)
         except Mismatch:
             assert self.checkpoints is not None
@@ -87,30 +137,42 @@ class Observation:
             self.checkpoints.remove()
 
     def _lead(self, batches: Iterable[MicroBatch], forward: Forward, found: Resumption | None) -> None:
-        keys: dict[Run, Keys] = {}
+        names: dict[Run, str] = {}
         spill = Spill(self._limit(), self.folder, self.budget.disk)
         if self.checkpoints:
-            self.checkpoints.keys = keys.__getitem__
-        hub = Hub(self.room, self.layers, Tracker(), States(spill, self.checkpoints))
-
-        def runs() -> Iterator[Run]:
-            for at, each in enumerate(batches):
-                if found and each.keys in found.done:
-                    continue
-                if found and each.keys not in found.runs:
-                    raise Mismatch("other samples pass together")
-                run = Run(lambda run, each=each: forward(run, each), at, each.batch)
-                run.replaying = found is not None
-                keys[run] = each.keys
-                yield run
-
+            self.checkpoints.names = names.__getitem__
+        keeper = States(spill, self.checkpoints, self.room.order, self.sink)
+        hub: Hub = Hub(self.room, self.layers, Tracker(), keeper)
+        if self.edits:
+            hub = EditHub(self.room, self.layers, self.edits, self.watched, Tracker(), keeper)
         if found:
-            hub.back = lambda hub, run: found.bring(hub, run, keys[run])
+            hub.back = found.bring
         try:
-            hub.lead(runs())
+            if isinstance(hub, EditHub):
+                hub.lead_all(self._families(batches, forward, found, names))
+            else:
+                hub.lead(run for run, *_ in self._families(batches, forward, found, names))
         finally:
             spill.close()
             self.passes = hub.passes
+
+    def _families(
+        self, batches: Iterable[MicroBatch], forward: Forward, found: Resumption | None, names: dict[Run, str]
+    ) -> Iterator[list[Run]]:
+        """The forwards of each batch that are not over yet, the intact one first."""
+        for at, each in enumerate(batches):
+            family = []
+            for edit in (None, *self.edits):
+                run = Run(lambda run, each=each: forward(run, each), at, each.batch, edit)
+                names[run] = "\n".join((run.name, *each.keys))
+                run.replaying = found is not None
+                if found and names[run] in found.done:
+                    continue
+                if found and names[run] not in found.runs:
+                    raise Mismatch("other samples pass together")
+                family.append(run)
+            if family:
+                yield family
 
     def _limit(self) -> int:
         """Bytes of states in memory: what the budget leaves beside two units, what stays, and one batch's work."""
@@ -119,18 +181,23 @@ class Observation:
         return max(LEAST, self.budget.memory - self.room.weights - WORKING)
 
 
-def fingerprint(checkpoint: Checkpoint, taps: Sequence[Tap], budget: Budget) -> str:
-    """A hash of what decides the bits of an observation: weights by place and size, taps, precision, batches, torch."""
+def family_of(run: Run) -> Family:
+    """The forwards that stand on each other's memory."""
+    assert run.ledger is not None
+    return run.ledger.family
+
+
+def fingerprint(checkpoint: Checkpoint, taps: Sequence[Tap], budget: Budget, edits: Sequence[Edit] = ()) -> str:
+    """A hash of what decides the bits of an observation: weights by place and size, taps, edits by name, precision,
+    batches, torch."""
     stored = [
         [each.key, each.file, each.start, each.stop, each.dtype] for part in checkpoint.parts for each in part.extents
     ]
     digest = hashlib.sha256(json.dumps(stored).encode())
-    for file in sorted({str(row[1]) for row in stored}):
-        if Path(file).is_file():
-            digest.update(str(Path(file).stat().st_mtime_ns).encode())
     for tap in taps:
         digest.update(tap.path.encode())
         if tap.basis is not None:
             digest.update(repr((tap.basis.scale, *map(tensor_hash, (tap.basis.mean, tap.basis.directions)))).encode())
+    digest.update(repr([(edit.name, tuple(edit.modules)) for edit in edits]).encode())
     digest.update(repr((budget.precision, budget.micro_batch, budget.quantise, torch.__version__)).encode())
     return digest.hexdigest()[:32]

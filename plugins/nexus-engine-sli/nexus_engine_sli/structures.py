@@ -10,6 +10,7 @@ import torch
 from nexus_specs import resolve
 from torch import Tensor
 
+from .deferring import Deferred
 from .tracking import Ledger
 
 TRUSTED = ("transformers.", "diffusers.")
@@ -24,6 +25,8 @@ def describe(value: Any, ledger: Ledger) -> Any:
     """A layer's output as JSON. NotStorable where it holds what no forward made: views of weights, foreign objects."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return {"value": value}
+    if isinstance(value, Deferred):
+        raise NotStorable("logits that were not made")
     if isinstance(value, Tensor):
         return _tensor(value, ledger)
     if type(value) in (tuple, list):
@@ -57,11 +60,13 @@ def build(description: Any, ledger: Ledger) -> Any:
 
 def _tensor(value: Tensor, ledger: Ledger) -> dict[str, Any]:
     storage = value.untyped_storage()
-    number = ledger.numbers.get(storage._cdata)
-    if number is None:
+    owner = next((each for each in (ledger, *ledger.family.ledgers) if storage._cdata in each.numbers), None)
+    if owner is None:
         raise NotStorable("a tensor that no operation of the forward made")
-    return {
-        "number": [ledger.segment - number[0] if number[0] >= 0 else -1, number[1]],
+    number = owner.numbers[storage._cdata]
+    of = {} if owner is ledger else {"of": ledger.family.ledgers.index(owner)}
+    return of | {
+        "number": [owner.segment - number[0] if number[0] >= 0 else -1, number[1]],
         "bytes": storage.nbytes(),
         "dtype": str(value.dtype).removeprefix("torch."),
         "shape": list(value.shape),
@@ -72,11 +77,12 @@ def _tensor(value: Tensor, ledger: Ledger) -> dict[str, Any]:
 
 def _built(description: Mapping[str, Any], ledger: Ledger) -> Tensor:
     back, place = description["number"]
-    number = (ledger.segment - back, place) if back >= 0 else (-1, place)
+    owner = ledger.family.ledgers[description["of"]] if "of" in description else ledger
+    number = (owner.segment - back, place) if back >= 0 else (-1, place)
     try:
-        storage = ledger.storage(number)
+        storage = owner.storage(number)
     except KeyError:
-        if back:
+        if back or owner is not ledger:
             raise NotStorable(f"the storage {number}") from None
         storage = torch.zeros(description["bytes"], dtype=torch.uint8).untyped_storage()
         ledger.register(storage, number)

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 from nexus_specs import SPECIAL_TAPS, Batch, NexusError, Piece, Signal, Sink, Tap
 from nexus_torch.bases import project
 from nexus_torch.padding import unpad
 from torch import Tensor
 
-
-class Lazy(Sequence[Any]):
-    """Values that are made when they are read: logits of one sample at a time."""
-
-    def __init__(self, make: Callable[[int], Any], length: int) -> None:
-        self.make, self.length = make, length
-
-    def __len__(self) -> int:
-        return self.length
-
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Any]: ...
-    def __getitem__(self, index: int | slice) -> Any:
-        """The value at a place; IndexError past the end."""
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(self.length))]
-        if not -self.length <= index < self.length:
-            raise IndexError(index)
-        return self.make(index % self.length)
+from .scores import Scores, logprob, row
 
 
 @dataclass(frozen=True)
@@ -40,8 +20,8 @@ class Taps:
 
     wanted: Sequence[Tap]
     sink: Sink
-    copy: bool = False
-    """Whether pieces get memory of their own, since that of a waiting forward may be emptied."""
+    vocabulary: int = 0
+    """Of the model's answers, so that it is known how many rows of logits are made at a time; 0: unknown."""
 
     @property
     def modules(self) -> Mapping[str, Tap]:
@@ -49,30 +29,35 @@ class Taps:
         return {tap.path: tap for tap in self.wanted if "." in tap.path and tap.path not in SPECIAL_TAPS}
 
     def state(self, keys: Sequence[str], tap: Tap, output: Any, mask: Tensor | None, edit: str) -> None:
-        """The output of a module goes out as soon as it is there."""
-        found = by_sample(sequence(first_tensor(output)), len(keys))
-        self._put(keys, tap, unpad(_in_basis(found, tap), mask), edit)
+        """The output of a module goes out as soon as it is there, in memory of its own: the model may write into what
+        it gave (residual sums in place), and that of a forward that waits may be emptied. A copy costs a thousandth of
+        what a layer's products do."""
+        given = first_tensor(output)
+        found = _in_basis(by_sample(sequence(given), len(keys)), tap)
+        own = found.clone() if found.device.type == "cpu" and _same_memory(found, given) else found
+        self._put(keys, tap, unpad(own, mask), edit)
 
     def signal(self, keys: Sequence[str], signal: Signal, edit: str) -> None:
         """All that is read off the end of a forward."""
         for tap in self.wanted:
             if tap.path not in self.modules:
-                self._put(keys, tap, special(signal, tap, len(keys)), edit)
+                self._put(keys, tap, special(signal, tap, len(keys), self.vocabulary), edit)
 
     def _put(self, keys: Sequence[str], tap: Tap, values: Sequence[Any], edit: str) -> None:
-        if not isinstance(values, Lazy):
-            values = [value.clone() if self.copy and value.device.type == "cpu" else value.cpu() for value in values]
+        if not isinstance(values, Scores):
+            values = [value.cpu() for value in values]
         self.sink.put(Piece(keys=tuple(keys), tap=tap.path, values=values, edit=edit))
 
 
-def special(signal: Signal, tap: Tap, count: int) -> Sequence[Any]:
+def special(signal: Signal, tap: Tap, count: int, vocabulary: int = 0) -> Sequence[Any]:
     """The values of a tap that is no module, for each sample. NexusError where the model has nothing of the kind."""
     if tap.path == "final" and signal.hidden is not None:
         return unpad(_in_basis(signal.hidden, tap), signal.mask)
     if tap.path == "logits" and _has_vocabulary(signal):
-        return Lazy(lambda index: logits(signal, index).cpu(), count)
+        return Scores(signal, count, vocabulary)
     if tap.path == "logprob" and _has_vocabulary(signal):
-        return [logprob(logits(signal, index), _row(signal.tokens, signal.mask, index)) for index in range(count)]
+        scores = Scores(signal, count, vocabulary)
+        return [logprob(scores.made(at), row(signal.tokens, signal.mask, at)) for at in range(count)]
     if tap.path in ("tokens", "spans") and (found := getattr(signal, tap.path)) is not None:
         return unpad(found, signal.mask)
     if tap.path in signal.outputs and tap.path != "logits":
@@ -82,20 +67,6 @@ def special(signal: Signal, tap: Tap, count: int) -> Sequence[Any]:
         f"This model has no '{tap.path}' to observe. It has: {', '.join(has) or 'nothing'}, and the outputs of its "
         "modules by their path. A metric or loss that needs something else does not fit this teacher."
     )
-
-
-def logits(signal: Signal, index: int) -> Tensor:
-    """Next-token logits of one sample: [T, V]."""
-    if "logits" in signal.outputs:
-        return _row(signal.outputs["logits"], signal.mask, index)
-    assert signal.head is not None
-    return signal.head(_row(signal.hidden, signal.mask, index))
-
-
-def logprob(scores: Tensor, tokens: Tensor) -> Tensor:
-    """Log-probability of each token after the first, given those before it: [T, V], [T] -> [T - 1]."""
-    scores = scores[: len(tokens) - 1].float()
-    return scores.gather(-1, tokens[1:, None])[:, 0] - scores.logsumexp(-1)
 
 
 def mask_of(batch: Batch, path: str = "") -> Tensor | None:
@@ -116,11 +87,14 @@ def first_tensor(value: Any) -> Tensor:
 
 
 def any_tensor(value: Any) -> Tensor | None:
-    """Likewise, None where there is none."""
+    """Likewise, None where there is none. A tuple in a tuple is looked into last (PVT v2 gives its state, height and
+    width as `((state,), height, width)`)."""
     if isinstance(value, Tensor):
         return value
-    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
-    return next((item for item in items if isinstance(item, Tensor)), None)
+    items = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, (tuple, list)) else ()
+    found = next((item for item in items if isinstance(item, Tensor)), None)
+    inner = (any_tensor(item) for item in items if isinstance(item, (tuple, list)))
+    return found if found is not None else next((each for each in inner if each is not None), None)
 
 
 def with_first(value: Any, tensor: Tensor) -> Any:
@@ -130,8 +104,10 @@ def with_first(value: Any, tensor: Tensor) -> Any:
     if isinstance(value, Mapping):
         name = next(name for name, item in value.items() if isinstance(item, Tensor))
         return type(value)(**{**value, name: tensor})
-    place = next(place for place, item in enumerate(value) if isinstance(item, Tensor))
-    return type(value)([*value[:place], tensor, *value[place + 1 :]])
+    place = next((place for place, item in enumerate(value) if isinstance(item, Tensor)), None)
+    if place is None:
+        place = next(place for place, item in enumerate(value) if any_tensor(item) is not None)
+    return type(value)([*value[:place], with_first(value[place], tensor), *value[place + 1 :]])
 
 
 def sequence(state: Tensor) -> Tensor:
@@ -154,8 +130,8 @@ def _has_vocabulary(signal: Signal) -> bool:
     return "logits" in signal.outputs or (signal.head is not None and signal.hidden is not None)
 
 
-def _row(values: Tensor, mask: Tensor | None, index: int) -> Tensor:
-    return values[index] if mask is None else values[index, : int(mask[index].sum())]
+def _same_memory(one: Tensor, other: Tensor) -> bool:
+    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
 def _in_basis(state: Tensor, tap: Tap) -> Tensor:

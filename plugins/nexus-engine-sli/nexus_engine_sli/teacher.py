@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,9 @@ from nexus_specs import Blueprint, Budget, Checkpoint, Edit, NexusError, NotResi
 from nexus_torch.padding import to_device
 from torch import nn
 
+from .allocating import give_back
+from .checking import check_whole, watch
+from .deferring import deferring
 from .following import EditHub
 from .loading import Resident, Room, Streamed
 from .running import Run, layer_paths
@@ -23,6 +27,8 @@ from .taps import Taps, mask_of
 BATCHES_AT_ONCE = 32
 """Micro-batches that are grouped together where each is on its own: with 8 samples each, a shard of 256. So the same
 batches pass when an extraction that was stopped goes on at the next shard."""
+WIDE = 1 << 14
+"""Scores of a token from which on the memory of a batch's logits is given back behind it (`allocating`)."""
 SMALL, MORE = 1 << 13, 8
 """Numbers of a picture, clip or film of which more pass together, and how many times more: calls, not arithmetic, are
 what running such samples costs. A rule of the samples alone, so that the same batches pass on every machine."""
@@ -37,6 +43,7 @@ class SliTeacher:
         self.resident = isinstance(room, Resident)
         self.module: nn.Module | None = room.module if self.resident else None
         self.current: dict[Any, tuple[MicroBatch, str]] = {}
+        self.looked = False
         self.passes = 0
         """Modules that the last observation with edits ran."""
 
@@ -46,19 +53,21 @@ class SliTeacher:
     ) -> None:
         """Puts a piece for every (sample, tap, edit) into the sink. Duplicate keys are observed once a time they come.
 
-        Resident, batch by batch; streamed, all samples at once as one state each, in memory or on the disk; with
-        edits, all samples and edits at once in memory.
+        Resident, batch by batch; with edits, all samples and edits at once in memory. Streamed, all samples and edits
+        at once as one state each, in memory or on the disk.
         """
-        wanted = Taps(taps, sink, copy=not self.resident)
+        wanted = Taps(taps, sink, self.blueprint.vocabulary)
         self._check(wanted, edits)
-        with self._tapped(wanted):
-            if edits:
-                self._with_edits(list(self._chunked(samples)), wanted, edits)
-            elif isinstance(self.room, Streamed):
-                self._streamed(self.room, samples, wanted)
+        with self._tapped(wanted), deferring(self.room.module):
+            if isinstance(self.room, Streamed):
+                self._streamed(self.room, samples, wanted, edits)
+            elif edits:
+                self._with_edits(self._chunked(samples), wanted, edits)
             else:
                 for each in self._chunked(samples):
                     self._forward(wanted, each, "")
+                    if self.blueprint.vocabulary >= WIDE:
+                        give_back()
         sink.flush()
 
     @torch.no_grad()
@@ -75,20 +84,27 @@ class SliTeacher:
             answers |= zip((sample.key for sample in chunk), self.checkpoint.generate(self.module, chunk), strict=True)
         return [answers[sample.key] for sample in samples]
 
-    def _streamed(self, room: Streamed, samples: Iterable[Sample], taps: Taps) -> None:
+    def _streamed(self, room: Streamed, samples: Iterable[Sample], taps: Taps, edits: Sequence[Edit]) -> None:
         """Layer by layer; from a checkpoint, if an earlier process was killed at the same work."""
         layers = layer_paths(room.module, self.blueprint.stacks)
-        same = fingerprint(self.checkpoint, taps.wanted, self.budget)
-        observation = Observation(room, layers, self.budget, same, taps.sink)
+        same = fingerprint(self.checkpoint, taps.wanted, self.budget, edits)
+        observation = Observation(room, layers, self.budget, same, taps.sink, edits, tuple(taps.modules))
         known: Iterable[Sample] = samples if observation.checkpoints is None else list(samples)
-        observation.lead(lambda: self._chunked(known), lambda _, each: self._forward(taps, each, ""))
+        observation.lead(lambda: self._chunked(known), lambda run, each: self._forward(taps, each, run.name))
         self.passes = observation.passes
 
-    def _with_edits(self, batches: Sequence[MicroBatch], taps: Taps, edits: Sequence[Edit]) -> None:
+    def _with_edits(self, batches: Iterable[MicroBatch], taps: Taps, edits: Sequence[Edit]) -> None:
+        """All samples and edits at once in memory."""
         layers = layer_paths(self.room.module, self.blueprint.stacks)
         hub = EditHub(self.room, layers, edits, tuple(taps.modules))
-        hub.lead_all([each.batch for each in batches], lambda run: self._forward(taps, batches[run.index], run.name))
+        hub.lead_all(self._family(at, each, taps, edits) for at, each in enumerate(batches))
         self.passes = hub.passes
+
+    def _family(self, at: int, each: MicroBatch, taps: Taps, edits: Sequence[Edit]) -> list[Run]:
+        def forward(run: Run) -> None:
+            self._forward(taps, each, run.name)
+
+        return [Run(forward, at, each.batch, edit) for edit in (None, *edits)]
 
     def _forward(self, taps: Taps, each: MicroBatch, edit: str) -> None:
         """One forward, its pieces included. The greenlet, if there is one, knows its own batch."""
@@ -98,9 +114,17 @@ class SliTeacher:
             with self._precision(self.budget.precision == "bfloat16" and not narrow):
                 batch = to_device(each.batch, self.budget.device)
                 output = self.room.module(**(_narrowed(batch, self.room.dtype) if narrow else batch))
-            taps.signal(each.keys, self.checkpoint.read(output, each.batch), edit)
+            signal = self.checkpoint.read(output, each.batch)
+            if self.resident and not edit and not self.looked:
+                watch(signal.outputs if signal.hidden is None else signal.hidden, self._look)
+            taps.signal(each.keys, signal, edit)
         finally:
             del self.current[greenlet.getcurrent()]
+
+    def _look(self) -> None:
+        """NexusError where what a resident model gave is not finite because its weights are not. Looked for once."""
+        self.looked = True
+        check_whole(self.room.module, self.checkpoint.parts)
 
     @contextmanager
     def _tapped(self, taps: Taps) -> Iterator[None]:
@@ -160,9 +184,10 @@ class SliTeacher:
         known = {path for path, _ in self.room.module.named_modules()}
         for path in (*taps.modules, *(path for edit in edits for path in edit.modules)):
             if path not in known:
-                layers = [stack.layers[0] for stack in self.blueprint.stacks]
-                known_layers = ", ".join(layers) or "none"
-                raise NexusError(f"The model has no module '{path}'. Its stacks begin at: {known_layers}.")
+                near = get_close_matches(path, known, 1, 0.7)
+                meant = f" Did you mean '{near[0]}'?" if near else ""
+                layers = ", ".join(stack.layers[0] for stack in self.blueprint.stacks) or "none"
+                raise NexusError(f"The model has no module '{path}'.{meant} Its stacks begin at: {layers}.")
 
 
 def _small(sample: Sample) -> bool:

@@ -8,32 +8,50 @@ knows each new storage (not the tensors: views share one), and a weak reference 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .deferring import Deferred
+
+PLAIN = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device, torch.layout, torch.memory_format})
+"""Arguments of operations that hold no tensor."""
 Number = tuple[int, int]
 """(segment, place): a segment is a stretch between two stops, 0 before the first; -1 are the inputs."""
 INPUTS = -1
 
 
+class Family:
+    """Ledgers of forwards that stand on each other's memory: a batch intact, and under every edit."""
+
+    def __init__(self) -> None:
+        self.ledgers: list[Ledger] = []
+        self.fetch: Callable[[], None] | None = None
+        """Brings back what was emptied; None while nothing is."""
+
+    def live(self) -> list[tuple[Ledger, Number, torch.UntypedStorage]]:
+        """What is alive of all of them."""
+        return [(ledger, number, storage) for ledger in self.ledgers for number, storage in ledger.live()]
+
+
 class Ledger:
     """The storages of one forward."""
 
-    def __init__(self, owners: dict[int, Ledger]) -> None:
-        self.owners = owners
+    def __init__(self, owners: dict[int, Ledger], family: Family | None = None) -> None:
+        self.owners, self.family = owners, family or Family()
+        self.family.ledgers.append(self)
         self.segment, self.place = 0, 0
         self.paused = False
         """What is made now is not the forward's own (observations), and leaves with whoever made it."""
         self.weak: dict[Number, int] = {}
         self.numbers: dict[int, Number] = {}
         self.shared: set[Number] = set()
-        """Of these another forward, or a table of the model, holds the same storage: they are never emptied."""
-        self.fetch: Callable[[], None] | None = None
-        """Brings back what was emptied; None while nothing is."""
+        """Of these a forward outside the family, or a table of the model, holds the same storage: they are never
+        emptied."""
 
     def turn(self) -> None:
         """The next segment begins."""
@@ -65,10 +83,15 @@ class Ledger:
 
     def storage(self, number: Number) -> torch.UntypedStorage:
         """A storage that is alive; KeyError for another."""
-        found = torch.UntypedStorage._new_with_weak_ptr(self.weak[number])
+        found = self.alive(number)
         if found is None:
             raise KeyError(number)
-        return found  # type: ignore[no-any-return]
+        return found
+
+    def alive(self, number: Number) -> torch.UntypedStorage | None:
+        """A storage, None where it is gone."""
+        weak = self.weak.get(number)
+        return None if weak is None else torch.UntypedStorage._new_with_weak_ptr(weak)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Forgets everything."""
@@ -92,42 +115,58 @@ class Tracker(TorchDispatchMode):
         self.ledger: Ledger | None = None
         """Of the forward that runs; None: nothing is noted."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: nothing is compiled in here, and torch's wrapper against it takes as long as a small operation."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs the operation as it is."""
-        known = set()
-        for tensor in _tensors((*args, *(kwargs or {}).values())):
-            key = _key(tensor)
-            known.add(key)
-            owner = self.owners.get(key)
-            if owner is not None and owner is not self.ledger:
-                _take_over(owner, key)
-        output = func(*args, **(kwargs or {}))
-        if self.ledger is not None and not self.ledger.paused:
+        ledger, owners = self.ledger, self.owners
+        known = [_key(tensor) for tensor in _tensors(args)]
+        if kwargs:
+            known += [_key(tensor) for tensor in _tensors(kwargs.values())]
+        for key in known:
+            if (owner := owners.get(key)) is not None and owner is not ledger:
+                _take_over(owner, ledger, key)
+        output = func(*args, **kwargs) if kwargs else func(*args)
+        if ledger is not None and not ledger.paused:
             for tensor in _tensors((output,)):
                 key = _key(tensor)
-                if key and key not in known and key not in self.owners:
-                    self.ledger.register(tensor.untyped_storage())
+                if key and key not in known and key not in owners:
+                    ledger.register(tensor.untyped_storage())
         return output
 
 
-def _take_over(owner: Ledger, key: int) -> None:
-    """Another forward uses a storage (a table that the model keeps): it is brought back, and stays."""
+def _take_over(owner: Ledger, user: Ledger | None, key: int) -> None:
+    """A forward of another family uses a storage (a table that the model keeps): it is brought back, and stays."""
+    if user is not None and user.family is owner.family:
+        return
     if number := owner.numbers.get(key):
-        if owner.fetch is not None:
-            owner.fetch()
+        if owner.family.fetch is not None:
+            owner.family.fetch()
         owner.shared.add(number)
 
 
 def _key(tensor: Tensor) -> int:
+    if isinstance(tensor, Deferred):                        # its numbers are not there
+        return 0
     try:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):             # sparse and nested tensors have none
         return 0
 
 
-def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    found: list[Tensor] = []
     for value in values:
-        if isinstance(value, Tensor):
-            yield value
+        kind = type(value)
+        if kind is Tensor or kind is Parameter:             # `isinstance` asks torch's metaclass, for a microsecond
+            found.append(value)
+        elif kind is list or kind is tuple:
+            found += _tensors(value)
+        elif kind not in PLAIN and isinstance(value, Tensor):
+            found.append(value)
         elif isinstance(value, (list, tuple)):
-            yield from _tensors(value)
+            found += _tensors(value)
+    return found

@@ -50,7 +50,13 @@ def convolutions() -> tuple[Any, Any]:
     return hf.MobileNetV2ForImageClassification(config), processor
 
 
-BUILDERS = {"decoder": decoder, "pictures": pictures, "convolutions": convolutions}
+def residual() -> tuple[Any, Any]:
+    """Adds what a block gave to its residual sum in place."""
+    config = hf.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[2, 2], num_labels=4, layer_type="basic")
+    return hf.ResNetForImageClassification(config), hf.ViTImageProcessorPil(size={"height": 32, "width": 32})
+
+
+BUILDERS = {"decoder": decoder, "pictures": pictures, "convolutions": convolutions, "residual": residual}
 
 
 @pytest.fixture(scope="session")

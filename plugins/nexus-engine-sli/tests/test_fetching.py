@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,26 +20,11 @@ from nexus_specs import Budget, Extent, NexusError
 from nexus_specs.testing.hub import LocalHub
 from nexus_torch import hub
 from nexus_torch.files import write_tensors
-from nexus_torch.hub import listing, ranges
 from nexus_torch.hugging_face.folder import extents as stored
 
 LAYERS, FILES = 12, 6
 SIZE = 40_000
 """Bytes of a tensor; a layer has two."""
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
-    with LocalHub() as local:
-        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HOME"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", local.url)
-        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv("NEXUS_CACHE", str(tmp_path / "notes"))
-        monkeypatch.setattr(ranges, "FIRST_WAIT", 0.01)
-        listing.forget()
-        yield local
-    listing.forget()
 
 
 @pytest.fixture

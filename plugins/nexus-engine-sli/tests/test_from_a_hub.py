@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,6 @@ import transformers as hf
 from nexus_engine_sli.engine import Sli
 from nexus_specs import Blueprint, Budget, Installed, Piece, Sample, Tap
 from nexus_specs.testing.hub import LocalHub
-from nexus_torch.hub import listing, ranges
 
 TAPS = ("model.layers.3", "model.layers.11", "logprob")
 
@@ -28,20 +27,6 @@ class Kept:
 
     def flush(self) -> None:
         """Nothing to do."""
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
-    with LocalHub() as local:
-        for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HOME"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", local.url)
-        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv("NEXUS_CACHE", str(tmp_path / "notes"))
-        monkeypatch.setattr(ranges, "FIRST_WAIT", 0.01)
-        listing.forget()
-        yield local
-    listing.forget()
 
 
 @pytest.fixture(scope="module")

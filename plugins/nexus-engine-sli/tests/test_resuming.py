@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,36 @@ class Shards:
         self.writer, self.flush = writer, writer.flush
 
     def put(self, piece: Piece) -> None:
-        """One record a sample and tap."""
+        """One record a sample, tap and edit."""
         for key, value in zip(piece.keys, piece.values, strict=True):
-            self.writer.put(key, "tokens" if piece.tap == "tokens" else STATE + piece.tap, value)
+            self.writer.put(key, "tokens" if piece.tap == "tokens" else record(piece.tap, piece.edit), value)
+
+
+def record(tap: str, edit: str) -> str:
+    """The name of what a tap gives under an edit."""
+    return f"{STATE}{edit and edit + ':'}{tap}"
+
+
+class Mean:
+    """A module gives its mean over the corpus: known when all intact batches have passed it."""
+
+    def __init__(self, *modules: str) -> None:
+        self.name, self.modules = "mean-" + "+".join(modules), modules
+        self.sums: dict[str, tuple[torch.Tensor, int]] = {}
+
+    def seen(self, path: str, inputs: Any, output: Any, mask: Any) -> None:
+        """Sums."""
+        before, count = self.sums.get(path, (torch.zeros(output.shape[-1]), 0))
+        self.sums[path] = before + output[mask].sum(0), count + int(mask.sum())
+
+    def apply(self, path: str, inputs: Any, output: Any) -> Any:
+        """The mean everywhere, of one storage for all batches."""
+        total, count = self.sums[path]
+        return (total / count).expand_as(output)
+
+
+EDITS = (("model.layers.2",), ("model.layers.3.mlp",), ("model.layers.1", "model.layers.5"))
+"""A layer, what is inside one, and two layers at once."""
 
 
 class Doom:
@@ -69,9 +97,9 @@ def samples() -> list[Sample]:
     return [Sample(key=content_key(fields), fields=fields) for fields in rows]
 
 
-def extract(checkpoint: Path, out: Path, at: int, memory: int) -> None:
-    """Layer by layer, with a checkpoint of the states at each and little memory for them, until event `at` (0: to its
-    end); notes the units that it read, and the events."""
+def extract(checkpoint: Path, out: Path, at: int, memory: int, edited: Sequence[tuple[str, ...]] = ()) -> None:
+    """Layer by layer, intact and under edits, with a checkpoint of the states at each and little memory for them, until
+    event `at` (0: to its end); notes the units that it read, and the events."""
     torch.set_num_threads(1)
     resuming.EVERY, resuming.SHARE, units.LARGE = 0.0, 0, 1 << 12
     doom = Doom(at)
@@ -84,10 +112,12 @@ def extract(checkpoint: Path, out: Path, at: int, memory: int) -> None:
     room = Streamed(opened, "cpu", budget=budget)
     basis = Basis(mean=torch.zeros(32), directions=torch.eye(32)[:, :8], scale=1.0)
     rows = samples()
-    names = ("tokens", *(STATE + path for path in (*PATHS, "final")))
+    edits = [Mean(*modules) for modules in edited]
+    states = [record(path, edit) for path in (*PATHS, "final") for edit in ("", *(each.name for each in edits))]
+    names = ("tokens", *states)
     writer = ShardWriter(out / "shards", [row.key for row in rows], names, teacher="tiny", per_shard=8)
     taps = [Tap(path="tokens"), Tap(path="final", basis=basis), *(Tap(path=path, basis=basis) for path in PATHS)]
-    SliTeacher(opened, room, budget).observe(rows, taps, Shards(writer))
+    SliTeacher(opened, room, budget).observe(rows, taps, Shards(writer), edits)
     writer.finish()
     (out / "units").write_text(f"{len(room.loads)} {doom.count}")
 
@@ -105,10 +135,10 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, tokenizer: hf.PreTrainedTo
     return folder
 
 
-def run(teacher: Path, out: Path, at: int = 0, memory: int = 1 << 24) -> tuple[int, int]:
+def run(teacher: Path, out: Path, at: int = 0, memory: int = 1 << 24, edited: Any = ()) -> tuple[int, int]:
     """(units read, events) of an extraction in a process of its own; (0, 0) where it was ended."""
     (out / "units").unlink(missing_ok=True)
-    process = FORK.Process(target=extract, args=(teacher, out, at, memory))
+    process = FORK.Process(target=extract, args=(teacher, out, at, memory, edited))
     process.start()
     process.join(120)
     assert process.exitcode == (-signal.SIGKILL if at else 0)
@@ -156,3 +186,16 @@ def test_layers_in_parts_are_resumed_too(teacher: Path, tmp_path: Path) -> None:
     run(teacher, out, events // 2, little)
     assert run(teacher, out, memory=little)[0] < count
     assert files(out) == files(whole)
+
+
+def test_killed_under_edits_it_gives_the_same_bytes(teacher: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    count, events = run(teacher, whole, edited=EDITS)
+    assert count == 10, "each unit once for all edits"
+    run(teacher, out, events // 2, edited=EDITS)
+    run(teacher, out, events // 4, edited=EDITS)
+    assert run(teacher, out, edited=EDITS)[0] < count, "it went on where it was"
+    assert files(out) == files(whole)
+    again = tmp_path / "again"
+    run(teacher, again, events - 40, edited=EDITS)
+    assert run(teacher, again, edited=EDITS[:2])[0] >= count, "states of other edits are not used"

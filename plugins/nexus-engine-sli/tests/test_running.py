@@ -199,6 +199,21 @@ def test_a_basis_is_applied_where_the_state_arises(opened: Opened, inputs: Input
         torch.testing.assert_close(projected.value(key, "model.layers.0"), (state[:, :3] - 1) / 2)
 
 
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+def test_a_tap_hands_out_what_a_layer_gave_though_it_is_written_to_later(
+    residency: Any, opened: Opened, inputs: Inputs
+) -> None:
+    tap, samples = "resnet.encoder.stages.0.layers.0.layer", inputs("residual")[:3]
+    seen, kept = [], ListSink()
+    with Sli().load(opened("residual"), Budget(micro_batch=1, residency=residency)) as teacher:
+        module = teacher.room.module.get_submodule(tap)  # type: ignore[attr-defined]
+        module.register_forward_hook(lambda _, __, output: seen.append((output, output.clone())))
+        teacher.observe(samples, [Tap(path=tap)], kept)
+    assert any(not torch.equal(now, then) for now, then in seen), "the model adds the residual to it in place"
+    rows = torch.cat([then.flatten(2).transpose(1, 2) for _, then in seen])
+    assert all(torch.equal(kept.value(sample.key, tap), row) for sample, row in zip(samples, rows, strict=True))
+
+
 def test_weights_stay_out_of_memory_when_streamed(opened: Opened, inputs: Inputs) -> None:
     checkpoint = opened("decoder")
     room = Streamed(checkpoint, "cpu")

@@ -13,6 +13,7 @@ import transformers as hf
 from nexus_engine_sli import spilling, streaming, units
 from nexus_engine_sli.loading import Resident, Streamed
 from nexus_engine_sli.placing import one_by_one
+from nexus_engine_sli.quantising import Quantised
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_specs import Budget, Checkpoint, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
@@ -57,21 +58,39 @@ def opened(folder: Path) -> Any:
     return installed.make("architecture", "transformers").open(str(folder), installed)
 
 
-def observed(checkpoint: Checkpoint, room: Any, samples: Sequence[Sample], budget: Budget) -> ListSink:
+def observed(
+    checkpoint: Checkpoint, room: Any, samples: Sequence[Sample], budget: Budget, edits: Sequence[Any] = ()
+) -> ListSink:
     sink = ListSink()
     try:
-        SliTeacher(checkpoint, room, budget).observe(samples, [Tap(path=path) for path in TAPS], sink)
+        SliTeacher(checkpoint, room, budget).observe(samples, [Tap(path=path) for path in TAPS], sink, edits)
     finally:
         room.close()
     return sink
 
 
-def check_equal(one: ListSink, other: ListSink) -> None:
-    for tap in TAPS:
-        first, second = one.values(tap), other.values(tap)
-        assert first
-        assert first.keys() == second.keys()
-        assert all(torch.equal(first[key], second[key]) for key in first), tap
+def check_equal(one: ListSink, other: ListSink, edits: Sequence[Any] = ()) -> None:
+    for name in ("", *(edit.name for edit in edits)):
+        for tap in TAPS:
+            first, second = one.values(tap, name), other.values(tap, name)
+            assert first
+            assert first.keys() == second.keys()
+            assert all(torch.equal(first[key], second[key]) for key in first), (tap, name)
+
+
+class Mean:
+    """A module gives the mean of what it gave, of which it keeps the tensors that it was shown."""
+
+    def __init__(self, *modules: str) -> None:
+        self.name, self.modules = "+".join(modules), modules
+        self.kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def seen(self, path: str, inputs: Any, output: Any, mask: Any) -> None:
+        self.kept.append((output, mask))
+
+    def apply(self, path: str, inputs: Any, output: Any) -> Any:
+        rows = torch.cat([state[mask] for state, mask in self.kept])
+        return rows.mean(0).expand_as(output)
 
 
 @pytest.fixture
@@ -98,6 +117,32 @@ def test_states_that_do_not_fit_go_to_the_disk_and_back(
     stored = sum(path.stat().st_size for path in saved(llama, dtype).glob("*.safetensors"))
     assert room.read_bytes <= 1.02 * stored
     check_equal(streamed, observed(checkpoint, Resident(checkpoint, "cpu", dtype), inputs("decoder"), budget))
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("build", [llama, experts])
+def test_edits_share_the_pass_and_the_disk(
+    build: Any, saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    close = spilling.Spill.close
+    monkeypatch.setattr(spilling.Spill, "close", lambda self: (written.append(self.written), close(self)))
+    monkeypatch.setattr(streaming.Observation, "_limit", lambda self: 1 << 13)
+    checkpoint, budget = opened(saved(build)), Budget(micro_batch=1, memory=1 << 20, scratch=tmp_path)
+    paths = ("model.layers.0", "model.layers.1.self_attn", "model.layers.2")
+
+    def mean() -> list[Mean]:
+        return [*(Mean(path) for path in paths)]
+
+    room = Streamed(checkpoint, "cpu", budget=Budget(memory=250_000 if build is experts else 1 << 20))
+    found = observed(checkpoint, room, inputs("decoder"), budget, mean())
+    assert written[0] > 0
+    assert sorted(room.loads) == sorted(room.order), "each unit once, intact and under all edits"
+    assert any("#" in path for path in room.order) == (build is experts)
+    whole = Resident(checkpoint, "cpu")
+    if build is experts:
+        one_by_one(whole.module)
+    check_equal(found, observed(checkpoint, whole, inputs("decoder"), budget, mean()), mean())
 
 
 def test_bfloat16_is_what_transformers_computes(saved: Any, inputs: Inputs) -> None:
@@ -135,6 +180,27 @@ def test_experts_come_in_groups_and_each_once(saved: Any, inputs: Inputs) -> Non
     whole = Resident(checkpoint, "cpu")
     one_by_one(whole.module)
     check_equal(streamed, observed(checkpoint, whole, inputs("decoder"), budget))
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("how", ["nf4", "int8"])
+def test_experts_in_groups_are_quantised_as_a_whole_layer_is(how: Any, saved: Any, inputs: Inputs) -> None:
+    pytest.importorskip("bitsandbytes")
+    checkpoint, budget, half = opened(saved(experts)), Budget(micro_batch=2), torch.bfloat16
+    room = Streamed(checkpoint, "cpu", half, how, Budget(memory=250_000))
+    assert len([path for path in room.order if "#" in path]) >= 6
+    kinds: set[type] = set()
+    bring = room._bring_experts
+
+    def looked(unit: Any) -> None:
+        bring(unit)
+        kinds.update(type(each) for _, each in room.experts.values())
+
+    room._bring_experts = looked  # type: ignore[method-assign]
+    streamed = observed(checkpoint, room, inputs("decoder"), budget)
+    assert kinds == {Quantised}
+    assert len(room.loads) == len(set(room.loads))
+    check_equal(streamed, observed(checkpoint, Resident(checkpoint, "cpu", half, how), inputs("decoder"), budget))
 
 
 @pytest.mark.parametrize("room_of", [Resident, Streamed])

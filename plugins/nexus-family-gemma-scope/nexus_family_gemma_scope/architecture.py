@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from nexus_specs import Blueprint, Checkpoint, Installed, Lookup, NexusError, Origin
-from nexus_torch import hub
+from nexus_specs import Checkpoint, Lookup, NexusError
+from nexus_torch.hugging_face.family import Family
 from nexus_torch.hugging_face.folder import folder
 
-from .layout import Place, choices, is_scope, place, split
+from .layout import WEIGHTS, Place, choices, is_scope, place, split
 
 
-class GemmaScope:
+class GemmaScope(Family):
     """Kind "architecture": FOLDER, FOLDER#MODEL, or FOLDER#base for the model that the folder names."""
 
-    def match(self, source: str) -> int:
-        """2 for a folder of Gemma Scope 2, or one that holds such folders."""
-        if not source:
-            return 0
-        home = folder(split(source)[0])
-        return 2 if home.is_dir() and (is_scope(home) or choices(home)) else 0
+    called = f"a folder of Gemma Scope 2 with {WEIGHTS}"
 
-    def origin(self, source: str) -> Origin | None:
-        """Where the source is pinned on the hub; None for what is on this machine."""
-        return hub.origin(split(source)[0])
+    def place(self, source: str) -> str:
+        """What stands before "#"."""
+        return split(source)[0]
 
-    def inspect(self, source: str) -> Blueprint:
-        """What it is; reads headers alone."""
-        return self.open(source, Installed()).blueprint
+    def reads(self, place: str) -> bool:
+        """One autoencoder, or a folder that holds several of them."""
+        home = folder(place)
+        return home.is_dir() and (is_scope(home) or bool(choices(home)))
 
-    def open(self, source: str, lookup: Lookup) -> Checkpoint:
+    def made(self, source: str, lookup: Lookup) -> Checkpoint:
         """The autoencoder, with its model where the source names one."""
-        from .alone import AloneCheckpoint  # torch: not for `match`
+        from .alone import AloneCheckpoint
         from .observed import ObservedCheckpoint
 
         where, (_, model) = place(source), split(source)

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from nexus_torch.hugging_face.family import row
+
 
 def rows() -> list[dict[str, Any]]:
     """One row."""
-    return [
-        {
-            "architecture": "gemma_scope_2",
-            "heads": ["SparseAutoencoder"],
-            "generates": False,
-            "loader": "gemma-scope",
-            "modalities": ["activations"],
-        }
-    ]
+    return [row("gemma-scope", "gemma_scope_2", "SparseAutoencoder", ("activations",), generates=False)]

@@ -7,7 +7,6 @@ N's feed-forward block to its output); each also with the ending _all. Read in t
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any
 
 from nexus_specs import NexusError
 from nexus_torch import hub
-from nexus_torch.hugging_face.folder import folder
+from nexus_torch.hugging_face.family import stored_names
+from nexus_torch.hugging_face.folder import folder, parsed
 
 WEIGHTS, CONFIG = "params.safetensors", "config.json"
 NAMES = frozenset({"w_enc", "w_dec", "b_enc", "b_dec", "threshold"})
@@ -29,7 +29,6 @@ SITES = {
     "transcoder": ("pre_feedforward_layernorm", "output"),
 }
 """Site -> the module below the layer, and which side of it is read."""
-HEADER_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,7 @@ def split(source: str) -> tuple[str, str]:
 def is_scope(home: Path) -> bool:
     """Whether a folder holds one autoencoder."""
     if (home / WEIGHTS).is_file():
-        return tensor_names(home / WEIGHTS) >= NAMES
+        return stored_names(home / WEIGHTS) >= NAMES
     return LAYER.match(home.name) is not None and WEIGHTS in hub.weights(home)
 
 
@@ -92,23 +91,11 @@ def known(where: Place) -> Place:
     return where
 
 
-def tensor_names(path: Path) -> frozenset[str]:
-    """Names in the header of a safetensors file; none where it is no such file."""
-    try:
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length)) if 0 < length <= HEADER_LIMIT else {}
-    except (OSError, ValueError):
-        return frozenset()
-    return frozenset(header) if isinstance(header, dict) else frozenset()
-
-
 def _config(home: Path) -> dict[str, Any]:
     try:
-        told = json.loads((home / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parsed(home / CONFIG)
+    except NexusError:
         return {}
-    return told if isinstance(told, dict) else {}
 
 
 def _model(home: Path) -> str:

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from nexus_torch.hugging_face.family import row
+
 MODEL_TYPE, HEAD = "personaplex", "PersonaPlexForConditionalGeneration"
 
 
 def rows() -> list[dict[str, Any]]:
     """One row."""
-    return [
-        {
-            "architecture": MODEL_TYPE,
-            "heads": [HEAD],
-            "generates": True,
-            "loader": "personaplex",
-            "modalities": ["audio", "text"],
-        }
-    ]
+    return [row("personaplex", MODEL_TYPE, HEAD, ("audio", "text"), generates=True)]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import Extent, NexusError
+from nexus_torch.hugging_face.family import stored_names
 from nexus_torch.hugging_face.folder import configuration, folder
 from nexus_torch.hugging_face.limits import check
 
@@ -20,7 +21,6 @@ from .catalogue import MODEL_TYPE
 
 MODEL, MIMI = "model.safetensors", "tokenizer-e351c8d8-checkpoint125.safetensors"
 TEXT = "tokenizer_spm_32k_3.model"
-HEADER_LIMIT = 8 << 20
 OWN = frozenset({"text_emb.weight", "text_linear.weight", "depformer_text_emb.weight"})
 DEFAULTS: Mapping[str, Any] = {
     "context": 3000, "max_period": 10000.0, "existing_text_padding_id": 3, "moshi_name": MODEL, "mimi_name": MIMI,
@@ -41,7 +41,7 @@ def is_kyutai(source: str) -> bool:
         return False  # transformers' own format
     if told.get("model_type") == MODEL_TYPE or "depformer_dim" in told:
         return True
-    return _names(folder(source) / str(told.get("moshi_name", MODEL))) >= OWN
+    return stored_names(folder(source) / str(told.get("moshi_name", MODEL))) >= OWN
 
 
 def settings(home: Path) -> dict[str, Any]:
@@ -88,13 +88,3 @@ def mimi_settings(home: Path, told: Mapping[str, Any]) -> dict[str, Any]:
 def _count(found: Mapping[str, Extent], pattern: str) -> int:
     numbers = [int(match[1]) for key in found if (match := re.fullmatch(pattern, key))]
     return max(numbers, default=-1) + 1
-
-
-def _names(path: Path) -> frozenset[str]:
-    try:
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(length)) if 0 < length <= HEADER_LIMIT else {}
-    except (OSError, ValueError):
-        return frozenset()
-    return frozenset(header) if isinstance(header, dict) else frozenset()

@@ -81,7 +81,7 @@ def test_what_is_wrong_is_said(tiny: Callable[[str], Any], tmp_path: Path) -> No
     assert PersonaPlex().match(str(tmp_path / "half")) == 2, "its names are Kyutai's"
     (tmp_path / "half" / "config.json").write_text(json.dumps({"model_type": "moshi", "architectures": ["MoshiModel"]}))
     assert PersonaPlex().match(str(tmp_path / "half")) == 0, "transformers' own format"
-    with pytest.raises(NexusError, match="no Moshi"):
+    with pytest.raises(NexusError, match="not a Moshi"):
         PersonaPlex().inspect(str(tmp_path))
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from nexus_specs import Batch, NexusError, Sample
+from nexus_specs import NexusError, Sample
 from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.hugging_face.classes import skeleton
+from nexus_torch.hugging_face.collate import Preprocessor
 from nexus_torch.padding import Collated
 from nexus_torch.text import start_token, tokenise
 from PIL import Image
@@ -26,36 +27,31 @@ DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 """Of CLIP's pixels, as Step3p7ImageProcessor has them."""
 
 
-class Step3VLCheckpoint(HuggingFaceCheckpoint):
-    """Kind "checkpoint". A picture is seen whole, at the encoder's size; the crops of large pictures are left out."""
+class StepPreprocessor(Preprocessor):
+    """Text alone as every decoder reads it; with a picture, its place in the text filled with patch tokens. A picture
+    is seen whole, at the encoder's size; the crops of large pictures are left out."""
 
-    def __init__(self, home: Path, config: PreTrainedConfig) -> None:
-        super().__init__(home, config)
-        own = tuple(each for each in self.blueprint.missing if each != "preprocessor_config.json")
-        self.blueprint = replace(self.blueprint, missing=own)  # pictures need no file here
+    vision: Any = None
+    """The encoder's configuration."""
 
-    def bare(self) -> PreTrainedModel:
-        """The composition."""
-        return skeleton(self.config, StepVLForConditionalGeneration)
+    def _together(self, present: Sequence[str]) -> bool:
+        return "image" in present
 
-    def collate(self, samples: Sequence[Sample]) -> Batch:
-        """Text alone as every decoder reads it; with a picture, its place in the text filled with patch tokens."""
-        if not all("image" in sample.fields for sample in samples):
-            return super().collate(samples)
-        tokenizer = self.preprocessor.tokenizer
-        if PATCH not in tokenizer.get_vocab():
+    def together(self, samples: Sequence[Sample], present: Sequence[str]) -> Collated:
+        """Pictures and the texts around them."""
+        if PATCH not in self.tokenizer.get_vocab():
             raise NexusError(f"The tokenizer of '{self.home.name}' has no {PATCH}: fetch tokenizer.json of Step3-VL.")
-        texts = [self._with_patches(str(sample.fields.get("text", "")), tokenizer) for sample in samples]
-        found = tokenise(tokenizer, texts, start=start_token(tokenizer))
+        texts = [self._with_patches(str(sample.fields.get("text", ""))) for sample in samples]
+        found = tokenise(self.tokenizer, texts, start=start_token(self.tokenizer))
         pixels = torch.stack([self._pixels(sample.fields["image"]) for sample in samples])
         return Collated({"input_ids": found.ids, "attention_mask": found.mask.long(), "pixel_values": pixels})
 
-    def _with_patches(self, text: str, tokenizer: Any) -> str:
+    def _with_patches(self, text: str) -> str:
         """The first <im_patch> of a text, or its beginning, as the run of patches of one picture."""
-        side = self.config.vision_config.image_size // self.config.vision_config.patch_size
+        side = self.vision.image_size // self.vision.patch_size
         for _ in range(2):  # two convolutions of stride 2
             side = (side + 1) // 2
-        known = tokenizer.get_vocab()
+        known = self.tokenizer.get_vocab()
         run = "".join([BEGIN if BEGIN in known else "", PATCH * side * side, END if END in known else ""])
         return text.replace(PATCH, run, 1) if PATCH in text else run + text
 
@@ -64,7 +60,23 @@ class Step3VLCheckpoint(HuggingFaceCheckpoint):
         array = np.asarray(image)
         if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape:
             raise NexusError(f"Images are uint8 [height, width, channels]; this one is {array.dtype} {array.shape}.")
-        size = self.config.vision_config.image_size
+        size = self.vision.image_size
         seen = Image.fromarray(array.squeeze()).convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
         values = torch.from_numpy(np.array(seen)).float().permute(2, 0, 1) / 255
         return (values - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None]
+
+
+class Step3VLCheckpoint(HuggingFaceCheckpoint):
+    """Kind "checkpoint"."""
+
+    prepares = StepPreprocessor
+
+    def __init__(self, home: Path, config: PreTrainedConfig) -> None:
+        super().__init__(home, config)
+        self.preprocessor.vision = config.vision_config
+        own = tuple(each for each in self.blueprint.missing if each != "preprocessor_config.json")
+        self.blueprint = replace(self.blueprint, missing=own)  # pictures need no file here
+
+    def bare(self) -> PreTrainedModel:
+        """The composition."""
+        return skeleton(self.config, StepVLForConditionalGeneration)

@@ -43,7 +43,7 @@ class ChoiceOptions:
 class TranscriptOptions:
     """What a transcript is compared with."""
 
-    field: str = option("", help="Field of the sample with the spoken words; empty: text, else label")
+    field: str = option("", help="Field of the sample with the spoken words; empty: text, else answer, else label")
     normalise: bool = option(True, help="Whether capitals and punctuation are left out before words are compared")
 
 
@@ -52,7 +52,8 @@ class TranslationOptions:
     """What a translation is compared with."""
 
     field: str = option("", help="Field of the sample with the reference; empty: translation, else answer")
-    source: str = option("text", help="Field with the text that is translated: handed back, it is the floor")
+    source: str = option("", help="Field with the text that is translated: handed back, it is the floor; empty: "
+                         "original, else prompt, else text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,8 @@ class ProgramOptions:
 
     run: bool = option(False, help="Allow running generated programs here, in a child process without network")
     field: str = option("tests", help="Field of the sample with Python that fails unless the program is right")
-    prompt: str = option("text", help="Field with the beginning of the program that the answer continues")
+    prompt: str = option("", help="Field with the program's beginning, which the answer continues; empty: prompt, else "
+                         "text")
     entry: str = option("entry_point", help="Field with the name that check(...) is called with, as in HumanEval")
     seconds: float = option(5.0, help="Longest a program may run, in seconds", low=0.1, high=600)
     megabytes: int = option(512, help="Most memory that a program may have, in MB", low=64, high=65536)
@@ -72,6 +74,16 @@ class NeighbourOptions:
     """How many neighbours vote."""
 
     neighbours: int = option(5, help="Nearest other items that vote on the label of each", low=1, high=1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptOptions:
+    """The words of the classes, and what embeds them."""
+
+    labels: tuple[str, ...] = option((), help="Names of the classes in the order of their numbers")
+    templates: tuple[str, ...] = option(("a photo of a {}.",), help="What is said of a class; {} is its name")
+    encoder: str = location("", help="Folder or hub id of the CLIP or SigLIP that embeds the words: the teacher's own")
+    field: str = option("label", help="Field of the sample with its class")
 
 
 @dataclass(frozen=True, kw_only=True)

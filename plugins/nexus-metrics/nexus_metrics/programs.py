@@ -20,11 +20,13 @@ from nexus_specs import NexusError, Sample, Tap
 from .confined import REFUSED
 from .options import ProgramOptions
 from .ratio import Ratio
-from .references import references
+from .references import expected, references
 
 _FENCED = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _AFTER = re.compile(r"\n(?=(?:class|def|if|print|assert|@|#|import|from)\b|[@#])")
 """Where a continuation of a function ends: the next thing at the margin."""
+_BEGUN = re.compile(r"^\s*(?:def|class)\b", re.MULTILINE)
+_WHOLE = re.compile(r"^(?:@|def |class |import |from )", re.MULTILINE)
 
 
 class PassAt1(Ratio):
@@ -58,7 +60,7 @@ class PassAt1(Ratio):
         written = "\n".join(map(str, tests)) if isinstance(tests, (list, tuple)) else str(tests)
         entry = sample.fields.get(self.options.entry)
         call = f"\ncheck({entry})\n" if isinstance(entry, str) and entry.isidentifier() else "\n"
-        program = program_of(str(sample.fields.get(self.options.prompt, "")), answer)
+        program = program_of(str(expected(sample, self.options.prompt, "prompt", "text") or ""), answer)
         return (float(passes(f"{program}\n{written}{call}", self.options.seconds, self.options.megabytes)),)
 
 
@@ -75,6 +77,8 @@ def program_of(prompt: str, answer: str) -> str:
         return body if re.search(r"^(def|class|import|from)\b", body, re.MULTILINE) else prompt + body
     if re.match(r"\s*(def|class|import|from)\b", answer):
         return answer.strip("\n")
+    if not _BEGUN.search(prompt) and (whole := _WHOLE.search(answer)):  # a task in words, an answer with words before
+        return answer[whole.start() :].rstrip()
     return prompt + _AFTER.split(answer, maxsplit=1)[0].rstrip()
 
 

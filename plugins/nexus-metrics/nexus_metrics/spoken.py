@@ -11,6 +11,9 @@ from .options import TranscriptOptions
 from .ratio import Ratio
 from .references import edits, expected, plain_words, references
 
+FIELDS = ("text", "answer", "label")
+"""Where a sample may carry the words that were spoken."""
+
 
 class WordErrorRate(Ratio):
     """Kind "metric": insertions, deletions and replacements of words over the words of the reference."""
@@ -24,11 +27,11 @@ class WordErrorRate(Ratio):
     def measure(self, samples: Sequence[Sample], outputs: Mapping[str, Sequence[Any]]) -> list[tuple[float, ...]]:
         """From "answer"; an empty row where there is no reference."""
         pairs = zip(samples, outputs["answer"], strict=True)
-        return [self._row(expected(sample, self.options.field, "text", "label"), answer) for sample, answer in pairs]
+        return [self._row(expected(sample, self.options.field, *FIELDS), answer) for sample, answer in pairs]
 
     def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
         """1: who writes nothing down leaves out every word."""
-        references(held_out, self.name, self.options.field, "text", "label")
+        references(held_out, self.name, self.options.field, *FIELDS)
         return 1.0
 
     def units(self, text: str) -> Sequence[str]:

@@ -20,6 +20,8 @@ from .references import expected, references
 
 ORDER, CHARACTERS, WORDS, BETA = 4, 6, 2, 2.0
 """Longest n-gram of BLEU; of chrF++ in characters and in words; how much recall counts beside precision."""
+SOURCES = ("original", "prompt", "text")
+"""Where a sample may carry what is translated."""
 _TOKENS = re.compile(r"\w+|[^\w\s]")
 
 
@@ -51,7 +53,7 @@ class Counts:
     def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
         """The source itself, handed back untranslated; nothing, where the samples have no text."""
         references(held_out, self.name, self.options.field, *self._others())
-        copies = [str(sample.fields.get(self.options.source, "")) for sample in held_out]
+        copies = [str(expected(sample, self.options.source, *SOURCES) or "") for sample in held_out]
         return self.reduce(self.measure(held_out, {"answer": copies}))
 
     def counts(self, reference: str, answer: str) -> tuple[float, ...]:

@@ -179,6 +179,12 @@ def test_chrf_by_hand() -> None:
     assert Chrf().score(row.ravel()) == pytest.approx(100 * (one + two + 0) / 3)
 
 
+def test_a_reference_may_stand_in_the_answer_of_a_sample() -> None:
+    assert WordErrorRate().measure([sample(audio=[0.0], answer="a b")], {"answer": ["a c"]}) == [(1.0, 2.0)]
+    pair = sample(text="Hallo Welt hello world", prompt="Translate: Hallo Welt", original="Hallo Welt", answer="hello")
+    assert Bleu().floor([], [pair]) == Bleu().reduce(Bleu().measure([pair], {"answer": ["Hallo Welt"]}))
+
+
 def test_a_translation_that_is_the_source_is_the_floor() -> None:
     held_out = [sample(text="bonjour Paris", translation="hello Paris")]
     assert 0 < Chrf().floor([], held_out) < 100
@@ -296,7 +302,7 @@ def test_programs_are_put_together() -> None:
     assert program_of(prompt, "Here:\n```python\ndef f(x):\n    return 2\n```\nDone.") == "def f(x):\n    return 2"
     assert program_of(prompt, "import math\ndef f(x):\n    return x\n") == "import math\ndef f(x):\n    return x"
     assert program_of(prompt, "```\n    return x\n```") == prompt + "    return x"
-
+    assert program_of("Double a number.", "Sure:\ndef f(x):\n    return 2 * x\n") == "def f(x):\n    return 2 * x"
 
 @pytest.fixture(scope="module")
 def confines() -> None:
@@ -326,7 +332,8 @@ def test_programs_are_confined(program: str, passed: bool) -> None:
 def test_human_eval_and_mbpp_tasks() -> None:
     metric = PassAt1(run=True)
     tests = "def check(candidate):\n    assert candidate(2) == 4\n"
-    human = sample(text="def double(x):\n", tests=tests, entry_point="double")
+    solved = "def double(x):\n    return 2 * x\n"  # the text to learn from holds the solution, the prompt does not
+    human = sample(text=solved, prompt="def double(x):\n", tests=tests, entry_point="double")
     mbpp = sample(text="Double a number.", tests=["assert double(2) == 4", "assert double(0) == 0"])
     answers = ["    return 2 * x\n", "```python\ndef double(x):\n    return x + x\n```"]
     assert metric.measure([human, mbpp], {"answer": answers}) == [(1.0,), (1.0,)]

@@ -16,7 +16,7 @@ from nexus_torch.shards import STATE, ShardWriter
 
 from .amount import observed, shard_bytes
 from .options import ExtractOptions
-from .sparse import sparse
+from .sparse import sparse_blocks
 
 RECORDS = ("logits", "states")
 
@@ -80,12 +80,13 @@ class ShardSink:
 
     def put(self, piece: Piece) -> None:
         """Stores some samples' values of one tap."""
-        for key, value in zip(piece.keys, piece.values, strict=True):
-            if piece.tap == "logits":
-                ids, probabilities = sparse(value, key, self.options.exact, self.options.sampled)
-                self.writer.put(key, "ids", ids)
-                self.writer.put(key, "probabilities", probabilities)
-            else:
+        if piece.tap == "logits":
+            for at, key in enumerate(piece.keys):
+                found = sparse_blocks(piece.blocks(at), key, self.options.exact, self.options.sampled)
+                for name, value in zip(names(Tap(path="logits")), found, strict=True):
+                    self.writer.put(key, name, value)
+        else:
+            for key, value in zip(piece.keys, piece.values, strict=True):
                 self.writer.put(key, names(Tap(path=piece.tap))[0], value)
         self._count(piece.keys)
 

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from nexus_specs import Blueprint, Budget, Lookup, NexusError, Piece, ReaderComponent, Sample, Split, Tap, locate
+from nexus_specs import (
+    SPECIAL_TAPS,
+    Blueprint,
+    Budget,
+    Checkpoint,
+    Lookup,
+    NexusError,
+    Piece,
+    ReaderComponent,
+    Sample,
+    Split,
+    Tap,
+    locate,
+)
 from nexus_torch.files import write_json
 from nexus_torch.shards import STATE, ShardWriter
 
 from .options import TapsOptions
+from .progress import Progress, duration
+from .sparse import sparse_blocks
+from .unfinished import Unfinished, request, told
 
 UNITS = {"": 1, "b": 1} | {
     prefix + ending: base**power
@@ -27,7 +45,9 @@ UNITS = {"": 1, "b": 1} | {
 PARTS: tuple[Split, ...] = ("train", "development", "held_out")
 SHARE = 0.8
 """Of the free memory, where none is named."""
-PER_SHARD = 256
+PER_SHARD, TOGETHER = 256, 32
+"""Samples of a shard; micro-batches that an engine groups together, of which a shard holds a whole number: so the same
+samples pass together when an extraction goes on at the next shard."""
 
 
 class Taps:
@@ -45,44 +65,80 @@ class Taps:
             raise NexusError("Which teacher? Give SOURCE: a folder, a package: resource or a hub id.")
         if not self.options.data:
             raise NexusError("What shall the teacher be asked? Give --data FILE or a folder.")
+        size(self.options.memory)                           # before anything is read
         blueprint = lookup.inspect(self.options.source)
         taps = wanted(blueprint, self.options.taps)
         samples = list(self._samples(lookup))
         if not samples:
             raise NexusError(f"--data {self.options.data}: it holds no sample.")
-        work = out.with_name(f".{out.name}.part")
-        writer = self._write(lookup, blueprint, taps, samples, work)
-        files = writer.finish()
-        table = {"title": f"States of {blueprint.head}", "columns": ["record", "samples"],
-                 "rows": [[name, len(writer.group_of)] for name in writer.names]}  # fmt: skip
-        write_json(files[0].parent / "table.json", table)
-        if out.exists():
-            out.rmdir()
-        files[0].parent.replace(out)
-        shutil.rmtree(work)
+        work = Unfinished(out)
+        with work.held():
+            try:
+                with told(work):
+                    writer = self._write(lookup, blueprint, taps, samples, work)
+                    files = self._finished(writer, blueprint)
+            except KeyboardInterrupt:
+                say("Stopped. The same command goes on from here.")
+                raise
+            work.hand_over(files)
         print(f"{len(samples)} samples, {', '.join(writer.names)}: {out}")
         return 0
 
+    def _finished(self, writer: ShardWriter, blueprint: Blueprint) -> list[Path]:
+        files = writer.finish()
+        write_json(files[0].parent / "table.json", {
+            "title": f"States of {blueprint.head}", "columns": ["record", "samples"],
+            "rows": [[name, len(writer.group_of)] for name in writer.names],
+        })  # fmt: skip
+        return files
+
     def _write(
-        self, lookup: Lookup, blueprint: Blueprint, taps: Sequence[Tap], samples: Sequence[Sample], work: Path
+        self, lookup: Lookup, blueprint: Blueprint, taps: Sequence[Tap], samples: Sequence[Sample], work: Unfinished
     ) -> ShardWriter:
-        name = next(iter(lookup.components("engine")))
-        engine = lookup.make("engine", name)
-        work.mkdir(parents=True, exist_ok=True)
-        budget = self._budget(engine.machine(work), work)
+        engine = lookup.make("engine", next(iter(lookup.components("engine"))))
+        checkpoint = lookup.open(self.options.source)
+        refuse_unknown(checkpoint, taps)
+        asked = request(self.options.source, checkpoint, [tap.path for tap in taps], [each.key for each in samples])
+        pinned = work.take_up(asked)
+        budget = self._settled(engine, blueprint, work.folder, pinned)
+        work.begin(asked, budget)
+        writer = ShardWriter(
+            work.folder / "shards", [each.key for each in samples], [name for tap in taps for name in records(tap)],
+            teacher=blueprint.head, vocabulary=blueprint.vocabulary,
+            per_shard=math.lcm(PER_SHARD, TOGETHER * budget.micro_batch),
+        )  # fmt: skip
+        if pending := set(writer.pending):
+            self._observe(engine, checkpoint, budget, [each for each in samples if each.key in pending], taps, writer)
+        return writer
+
+    def _observe(
+        self, engine: Any, checkpoint: Checkpoint, budget: Budget, samples: Sequence[Sample], taps: Sequence[Tap],
+        writer: ShardWriter,
+    ) -> None:  # fmt: skip
+        estimate = engine.estimate(checkpoint.blueprint, len(samples), 0, budget)
+        done = len(writer.group_of) - len(samples)
+        there = f"; {done} samples are there already" if done else ""
+        say(f"{estimate.how}; about {duration(estimate.seconds)}{there}")
+        torch.set_num_threads(budget.threads)
+        sink = Records(writer, taps[0].path, len(samples))
+        try:
+            with engine.load(checkpoint, budget) as teacher:
+                teacher.observe(samples, taps, sink)
+        finally:
+            sink.shown.broken()
+
+    def _settled(self, engine: Any, blueprint: Blueprint, folder: Path, pinned: Mapping[str, Any]) -> Budget:
+        """The budget, with what decides the bits as it was when the work began."""
+        budget = self._budget(engine.machine(folder), folder)
+        if self.options.micro_batch and pinned.get("micro_batch") not in (None, self.options.micro_batch):
+            raise NexusError(
+                f"--micro-batch {self.options.micro_batch}: this extraction began with {pinned['micro_batch']} samples "
+                "at once, and another number gives other bits. Leave it out, or choose another --out."
+            )
+        budget = replace(budget, **pinned)
         if not budget.micro_batch:
             budget = engine.place(blueprint, budget) if hasattr(engine, "place") else replace(budget, micro_batch=8)
-        writer = ShardWriter(
-            work / "shards", [each.key for each in samples], [record(tap) for tap in taps],
-            teacher=blueprint.head, vocabulary=blueprint.vocabulary, per_shard=PER_SHARD,
-        )  # fmt: skip
-        pending = set(writer.pending)
-        if pending:
-            say(engine.estimate(blueprint, len(samples), 0, budget).how)
-            torch.set_num_threads(budget.threads)
-            with engine.load(lookup.open(self.options.source), budget) as teacher:
-                teacher.observe([each for each in samples if each.key in pending], taps, Records(writer))
-        return writer
+        return budget
 
     def _budget(self, machine: Any, work: Path) -> Budget:
         return Budget(
@@ -109,17 +165,31 @@ class Records:
 
     durable = True
 
-    def __init__(self, writer: ShardWriter) -> None:
-        self.writer, self.seen = writer, Counter[str]()
+    def __init__(self, writer: ShardWriter, first: str, total: int) -> None:
+        self.writer, self.first, self.total = writer, first, total
+        self.shown, self.seen, self.streamed = Progress("extract"), 0, False
 
     def put(self, piece: Piece) -> None:
         """Stores some samples' values of one tap."""
-        for key, value in zip(piece.keys, piece.values, strict=True):
-            self.writer.put(key, record(Tap(path=piece.tap)), value)
-        before, self.seen[piece.tap] = self.seen[piece.tap], self.seen[piece.tap] + len(piece.keys)
-        total = len(self.writer.group_of)
-        if before * 10 // total < self.seen[piece.tap] * 10 // total:
-            say(f"{piece.tap}: {self.seen[piece.tap]} of {total} samples")
+        names = records(Tap(path=piece.tap))
+        for at, key in enumerate(piece.keys):
+            thinned = piece.tap == "logits"
+            values = sparse_blocks(piece.blocks(at), key) if thinned else (piece.values[at],)
+            for name, value in zip(names, values, strict=True):
+                self.writer.put(key, name, value)
+        if piece.tap == self.first and not self.streamed:
+            self.seen += len(piece.keys)
+            self.shown(self.seen, self.total)
+
+    def progress(self, done: int, total: int) -> None:
+        """Of a streamed observation, which is all at its taps at once."""
+        self.streamed = True
+        self.shown(done, total)
+
+    def note(self, text: str) -> None:
+        """What people should know."""
+        self.shown.broken()
+        say(text)
 
     def flush(self) -> None:
         """Durable."""
@@ -127,12 +197,29 @@ class Records:
 
 
 def wanted(blueprint: Blueprint, chosen: str) -> list[Tap]:
-    """What is recorded: the chosen layers, and what the model gives."""
+    """What is recorded: the chosen layers, and what the model gives. NexusError for a layer that is not there."""
     text = blueprint.gives == ("text",)
     taps = [Tap(path=name) for name in (("tokens", "spans", "logprob") if text else ("output",))]
     for each in filter(None, (part.strip() for part in chosen.split(","))):
-        taps.append(Tap(path=layer(blueprint, each) if re.fullmatch(r"-?\d+", each) else each))
+        taps.append(Tap(path=layer(blueprint, each) if re.fullmatch(r"[-+]?\d+", each) else each))
     return list({tap.path: tap for tap in taps}.values())
+
+
+def refuse_unknown(checkpoint: Checkpoint, taps: Sequence[Tap]) -> None:
+    """NexusError for a module that the teacher has not, before anything is loaded."""
+    text = checkpoint.blueprint.gives == ("text",)
+    asked = [tap.path for tap in taps if "." in tap.path or (text and tap.path not in SPECIAL_TAPS)]
+    if not asked:
+        return
+    known = {path for path, _ in checkpoint.skeleton().named_modules() if "." in path}
+    for path in asked:
+        if path not in known:
+            near = get_close_matches(path, [*known, *SPECIAL_TAPS], 1, 0.6)
+            meant = f" Did you mean '{near[0]}'?" if near else ""
+            raise NexusError(
+                f"--taps {path}: {checkpoint.blueprint.head} has no such module.{meant} Numbers index the layers of "
+                "its largest stack, from 0 on; `nexus inspect SOURCE` shows its stacks."
+            )
 
 
 def layer(blueprint: Blueprint, number: str) -> str:
@@ -145,9 +232,11 @@ def layer(blueprint: Blueprint, number: str) -> str:
     return stack.layers[at]
 
 
-def record(tap: Tap) -> str:
-    """The name under which a tap is stored."""
-    return STATE + tap.path if "." in tap.path else tap.path
+def records(tap: Tap) -> tuple[str, ...]:
+    """The names under which a tap is stored: logits as the likeliest tokens and some of the rest, as `extract` does."""
+    if tap.path == "logits":
+        return "ids", "probabilities"
+    return (STATE + tap.path if "." in tap.path else tap.path,)
 
 
 def reader_for(source: str, lookup: Lookup) -> str:

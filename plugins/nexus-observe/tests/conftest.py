@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,20 @@ def decoder() -> tuple[Any, Any]:
 def classifier() -> tuple[Any, Any]:
     model = hf.ViTForImageClassification(hf.ViTConfig(image_size=8, patch_size=4, num_labels=4, **SMALL))
     return model, hf.ViTImageProcessorPil(size={"height": 8, "width": 8})
+
+
+@pytest.fixture(scope="session")
+def deep() -> Callable[[Path], None]:
+    """Saves a decoder of eight layers, in many files."""
+
+    def save(folder: Path) -> None:
+        torch.manual_seed(0)
+        _, tokenizer = decoder()
+        small = SMALL | {"num_hidden_layers": 8, "num_key_value_heads": 2}
+        hf.LlamaForCausalLM(hf.LlamaConfig(vocab_size=290, **small)).save_pretrained(folder, max_shard_size="40KB")
+        tokenizer.save_pretrained(folder)
+
+    return save
 
 
 @pytest.fixture(scope="session")

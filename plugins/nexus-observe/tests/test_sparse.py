@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from nexus_observe.sparse import sparse, uniforms
+from nexus_observe.sparse import generator_of, sparse, sparse_blocks, uniforms
 
 
 def logits(rows: int = 4, vocabulary: int = 60) -> torch.Tensor:
@@ -52,5 +52,12 @@ def test_no_tail_is_no_harm() -> None:
 
 
 def test_draws_are_stratified() -> None:
-    found = uniforms("key", 10, 4)
+    found = uniforms(generator_of("key"), 10, 4)
     assert torch.equal((found * 4).floor().int(), torch.arange(4).expand(10, 4).int())
+
+
+def test_rows_in_blocks_give_what_they_give_together() -> None:
+    scores = logits(rows=23)
+    for sizes in ((23,), (5, 1, 17), (7, 7, 9)):
+        found = sparse_blocks(iter(scores.split(sizes)), "key", 4, 3)
+        assert all(torch.equal(one, other) for one, other in zip(found, sparse(scores, "key", 4, 3), strict=True))

@@ -45,6 +45,11 @@ def test_numbers_and_paths_name_layers_however_it_is_held(
 def test_what_does_not_fit_is_said(sources: Mapping[str, Path], texts: Path, tmp_path: Path) -> None:
     with pytest.raises(NexusError, match="has the layers 0 to 2"):
         taps(sources, texts, tmp_path / "out", taps="8")
+    with pytest.raises(NexusError, match=r"no such module\. Did you mean 'model\.layers\.1\.mlp'"):
+        taps(sources, texts, tmp_path / "out", taps="model.layer.1.mlp")
+    with pytest.raises(NexusError, match=r"--taps logit: .*Did you mean 'logits'"):
+        taps(sources, texts, tmp_path / "out", taps="logit")
+    assert not list(tmp_path.glob(".*.part")), "nothing is left behind of what never began"
     with pytest.raises(NexusError, match="there is no such file"):
         taps(sources, tmp_path / "none.txt", tmp_path / "out", taps="0")
     with pytest.raises(NexusError, match="write a size like 2GiB"):

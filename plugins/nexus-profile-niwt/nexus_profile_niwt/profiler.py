@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from nexus_specs import Basis, Context, LayerProfile, Metric, NexusError, Piece, Profile, Sample, Tap, Teacher
+from nexus_specs import Basis, Context, LayerProfile, Metric, NexusError, Profile, Sample, Tap, Teacher
 from nexus_torch.profiles import BASES, write_bases
 
 from .ablation import MeanAblation
@@ -15,6 +15,7 @@ from .importance import importance
 from .judging import Judge, judge
 from .options import NiwtOptions
 from .spectrum import Spectra, bases
+from .values import Values
 
 STEPS = 3
 """Progress: ablated, judged, spectra."""
@@ -36,9 +37,10 @@ class Niwt:
                 "Use a profiler for its family, or leave the capability out."
             )
         who = judge(metric, teacher.blueprint)
-        seen = Values()
         taps = tuple({tap.path: tap for tap in (*who.taps, *metric.taps)}.values())
-        teacher.observe(chosen, taps, seen, [MeanAblation(path) for path in layers])
+        seen = Values(context.budget.scratch)
+        if not seen.whole([sample.key for sample in chosen], [tap.path for tap in taps], ["", *layers]):
+            teacher.observe(chosen, taps, seen, [MeanAblation(path) for path in layers])
         context.report(1, STEPS)
         found = self._judged(who, chosen, seen, ["", *layers], context.seed)
         context.report(2, STEPS)
@@ -75,25 +77,6 @@ class Niwt:
         spectra = Spectra(skip=int(teacher.blueprint.gives == ("text",)))
         teacher.observe(chosen, [Tap(path=path) for path in paths], spectra)
         return bases(spectra.found, paths, self.options.rank, self.options.variance)
-
-
-class Values:
-    """A sink that keeps everything, by edit."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, dict[tuple[str, str], Any]] = {}
-
-    def put(self, piece: Piece) -> None:
-        """Keeps the values."""
-        held = self.found.setdefault(piece.edit, {})
-        held |= {(key, piece.tap): value for key, value in zip(piece.keys, piece.values, strict=True)}
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def of(self, edit: str) -> dict[tuple[str, str], Any]:
-        """What was seen under an edit."""
-        return self.found[edit]
 
 
 def choose(samples: Iterable[Sample], options: NiwtOptions) -> list[Sample]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from nexus_engine_sli.loading import Streamed
 from nexus_profile_niwt.options import NiwtOptions
 from nexus_profile_niwt.profiler import Niwt, choose, spread
 from nexus_specs import Installed, NexusError, Profile, Sample, Tap
@@ -51,6 +52,35 @@ def test_importance_is_what_plain_ablation_says(
         handle.remove()
     expected = (ablated - plain) / (metric.floor(texts, texts) - plain)
     assert profile.layers[1].importance == pytest.approx(expected, rel=1e-4)
+
+
+class Killed(Exception):
+    """In the place of a signal."""
+
+
+def test_a_streamed_profile_that_was_killed_goes_on(
+    opening: Any, decoder: Path, texts: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexus_engine_sli.resuming.EVERY", 0.0)
+    monkeypatch.setattr("nexus_engine_sli.resuming.SHARE", 0)
+    entered: list[str] = []
+    enter = Streamed.enter
+
+    def counted(self: Any, path: str) -> None:
+        entered.append(path)
+        if path == "model.layers.3" and entered.count(path) == 1:
+            raise Killed
+        enter(self, path)
+
+    monkeypatch.setattr(Streamed, "enter", counted)
+    budget = {"residency": "stream", "scratch": tmp_path / "scratch"}
+    with pytest.raises(Killed):
+        profiled(opening, decoder, texts, "bits_per_byte", tmp_path / "one", budget=budget)
+    first = len(entered)
+    found = profiled(opening, decoder, texts, "bits_per_byte", tmp_path / "one", budget=budget)
+    assert entered[first] == "model.layers.3", "it went on there, under all edits"
+    again = {**budget, "scratch": tmp_path / "other"}
+    assert found.layers == profiled(opening, decoder, texts, "bits_per_byte", tmp_path / "two", budget=again).layers
 
 
 def contribution(teacher: Any, texts: list[Sample], layer: Any) -> torch.Tensor:

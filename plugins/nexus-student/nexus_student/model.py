@@ -214,9 +214,15 @@ class NexusModel(PreTrainedModel, GenerationMixin):
         consolidate = settings.pop("consolidate", False)
         settings.pop("trust_remote_code", None)
         config = settings.pop("config", None) or NexusConfig.from_pretrained(path)
+        if config._attn_implementation is not None:  # the Auto classes leave what was asked for in the configuration
+            settings.setdefault("attn_implementation", config._attn_implementation)
         if not (path / CORE / "config.json").exists():
             raise NexusError(f"'{path}' is no student: it has no '{CORE}' folder. Name a release's `model` folder.")
-        model = cls(config, open_core(path / CORE, **settings))
+        core = open_core(path / CORE, **settings)
+        core.config.name_or_path = ""  # where it lies now is nothing to keep
+        config.core = core.config  # one object, so that what is set on the student reaches its core
+        config._attn_implementation = core.config._attn_implementation
+        model = cls(config, core)
         model.folder, model.lookup = path, lookup
         if consolidate:
             model.consolidation = read_consolidation(path).to(model.core.device)

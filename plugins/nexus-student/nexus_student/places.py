@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_specs import NexusError, locate
+from nexus_torch.hugging_face.folder import parsed
 
 MODEL, CORE, TOWERS, TOWER = "model", "core", "towers", "tower"
 
@@ -66,6 +67,6 @@ def _located(source: str) -> Path:
 
 def _model_type(folder: Path) -> str:
     try:
-        return str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type", ""))
-    except (OSError, ValueError, AttributeError):
+        return str(parsed(folder / "config.json").get("model_type", ""))
+    except NexusError:
         return ""

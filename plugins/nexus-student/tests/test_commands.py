@@ -17,7 +17,7 @@ import torch
 from nexus_specs import NexusError, Profile, Sample
 from nexus_specs.testing import blueprint
 from nexus_student.answering import Answer, answer
-from nexus_student.commands.chat import Chat, Partner, opened, who
+from nexus_student.commands.chat import Chat, Partner, converse, opened, who
 from nexus_student.commands.tower import TowerCommand, add, listed, remove
 from nexus_student.inputs import Inputs
 from nexus_student.maker import NexusMaker
@@ -99,6 +99,19 @@ def test_it_converses(
     _, err = chat(world, capsys)
     assert err.count("> ") == 4
     assert err.count("[") == 2
+    assert "Ctrl-D" not in err
+
+
+def test_on_a_terminal_it_says_how_a_conversation_ends(
+    world: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(""))
+    converse(Partner(opened(str(world.release), ""), world.desk, 8))
+    assert "Ctrl-D ends" in capsys.readouterr().err
 
 
 def test_a_long_conversation_forgets_its_beginning(world: Any, helpers: Any) -> None:

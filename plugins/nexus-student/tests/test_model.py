@@ -45,6 +45,38 @@ def test_auto_classes_open_it(world: Any) -> None:
         assert isinstance(auto.from_pretrained(world.model, lookup=world.desk), NexusModel)
 
 
+@pytest.mark.parametrize("auto", [NexusModel, AutoModel, AutoModelForCausalLM])
+def test_what_is_asked_of_attention_reaches_the_core(auto: Any, world: Any) -> None:
+    model = auto.from_pretrained(world.model, lookup=world.desk, attn_implementation="eager")
+    assert model.core.config._attn_implementation == model.config._attn_implementation == "eager"
+    model.set_attn_implementation("sdpa")
+    assert model.core.config._attn_implementation == model.config._attn_implementation == "sdpa"
+    assert model.config.core is model.core.config
+
+
+@pytest.mark.parametrize("auto", [NexusModel, AutoModelForCausalLM])
+def test_flash_attention_is_passed_on(auto: Any, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not installed, transformers says so; where it is, the core is opened with it."""
+    with pytest.raises(ImportError, match="FlashAttention2"):
+        auto.from_pretrained(world.model, attn_implementation="flash_attention_2")
+    asked: list[Any] = []
+
+    def opened(folder: Path, **settings: Any) -> Any:
+        asked.append(settings["attn_implementation"])
+        raise NexusError("opened")
+
+    monkeypatch.setattr("nexus_student.model.open_core", opened)
+    with pytest.raises(NexusError, match="opened"):
+        auto.from_pretrained(world.model, attn_implementation="flash_attention_2")
+    assert asked == ["flash_attention_2"]
+
+
+def test_saving_what_was_opened_changes_no_byte(world: Any, tmp_path: Path) -> None:
+    NexusModel.from_pretrained(world.model, lookup=world.desk).save_pretrained(tmp_path / "again")
+    for path in sorted(world.model.rglob("config.json")):
+        assert (tmp_path / "again" / path.relative_to(world.model)).read_text() == path.read_text()
+
+
 def test_config_speaks_for_the_core(model: NexusModel) -> None:
     assert model.config.get_text_config() is model.config.core
     assert model.config.core.model_type == "lfm2"

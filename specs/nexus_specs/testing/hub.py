@@ -2,7 +2,8 @@
 
     with LocalHub() as hub:
         hub.add("acme/tiny", folder)
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        for name, value in hub.environment(tmp_path).items():
+            monkeypatch.setenv(name, value)
 
 It counts every byte of every file that it served, and can break connections, damage files and ask for a token.
 """
@@ -22,6 +23,8 @@ from .hub_files import Repository, Stored, commit_of
 
 LARGE = (".safetensors", ".gguf", ".parquet", ".arrow", ".bin")
 """Endings of files that the hub keeps outside git, by their SHA-256."""
+ELSEWHERE = ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HOME", "NEXUS_TRUST")
+"""Variables that would lead to another hub or its caches: unset them, so that a test asks this one alone."""
 
 
 @dataclass
@@ -59,6 +62,15 @@ class LocalHub:
     def content_url(self) -> str:
         """Where large files are: another host, as on the hub, which is sent no token."""
         return f"http://localhost:{self.server.server_address[1]}"
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Variables with which this hub is asked, its files and what is noted of them being kept below `folder`."""
+        return {
+            "HF_ENDPOINT": self.url,
+            "HF_HUB_CACHE": str(folder / "hub-cache"),
+            "HF_TOKEN_PATH": str(folder / "hub-no-token"),
+            "NEXUS_CACHE": str(folder / "hub-notes"),
+        }
 
     def add(
         self,

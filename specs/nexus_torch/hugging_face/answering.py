@@ -31,7 +31,7 @@ def answer(module: nn.Module, preprocessor: Preprocessor, sample: Sample) -> str
     given = {name: value for name, value in batch.items() if name not in TAUGHT}
     longest = int(sample.fields.get("max_new_tokens", LONGEST))
     # The end token stands in for a missing pad token; one prompt needs no padding.
-    limits = {"max_new_tokens": longest, **_stops(tokenizer)}
+    limits = {"max_new_tokens": longest, **_stops(tokenizer), **_start(module, preprocessor)}
     try:
         made = module.generate(**given, do_sample=False, use_cache=True, **limits)
     except (ValueError, TypeError, NotImplementedError) as error:
@@ -59,6 +59,14 @@ def _heard(module: PreTrainedModel, preprocessor: Preprocessor, batch: Mapping[s
     blank = module.config.pad_token_id
     tokens = [token for token, _ in groupby(scores[0].argmax(-1).tolist()) if token != blank]
     return str(preprocessor.tokenizer.decode(tokens, skip_special_tokens=True))
+
+
+def _start(module: PreTrainedModel, preprocessor: Preprocessor) -> dict[str, int]:
+    """The token that a decoder begins with, where the checkpoint does not say: a transducer's blank."""
+    told = module.generation_config
+    known = told is not None and (told.decoder_start_token_id, told.bos_token_id) != (None, None)
+    start = preprocessor.decoder_start
+    return {} if known or start is None else {"decoder_start_token_id": start}
 
 
 def _stops(tokenizer: Any) -> dict[str, int]:

@@ -19,6 +19,8 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from .configuration import text_part
+
 NAME = "nexus_bfloat16_blocks"
 BLOCK = 128
 """Queries in one block."""
@@ -29,7 +31,7 @@ ASKS = re.compile(r"_attn_implementation\s*(==|!=|in\b|not in\b)")
 
 def use_blocks(module: PreTrainedModel) -> None:
     """Lets a decoder that reaches its attention through transformers' interface use this instead of SDPA."""
-    config = module.config.get_text_config()
+    config = text_part(module.config)
     through = bool(getattr(type(module), "_supports_attention_backend", False))
     if through and module.can_generate() and config._attn_implementation == "sdpa" and not _asks(module):
         config._attn_implementation = NAME

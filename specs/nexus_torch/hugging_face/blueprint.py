@@ -10,9 +10,11 @@ from nexus_specs import Blueprint, Extent, Part, Stack
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from nexus_torch.skeleton import holders
 from nexus_torch.stacks import owner, stacks
 
 from .classes import gives, takes
+from .configuration import text_part
 from .experts import active, elements, idle, nearest_config
 from .packed import settings
 from .sizes import Expected, commonest, stored_bytes
@@ -24,12 +26,15 @@ CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequen
 
 
 def divide(module: nn.Module, found: Mapping[str, Extent], targets: Mapping[str, tuple[str, Any]]) -> tuple[Part, ...]:
-    """The parts: what belongs to no layer first, as the part "", then the layers in the module's order."""
+    """The parts: what belongs to no layer first, as the part "", then the layers in the module's order. A weight that
+    a module outside shares with a layer (relative positions of UDOP) is needed while that layer is gone: no layer's.
+    """
     order = ["", *(layer for layers in stacks(module).values() for layer in layers)]
-    layers = frozenset(order[1:])
+    layers, tied = frozenset(order[1:]), holders(module)
     groups: dict[str, list[Extent]] = {path: [] for path in order}
     for key, (name, _) in targets.items():
-        groups[owner(name, layers)].append(found[key])
+        owners = {owner(each, layers) for each in tied.get(name, (name,))}
+        groups["" if "" in owners else owner(name, layers)].append(found[key])
     return tuple(Part(path=path, extents=tuple(groups[path])) for path in order)
 
 
@@ -40,7 +45,7 @@ def blueprint(
     """The record of it all. `tokenizer` is its hash; without weights (all parts empty) their bytes are what
     `stored_as` and the quantisation let expect."""
     config, kind = module.config, type(module)
-    text = config.get_text_config()
+    text = text_part(config)
     everything = [extent for part in parts for extent in part.extents]
     label = gives(kind) == ("label",)
     reads_text = "text" in takes(kind)
@@ -69,7 +74,7 @@ def blueprint(
 
 def context_of(config: PreTrainedConfig) -> int:
     """The longest input in tokens; 0 where the configuration names no limit."""
-    return _number(config.get_text_config(), CONTEXTS)
+    return _number(text_part(config), CONTEXTS)
 
 
 def _stacks(

@@ -16,11 +16,12 @@ from nexus_torch.text import tokenizer_hash
 
 from .answering import answer
 from .blueprint import blueprint, context_of, divide
-from .classes import gives, runnable, skeleton, takes
+from .classes import gives, is_paired, runnable, skeleton, takes
 from .collate import Preprocessor
 from .constants import compute_constants
 from .conversion import Conversion
 from .decoding import channels_of, decodes, start_of, transduces
+from .fitting import check_shapes, layers_without
 from .folder import copy_preprocessor, extents, parsed
 from .packed import Packing, refuse_transposed, settings
 
@@ -30,6 +31,9 @@ GENERATION = "generation_config.json"
 
 class HuggingFaceCheckpoint:
     """Kind "checkpoint" of a folder that transformers reads."""
+
+    prepares: type[Preprocessor] = Preprocessor
+    """What makes tensors of samples; a family with inputs of its own says here another."""
 
     def __init__(self, home: Path, config: PreTrainedConfig, *, weightless: bool = False) -> None:
         """`weightless`: of the configuration alone, to be described and not run."""
@@ -47,12 +51,14 @@ class HuggingFaceCheckpoint:
                 f"None of the {len(found)} tensors in '{home.name}' belongs to {type(module).__name__}, which its "
                 "config.json names. Fetch config.json and weights from one place."
             )
+        if type(self.conversion) is Conversion and not settings(config):
+            check_shapes(module, found, self.targets, home.name)
         stored = {key: self.targets[name] for name in self.targets for key in self.packing.groups[name]}
         self.parts: tuple[Part, ...] = divide(module, found, stored)
         kind = type(module)
         arguments = frozenset(inspect.signature(kind.forward).parameters)
         generation = parsed(home / GENERATION) if (home / GENERATION).is_file() else {}
-        self.preprocessor = Preprocessor(
+        self.preprocessor = self.prepares(
             home,
             takes(kind),
             generative=gives(kind) == ("text",),
@@ -62,9 +68,13 @@ class HuggingFaceCheckpoint:
             decoder_start=start_of(config, generation) if decodes(config, kind.__name__, arguments) else None,
             transduces=transduces(kind.__name__),
             channels_out=channels_of(config),
+            paired=is_paired(kind),
         )
         tokenizer = self._tokenizer()
-        missing = [*(["weights (*.safetensors)"] if weightless else []), *self._missing(tokenizer)]
+        gone = "weights (*.safetensors)" if weightless else layers_without(
+            module, self.parts, {name for name, _ in self.targets.values()}
+        )  # fmt: skip
+        missing = [*([gone] if gone else []), *self._missing(tokenizer)]
         self.blueprint = blueprint(module, self.parts, tokenizer, stored_as, missing)
 
     def bare(self) -> PreTrainedModel:
@@ -111,19 +121,19 @@ class HuggingFaceCheckpoint:
         if self.blueprint.gives == ("label",):
             return Signal(outputs={"output": getattr(output, "logits", None) if "logits" in output else _first(output)})
         if self.blueprint.gives == ("audio",):
-            return Signal(outputs={"output": _first(output)})
-        vector = _embedding(output, batch.get("attention_mask"))
+            return Signal(outputs={"output": _sound(output)})
+        vector = _embedding(output, batch.get("attention_mask"), getattr(batch, "side", {}).get("stands_in", ""))
         return Signal(outputs={"output": vector, "embedding": vector})
 
     def generate(self, module: nn.Module, samples: Sequence[Sample]) -> Sequence[Any]:
         """Greedy: the text that follows each sample's "prompt" (or "text"), or that its sound says; the name of the
-        likeliest class."""
+        likeliest class; a codec's sound; an embedding."""
         if self.blueprint.gives == ("text",):
             return [answer(module, self.preprocessor, sample) for sample in samples]
         signal = self.read(module(**self.collate(samples)), {})
         if self.blueprint.gives == ("label",):
             return [self.blueprint.labels[index] for index in signal.outputs["output"].argmax(-1).tolist()]
-        return list(signal.outputs["embedding"])
+        return list(signal.outputs.get("embedding", signal.outputs["output"]))
 
     def save_preprocessor(self, folder: Path) -> None:
         """Copies what makes tensors of samples, never weights."""
@@ -184,10 +194,10 @@ def _text_signal(output: Any, batch: Batch, channels: int) -> Signal:
 
 
 def _first(output: Any) -> Tensor:
-    """The first tensor of numbers in an output, however deep. NexusError where there is none."""
-    items = list(output.values() if isinstance(output, Mapping) else output)
+    """The first tensor of numbers in an output, however deep; not a loss. NexusError where there is none."""
+    items = [output] if isinstance(output, Tensor) else list(output.values() if isinstance(output, Mapping) else output)
     for item in items:
-        if isinstance(item, Tensor) and item.is_floating_point():
+        if isinstance(item, Tensor) and item.is_floating_point() and item.ndim:
             return item
     for item in items:
         if isinstance(item, (tuple, list, Mapping)) and len(item):
@@ -195,8 +205,18 @@ def _first(output: Any) -> Tensor:
     raise NexusError("The model's output holds no numbers that could be observed. Tap a module by its path instead.")
 
 
-def _embedding(output: Any, mask: Tensor | None) -> Tensor:
+def _sound(output: Any) -> Tensor:
+    """The waves of an output, by name: before a codec's stands its loss, one number for each sample."""
+    named = (getattr(output, name, None) for name in ("audio_values", "waveform"))
+    found = next((each for each in named if isinstance(each, Tensor)), None)
+    return _first(output) if found is None else found
+
+
+def _embedding(output: Any, mask: Tensor | None, empty: str = "") -> Tensor:
+    """The vector of each sample; of two encoders side by side not that of the one that had nothing (`empty`)."""
     for name in ("image_embeds", "text_embeds", "embeddings", "pooler_output"):
+        if empty and name == f"{empty}_embeds":
+            continue
         if (found := getattr(output, name, None)) is not None:
             return found
     states = getattr(output, "last_hidden_state", None)

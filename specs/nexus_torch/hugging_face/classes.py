@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import torch
@@ -16,11 +17,13 @@ from nexus_torch.skeleton import without_weights
 
 from .attention import use_blocks
 from .catalogue import is_head_of, tasks
-from .configuration import read_config
+from .configuration import read_config, said, text_part
 
-__all__ = ["gives", "model_class", "read_config", "runnable", "skeleton", "takes"]
+__all__ = ["gives", "is_paired", "model_class", "read_config", "runnable", "skeleton", "takes"]
 
 _CODEC = PreTrainedAudioTokenizerBase
+CODECS = ("MimiModel",)
+"""Codecs that are not of that class."""
 LABELS = (
     "IMAGE_CLASSIFICATION", "VIDEO_CLASSIFICATION", "AUDIO_CLASSIFICATION", "SEQUENCE_CLASSIFICATION",
 )  # fmt: skip
@@ -29,6 +32,11 @@ INPUTS = {
     "input_features": "audio", "input_values": "audio",
 }  # fmt: skip
 """Arguments of a forward -> what they carry."""
+THINKING = {
+    "thinker_config": ("ForConditionalGeneration$", "ThinkerForConditionalGeneration"),
+    "semantic_config": ("Model$", "SemanticModel"),
+}  # fmt: skip
+"""Configurations of the parts that think, and how their classes are called after the whole's (Qwen-Omni, Bark)."""
 
 
 def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
@@ -49,13 +57,13 @@ def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
 def runnable(config: PreTrainedConfig) -> PreTrainedConfig:
     """The configuration of what can run: of a model that only generates, part after part (Qwen-Omni: thinker, talker,
     vocoder), the part that thinks. Its weights carry the part's name as prefix."""
-    inner = getattr(config, "thinker_config", None)
-    if not isinstance(inner, PreTrainedConfig) or model_class(config).forward is not nn.Module.forward:
-        return config
-    whole = model_class(config).__name__
-    inner.architectures = [whole.replace("ForConditionalGeneration", "ThinkerForConditionalGeneration")]
-    inner.dtype = inner.dtype or config.dtype
-    return inner
+    for name, part in THINKING.items():
+        inner = getattr(config, name, None)
+        if isinstance(inner, PreTrainedConfig) and model_class(config).forward is nn.Module.forward:
+            inner.architectures = [re.sub(part[0], part[1], model_class(config).__name__)]
+            inner.dtype = inner.dtype or config.dtype
+            return inner
+    return config
 
 
 def _class(name: Any) -> type[PreTrainedModel] | None:
@@ -78,7 +86,7 @@ def _builds(kind: type[PreTrainedModel], config: PreTrainedConfig) -> bool:
     """Whether a class is made of such a configuration, or of its text part, or listed for its model type (InternLM 3
     has no classes of its own and runs as a Llama)."""
     made_of = kind.config_class
-    fits = made_of is None or isinstance(config, made_of) or isinstance(config.get_text_config(), made_of)
+    fits = made_of is None or isinstance(config, made_of) or isinstance(text_part(config), made_of)
     return fits or any(kind.__name__ in entries.get(config.model_type, ()) for entries in tasks().values())
 
 
@@ -94,7 +102,7 @@ def skeleton(config: PreTrainedConfig, kind: type[PreTrainedModel] | None = None
 
     `kind` is the class where transformers does not know it: a family's own composition."""
     kind = kind or model_class(config)
-    text, made_of = config.get_text_config(), kind.config_class
+    text, made_of = text_part(config), kind.config_class
     if isinstance(made_of, type) and not isinstance(config, made_of) and isinstance(text, made_of):
         config = text                                       # a head of the text part alone
     try:
@@ -103,10 +111,9 @@ def skeleton(config: PreTrainedConfig, kind: type[PreTrainedModel] | None = None
     except NexusError:
         raise
     except Exception as error:                              # numbers that do not fit, a library that is missing
-        text = " ".join(str(error).split())[:400] or type(error).__name__
         raise NexusError(
-            f"transformers {transformers.__version__} cannot build {kind.__name__} from this config.json: {text}. "
-            "Fetch the file again, update transformers, or install what it asks for."
+            f"transformers {transformers.__version__} cannot build {kind.__name__} from this config.json: "
+            f"{said(error)}. Fetch the file again, update transformers, or install what it asks for."
         ) from error
     use_blocks(module)
     return module.eval()
@@ -117,12 +124,23 @@ def takes(kind: type[PreTrainedModel]) -> tuple[str, ...]:
     if is_head_of(kind.__name__, "VIDEO_CLASSIFICATION"):
         return ("video",)
     said: Any = getattr(kind, "input_modalities", None)
-    main = INPUTS.get(kind.main_input_name)
+    said_first: Any = kind.main_input_name                  # a list of names in OneFormer
+    main = INPUTS.get(said_first if isinstance(said_first, str) else said_first[0])
     named = (said,) if isinstance(said, str) else tuple(said or ())
     if main and main not in named and not (main == "image" and "video" in named):
         return (main,)                      # "text" is the default of every class
     arguments = {INPUTS.get(name) for name in inspect.signature(kind.forward).parameters}
     return tuple(each for each in named if each in arguments or each == "video") or named
+
+
+def is_paired(kind: type[PreTrainedModel]) -> bool:
+    """Whether a model is two encoders side by side, of text and of pictures or sounds, in one space (CLIP, CLAP)."""
+    names = {name for name in ("text", "image", "audio") if hasattr(kind, f"get_{name}_features")}
+    return gives(kind) == ("embedding",) and len(names) == 2 and "text" in names and set(takes(kind)) == names
+
+
+def _is_codec(kind: type[PreTrainedModel]) -> bool:
+    return issubclass(kind, _CODEC) or kind.__name__ in CODECS
 
 
 def gives(kind: type[PreTrainedModel]) -> tuple[str, ...]:
@@ -131,7 +149,7 @@ def gives(kind: type[PreTrainedModel]) -> tuple[str, ...]:
         return ("label",)
     said: Any = getattr(kind, "output_modalities", None)
     named = (said,) if isinstance(said, str) else tuple(said or ())
-    if named == ("audio",) or is_head_of(kind.__name__, "TEXT_TO_WAVEFORM") or issubclass(kind, _CODEC):
+    if named == ("audio",) or is_head_of(kind.__name__, "TEXT_TO_WAVEFORM") or _is_codec(kind):
         return ("audio",)
     if kind.can_generate() or is_head_of(kind.__name__, "CTC", "RNNT", "TDT"):
         return ("text",)

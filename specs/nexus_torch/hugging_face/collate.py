@@ -27,6 +27,9 @@ VOCABULARIES = (
 )  # fmt: skip
 """Files of which a tokenizer has one."""
 
+FULL_LENGTH = frozenset({"siglip", "siglip2"})
+"""Model types that see the padding of a text."""
+
 
 class Preprocessor:
     """What turns the samples of one checkpoint into arguments of its forward."""
@@ -34,18 +37,23 @@ class Preprocessor:
     def __init__(
         self, home: Path, takes: Sequence[str], *, generative: bool, context: int, channels: int,
         arguments: frozenset[str] = frozenset(), decoder_start: int | None = None, transduces: bool = False,
-        channels_out: int = 1,
+        channels_out: int = 1, paired: bool = False,
     ) -> None:  # fmt: skip
         """`arguments` are those of the forward; `decoder_start` is the token that a decoder beside an encoder begins
-        with, None where there is none; `channels_out` the rows that it takes for one sample."""
+        with, None where there is none; `channels_out` the rows that it takes for one sample; `paired`: two
+        encoders side by side, of text and of something else, whose forward wants both."""
         self.home, self.takes, self.arguments = home, tuple(takes), arguments
         self.generative, self.context, self.channels = generative, context, channels
         self.decoder_start, self.transduces, self.channels_out = decoder_start, transduces, channels_out
+        self.paired = paired
 
     def __call__(self, samples: Sequence[Sample]) -> Collated:
         """The batch: of every modality that the checkpoint takes and the samples have."""
         batch = ready(samples, self.arguments)
         present = [name for name in self.takes if all(name in sample.fields for sample in samples)]
+        if self.paired and len(present) == 1 and not batch:
+            samples, (batch.side["stands_in"],) = self._completed(samples, present), set(self.takes) - set(present)
+            present = list(self.takes)
         if not present and not batch:
             has = ", ".join(sorted({name for sample in samples for name in sample.fields}))
             raise NexusError(
@@ -68,6 +76,12 @@ class Preprocessor:
         if self.decoder_start is not None and "decoder_input_ids" not in batch:
             limit = 1 if self.transduces else self.context
             yield decoder_inputs(samples, lambda: self.tokenizer, self.decoder_start, limit, self.channels_out)
+
+    def _completed(self, samples: Sequence[Sample], present: Sequence[str]) -> list[Sample]:
+        """Samples with something for the encoder that they have nothing for: no words, a grey picture, silence."""
+        empty: dict[str, Any] = {"text": "", "image": np.full((32, 32, 3), 128, np.uint8), "audio": np.zeros(16000)}
+        more = {name: empty[name] for name in self.takes if name not in present}
+        return [Sample(key=each.key, fields={**more, **each.fields}, domain=each.domain) for each in samples]
 
     def _together(self, present: Sequence[str]) -> bool:
         """Whether one processor makes all of it: texts with places for what is seen or heard."""
@@ -131,8 +145,9 @@ class Preprocessor:
             inputs["audio"] = [self._wave(sample) for sample in samples]
         counts = dict.fromkeys(media, 1)
         texts = [processor.with_places(made, str(sample.fields.get("text", "")), counts) for sample in samples]
+        padding = {"padding": True} if not self._pads_whole else self._whole
         try:
-            found = made(text=texts, **inputs, padding=True, return_tensors="pt", padding_side="right")
+            found = made(text=texts, **inputs, **padding, return_tensors="pt", padding_side="right")
         except NexusError:
             raise
         except Exception as error:
@@ -143,11 +158,22 @@ class Preprocessor:
     def text(self, samples: Sequence[Sample]) -> Collated:
         """A start token and right padding for decoders; the tokenizer's own special tokens for the rest."""
         texts = [str(sample.fields["text"]) for sample in samples]
+        if self._pads_whole:
+            return Collated(self.tokenizer(texts, return_tensors="pt", **self._whole))
         if not self.generative or self.decoder_start is not None:
             limits = {"truncation": True, "max_length": self.context} if self.context else {}
             return Collated(self.tokenizer(texts, padding=True, return_tensors="pt", **limits))
         found = tokenise(self.tokenizer, texts, start=start_token(self.tokenizer), limit=self.context)
         return Collated({"input_ids": found.ids, "attention_mask": found.mask.long()}, spans=found.spans)
+
+    @property
+    def _pads_whole(self) -> bool:
+        """Whether texts are as long as the context, as they were when the model learned (SigLIP has no mask)."""
+        return str(configuration(str(self.home)).get("model_type")) in FULL_LENGTH and bool(self.context)
+
+    @property
+    def _whole(self) -> dict[str, Any]:
+        return {"padding": "max_length", "max_length": self.context, "truncation": True}
 
     def lengths(self, samples: Sequence[Sample]) -> list[int] | None:
         """Tokens of each text, uncut; None for what is not text alone."""

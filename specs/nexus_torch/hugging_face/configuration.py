@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ run, a map names code of the checkpoint. Nexus chooses implementations itself.""
 
 NOISES = ("noise_scale", "noise_scale_duration")
 """How loud the noise is that a model of speech draws in its forward (VITS)."""
+TABLES = ("quantization_config", "id2label", "label2id")
+LISTS = re.compile(r"\.? (?:Errors:|Should contain one of|doesn't match any type in) ")
 SPECIAL = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 
 
@@ -36,6 +39,7 @@ def read_config(home: Path) -> PreTrainedConfig:
 def build_config(values: Mapping[str, Any], place: str) -> PreTrainedConfig:
     """The configuration of a parsed config.json; `place` names it in errors."""
     check(values, place)
+    _check_forms(values, place)
     model_type = values.get("model_type")
     if model_type == "mistral" and "layer_types" in values:             # as AutoConfig reads it
         model_type = "ministral"
@@ -48,6 +52,17 @@ def build_config(values: Mapping[str, Any], place: str) -> PreTrainedConfig:
     return _made(CONFIG_MAPPING[model_type], values, place)
 
 
+def _check_forms(values: Mapping[str, Any], place: str) -> None:
+    """NexusError for classes that are no list of words, and for a quantisation or labels that are no table."""
+    for name, value in values.items():
+        words = isinstance(value, list) and all(isinstance(each, str) for each in value)
+        right = words if name == "architectures" else isinstance(value, Mapping) or name not in TABLES
+        if not right and value is not None:
+            form = "a list of class names" if name == "architectures" else "a table"
+            shown = repr(value)[:60]
+            raise NexusError(f"'{place}' says {shown} for `{name}`, which is {form}. Mend the file, or fetch it again.")
+
+
 def family_config(home: Path, kind: type[PreTrainedConfig]) -> PreTrainedConfig:
     """The configuration of a folder whose model type transformers does not know, as a family's own class."""
     values = parsed(home / CONFIG)
@@ -58,8 +73,10 @@ def family_config(home: Path, kind: type[PreTrainedConfig]) -> PreTrainedConfig:
 def _made(kind: type[PreTrainedConfig], values: Mapping[str, Any], place: str) -> PreTrainedConfig:
     try:
         config: PreTrainedConfig = kind.from_dict(cleaned(values))
+    except ImportError as error:                            # a library that this very model needs
+        raise NexusError(f"transformers needs more for '{place}': {said(error)}.") from error
     except Exception as error:                              # whatever a class says about numbers it was not made for
-        raise NexusError(f"transformers cannot read '{place}': {_said(error)}. Mend the file.") from error
+        raise NexusError(f"transformers cannot read '{place}': {said(error)}. Mend the file.") from error
     _settle(config)
     return config
 
@@ -92,16 +109,29 @@ def _is_dtype(value: Any) -> bool:
     return isinstance(value, str) and isinstance(getattr(torch, value.removeprefix("torch."), None), torch.dtype)
 
 
+def text_part(config: PreTrainedConfig) -> PreTrainedConfig:
+    """The configuration of what reads or writes text; the decoder's where there are two (MusicGen), and the whole
+    where none can be told."""
+    for sides in ({}, {"decoder": True}):
+        try:
+            return config.get_text_config(**sides)
+        except ValueError:                                  # several would do
+            continue
+    return config
+
+
 def _settle(config: PreTrainedConfig) -> None:
     """No forward keeps keys and values: every batch would hold its own. None adds noise: what is observed is one."""
-    for each in {id(config): config, id(text := config.get_text_config()): text}.values():
+    for each in {id(config): config, id(text := text_part(config)): text}.values():
         each.use_cache = False
     for name in NOISES:
         if isinstance(getattr(config, name, None), float):
             setattr(config, name, 0.0)
 
 
-def _said(error: BaseException) -> str:
-    """An exception in one line of bearable length."""
+def said(error: BaseException) -> str:
+    """An exception in one line of bearable length: without the lists of all that would have been right."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text[:400].rstrip(".")
+    if isinstance(error, KeyError):                         # its text is the key alone
+        return f"{text[:100]} is not known"
+    return LISTS.split(text)[0][:400].rstrip(".")

@@ -17,6 +17,7 @@ from nexus_torch.padding import Collated, mask_of, pad
 from nexus_torch.text import byte_spans
 
 from .catalogue import is_head_of
+from .configuration import text_part
 
 TARGET = "target"
 """The field with the text that a sample becomes."""
@@ -26,7 +27,7 @@ def decodes(config: PreTrainedConfig, head: str, arguments: frozenset[str]) -> b
     """Whether a forward wants decoder inputs of tokens."""
     if "decoder_input_ids" not in arguments:
         return False
-    text = config.get_text_config()
+    text = text_part(config)
     return bool(config.is_encoder_decoder or text.is_encoder_decoder or transduces(head))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def configuration(source: str) -> dict[str, Any]:
 def parsed(path: Path) -> dict[str, Any]:
     """The object in a small JSON file. NexusError for what is no such file, is too large or too deep."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):           # a pipe is waited for without end
+            raise NexusError(f"'{path}' is no file. Put the file there.")
         if path.stat().st_size > LARGEST_FILE:
             raise NexusError(f"'{path}' has {path.stat().st_size:,} bytes; a {path.name} has at most {LARGEST_FILE:,}.")
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -90,8 +93,11 @@ def file_extents(file: str) -> list[Extent]:
     """The stored tensors of one safetensors file, by its path or its address."""
     entries, start, size = _header(file)
     found = [_extent(file, start, key, entry) for key, entry in entries.items()]
-    if found and max(extent.stop for extent in found) > size:
-        raise NexusError(f"'{file}' is shorter than its header says: the download was cut off. Fetch it again.")
+    if lacking := [extent.key for extent in sorted(found, key=lambda each: each.start) if extent.stop > size]:
+        raise NexusError(
+            f"'{file}' is shorter than its header says, from the tensor '{lacking[0]}' on: the download was cut off. "
+            "Fetch it again."
+        )
     return found
 
 

@@ -2,7 +2,8 @@
 
 A field that is named like an argument of the model's forward ("input_features", "pixel_values", "image_grid_thw")
 is that argument, for this sample alone and with its batch dimension of one, so that arguments without a row for each
-sample (patches of all pictures one after the other) join the same way. A list of numbers is one row.
+sample (patches of all pictures one after the other) join the same way. A list of numbers is one row, and so is an
+array of one dimension but for a single number (`merge_sizes`), which is one for this sample.
 """
 
 from __future__ import annotations
@@ -55,4 +56,5 @@ def _row(sample: Sample, name: str) -> Tensor:
         )
     if value.is_floating_point():
         value = value.float()
-    return value if value.ndim > 1 else value.reshape(1, -1)
+    alone = value.shape == (1,) and hasattr(fields[name], "dtype") and not name.endswith("_ids")
+    return value if value.ndim > 1 or alone else value.reshape(1, -1)   # alone: the batch is its only dimension

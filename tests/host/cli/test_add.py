@@ -99,6 +99,32 @@ def test_paths_are_written_as_they_were_given(add, tmp_path):
     assert found["data"]["model"]["options"]["path"] == str(tmp_path / "data.txt")
 
 
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        ("---\nlibrary_name: x\nlicense: mit\n---\n# A model", "mit"),
+        ("---\nlicense: other\nlicense_name: 'psf-2.0'  \n---\n", "psf-2.0"),
+        ("---\ntags: [a]\n---\nlicense: mit\n", None),
+        ("license: mit\n", None),
+        ("---\nlicense:\n---\n", None),
+        ("", None),
+    ],
+)
+def test_the_licence_is_what_the_model_card_says(add, tmp_path, card, said):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "box").touch()
+    (tmp_path / "model" / "README.md").write_text(card)
+    assert add("model", "--data", "data.txt")[0] == 0
+    assert written()["teachers"]["model"].get("licence") == said
+
+
+def test_a_registry_that_is_no_text_is_said_in_words(add):
+    Path("registry.yaml").write_bytes(b"teachers: \xff")
+    code, _, err = add("box:one", "--data", "data.txt")
+    assert code == 2
+    assert "registry.yaml:1:11: is no text (byte 10 is not UTF-8)" in err
+
+
 def test_a_folder_is_read_by_what_is_in_it(add, tmp_path):
     (tmp_path / "texts").mkdir()
     for name in ("a.txt", "b.TXT", "c.odd"):

@@ -34,6 +34,11 @@ def test_a_whole_installation_is_fit(doctor, capsys):
 
 def test_what_is_wrong_with_plugins_is_said(whole, doctor):
     whole.plugin("bad", "raise ValueError('bad weather')")
+    whole.plugin("twin", "", distribution="acme-one")
+    whole.distribution("acme-two", points={"twin": "twin_plugin"})
+    whole.plugin(
+        "run", "@hookimpl\ndef nexus_commands():\n    yield Component(name='run', target='a:b', summary='Mine')"
+    )
     whole.plugin(
         "more",
         """
@@ -48,7 +53,17 @@ def test_what_is_wrong_with_plugins_is_said(whole, doctor):
     assert found["plugin bad"]["found"] == "broken: ValueError: bad weather"
     assert "--without bad" in found["plugin bad"]["hint"]
     assert found["engine sli"]["mark"] == "warn"
+    assert found["plugin twin"]["hint"] == "pip uninstall one of them"
+    assert found["command run"]["found"] == "of acme-run 1.0 is never called: Nexus has its own"
     assert found["engine far"]["hint"] == "pip install 'not-there>=1'"
+
+
+def test_a_slow_plugin_is_warned_of(doctor, monkeypatch):
+    monkeypatch.setattr("nexus_host.examining.installation.SLOW", 0.0)
+    row = doctor()[1]["plugin whole"]
+    assert row["mark"] == "warn"
+    assert row["found"].startswith("acme-whole 1.0 takes 0.")
+    assert "not in the module of its entry point" in row["hint"]
 
 
 def test_a_missing_kind_stands_in_the_way(whole, doctor, monkeypatch):

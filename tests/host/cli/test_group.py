@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,40 @@ def test_an_error_of_a_user_has_no_traceback(call, monkeypatch):
     monkeypatch.setenv("NEXUS_TRACEBACK", "1")
     with pytest.raises(Exception, match="nobody to greet"):
         run(["greet", "nobody"])
+
+
+def test_a_command_that_fails_is_named(call, monkeypatch):
+    import whole_parts
+
+    def fail(*_):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(whole_parts.Greet, "__call__", fail)
+    said = "The command 'greet' of acme-whole 1.0 failed: ZeroDivisionError: division by zero. NEXUS_TRACEBACK=1 shows"
+    code, _, err = call("greet")
+    assert (code, err) == (1, f"Error: {said} where.\n")
+
+
+def test_what_nobody_foresaw_has_no_traceback(call, monkeypatch):
+    def fail(*_):
+        raise KeyError("lost")
+
+    monkeypatch.setattr("nexus_host.registry.json_schema.json_schema", fail)
+    code, _, err = call("schema")
+    assert (code, err[:24]) == (1, "Error: KeyError: 'lost'.")
+    monkeypatch.setattr("nexus_host.registry.json_schema.json_schema", lambda _: Path("/not/there").read_text())
+    code, _, err = call("schema")
+    assert (code, err[:46]) == (1, "Error: No such file or directory: /not/there. ")
+    monkeypatch.setenv("NEXUS_TRACEBACK", "1")
+    with pytest.raises(FileNotFoundError):
+        run(["schema"])
+
+
+def test_without_behind_the_command_is_answered(call):
+    code, _, err = call("run", "--without", "acme")
+    assert code == 2
+    assert "It stands before the command, as in: nexus --without NAME run" in err
+    assert "stands before" not in call("run", "--wihtout", "acme")[2]
 
 
 def test_a_doubly_named_command_fails_by_name(whole, call):

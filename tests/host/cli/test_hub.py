@@ -35,7 +35,7 @@ def hub(shared, tmp_path):
 @pytest.fixture
 def nexus(hub, tmp_path):
     def run(*arguments):
-        places = {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "hf"), "NEXUS_CACHE": str(tmp_path / "notes")}
+        places = hub.environment(tmp_path)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "NEXUS_"))}
         return subprocess.run(
             [sys.executable, "-m", "nexus_host", *arguments],

@@ -170,8 +170,8 @@ def test_what_nothing_opens_is_said_in_words(plugins, tmp_path):
     for source, message in cases.items():
         with pytest.raises(NexusError, match=message):
             plugins.loader(source)
-    (tmp_path / "words" / "config.json").touch()
-    with pytest.raises(NexusError, match="Install a plugin for it"):
+    (tmp_path / "words" / "config.json").write_text('{"model_type": "odd"}')
+    with pytest.raises(NexusError, match="of the model type 'odd', which no loader knows"):
         plugins.loader(f"{tmp_path}/words")
 
 

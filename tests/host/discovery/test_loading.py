@@ -1,5 +1,8 @@
 """Hostile plugins: whatever one of them does, it is listed with the reason and the others work."""
 
+import subprocess
+import sys
+
 import pytest
 from nexus_specs import NexusError
 
@@ -22,13 +25,26 @@ GOOD = """
             "        yield Component(name='a', target='b:c', summary='d')",
             "nexus_engines yields more than 10000 components",
         ),
-        ("@hookimpl\ndef nexus_engines():\n    return 3", "TypeError"),
+        ("@hookimpl\ndef nexus_engines():\n    return 3", "nexus_engines returned 3; yield Component, or return"),
+        ("raise ValueError('a' * 5000 + chr(10) * 9)", "ValueError: " + "a" * 288 + " …"),
+        ("def f(): f()\nf()", "RecursionError: maximum recursion depth exceeded"),
+        ("import sys\nsys.stdout.close()\n1 / 0", "ZeroDivisionError: division by zero"),
         ("class Odd(Exception):\n    pass\nraise Odd", "Odd"),
         ("@hookimpl\ndef nexus_metric(): ...", "there is no hook 'nexus_metric'. Did you mean 'nexus_metrics'?"),
         ("def nexus_towres(): ...", "there is no hook 'nexus_towres'. Did you mean 'nexus_towers'?"),
         ("def nexus_towers(): ...", "'nexus_towers' is not marked with @hookimpl"),
-        ("@hookimpl\ndef nexus_towers(context): ...", "PluginValidationError"),
-        ("@hookimpl\ndef nexus_losses():\n    raise RuntimeError('late')\n    yield", "RuntimeError: late"),
+        ("@hookimpl\ndef nexus_towers(context): ...", "'nexus_towers' takes context; it is given none"),
+        ("@hookimpl\ndef nexus_unit_started(runs): ...", "'nexus_unit_started' takes runs; it is given unit, run"),
+        ("@hookimpl(specname='nexus_towers')\ndef mine(context): ...", "PluginValidationError"),
+        (
+            "@hookimpl\ndef nexus_losses():\n    raise RuntimeError('late')\n    yield",
+            "nexus_losses failed: RuntimeError: late",
+        ),
+        ("@hookimpl\ndef nexus_losses():\n    raise SystemExit('late')\n    yield", "SystemExit: late"),
+        (
+            "@hookimpl\ndef nexus_engines():\n    yield Component(name='a', target='b:c', summary='')",
+            "summary of 'a' is ''; say in words",
+        ),
         (
             "@hookimpl\ndef nexus_losses():\n    return LossComponent(name='a', target='b:c', summary='d')",
             "nexus_losses returned one LossComponent; yield it",
@@ -78,6 +94,11 @@ def test_an_interruption_is_no_fault_of_the_plugin(site):
         site.found()
 
 
+def test_a_hook_may_take_less_or_have_defaults_of_its_own(site):
+    site.plugin("watch", "@hookimpl\ndef nexus_unit_started(unit, mine=1, **more): ...")
+    assert site.found().found["watch"].state == "loaded"
+
+
 def test_a_hook_under_another_name_is_a_hook(site):
     site.plugin("good", '@hookimpl(specname="nexus_losses")\ndef mine():\n    return []')
     assert site.found().found["good"].state == "loaded"
@@ -87,6 +108,20 @@ def test_what_a_plugin_prints_as_it_loads_is_no_data(site, capsys):
     site.plugin("loud", "print('HELLO')")
     assert site.found().found["loud"].state == "loaded"
     assert capsys.readouterr() == ("", "HELLO\n")
+
+
+def test_a_plugin_that_wraps_stdout_takes_no_stream_with_it(site):
+    site.plugin("wraps", "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')")
+    site.plugin("closes", "import sys\nsys.stdout.close()")
+    command = [sys.executable, "-c", "import sys; from nexus_host.__main__ import main; main(sys.argv[1:])"]
+    found = subprocess.run([*command, "list", "plugins"], capture_output=True, text=True, check=True)
+    rows = {line.split()[0]: line.split()[3] for line in found.stdout.splitlines()[3:] if line[0] != " "}
+    assert (rows["wraps"], rows["closes"]) == ("loaded", "loaded")
+
+
+def test_the_time_of_an_import_is_known(site):
+    site.plugin("slow", "import time\ntime.sleep(0.05)")
+    assert site.found().found["slow"].seconds >= 0.05
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ bad.yaml:11:64: teachers.prose.components.profiler.options.x: unknown option. Al
 bad.yaml:12:24: teachers.prose.stages.profile.samples: is 'few'; it is a whole number
 bad.yaml:12:39: teachers.prose.stages.train: works on a tower, not here; write it under a tower's stages
 bad.yaml:12:50: teachers.prose.stages.profle: No stage is named 'profle'. Did you mean 'profile'?
-bad.yaml:13:48: teachers.code.share: is 2; it should be less than or equal to 1
+bad.yaml:13:48: teachers.code.share: is 2; write at most 1
 bad.yaml:13:58: teachers.code.metric: 'mod:Cls' is a path to code; write the name of a component
 bad.yaml:13:77: teachers.code.aliases.0: 'twin' is already an alias of the teacher 'prose'
 bad.yaml:14:3: teachers.code: is written twice; first in line 13
@@ -62,7 +62,7 @@ bad.yaml:18:95: towers.prose.stages.train.steps: is 0; at least 1 is allowed
 bad.yaml:19:11: student.tier: is 'nine'; write a whole number
 bad.yaml:19:46: student.core_teachers.1: 'kode' is not among the teachers. Did you mean 'code'?
 bad.yaml:19:63: student.options.layers: is 'x'; it is a whole number
-bad.yaml:21:16: losses.0.weight: is -1; it should be greater than or equal to 0
+bad.yaml:21:16: losses.0.weight: is -1; write at least 0
 bad.yaml:21:39: losses.0.teachers.0: 'on' is not among the teachers.
 bad.yaml:22:5: losses.1: is 7; write a mapping, as in {key: value}
 bad.yaml:23:5: losses.2.name: is missing
@@ -115,7 +115,17 @@ def test_all_at_once_with_places(plugins, tmp_path, monkeypatch):
         ("teachers: [1\nb: 2", "bad.yaml:2:2: is no YAML"),
         ("teachers: {a: 3}", "bad.yaml:1:12: teachers.a: is 3; write a mapping"),
         ("teachers: {a: {source: 3.1}}", "bad.yaml:1:16: teachers.a.source: is 3.1; write text, in quotes"),
-        ("teachers: {a: {source: ''}}", "bad.yaml:1:16: teachers.a.source: is ''; it should"),
+        ("teachers: {a: {source: ''}}", "bad.yaml:1:16: teachers.a.source: is ''; write something"),
+        ('losses: [{name: kl, weight: "1e-4"}]', "bad.yaml:1:21: losses.0.weight: is '1e-4'; write a number, as in 0"),
+        ("losses: [{name: kl, weight: .inf}]", "bad.yaml:1:21: losses.0.weight: is inf; write a finite number"),
+        ("run: {device: gpu}", "bad.yaml:1:7: run.device: 'gpu' is no device; write auto, cpu, cuda, or one"),
+        ("losses: kl", "bad.yaml:1:1: losses: is 'kl'; write a list"),
+        ("teachers: {a: {source: x, share: 95%}}", "bad.yaml:1:27: teachers.a.share: is '95%'; write a number, as in"),
+        ("teachers: {a: {source: x, share: '%'}}", "bad.yaml:1:27: teachers.a.share: is '%'; write a number"),
+        ("teachers: {a: {source: x, share: 0}}", "bad.yaml:1:27: teachers.a.share: is 0; write more than 0"),
+        (f"run: {{seed: {2**32}}}", "bad.yaml:1:7: run.seed: is 4294967296; write less than 4294967296"),
+        ("run: {seed: !mine 3}", "bad.yaml:1:13: run.seed: the tag '!mine' is not allowed; write plain YAML"),
+        ('run: {device: "\\ud800"}', "bad.yaml:1:15: run.device: holds the character '\\ud800', which cannot"),
         ("student: {component: 'a/b'}", "bad.yaml:1:11: student.component: 'a/b' is a path to code"),
         ("losses: [1, {name: kl, x: 1}, 2]", "bad.yaml:1:24: losses.1.x: unknown field"),
         ("towers: {a: }", "bad.yaml:1:10: towers.a: is None; write a mapping"),
@@ -167,7 +177,71 @@ def test_files_that_cannot_be_read(plugins, tmp_path):
     with pytest.raises(RegistryError, match=r"no\.yaml: there is no such file. Type `nexus add SOURCE`"):
         Registry.load(tmp_path / "no.yaml", plugins)
     (tmp_path / "odd.yaml").write_bytes(b"\xff\xfe\xfd")
-    with pytest.raises(RegistryError, match=r"odd\.yaml: is no text \(byte 0 is not UTF-8\)\. Save it as UTF-8"):
+    with pytest.raises(RegistryError, match=r"odd\.yaml:1:1: is no text \(byte 0 is not UTF-8\)\. Save it as UTF-8"):
+        Registry.load(tmp_path / "odd.yaml", plugins)
+    (tmp_path / "odd.yaml").write_bytes(b"version: 1\nteachers: \xfc")
+    with pytest.raises(RegistryError, match=r"odd\.yaml:2:11: is no text"):
+        Registry.load(tmp_path / "odd.yaml", plugins)
+    (tmp_path / "odd.yaml").write_text("#" * 4_000_001)
+    with pytest.raises(RegistryError, match=r"odd\.yaml: has 4000001 bytes; at most 4000000 are read"):
         Registry.load(tmp_path / "odd.yaml", plugins)
     with pytest.raises(RegistryError, match=r"is a folder\. Name the file, as in --registry .*registry\.yaml"):
         Registry.load(tmp_path, plugins)
+
+
+def test_thousands_of_mistakes_are_counted(plugins, tmp_path, monkeypatch):
+    lines = mistakes("losses:\n" + "- 5\n" * 3000, plugins, tmp_path, monkeypatch)
+    assert len(lines) == 201
+    assert lines[0] == "bad.yaml:2:3: losses.0: is 5; write a mapping, as in {key: value}"
+    assert lines[-1] == "And 2800 more mistakes."
+
+
+ABSENT = """\
+version: 1
+teachers:
+  a: {source: ./shapes, tower: t, data: here}
+  b: {source: "package:nope/x", tower: t, data: here}
+  c: {source: ~nobody-here/x, tower: t, data: gone}
+  d: {source: "./shape+./shape#one", tower: t, data: hub, metric: accurate}
+  e: {source: owner/name, tower: t, data: here}
+  f: {source: ./never-looked-at, tower: t, data: unused, status: available}
+  g: {source: "package:whole_home/registry.yaml", tower: t, data: pattern}
+  h: {source: "hub:owner/name", tower: t, data: here}
+  i: {source: "package:", tower: t, data: here}
+towers:
+  t: {component: text}
+data:
+  here: {reader: lines, options: {path: bad.yaml}}
+  gone: {reader: lines, options: {parts: {train: [bad.yaml, no.txt], held_out: ~/no-such/x.txt}}}
+  hub: {reader: lines, options: {path: "https://x/y"}}
+  pattern: {reader: lines, options: {path: "*.txt"}}
+  unused: {reader: lines, options: {path: nowhere}}
+"""
+
+
+def test_files_that_are_not_there_are_mistakes_like_any_other(plugins, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.yaml").write_text(ABSENT)
+    (tmp_path / "shape").mkdir()
+    with pytest.raises(RegistryError) as error:
+        Registry.load(Path("bad.yaml"), plugins, [Override.parse("data.here.options.path=gone.txt")], files=True)
+    wanted = f"""\
+--set data.here.options.path=gone.txt: data.here.options.path: there is nothing at {tmp_path}/gone.txt. Name a file
+bad.yaml:3:7: teachers.a.source: there is nothing at {tmp_path}/shapes. Did you mean 'shape'? Name a folder, package:
+bad.yaml:4:7: teachers.b.source: The package 'nope' of 'package:nope/x' is not installed. Name a folder
+bad.yaml:5:7: teachers.c.source: there is nothing at {tmp_path}/~nobody-here/x. Name a folder
+bad.yaml:6:59: teachers.d.metric.name: No metric is named 'accurate'. Did you mean 'accuracy'?
+bad.yaml:11:7: teachers.i.source: The package '' of 'package:' is not installed. Name a folder
+bad.yaml:16:61: data.gone.options.parts.train.1: there is nothing at {tmp_path}/no.txt. Name a file or a folder
+bad.yaml:16:70: data.gone.options.parts.held_out: there is nothing at {Path.home()}/no-such/x.txt. Name a file
+""".splitlines()
+    assert len(error.value.lines) == len(wanted), error.value
+    for line, start in zip(error.value.lines, wanted, strict=True):
+        assert line.startswith(start), (line, start)
+    assert Registry.load(Path("bad.yaml"), plugins, models=["e"]).selected == ("e",)
+
+
+def test_a_registry_knows_where_its_values_were_written(plugins, tmp_path, monkeypatch):
+    registry = load("data:\n  here: {reader: lines}\n", plugins, tmp_path, monkeypatch)
+    assert registry.where("data", "here") == "bad.yaml:2:3: data.here: "
+    assert registry.where("data", "here", "options") == "bad.yaml:2:3: data.here.options: "

@@ -57,7 +57,14 @@ def test_merging_and_aliases():
         ("a: {<<: 3}", "<<: takes a mapping", 1),
         ("[" * 30 + "]" * 30, "nested deeper than 24", 1),
         ("a: &x 1\n" + "".join(f"b{n}: *x\n" for n in range(70)), "more than 64 aliases", 66),
-        ("a: \x00", "is no YAML", 1),
+        ("a: b\n\nc: \x00", r"is no YAML: the character '\x00' may not stand in it", 3),
+        ("a:\n\tb: 1", "a tab stands here; indent and separate with spaces", 2),
+        ("a: 1\n---\nb: 2", "a second document begins here (---); keep one", 2),
+        ("a: [1,\n 2\nb: 3", "(while parsing a flow sequence that begins in line 1)", 3),
+        ("a: !!python/object/apply:os.system ['id']", "python/object/apply:os.system' is not allowed", 1),
+        ("b: 1\na: !mine {b: 1}", "the tag '!mine' is not allowed", 2),
+        ("a:\n  b: " + "9" * 5000, "is 99999999999999999999…, which is no number", 2),
+        ("a: [" + "x, " * 20_000 + "]", "has more than 20000 values", 1),
     ],
 )
 def test_mistakes_have_a_place(text, message, line):
@@ -69,11 +76,22 @@ def test_mistakes_have_a_place(text, message, line):
 def test_a_bomb_of_aliases_is_refused_quickly():
     text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     text += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 8))
-    assert "endless or too large" in read(text, "r.yaml").problems[0].message
+    document = read(text, "r.yaml")
+    (problem,) = document.problems
+    assert "endless or too large" in problem.message
+    assert document.data is None
+
+
+def test_a_value_that_holds_itself_is_said_once():
+    document = read("a:\n  b: &b\n    c: {d: *b}\ne: 1\n", "r.yaml")
+    (problem,) = document.problems
+    assert problem.path == ("a", "b", "c", "d")
+    assert problem.message == "its aliases (*name) make it endless or too large"
+    assert document.data is None
 
 
 def test_a_huge_file_is_refused():
-    assert "characters" in read("a: " + "x" * 4_000_001, "r.yaml").problems[0].message
+    assert "characters" in read("a: " + "x" * 1_000_001, "r.yaml").problems[0].message
 
 
 def test_nothing_is_nothing():

@@ -127,7 +127,7 @@ def test_a_pause_file_pauses_until_it_is_removed(toy, reference):
 
 
 def test_a_second_instance_is_refused_at_once_and_told_by_whom(toy):
-    toy.stage("train", tick=0.5)
+    toy.stage("train", tick=5.0)
     process = toy.start()
     toy.until_running("train")
     (toy.run_dir / "lock.json").rename(toy.run_dir / "away.json")

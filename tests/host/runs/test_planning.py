@@ -114,9 +114,9 @@ def test_a_location_of_a_component_counts_by_its_content(toy, plan):
     assert seen() != first
 
 
-def test_missing_data_are_an_error_that_names_the_teacher(toy, plan):
+def test_missing_data_are_an_error_that_says_where_they_are_named(toy, plan):
     (toy.folder / "code-train.txt").unlink()
-    with pytest.raises(NexusError, match=r"data of teacher 'code' \(part train\) cannot be read"):
+    with pytest.raises(NexusError, match=r"registry\.yaml:\d+:3: data\.code: cannot be read: .*code-train"):
         plan()
 
 

@@ -109,6 +109,56 @@ def test_wide_tables_lose_no_letter_on_a_narrow_terminal():
     assert max(map(len, text.splitlines())) <= 60
 
 
+RESULT = {
+    "title": "What the student kept",
+    "columns": [
+        "capability",
+        "teacher",
+        "student",
+        "control",
+        "floor",
+        "retention",
+        "gap closed",
+        "parameters",
+        "result",
+    ],
+    "rows": [
+        ["prose", 1.551, 1.601, 1.677, 3.612, "97.6 % [96.8 %, 98.5 %]", "60.8 %", "219,136 of 1,115,840", "pass"],
+        ["keypad tones", 0.961, 0.958, 0.85, 0.062, "99.7 % [98.9 %, 100.4 %]", None, "81,041 of 268,896", "FAIL"],
+    ],
+    "notes": ["Parameters of the whole student: 1,720,250."],
+}
+
+
+@pytest.mark.parametrize(("width", "parts"), [(140, 1), (80, 2), (60, 3), (20, 8)])
+def test_a_wide_result_is_printed_in_parts_and_no_figure_is_cut(width, parts):
+    out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
+    print_table(RESULT, out)
+    text = out.file.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert text.count("prose") == parts
+    if width >= 60:
+        for figure in ("97.6 % [96.8 %, 98.5 %]", "219,136 of 1,115,840", "1.677", "keypad tones", "gap closed"):
+            assert figure in text
+
+
+def test_long_sentences_are_folded_and_long_lists_stay_one_table():
+    out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=60)
+    rows = [[f"plugin-{number}", "loaded", "a sentence that says at length what it is and why"] for number in range(2)]
+    print_table({"columns": ["name", "state", "summary"], "rows": rows}, out)
+    assert out.file.getvalue().count("plugin-0") == 1
+    assert "plugin-0   loaded   a sentence that says at length what it\n" in _stripped(out)
+    out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=30)
+    print_table({"columns": ["name", "one", "two"], "rows": [["x" * 20, "y" * 20, "z" * 20]] * 50}, out)
+    assert max(map(len, out.file.getvalue().splitlines())) <= 30
+    assert "name" not in out.file.getvalue().split("one", 1)[1]
+    print_table({"columns": [], "rows": []}, out)
+
+
+def _stripped(out):
+    return "".join(line.rstrip() + "\n" for line in out.file.getvalue().splitlines())
+
+
 def test_the_status_of_a_run_that_has_not_planned_yet(tmp_path):
     with Lock(tmp_path) as lock:
         lock.note("planning")

@@ -14,14 +14,17 @@ SENTENCEPIECE = ("llama", "t5")
 T5 = (Rule(r"(shared|embed_tokens)\.weight$", ("token_embd.weight",)),)
 ROBERTA = (Rule(r"position_embeddings\.weight$", ("position_embd.weight",), behind_padding),)
 NOMIC = (
-    Rule(r"\.q_proj\.(weight|bias)$", ("blk.{n}.attn_qkv.weight",), third(0)),
-    Rule(r"\.k_proj\.(weight|bias)$", ("blk.{n}.attn_qkv.weight",), third(1)),
-    Rule(r"\.v_proj\.(weight|bias)$", ("blk.{n}.attn_qkv.weight",), third(2)),
-    Rule(r"self_attn\.o_proj\.weight$", ("blk.{n}.attn_output.weight",)),
-    Rule(r"post_attention_layernorm\.weight$", ("blk.{n}.attn_output_norm.weight",)),
-    Rule(r"post_attention_layernorm\.bias$", ("blk.{n}.attn_output_norm.bias",)),
-    Rule(r"post_mlp_layernorm\.weight$", ("blk.{n}.layer_output_norm.weight",)),
-    Rule(r"post_mlp_layernorm\.bias$", ("blk.{n}.layer_output_norm.bias",)),
+    Rule(r"\.q_proj\.(weight|bias)$", ("blk.{n}.attn_qkv.{0}",), third(0)),
+    Rule(r"\.k_proj\.(weight|bias)$", ("blk.{n}.attn_qkv.{0}",), third(1)),
+    Rule(r"\.v_proj\.(weight|bias)$", ("blk.{n}.attn_qkv.{0}",), third(2)),
+    Rule(r"self_attn\.o_proj\.(weight|bias)$", ("blk.{n}.attn_output.{0}",)),
+    Rule(r"post_attention_layernorm\.(weight|bias)$", ("blk.{n}.attn_output_norm.{0}",)),
+    Rule(r"post_mlp_layernorm\.(weight|bias)$", ("blk.{n}.layer_output_norm.{0}",)),
+)
+JINA3 = (
+    *NOMIC,
+    Rule(r"mlp\.fc1\.(weight|bias)$", ("blk.{n}.ffn_up.{0}",)),
+    Rule(r"mlp\.fc2\.(weight|bias)$", ("blk.{n}.ffn_down.{0}",)),
 )
 PADDING = 1
 """Token that pads in every RoBERTa; positions begin behind it, and the file leaves the rows before them out."""

@@ -15,14 +15,17 @@ import gguf
 import torch
 from torch import Tensor
 
+from .newer_tensors import NEWER, TABLES
+
 Named = Iterator[tuple[str, Tensor]]
 ROTATED = frozenset({
     "llama", "arcee", "granite", "granitemoe", "granitehybrid", "smollm3", "mistral3", "olmo", "chameleon",
-    "nemotron_h", "nemotron_h_moe",
+    "nemotron_h", "nemotron_h_moe", "granite_swa", "muse-glimmer", "pockettts",
 })  # fmt: skip
-PLUS_ONE = frozenset({"gemma", "gemma2", "gemma3", "gemma-embedding", "nemotron", "qwen3next", "qwen35", "qwen35moe"})
+PLUS_ONE = frozenset({"gemma", "gemma2", "gemma3", "gemma-embedding", "nemotron", "qwen3next", "qwen35", "qwen35moe",
+                      "qwen4exp", "minimax-m3"})  # fmt: skip
 FROM_THE_OTHER_SIDE = ("llama4", "gpt-oss")
-LEFT_OUT = re.compile(r"visual\.|vision|vqmodel|projector|pooler|inv_freq|act_fn\.|\.num_batches")
+LEFT_OUT = re.compile(r"visual\.|vision_|view_separator|vqmodel|projector|pooler|inv_freq|act_fn\.|\.num_batches")
 
 
 @cache
@@ -32,7 +35,7 @@ def table(arch: str) -> Any:
     class Own(gguf.TensorNameMap):
         block_mappings_cfg = dict(gguf.TensorNameMap.block_mappings_cfg)
 
-    return Own({name: key for key, name in gguf.MODEL_ARCH_NAMES.items()}[arch], 8)
+    return Own({name: key for key, name in gguf.MODEL_ARCH_NAMES.items()}[TABLES.get(arch, arch)], 8)
 
 
 def named(arch: str, key: str) -> str:
@@ -55,12 +58,17 @@ def converted(arch: str, row: str, model: Any) -> Named:
             continue                                        # tied: the embedding stands for the head
         seen[tensor.data_ptr()] = key
         layer = match[1] if (match := re.search(r"(?:layers|layer|h|block|blocks)\.(\d+)\.", key)) else ""
-        for special in (experts, state_space, particular):
+        for special in (newer, experts, state_space, particular):
             if (found := special(arch, row, key, tensor, layer, text)) is not None:
                 yield from found
                 break
         else:
             yield named(arch, key), plain(arch, key, tensor, text)
+
+
+def newer(arch: str, row: str, key: str, t: Tensor, n: str, c: Any) -> list[tuple[str, Tensor]] | None:
+    """What gguf 0.19 does not know."""
+    return NEWER[arch](key, t, f"blk.{n}.", c) if arch in NEWER else None
 
 
 def plain(arch: str, key: str, tensor: Tensor, c: Any) -> Tensor:
@@ -128,7 +136,7 @@ def other_side(arch: str, key: str, t: Tensor, at: str) -> list[tuple[str, Tenso
 def state_space(arch: str, row: str, key: str, t: Tensor, n: str, c: Any) -> list[tuple[str, Tensor]] | None:
     """States: A = -exp(A_log), convolutions without their middle dimension."""
     at = f"blk.{n}."
-    if "linear_attn." in key and arch in ("qwen3next", "qwen35", "qwen35moe"):
+    if "linear_attn." in key and arch in ("qwen3next", "qwen35", "qwen35moe", "qwen4exp"):
         return linear(arch, key, t, at, c)
     nemotron = arch.startswith("nemotron_h") and ".mixer." in key
     if nemotron and "_proj" in key and "experts" not in key and "in_" not in key:

@@ -7,16 +7,18 @@ from typing import Any
 
 import gguf
 import numpy as np
-import torch
 from gguf.quants import quantize
 from transformers import PreTrainedModel
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from .extras import extras
 from .metadata import metadata
+from .sizes import VOCABULARY
 from .tensors import converted, stacked
-from .tiny import MODELS, VOCABULARY
+from .tiny import MODELS
 
-TOKENIZERS = {"bert": "bert", "distilbert": "bert", "nomic_bert": "bert", "xlm-roberta": "t5", "camembert": "llama"}
+TOKENIZERS = {"bert": "bert", "distilbert": "bert", "nomic_bert": "bert", "xlm-roberta": "t5", "camembert": "llama",
+              "jina_embeddings_v3": "t5"}  # fmt: skip
 """Row -> `tokenizer.ggml.model`; byte pairs for all others."""
 
 
@@ -30,7 +32,10 @@ def write(row: str, model: PreTrainedModel, path: Path, kind: str = "F32", split
     vocabulary(writer, row)
     extras(writer, row, model)
     for name, tensor in stacked(converted(arch, row, model)).items():
-        add(writer, name, np.ascontiguousarray(tensor.detach().float().numpy()), kind)
+        if tensor.is_floating_point():
+            add(writer, name, np.ascontiguousarray(tensor.detach().float().numpy()), kind)
+        else:
+            writer.add_tensor(name, tensor.int().numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -77,39 +82,3 @@ def vocabulary(writer: gguf.GGUFWriter, row: str) -> None:
         writer.add_token_merges(["t h", "th e"])
     elif kind != "bert":
         writer.add_token_scores([0.0] * VOCABULARY)
-
-
-def extras(writer: gguf.GGUFWriter, row: str, model: PreTrainedModel) -> None:
-    """What is computed from the configuration: divisors of rotary frequencies, numbers of an activation."""
-    text = model.config.get_text_config()
-    said = getattr(text, "rope_parameters", None) or {}
-    if said.get("rope_type") == "llama3":
-        head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        plain = 1.0 / (said["rope_theta"] ** (torch.arange(0, head, 2, dtype=torch.float32) / head))
-        writer.add_tensor("rope_freqs.weight", llama3(plain, said).numpy())
-    if row.startswith("gemma4"):
-        full = said["full_attention"]
-        half = text.per_layer_config[text.layer_types.index("full_attention")].head_dim // 2
-        turning = int(half * full["partial_rotary_factor"])
-        divisors = [1.0] * turning + [1e30] * (half - turning)
-        writer.add_tensor("rope_freqs.weight", np.array(divisors, dtype=np.float32))
-    if said.get("rope_type") == "longrope":
-        for key in ("long", "short"):
-            writer.add_tensor(f"rope_factors_{key}.weight", np.array(said[f"{key}_factor"], dtype=np.float32))
-    if row == "apertus":
-        for key in ("alpha_p", "alpha_n", "beta", "eps"):
-            values = [float(getattr(layer.mlp.act_fn, key).detach()) for layer in model.model.layers]
-            writer.add_array(f"xielu.{key}", values)
-
-
-def llama3(frequencies: torch.Tensor, said: dict[str, float]) -> torch.Tensor:
-    """Divisors of each frequency (`generate_extra_tensors` of llama.cpp's `LlamaModel`)."""
-    old = said["original_max_position_embeddings"]
-    low, high = old / said["low_freq_factor"], old / said["high_freq_factor"]
-    found = []
-    for frequency in frequencies:
-        length = 2 * torch.pi / frequency
-        smooth = (old / length - said["low_freq_factor"]) / (said["high_freq_factor"] - said["low_freq_factor"])
-        middle = 1 / ((1 - smooth) / said["factor"] + smooth)
-        found.append(1.0 if length < high else said["factor"] if length > low else float(middle))
-    return torch.tensor(found, dtype=torch.float32)

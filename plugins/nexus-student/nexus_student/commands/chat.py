@@ -1,20 +1,23 @@
-"""`nexus chat RELEASE`: one answer, or a conversation. Answers go to stdout, who gave them to stderr."""
+"""`nexus chat RELEASE`: one answer, or a conversation. Answers go to stdout, who gave them to stderr.
+
+What answers is imported once the release and the media have been found: transformers takes seconds.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nexus_specs import Lookup, NexusError, Sample
 
-from ..answering import Answer, answer
-from ..inputs import Inputs
 from ..media import read_media
-from ..model import NexusModel
 from ..options import ChatOptions
 from ..places import Place, place
 from ..router.ladder import Decision
+
+if TYPE_CHECKING:
+    from ..answering import Answer
 
 PROMPT = "> "
 
@@ -41,6 +44,11 @@ class Partner:
     """A release that answers, and remembers what was said."""
 
     def __init__(self, found: Place, lookup: Lookup, length: int) -> None:
+        from ..answering import answer
+        from ..inputs import Inputs
+        from ..model import NexusModel
+
+        self.answer = answer
         self.inputs = Inputs(found, lookup)
         assert found.home is not None
         self.model = NexusModel.from_pretrained(found.home, lookup=lookup)
@@ -48,7 +56,7 @@ class Partner:
 
     def said(self, fields: Mapping[str, Any]) -> str:
         """The answer; who gave it goes to stderr."""
-        given = answer(self.model, self.inputs, _sample(fields, self.length))
+        given = self.answer(self.model, self.inputs, _sample(fields, self.length))
         print(who(given), file=sys.stderr)
         return given.value if given.probability is None else f"{given.value} ({100 * given.probability:.1f} %)"
 
@@ -57,7 +65,7 @@ class Partner:
         decision = self.inputs.decide(_sample({"text": line}, self.length))
         before = f"{self.memory}\n{line}" if self.memory else line
         read = self._end(before, decision)
-        given = answer(self.model, self.inputs, _sample({"text": read}, self.length), decision)
+        given = self.answer(self.model, self.inputs, _sample({"text": read}, self.length), decision)
         self.memory = read + given.value
         print(who(given), file=sys.stderr)
         return given.value
@@ -74,6 +82,8 @@ class Partner:
 
 def converse(partner: Partner) -> int:
     """Reads lines until the end of the input."""
+    if sys.stdin.isatty():
+        print("Write a line and press Enter; Ctrl-D ends.", file=sys.stderr)
     while True:
         print(PROMPT, end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
@@ -95,7 +105,7 @@ def opened(release: str, tower: str) -> Place:
 def who(given: Answer) -> str:
     """Which tower answered, and on what ground.
 
-    >>> from nexus_student.router.ladder import Decision
+    >>> from nexus_student.answering import Answer
     >>> who(Answer("7", Decision({"digits": 1.0}, "modality"), 0.9))
     '[digits: modality]'
     >>> who(Answer("7", Decision({"digits": 1.0}, "modality", others=("faces",)), 0.9))

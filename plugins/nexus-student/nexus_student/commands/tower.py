@@ -10,9 +10,6 @@ from typing import Any
 
 from nexus_specs import Lookup, NexusError, locate
 
-from ..cores import core_hash
-from ..folders import open_tower
-from ..model import NexusModel
 from ..options import TowerOptions
 from ..places import MODEL, TOWERS, student_folder
 from ..specs import TOWER, TowerSpec, read_spec, tower_folder
@@ -79,6 +76,9 @@ def add(release: Path, source: str, lookup: Lookup) -> str:
     if target.exists():
         raise NexusError(f"'{release}' has a tower '{spec.name}' already. Remove it first: `nexus tower remove`.")
     _check_core(spec, model)
+    from ..folders import open_tower
+    from ..model import NexusModel
+
     open_tower(folder, NexusModel.from_pretrained(model, lookup=lookup), lookup)
     waiting = target.with_name(f".{spec.name}.part")
     shutil.rmtree(waiting, ignore_errors=True)
@@ -143,6 +143,8 @@ def _source(source: str) -> tuple[Path, Mapping[str, Any] | None]:
 
 
 def _check_core(spec: TowerSpec, model: Path) -> None:
+    from ..cores import core_hash
+
     if spec.core and spec.core != core_hash(model / "core"):
         raise NexusError(
             f"The tower '{spec.name}' was trained with another core than this release has, and would answer nonsense. "

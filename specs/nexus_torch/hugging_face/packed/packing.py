@@ -11,6 +11,7 @@ from nexus_specs import NexusError
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from ..configuration import text_part
 from . import bnb, compressed, fp8, integers, mxfp4
 from .layout import Layout, Settings
 
@@ -29,8 +30,7 @@ METHODS: Mapping[str, tuple[Layout, ...]] = {
 def settings(config: Any) -> Settings:
     """The quantisation of a configuration, or of the language model inside it, as a mapping; {} where nothing is
     quantised."""
-    inner = getattr(config, "get_text_config", lambda: None)()
-    for each in (config, inner):
+    for each in (config, text_part(config) if hasattr(config, "get_text_config") else None):
         if (found := getattr(each, "quantization_config", None)) is not None:
             return dict(found if isinstance(found, Mapping) else found.to_dict())
     return {}

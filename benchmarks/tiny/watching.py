@@ -1,0 +1,90 @@
+"""What streaming does to the disk and to memory, seen from outside the engine: reads at the file, layers with weights.
+
+The engine reads with `os.preadv`, by whole pages where it goes past the page cache, and along over a few kilobytes
+that it could skip. So a read counts for the layer at whose tensor it begins, and a layer is read again where two reads
+begin at one of its tensors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nexus_specs import Checkpoint
+from torch import nn
+
+PAGE = 4096
+MOST = 1
+"""Layers that may have their weights in the module at a time: the next one arrives meanwhile, in a buffer of the
+engine's, so that two are resident."""
+
+Places = dict[str, dict[int, set[tuple[str, int]]]]
+"""File -> page -> the tensors of layers that begin in it: layer and place."""
+
+
+class Watched:
+    """A checkpoint whose streaming is watched: how often each layer was read, how many were there at once."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.inner = checkpoint
+        self.reads: Counter[tuple[str, int]] = Counter()
+        self.most = 0
+        """Layers that had weights while one of them ran."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def skeleton(self) -> nn.Module:
+        """As the checkpoint makes it, with hooks that count."""
+        module = self.inner.skeleton()
+        layers = [module.get_submodule(path) for stack in self.inner.blueprint.stacks for path in stack.layers]
+
+        def count(*_: object) -> None:
+            self.most = max(self.most, sum(_there(each) for each in layers))
+
+        for each in layers:
+            each.register_forward_hook(count)
+        return module
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Counts what is read of the checkpoint's files inside."""
+        places, original = _places(self.inner), os.preadv
+
+        def counted(file: int, buffers: Any, at: int, *more: Any) -> int:
+            pages = places.get(os.path.realpath(f"/proc/self/fd/{file}"), {})
+            begun = pages.get(at // PAGE, set())
+            exact = {each for each in begun if each[1] == at}
+            if exact or (at % PAGE == 0 and len({layer for layer, _ in begun}) == 1):
+                self.reads[min(exact or begun)] += 1
+            return original(file, buffers, at, *more)
+
+        os.preadv = counted
+        try:
+            yield
+        finally:
+            os.preadv = original
+
+    def complaint(self) -> str:
+        """What is the matter with how it was streamed; "" where nothing is."""
+        again = sorted({layer for (layer, _), times in self.reads.items() if times > 1})
+        if again:
+            return f"{len(again)} layers are read again, such as {again[0]}"
+        return f"{self.most} layers have their weights at once" if self.most > MOST else ""
+
+
+def _places(checkpoint: Checkpoint) -> Places:
+    found: Places = defaultdict(lambda: defaultdict(set))
+    for part in checkpoint.parts:
+        for each in part.extents if part.path else ():
+            found[os.path.realpath(each.file)][each.start // PAGE].add((part.path, each.start))
+    return found
+
+
+def _there(layer: nn.Module) -> bool:
+    """Whether most of a layer's weights have values: what layers share stays beside them."""
+    sizes = [(each.numel(), each.is_meta) for each in layer.parameters()]
+    return 2 * sum(size for size, gone in sizes if not gone) > sum(size for size, _ in sizes)

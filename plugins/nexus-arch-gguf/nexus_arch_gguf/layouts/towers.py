@@ -1,0 +1,103 @@
+"""Vision towers in mmproj files ("clip"): CLIP's and SigLIP's, of which the projector behind them says which.
+
+Source: `MmprojModel` of llama.cpp's `conversion/base.py`, its classes, and `tools/mtmd/clip.cpp`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nexus_specs import NexusError
+from transformers import PreTrainedConfig
+
+from ..fields import real, whole
+from ..layout import Layout
+from ..rules import Rule
+from ..source import Source
+
+CLIP = ("mlp", "mlp_norm", "ldp", "ldpv2")
+SIGLIP = ("gemma3", "idefics3")
+"""Projectors that stand behind CLIP's tower (LLaVA, MobileVLM) and behind SigLIP's (Gemma 3, Idefics 3, SmolVLM)."""
+COMMON = (
+    Rule(r"embeddings\.patch_embedding\.(weight|bias)$", ("v.patch_embd.{0}",)),
+    Rule(r"embeddings\.class_embedding$", ("v.class_embd",)),
+    Rule(r"embeddings\.position_embedding\.weight$", ("v.position_embd.weight",)),
+    Rule(r"pre_layrnorm\.(weight|bias)$", ("v.pre_ln.{0}",)),
+    Rule(r"post_layernorm\.(weight|bias)$", ("v.post_ln.{0}",)),
+    Rule(r"self_attn\.([qkv])_proj\.(weight|bias)$", ("v.blk.{n}.attn_{0}.{1}",)),
+    Rule(r"self_attn\.out_proj\.(weight|bias)$", ("v.blk.{n}.attn_out.{0}",)),
+    Rule(r"layer_norm([12])\.(weight|bias)$", ("v.blk.{n}.ln{0}.{1}",)),
+)
+UP, DOWN = (
+    tuple(Rule(rf"mlp\.fc{layer}\.(weight|bias)$", (f"v.blk.{{n}}.{name}.{{0}}",)) for layer, name in pairs)
+    for pairs in ((("1", "ffn_up"), ("2", "ffn_down")), (("1", "ffn_down"), ("2", "ffn_up")))
+)
+"""As they are named, and as the oldest files name them: the other way round."""
+LARGEST_SIDE = 1 << 14
+
+
+def tower(source: Source) -> Layout:
+    """The class behind a projector. NexusError for towers that are in no class of their own, and for audio."""
+    kind = projector(source)
+    patches, up = (source.tensors.get(f"v.{name}.weight") for name in ("patch_embd", "blk.0.ffn_up"))
+    if kind in CLIP + SIGLIP and patches and up and (len(patches.shape), len(up.shape)) == (4, 2):
+        rows, columns = up.shape
+        rules = (*COMMON, *(DOWN if rows < columns else UP))
+        return Layout(head="CLIPVisionModel" if kind in CLIP else "SiglipVisionModel", rules=rules, embeds=False)
+    raise NexusError(
+        f"'{source.path}' is the vision or audio part of a model (mmproj) with the projector '{kind or 'unknown'}'. "
+        f"Towers are opened behind {', '.join(CLIP + SIGLIP)}; for others name the model's own file."
+    )
+
+
+def projector(source: Source) -> str:
+    """The kind of the projector behind the tower; "mlp" is what the oldest files have and do not say."""
+    found = source.get("clip.vision.projector_type") or source.get("clip.projector_type")
+    return str(found or ("mlp" if "mm.0.weight" in source.places else ""))
+
+
+def side(source: Source, key: str) -> int:
+    """A size of images or patches, in pixels."""
+    found = source.whole(f"clip.vision.{key}")
+    if not 1 <= found <= LARGEST_SIDE:
+        raise NexusError(f"'{source.path}': the metadata 'clip.vision.{key}' is {found}; allowed: 1 to {LARGEST_SIDE}.")
+    return found
+
+
+def tower_configuration(source: Source, layout: Layout) -> PreTrainedConfig:
+    """The configuration of a tower. NexusError where counts are not borne out by the tensors."""
+    count, width = source.whole("clip.vision.block_count"), source.tensors["v.patch_embd.weight"].shape[0]
+    numbers = {name.split(".")[2] for name in source.places if name.startswith("v.blk.")}
+    positions = source.tensors.get("v.position_embd.weight")
+    patches = (side(source, "image_size") // side(source, "patch_size")) ** 2 + ("v.class_embd" in source.places)
+    if not 0 < count <= len(numbers) or positions is None or positions.shape != (patches, width):
+        raise NexusError(
+            f"'{source.path}': the metadata says {count} layers and {patches} positions, and the tensors are of "
+            f"{len(numbers)} layers and {positions.shape if positions else 'no'} positions. Fetch the file again."
+        )
+    try:
+        made = _made(source, layout, width, count)
+    except NexusError:
+        raise
+    except Exception as error:                              # whatever a damaged file makes of a rule or of a class
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise NexusError(f"'{source.path}': no {layout.head} can be made of its metadata: {said}.") from error
+    made.architectures = [layout.head]
+    return made
+
+
+def _made(source: Source, layout: Layout, width: int, count: int) -> PreTrainedConfig:
+    silu, gelu = (bool(source.get(f"clip.use_{name}", False)) for name in ("silu", "gelu"))
+    fields: dict[str, Any] = {
+        "hidden_size": width, "num_hidden_layers": count, "image_size": side(source, "image_size"),
+        "patch_size": side(source, "patch_size"), "num_channels": source.tensors["v.patch_embd.weight"].shape[1],
+        "intermediate_size": math.prod(source.tensors["v.blk.0.ffn_up.weight"].shape) // width,
+        "num_attention_heads": whole(source, "vision.attention.head_count"),
+        "layer_norm_eps": real(source, "vision.attention.layer_norm_epsilon", 1e-5),
+        "hidden_act": "silu" if silu else "gelu_pytorch_tanh" if gelu else "quick_gelu",
+    }  # fmt: skip
+    if layout.head == "SiglipVisionModel":
+        fields["vision_use_head"] = False
+    made: PreTrainedConfig = layout.kind.config_class(**fields)
+    return made

@@ -1,0 +1,127 @@
+"""A tokenizer described in metadata, as a converter writes it, encodes as the one that it was made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from nexus_arch_gguf.pretokenizers import BY_NAME, SPACED, WHOLE_WORDS_FIRST
+from nexus_arch_gguf.source import Source
+from nexus_arch_gguf.tokenizer import PHANTOM, tokenizer
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+CORPUS = [
+    "Once upon a time there was a little girl who lived in a house near the woods.",
+    "The quick brown fox jumps over the lazy dog; it's 12345 times faster, isn't it?",
+    "def add(first, second):\n    return first + second\n",
+    "naïve café, 日本語のテキスト, Größe, русский текст",
+] * 8
+TEXTS = ("the little fox", " two  spaces", "a naïve 日本 text\nof 2 lines\n\n", "Größe 12345!", "it's")
+
+
+def written(path: Path, kind: str, tokens: Sequence[str], **more: Any) -> Source:
+    """A file with a vocabulary and one tensor."""
+    writer = gguf.GGUFWriter(path, more.pop("architecture", "llama"))
+    writer.add_tokenizer_model(kind)
+    writer.add_tokenizer_pre(more.pop("pre", "default"))
+    writer.add_token_list(list(tokens))
+    for name, value in more.items():
+        getattr(writer, f"add_{name}")(value)
+    writer.add_tensor("token_embd.weight", np.zeros((1, 32), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return Source(path)
+
+
+def by_number(made: Tokenizer) -> list[str]:
+    """Its tokens in their order."""
+    return [token for token, _ in sorted(made.get_vocab().items(), key=lambda item: item[1])]
+
+
+def merges(made: Tokenizer) -> list[str]:
+    """Its merges, as GGUF writes them."""
+    return [" ".join(each) for each in json.loads(made.to_str())["model"]["merges"]]
+
+
+def same(original: Tokenizer, found: Any) -> None:
+    """The same tokens for every text, and back."""
+    for text in TEXTS:
+        ids = original.encode(text, add_special_tokens=False).ids
+        assert found(text, add_special_tokens=False)["input_ids"] == ids, text
+        assert found.decode(ids) == original.decode(ids, skip_special_tokens=False)
+
+
+@pytest.mark.parametrize("pre", ["gpt-2", "llama3", "qwen2", "deepseek-v3", "tekken", "laguna", "gpt-4o"])
+def test_byte_pairs(pre: str, tmp_path: Path) -> None:
+    original = Tokenizer(models.BPE(ignore_merges=pre in WHOLE_WORDS_FIRST))
+    original.pre_tokenizer = pre_tokenizers.Sequence([
+        *(pre_tokenizers.Split(Regex(each), behavior="isolated") for each in BY_NAME[pre]),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])  # fmt: skip
+    original.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    original.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet))
+    more = {"pre": pre, "token_merges": merges(original), "token_types": [1] * original.get_vocab_size()}
+    same(original, tokenizer(written(tmp_path / "v.gguf", "gpt2", by_number(original), **more)))
+
+
+@pytest.mark.parametrize("pre", sorted(SPACED))
+def test_pairs_of_characters(pre: str, tmp_path: Path) -> None:
+    original = Tokenizer(models.BPE(byte_fallback=True))
+    original.normalizer = normalizers.Replace(" ", PHANTOM)
+    original.pre_tokenizer = pre_tokenizers.Split(Regex(r"[^\n]+|\n+"), behavior="isolated")
+    original.decoder = decoders.Sequence([decoders.Replace(PHANTOM, " "), decoders.ByteFallback(), decoders.Fuse()])
+    bytes_ = [f"<0x{number:02X}>" for number in range(256)]
+    original.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=600, special_tokens=bytes_))
+    types = [6 if token in bytes_ else 1 for token in by_number(original)]
+    more = {"pre": pre, "token_merges": merges(original), "token_types": types}
+    found = tokenizer(written(tmp_path / "v.gguf", "gpt2", by_number(original), **more))
+    for text in (*TEXTS, "unseen: ж€"):
+        ids = original.encode(text, add_special_tokens=False).ids
+        assert found(text, add_special_tokens=False)["input_ids"] == ids
+        assert found.decode(ids) == text
+
+
+def test_unigrams(tmp_path: Path) -> None:
+    original = Tokenizer(models.Unigram())
+    original.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+    original.pre_tokenizer = pre_tokenizers.Metaspace()
+    original.decoder = decoders.Metaspace()
+    original.train_from_iterator(
+        CORPUS, trainers.UnigramTrainer(vocab_size=200, unk_token="<unk>", special_tokens=["<pad>", "</s>", "<unk>"])
+    )
+    pieces = json.loads(original.to_str())["model"]["vocab"]
+    more = {"token_scores": [score for _, score in pieces], "token_types": [3, 3, 2] + [1] * (len(pieces) - 3),
+            "unk_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}  # fmt: skip
+    found = tokenizer(written(tmp_path / "v.gguf", "t5", [piece for piece, _ in pieces], architecture="t5", **more))
+    for text in ("the little fox", "who lived in a house", "it's 12345 times"):
+        assert found(text, add_special_tokens=False)["input_ids"] == original.encode(text).ids
+
+
+def test_word_pieces(tmp_path: Path) -> None:
+    original = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    original.normalizer = normalizers.BertNormalizer(lowercase=True)
+    original.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    original.decoder = decoders.WordPiece()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    original.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special))
+    marked = [
+        token if token in special else token[2:] if token.startswith("##") else PHANTOM + token
+        for token in by_number(original)
+    ]
+    types = [3 if token in special else 1 for token in marked]
+    more = {"token_types": types, "unk_token_id": 1, "bos_token_id": 2, "sep_token_id": 3, "pad_token_id": 0}
+    same(original, tokenizer(written(tmp_path / "v.gguf", "bert", marked, architecture="bert", **more)))
+
+
+def test_names_belong_to_one_way() -> None:
+    """No name is both cut by patterns and spaced; those that are whole words first are cut."""
+    assert not SPACED & BY_NAME.keys()
+    assert BY_NAME.keys() >= WHOLE_WORDS_FIRST

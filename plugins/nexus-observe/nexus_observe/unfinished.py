@@ -1,0 +1,126 @@
+"""The folder of an extraction that is not over: `.NAME.part` beside NAME. The same command goes on in it; another one
+begins again."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import Budget, Checkpoint, NexusError
+from nexus_torch.files import write_json
+
+REQUEST, LOCK = "request.json", "lock"
+PINNED = ("micro_batch", "precision", "quantise", "device")
+"""Of the budget: what decides the bits, and stays as it was when the work began."""
+
+
+class Unfinished:
+    """One such folder, held by one process at a time."""
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.folder = out, out.with_name(f".{out.name}.part")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """NexusError where another process works in it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                said = f"--out {self.out}: another process is writing it. Wait for it, or choose another folder."
+                raise NexusError(said) from error
+            yield
+        finally:
+            os.close(lock)
+
+    def take_up(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The pinned part of the budget, if the folder holds work for what is asked; else {}, and it is empty."""
+        known = self._known()
+        same = {name: known.get(name) for name in asked if name != "files"} == {
+            name: value for name, value in asked.items() if name != "files"
+        }
+        if same and known.get("files") in (None, asked["files"]):
+            return dict(known.get("pinned", {}))
+        if known:
+            said = "its files changed" if same else "another teacher, other layers or other data were asked for"
+            print(f"What '{self.folder.name}' holds is of no use: {said}. It begins again.", file=sys.stderr)
+        for path in self.folder.iterdir():
+            if path.name != LOCK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return {}
+
+    def begin(self, asked: Mapping[str, Any], budget: Budget) -> None:
+        """Notes what this work is for."""
+        write_json(self.folder / REQUEST, {**asked, "pinned": {name: getattr(budget, name) for name in PINNED}})
+
+    def kept(self) -> str:
+        """After an error: what to say of what was recorded; where nothing was, the folder goes. The files of the
+        checkpoint may be other ones the next time: they were mended."""
+        if not any(path.is_file() for name in ("shards", "scratch") for path in (self.folder / name).rglob("*")):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return ""
+        with suppress(OSError):
+            write_json(self.folder / REQUEST, {**self._known(), "files": None})
+        return " What was recorded so far stays: the same command goes on from there."
+
+    def hand_over(self, files: Sequence[Path]) -> None:
+        """The result appears as a whole, at its place."""
+        if self.out.exists():
+            self.out.rmdir()
+        files[0].parent.replace(self.out)
+        shutil.rmtree(self.folder)
+
+    def _known(self) -> dict[str, Any]:
+        try:
+            found = json.loads((self.folder / REQUEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def request(source: str, checkpoint: Checkpoint, taps: Iterable[str], keys: Iterable[str]) -> dict[str, Any]:
+    """What is asked: of which weights (by their layout), which layers, which samples; and the weights' files as they
+    are now, by size and time."""
+    stored = [
+        (each.key, each.file, each.start, each.stop, each.dtype) for part in checkpoint.parts for each in part.extents
+    ]
+    files = sorted({str(row[1]) for row in stored})
+    return {
+        "source": source, "weights": _hash(stored), "taps": sorted(taps), "samples": _hash(list(keys)),
+        "files": {file: [stat.st_size, stat.st_mtime_ns] for file in files if (stat := _stat(file)) is not None},
+    }  # fmt: skip
+
+
+@contextmanager
+def told(work: Unfinished) -> Iterator[None]:
+    """Errors on the way leave what was recorded, and say that the same command goes on."""
+    try:
+        yield
+    except NexusError as error:
+        raise NexusError(f"{error}{work.kept()}") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        said = f"The disk of '{work.folder}' is full. Free some room, or choose another --out."
+        raise NexusError(f"{said}{work.kept()}") from error
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]
+
+
+def _stat(file: str) -> os.stat_result | None:
+    with suppress(OSError):
+        return Path(file).stat()
+    return None

@@ -1,0 +1,72 @@
+"""A source that no loader opens, and one that a loader chokes on: words, never a trace."""
+
+import json
+import os
+
+import pytest
+from nexus_specs import NexusError
+
+from nexus_host.__main__ import run
+
+CHOKING = """
+    class Loader:
+        def match(self, source):
+            return 1 if source.endswith("choke") else 0
+        def inspect(self, source):
+            raise ZeroDivisionError("by nothing")
+        def open(self, source, lookup):
+            raise SystemExit(3)
+"""
+
+
+@pytest.fixture
+def plugins(site):
+    site.module("choking_parts", CHOKING)
+    source = "yield ArchitectureComponent(name='choking', target='choking_parts:Loader', summary='Chokes')"
+    site.plugin("choking", f"from nexus_specs import *\n@hookimpl\ndef nexus_architectures():\n    {source}\n")
+    return site.found()
+
+
+def test_what_a_loader_did_not_foresee_is_said_in_words(plugins, tmp_path):
+    with pytest.raises(NexusError, match=r"'choking' can make nothing of .* \(ZeroDivisionError: by nothing\)"):
+        plugins.inspect(str(tmp_path / "choke"))
+    with pytest.raises(NexusError, match=r"SystemExit: 3.*NEXUS_TRACEBACK=1"):
+        plugins.open(str(tmp_path / "choke"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (json.dumps({"model_type": "quux"}), "is of the model type 'quux', which no loader knows. Update"),
+        (json.dumps({"model_type": "quux", "auto_map": {}}), "code that it brings along is never run"),
+        (json.dumps({"model_type": ["quux"]}), "names no model_type"),
+        (json.dumps([1]), "cannot be read"),
+        ("{", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+    ],
+)
+def test_a_configuration_that_nobody_knows(plugins, tmp_path, text, message):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(NexusError, match=message):
+        plugins.inspect(str(tmp_path))
+
+
+def test_links_to_nothing(plugins, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "config.json").symlink_to("gone")
+    with pytest.raises(NexusError, match="it is a link to nothing"):
+        plugins.inspect(str(tmp_path / "loop"))
+    with pytest.raises(NexusError, match=r"its config\.json is no file that can be read"):
+        plugins.inspect(str(tmp_path))
+
+
+def test_a_pipe_as_a_configuration(plugins, tmp_path):
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(NexusError, match=r"its config\.json is no file"):
+        plugins.inspect(str(tmp_path))
+
+
+@pytest.mark.parametrize("source", ["", "/", "/dev/null", "a\0b", "x" * 5000, "%s{}", "hub:../..", "package:", "~"])
+def test_odd_names_are_answered(source, capsys):
+    assert run(["inspect", source]) in (0, 1, 2)
+    assert "Traceback" not in capsys.readouterr().err

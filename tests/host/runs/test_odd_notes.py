@@ -1,0 +1,42 @@
+"""Notes in a run directory that somebody or something spoilt: a run goes on, or says what is wrong."""
+
+import json
+
+import pytest
+
+NOTES = ("status", "timings", "pins", "made", "published", "machine", "plugins", "lock")
+NESTED = b'{"settled": 3, "data": [], "core_teachers": 5, "release": 1, "units": [3], "profile/prose": 1}'
+ODD = (b"\x00\xff", b"[" * 100_000, b"[1]", b'"x"', b"7", b"null", NESTED)
+
+
+@pytest.fixture
+def done(toy):
+    toy.command()
+    return toy
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_spoilt_notes_stop_nothing(done, text):
+    before = done.contents()
+    for name in NOTES:
+        (done.run_dir / f"{name}.json").write_bytes(text)
+    done.quick(command="status", run_dir="positional", code=1)
+    done.quick(command="show", run_dir="positional")
+    done.quick()
+    assert done.contents() == before
+    assert json.loads((done.run_dir / "status.json").read_text())["phase"] == "done"
+
+
+def test_a_note_that_points_outside_the_run_directory_removes_nothing_there(done):
+    outside = done.folder / "mine.txt"
+    outside.write_text("mine")
+    made = done.run_dir / "made.json"
+    listed = json.loads(made.read_text())
+    made.write_text(json.dumps([*listed, "../mine.txt", str(outside), 3]))
+    (note,) = done.run_dir.glob("artefacts/release/student/*/artefact.json")
+    spoilt = json.loads(note.read_text())
+    spoilt["files"]["../../../../../mine.txt"] = "0" * 64
+    note.write_text(json.dumps(spoilt))
+    done.quick("--reset")
+    assert outside.read_text() == "mine"
+    assert done.contents()
