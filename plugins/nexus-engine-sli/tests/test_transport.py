@@ -7,6 +7,7 @@ ordered by an event goes wrong for certain. On a real one: the last test, where 
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,30 +44,36 @@ class Event:
 
 
 class Queue:
-    """Work that runs when somebody waits for it, or `eager`ly up to the first wait for an event that has not passed."""
+    """Work that runs when somebody waits for it, or `eager`ly up to the first wait for an event that has not passed.
 
-    def __init__(self, *, eager: bool) -> None:
+    The queues of a device share a lock: two threads wait for them, and neither may run what the other is running.
+    """
+
+    def __init__(self, lock: threading.RLock, *, eager: bool) -> None:
         self.work: list[Callable[[], None] | Event] = []
-        self.done, self.eager = 0, eager
+        self.lock, self.done, self.eager = lock, 0, eager
 
     def add(self, work: Callable[[], None] | Event) -> None:
-        self.work.append(work)
-        while self.eager and self.done < len(self.work):
-            if isinstance(each := self.work[self.done], Event) and each.queue.done < each.place:
-                return
-            self.run(self.done + 1)
+        with self.lock:
+            self.work.append(work)
+            while self.eager and self.done < len(self.work):
+                if isinstance(each := self.work[self.done], Event) and each.queue.done < each.place:
+                    return
+                self.run(self.done + 1)
 
     def run(self, place: int) -> None:
-        while self.done < place:
-            each, self.done = self.work[self.done], self.done + 1
-            each.synchronize() if isinstance(each, Event) else each()
+        with self.lock:
+            while self.done < place:
+                each, self.done = self.work[self.done], self.done + 1
+                each.synchronize() if isinstance(each, Event) else each()
 
 
 class Device:
     """A `Lane` on two queues. Memory is used again as soon as nobody in Python holds it, as by torch's allocator."""
 
     def __init__(self, *, eager: bool) -> None:
-        self.compute, self.copies = Queue(eager=False), Queue(eager=eager)
+        lock = threading.RLock()
+        self.compute, self.copies = Queue(lock, eager=False), Queue(lock, eager=eager)
         self.free: list[Tensor] = []
         self.slots = 0
 
@@ -175,7 +182,7 @@ class Here:
     """A `Lane` of a device that is this processor: threads and queues as on another one."""
 
     def mark(self) -> Event:
-        return Event(Queue(eager=True))
+        return Event(Queue(threading.RLock(), eager=True))
 
     @contextmanager
     def copying(self, free: Event) -> Iterator[None]:
