@@ -1,4 +1,5 @@
-"""For all tests of the repository: those that take longer than a minute run only when they are asked for; and a hub."""
+"""For all tests of the repository: those that take longer than a minute run only when they are asked for; a hub; real
+data and models."""
 
 from __future__ import annotations
 
@@ -28,6 +29,15 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub
         listing.forget()
         yield local
     listing.forget()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with data and models beside the repository, if it is there."""
+    found = Path(__file__).resolve().parents[1] / "shared"
+    if not (found / "models").is_dir():
+        pytest.skip("there is no folder 'shared' with models beside the repository")
+    return found
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -291,12 +291,3 @@ def whole(site):
 @pytest.fixture
 def plugins(whole):
     return whole.found()
-
-
-@pytest.fixture(scope="session")
-def shared():
-    """The folder with data and models beside the repository."""
-    for parent in Path(__file__).resolve().parents:
-        if (parent / "shared" / "models").is_dir():
-            return parent / "shared"
-    pytest.skip("there is no folder 'shared' with models beside the repository")

@@ -37,12 +37,3 @@ class User:
 @pytest.fixture
 def user(tmp_path):
     return User(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def shared():
-    """The folder with data and models beside the repository."""
-    found = ROOT.parent / "shared"
-    if not (found / "models" / "stories260K").is_dir():
-        pytest.skip("there is no folder 'shared' with models beside the repository")
-    return found

@@ -51,12 +51,3 @@ def loaded() -> Callable[[Any], tuple[nn.Module, dict[str, Tensor]]]:
     """A checkpoint -> its module, filled part by part, and the tensors by name."""
     torch.set_num_threads(1)
     return fill_all
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder `shared` beside the repository, if it is there."""
-    found = Path(__file__).resolve().parents[4] / "shared"
-    if not found.is_dir():
-        pytest.skip("there is no folder 'shared' beside the repository")
-    return found

@@ -11,6 +11,8 @@ import pytest
 import torch
 import transformers as hf
 from nexus_specs import Sample, content_key
+from nexus_torch.files import TensorFile
+from nexus_torch.skeleton import absent, fill, holders
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 TEXTS = (
@@ -134,10 +136,17 @@ def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
     return folder
 
 
+def _filled(checkpoint: Any) -> Any:
+    module = checkpoint.skeleton()
+    tied = holders(module)
+    for part in checkpoint.parts:
+        raw = {extent.key: TensorFile(Path(extent.file)).tensor(extent.key) for extent in part.extents}
+        fill(module, {name: each.float() for name, each in checkpoint.assemble(part, raw).items()}, tied)
+    assert not absent(module)
+    return module
+
+
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder `shared` beside the repository, if it is there."""
-    found = Path(__file__).resolve().parents[4] / "shared"
-    if not found.is_dir():
-        pytest.skip("there is no folder 'shared' beside the repository")
-    return found
+def loaded() -> Callable[[Any], Any]:
+    """A checkpoint -> its skeleton, filled part by part."""
+    return _filled

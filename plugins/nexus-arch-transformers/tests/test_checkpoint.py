@@ -15,8 +15,6 @@ import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Installed, NexusError, Sample, content_key
-from nexus_torch.files import TensorFile
-from nexus_torch.skeleton import absent, fill, holders
 
 TAKES = {"vit": "images", "ast": "sounds", "videomae": "films"}
 HEADS = {
@@ -26,21 +24,10 @@ HEADS = {
 }  # fmt: skip
 
 
-def loaded(checkpoint: Any) -> Any:
-    """The skeleton, filled part by part."""
-    module = checkpoint.skeleton()
-    tied = holders(module)
-    for part in checkpoint.parts:
-        raw = {extent.key: TensorFile(Path(extent.file)).tensor(extent.key) for extent in part.extents}
-        fill(module, {name: each.float() for name, each in checkpoint.assemble(part, raw).items()}, tied)
-    assert not absent(module)
-    return module
-
-
 @pytest.mark.parametrize("name", HEADS)
 @torch.no_grad()
 def test_parts_make_the_model_that_transformers_loads(
-    name: str, checkpoint_folder: Callable[[str], Path], request: pytest.FixtureRequest
+    loaded: Callable[[Any], Any], name: str, checkpoint_folder: Callable[[str], Path], request: pytest.FixtureRequest
 ) -> None:
     folder = checkpoint_folder(name)
     checkpoint = Transformers().open(str(folder), Installed())
@@ -64,7 +51,7 @@ def test_layers_are_parts_with_their_own_bytes(checkpoint_folder: Callable[[str]
 
 
 def test_text_begins_with_the_start_token_and_knows_its_bytes(
-    checkpoint_folder: Callable[[str], Path], texts: list[Sample]
+    loaded: Callable[[Any], Any], checkpoint_folder: Callable[[str], Path], texts: list[Sample]
 ) -> None:
     checkpoint = Transformers().open(str(checkpoint_folder("llama")), Installed())
     module, batch = loaded(checkpoint), checkpoint.collate(texts)
@@ -84,7 +71,7 @@ def test_long_text_is_cut_at_the_context(checkpoint_folder: Callable[[str], Path
 
 
 def test_answers(
-    checkpoint_folder: Callable[[str], Path], texts: list[Sample], images: list[Sample]
+    loaded: Callable[[Any], Any], checkpoint_folder: Callable[[str], Path], texts: list[Sample], images: list[Sample]
 ) -> None:
     decoder = Transformers().open(str(checkpoint_folder("llama")), Installed())
     asked = [Sample(key=each.key, fields={"prompt": each.fields["text"], "max_new_tokens": 4}) for each in texts]
@@ -110,16 +97,12 @@ def test_audio_of_another_rate_is_refused(checkpoint_folder: Callable[[str], Pat
         checkpoint.collate([wrong])
 
 
-def test_samples_of_another_modality_are_refused(
-    checkpoint_folder: Callable[[str], Path], texts: list[Sample]
-) -> None:
+def test_samples_of_another_modality_are_refused(checkpoint_folder: Callable[[str], Path], texts: list[Sample]) -> None:
     with pytest.raises(NexusError, match=r"takes image.*only: text"):
         Transformers().open(str(checkpoint_folder("vit")), Installed()).collate(texts)
 
 
-def test_pickled_weights_are_refused_with_the_way_out(
-    checkpoint_folder: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_pickled_weights_are_refused_with_the_way_out(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
     shutil.copytree(checkpoint_folder("llama"), tmp_path / "old")
     (tmp_path / "old" / "model.safetensors").rename(tmp_path / "old" / "pytorch_model.bin")
     with pytest.raises(NexusError, match=r"pytorch_model\.bin.*pickles[\s\S]*save_pretrained"):
@@ -127,9 +110,7 @@ def test_pickled_weights_are_refused_with_the_way_out(
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "shard"])
-def test_incomplete_weights_are_named(
-    damage: str, checkpoint_folder: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_incomplete_weights_are_named(damage: str, checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     shutil.copytree(checkpoint_folder("experts" if damage == "shard" else "llama"), folder)
     weights = sorted(folder.glob("*.safetensors"))[0]
@@ -182,7 +163,9 @@ def test_match_and_catalogue_leave_torch_out() -> None:
 
 @pytest.mark.parametrize("name", ["stories260K", "mobilenet_v2_1.0_224"])
 @torch.no_grad()
-def test_real_checkpoints(name: str, shared: Path, texts: list[Sample], images: list[Sample]) -> None:
+def test_real_checkpoints(
+    loaded: Callable[[Any], Any], name: str, shared: Path, texts: list[Sample], images: list[Sample]
+) -> None:
     checkpoint = Transformers().open(str(shared / "models" / name), Installed())
     batch = checkpoint.collate(texts if name.startswith("stories") else images)
     expected = getattr(hf, checkpoint.blueprint.head).from_pretrained(shared / "models" / name).eval()(**batch)

@@ -12,8 +12,6 @@ import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Installed, NexusError, Sample
-from nexus_torch.files import TensorFile
-from nexus_torch.skeleton import absent, fill, holders
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -75,7 +73,7 @@ def compressed(weight: Tensor) -> Packed:
 def nf4(weight: Tensor) -> Packed:
     packed, state = bitsandbytes.functional.quantize_4bit(weight, compress_statistics=True, quant_type="nf4")
     stored = {f".weight.{key}": each for key, each in state.as_dict(packed=True).items()}
-    state.shape = torch.Size((weight.numel() // 64, 64))        # 0.50 dequantises rows shorter than a block wrongly
+    state.shape = torch.Size((weight.numel() // 64, 64))  # 0.50 dequantises rows shorter than a block wrongly
     values = bitsandbytes.functional.dequantize_4bit(packed, state).reshape(weight.shape)
     return {".weight": packed, **stored}, values
 
@@ -122,22 +120,16 @@ def pack(source: Path, target: Path, method: str) -> dict[str, Tensor]:
     return meant
 
 
-def assembled(checkpoint: Any) -> Any:
-    """The skeleton, filled part by part."""
-    module = checkpoint.skeleton()
-    tied = holders(module)
-    for part in checkpoint.parts:
-        raw = {extent.key: TensorFile(Path(extent.file)).tensor(extent.key) for extent in part.extents}
-        fill(module, {name: each.float() for name, each in checkpoint.assemble(part, raw).items()}, tied)
-    assert not absent(module)
-    return module
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("builder", ["llama", "experts"])
 @torch.no_grad()
 def test_it_answers_as_the_values_that_were_packed(
-    builder: str, method: str, checkpoint_folder: Callable[[str], Path], tmp_path: Path, texts: list[Sample]
+    loaded: Callable[[Any], Any],
+    builder: str,
+    method: str,
+    checkpoint_folder: Callable[[str], Path],
+    tmp_path: Path,
+    texts: list[Sample],
 ) -> None:
     source, target = checkpoint_folder(builder), tmp_path / method
     meant = pack(source, target, method)
@@ -155,11 +147,11 @@ def test_it_answers_as_the_values_that_were_packed(
     (tmp_path / "meant" / "config.json").write_bytes((source / "config.json").read_bytes())
     expected = getattr(hf, blueprint.head).from_pretrained(tmp_path / "meant", dtype=torch.float32).eval()
     batch = checkpoint.collate(texts)
-    torch.testing.assert_close(assembled(checkpoint)(**batch).logits, expected(**batch).logits, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(loaded(checkpoint)(**batch).logits, expected(**batch).logits, rtol=1e-5, atol=1e-5)
 
 
 @torch.no_grad()
-def test_experts_of_shared_exponents(tmp_path: Path) -> None:
+def test_experts_of_shared_exponents(loaded: Callable[[Any], Any], tmp_path: Path) -> None:
     from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
     torch.manual_seed(0)
@@ -186,10 +178,10 @@ def test_experts_of_shared_exponents(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(written))
     checkpoint = Transformers().open(str(tmp_path), Installed())
     batch = {"input_ids": torch.tensor([[1, 2, 3, 4, 5]])}
-    torch.testing.assert_close(assembled(checkpoint)(**batch).logits, model(**batch).logits, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(loaded(checkpoint)(**batch).logits, model(**batch).logits, rtol=1e-5, atol=1e-5)
 
 
-def test_deepseek_with_rows_that_do_not_divide(tmp_path: Path) -> None:
+def test_deepseek_with_rows_that_do_not_divide(loaded: Callable[[Any], Any], tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = hf.DeepseekV3Config(
         vocab_size=64, hidden_size=64, intermediate_size=48, moe_intermediate_size=16, num_hidden_layers=2,
@@ -215,7 +207,7 @@ def test_deepseek_with_rows_that_do_not_divide(tmp_path: Path) -> None:
     checkpoint = Transformers().open(str(tmp_path), Installed())
     batch = {"input_ids": torch.tensor([[1, 2, 3, 4, 5]])}
     with torch.no_grad():
-        found = assembled(checkpoint)(**batch).logits
+        found = loaded(checkpoint)(**batch).logits
         torch.testing.assert_close(found, expected(**batch).logits, rtol=1e-5, atol=1e-5)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import random
 import signal
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from nexus_engine_sli import resuming, spilling, streaming, units
 from nexus_engine_sli.loading import Streamed
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_specs import Basis, Budget, Installed, Piece, Sample, Tap, content_key
+from nexus_specs.testing.killing import Doom
 from nexus_torch.journal import Journal
 from nexus_torch.shards import STATE, ShardWriter
 
@@ -63,25 +63,6 @@ class Mean:
 
 EDITS = (("model.layers.2",), ("model.layers.3.mlp",), ("model.layers.1", "model.layers.5"))
 """A layer, what is inside one, and two layers at once."""
-
-
-class Doom:
-    """Ends the process without a warning at one of the many things that it does."""
-
-    def __init__(self, at: int) -> None:
-        self.at, self.count = at, 0
-
-    def before(self, kind: type, name: str) -> None:
-        """One of these things is a call of a method."""
-        native = getattr(kind, name)
-
-        def doomed(*args: Any, **kwargs: Any) -> Any:
-            self.count += 1
-            if self.count == self.at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return native(*args, **kwargs)
-
-        setattr(kind, name, doomed)
 
 
 EVENTS = (

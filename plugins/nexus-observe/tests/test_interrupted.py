@@ -22,6 +22,7 @@ from nexus_engine_sli import reading, resuming, streaming, transport, units
 from nexus_engine_sli.loading import Streamed
 from nexus_observe.tapping import Taps
 from nexus_specs import Installed, NexusError
+from nexus_specs.testing.killing import Doom
 from nexus_torch.shards import ShardWriter
 
 FORK = multiprocessing.get_context("fork")
@@ -64,24 +65,6 @@ def extract(source: Path, texts: Path, out: Path, **more: Any) -> int:
 
 def files(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
-
-
-class Doom:
-    """Ends the process without a warning at one of the many things that it does."""
-
-    def __init__(self, at: int) -> None:
-        self.at, self.count = at, 0
-
-    def before(self, kind: type, name: str) -> None:
-        native = getattr(kind, name)
-
-        def doomed(*args: Any, **kwargs: Any) -> Any:
-            self.count += 1
-            if self.count == self.at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return native(*args, **kwargs)
-
-        setattr(kind, name, doomed)
 
 
 EVENTS = ((Streamed, "enter"), (ShardWriter, "put"), (ShardWriter, "flush"), (resuming.Checkpoints, "_row"))

@@ -264,12 +264,3 @@ def helpers() -> Any:
     import types
 
     return types.SimpleNamespace(**{name: value for name, value in globals().items() if not name.startswith("_")})
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder `shared` beside the repository, if it is there."""
-    found = Path(__file__).resolve().parents[4] / "shared"
-    if not found.is_dir():
-        pytest.skip("there is no folder 'shared' beside the repository")
-    return found
