@@ -141,7 +141,7 @@ def test_killed_at_random_moments_it_gives_the_same_bytes(teacher: Path, tmp_pat
         run(teacher, out, moments.randrange(1, events // 3))
     assert run(teacher, out)[0] < count, "it went on where it was"
     assert files(out) == files(whole)
-    for at in (events // 2, events - 20):
+    for at in (events // 2, events * 9 // 10):
         again = tmp_path / str(at)
         run(teacher, again, at)
         assert run(teacher, again)[0] < count
@@ -178,5 +178,5 @@ def test_killed_under_edits_it_gives_the_same_bytes(teacher: Path, tmp_path: Pat
     assert run(teacher, out, edited=EDITS)[0] < count, "it went on where it was"
     assert files(out) == files(whole)
     again = tmp_path / "again"
-    run(teacher, again, events - 40, edited=EDITS)
+    run(teacher, again, events * 4 // 5, edited=EDITS)      # their number differs by a twentieth from run to run
     assert run(teacher, again, edited=EDITS[:2])[0] >= count, "states of other edits are not used"
