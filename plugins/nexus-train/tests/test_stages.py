@@ -32,6 +32,30 @@ def test_resuming_is_bit_equal_to_not_having_stopped(
     assert any(name.endswith("weights.safetensors") for name in whole)
 
 
+def flipped(data: bytes) -> bytes:
+    """One bit in the middle differs, which is among the tensors: safetensors reads such a file without a word."""
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+
+
+@pytest.mark.parametrize("damage", [flipped, lambda data: data[:-9], lambda data: b""], ids=["bit", "cut", "empty"])
+@pytest.mark.parametrize(("damaged", "step"), [(1, 4), (2, 0)])
+def test_a_damaged_state_is_found_and_the_one_before_it_used(
+    world: Any, files: Any, damage: Any, damaged: int, step: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = files(world.run(world.context("train", "pets", ["pets"])))
+    broken = world.context("train", "pets", ["pets"], checkpoint=2, with_pause_after=5)
+    with pytest.raises(Paused):
+        world.run(broken)
+    states = sorted(broken.budget.scratch.glob("training-*.safetensors"), reverse=True)
+    assert len(states) == 2, "the latest, and the one before it"
+    for state in states[:damaged]:
+        state.write_bytes(damage(state.read_bytes()))
+    last = world.run(world.context("train", "pets", ["pets"], with_budget=broken.budget))
+    assert last.reports[0][0] == step + 1
+    assert "The state after step 5" in caplog.text
+    assert files(last) == whole
+
+
 def test_a_state_of_another_unit_is_not_taken_up(world: Any, files: Any) -> None:
     broken = world.context("train", "pets", ["pets"], with_pause_after=3)
     with pytest.raises(Paused):
