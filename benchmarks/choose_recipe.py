@@ -1,13 +1,15 @@
-"""Rates, dropout and weights of the losses of the default, chosen on the development parts: never on held-out.
+"""Steps, rates, dropout and weights of the losses of the default, chosen on development: never on held-out.
 
 One option after the other (coordinate descent): each of its values is a run of the registry with that value set
 (`nexus run --stage train --set ...`), so what is cached stays cached; the tower is then opened as any checkpoint and
 scored on its teacher's development part; the best value stands for all that follows. The student's options and the
-control's are chosen in the same way, neither knowing of the other. Steps are what six minutes leave room for.
+control's are chosen in the same way, neither knowing of the other; steps are the student's, and the control takes as
+many. The most steps that are tried are those with which the whole default stays within six minutes.
 Prints a table and what was best; `--write` keeps it, and the winners are then frozen in `registry.yaml`.
 
-    python benchmarks/choose_recipe.py                         # all of it: about an hour and a half on two cores
-    python benchmarks/choose_recipe.py --only control          # the options whose name begins so
+    python benchmarks/choose_recipe.py                         # all of it: about two hours on two cores
+    python benchmarks/choose_recipe.py --only control          # the options whose name begins so; the others stay at
+                                                               # what the registry says
     python benchmarks/choose_recipe.py --quick                 # one tower, two values, few steps: no claim
 """
 
@@ -64,6 +66,11 @@ def options() -> Iterator[Option]:
                          matrix_learning_rate=matrices, learning_rate=rates)  # fmt: skip
         yield from group(f"control/{tower}", "control", f"{place}.control", (tower,),
                          matrix_learning_rate=matrices, dropout=dropouts)  # fmt: skip
+        yield from group(f"control/rate of {tower}", "control", f"{place}.control", (tower,), learning_rate=rates)
+    yield from group("student/steps", "train", "student.stages.core", TEXT, steps=(2000, 1500))
+    for tower, steps in (("prose", 100), ("code", 100), ("digits", 500), ("tones", 400), ("motion", 800)):
+        place = f"towers.{tower}.stages.train"
+        yield from group("student/steps", "train", place, (tower,), steps=(steps, steps // 2))
 
 
 def quick() -> Iterator[Option]:
@@ -148,8 +155,8 @@ class Search:
     """What is chosen so far, and what every run reached."""
 
     def __init__(self, bench: Bench, options: Iterable[Option]) -> None:
-        self.bench = bench
-        self.chosen = {option.place: option.values[0] for option in options}
+        self.bench, self.options = bench, list(options)
+        self.chosen = {option.place: option.values[0] for option in self.options}
         self.rows: list[list[Any]] = []
         self._searched: list[str] = []
         self._reached: dict[str, dict[str, float]] = {}
@@ -192,11 +199,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one tower, two values, few steps")
     parser.add_argument("--json", action="store_true", help="print one object of figures as the last line")
     given = parser.parse_args()
-    every = list(quick() if given.quick else options())
+    every = (option for option in (quick() if given.quick else options()) if option.name.startswith(given.only))
     search = Search(Bench(given.registry, given.run_dir, QUICK if given.quick else []), every)
-    for option in every:
-        if option.name.startswith(given.only):
-            search.choose(option)
+    for option in search.options:
+        search.choose(option)
     print("\nbest on development:")
     for place, value in search.found.items():
         print(f"{place:60s} {value}")
