@@ -6,7 +6,8 @@ python benchmarks/diffusers_models.py --quick             a fixed sample; the ta
 
 The table lies in the loader's distribution, so that `nexus list architectures` says what streams. Configurations are
 diffusers' own defaults, shrunk by rule (`tiny_diffusers/shrinking.py`). `agree`: the prediction and every tapped layer
-are within 1e-5 of the model's own forward; `streamed`: layer by layer they are too.
+are within 1e-5 of the model's own forward; `streamed`: layer by layer they are too. `whose` a failure is: diffusers',
+where the class itself says that it does not do this; ours, where it would with another configuration or arguments.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from typing import Any
 
 from nexus_arch_diffusers.catalogue import models
 from report import arguments, finish
-from tiny_diffusers.comparing import compared
+from tiny_diffusers.comparing import OURS, THEIRS, compared
 
 TABLE = Path(__file__).parents[1] / "plugins" / "nexus-arch-diffusers" / "nexus_arch_diffusers" / "models.json"
 SORTS = ("transformer", "U-Net", "VAE")
 SAMPLE = ("AutoencoderKL", "CogVideoXTransformer3DModel", "DiTTransformer2DModel", "FluxTransformer2DModel",
           "LTXVideoTransformer3DModel", "PixArtTransformer2DModel", "SD3Transformer2DModel", "UNet2DConditionModel",
           "UNetSpatioTemporalConditionModel", "WanTransformer3DModel")  # fmt: skip
-COLUMNS = ("class", "opened", "agree", "streamed", "widths", "layers", "difference", "reason")
+COLUMNS = ("class", "opened", "agree", "streamed", "widths", "layers", "difference", "whose", "reason")
 
 
 def main() -> None:
@@ -38,6 +39,8 @@ def main() -> None:
         known = {row["class"]: row for row in stored} | {row["class"]: _plain(row) for row in made}
         TABLE.write_text(json.dumps([known[name] for name in sorted(known)], indent=1) + "\n")
     figures = {"classes": len(made)} | {name: sum(row[name] for row in made) for name in COLUMNS[1:5]}
+    owners = [row["whose"] for row in made]
+    figures |= {"ours": owners.count(OURS), "theirs": owners.count(THEIRS)}
     finish(COLUMNS, [[str(row[name]) for name in COLUMNS] for row in made], figures, given)
 
 

@@ -1,6 +1,7 @@
 """How quick the command line is: `nexus --help`, the listings and what they import, `inspect` of a trillion weights.
 
 python benchmarks/listing.py --quick
+python benchmarks/listing.py --record "a free machine"      # into benchmarks/results/listing.json
 
 `inspect` is timed beyond its imports, for a configuration in the form of Kimi K2 and for one that asks for 1e9 layers,
 which is refused. Figures count what `nexus list architectures` holds.
@@ -9,6 +10,7 @@ which is refused. Figures count what `nexus list architectures` holds.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from report import arguments, finish
+from report import arguments, finish, record
 
 ARCHITECTURES = ("list", "architectures", "--json")
 COMMANDS = (
@@ -39,19 +41,28 @@ TRILLION = {
 }  # fmt: skip
 INSPECT = (
     "import sys, time\nimport nexus_torch.hugging_face.checkpoint\nfrom transformers import DeepseekV3ForCausalLM\n"
-    "from nexus_arch_transformers.architecture import Transformers\nbegan = time.perf_counter()\n"
-    "try:\n    Transformers().inspect(sys.argv[1])\nfinally:\n    print(time.perf_counter() - began)"
+    "from nexus_arch_transformers.architecture import Transformers\n"
+    "began, busy = time.perf_counter(), time.process_time()\n"
+    "try:\n    Transformers().inspect(sys.argv[1])\n"
+    "finally:\n    print(time.perf_counter() - began, time.process_time() - busy)"
 )
 
 
-def seconds(command: tuple[str, ...], times: int) -> float:
-    """The median of some runs."""
-    taken = []
+def seconds(command: tuple[str, ...], times: int) -> tuple[float, float]:
+    """The median of some runs: on the clock, and of the processor."""
+    taken, busy = [], []
     for _ in range(times):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), _processor()
         subprocess.run([sys.executable, "-m", "nexus_host", *command], capture_output=True, check=True)
         taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+        busy.append(_processor() - before)
+    return statistics.median(taken), statistics.median(busy)
+
+
+def _processor() -> float:
+    """Seconds of the processor that the processes begun here have used, those that have ended."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def heavy(command: tuple[str, ...]) -> str:
@@ -60,12 +71,12 @@ def heavy(command: tuple[str, ...]) -> str:
     return done.stderr.splitlines()[-1]
 
 
-def inspected(values: Mapping[str, Any]) -> float:
-    """Seconds until a configuration is described or refused, beyond the imports."""
+def inspected(values: Mapping[str, Any]) -> tuple[float, ...]:
+    """Seconds until a configuration is described or refused, beyond the imports: on the clock, and of the processor."""
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / "config.json").write_text(json.dumps(values), encoding="utf-8")
         done = subprocess.run([sys.executable, "-c", INSPECT, place], capture_output=True, text=True, check=False)
-    return float(done.stdout)
+    return tuple(map(float, done.stdout.split()))
 
 
 def held() -> dict[str, int]:
@@ -84,20 +95,24 @@ def held() -> dict[str, int]:
 
 def main() -> None:
     """The table."""
-    given = arguments(__doc__)
+    keep = {"metavar": "NOTE", "help": "keep the figures and rows in benchmarks/results, with a note"}
+    given = arguments(__doc__, record=keep)
     figures: dict[str, Any] = held()  # the first query after an upgrade asks the loaders
     rows: list[list[Any]] = [
-        [" ".join(command), seconds(command, 3 if given.quick else 9), heavy(command)] for command in COMMANDS
+        [" ".join(command), *seconds(command, 3 if given.quick else 9), heavy(command)] for command in COMMANDS
     ]
-    figures |= {"slowest_seconds": max(row[1] for row in rows), "heavy_imports": sum(row[2] != "[]" for row in rows)}
-    figures |= {
-        "inspect_1t_seconds": inspected(TRILLION),
-        "refuse_seconds": inspected(TRILLION | {"num_hidden_layers": 10**9}),
-    }
-    rows += [[f"inspect, beyond imports: {name}", figures[key], ""] for name, key in (
-        ("1.03e12 parameters", "inspect_1t_seconds"), ("1e9 layers, refused", "refuse_seconds"),
-    )]  # fmt: skip
-    finish(["command", "seconds", "heavy imports"], rows, figures, given)
+    figures |= {"slowest_seconds": max(row[1] for row in rows), "heavy_imports": sum(row[3] != "[]" for row in rows)}
+    for name, key, values in (
+        ("1.03e12 parameters", "inspect_1t", TRILLION),
+        ("1e9 layers, refused", "refuse", TRILLION | {"num_hidden_layers": 10**9}),
+    ):
+        clock, busy = inspected(values)
+        figures |= {f"{key}_seconds": clock, f"{key}_processor_seconds": busy}
+        rows.append([f"inspect, beyond imports: {name}", clock, busy, ""])
+    columns = ["command", "seconds", "of the processor", "heavy imports"]
+    if given.record is not None and not given.quick:
+        record("listing", columns, rows, figures, given.record)
+    finish(columns, rows, figures, given)
 
 
 if __name__ == "__main__":

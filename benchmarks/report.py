@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+RESULTS = Path(__file__).with_name("results")
 
 
 def arguments(about: str | None, **more: Mapping[str, Any]) -> argparse.Namespace:
@@ -50,6 +55,24 @@ def finish(
     print(table(columns, rows))
     if given.json:
         print(json.dumps(dict(figures)))
+
+
+def record(
+    name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], figures: Mapping[str, Any], note: str
+) -> None:
+    """Keeps a result in `results/NAME.json`, a row a line: with the cores, the load of the last minute, and a note on
+    what else the machine did."""
+    machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
+    short = {name: _rounded(each) for name, each in figures.items()}
+    top = {"note": note, "machine": machine, "figures": short, "columns": list(columns)}
+    lines = [f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in top.items()]
+    body = ",\n".join(f"  {json.dumps([_rounded(cell) for cell in row])}" for row in rows)
+    text = "{\n" + "".join(lines) + ' "rows": [\n' + body + "\n ]\n}\n"
+    (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 python benchmarks/teachers.py --quick --json       # a few of them
 python benchmarks/teachers.py --write              # all of them (a minute), and docs/teachers.md from that
 python benchmarks/teachers.py --only mimi,qwen3-omni --streamed
+python benchmarks/teachers.py --streamed --record "a free machine"   # into benchmarks/results/teachers.json
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import Installed
-from report import arguments, finish
+from report import arguments, finish, record
 from tiny_teachers.facts import FACTS
+from tiny_teachers.towers import ready, standing
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "teachers.md"
-COLUMNS = ("teacher", "stands for", "loader", "class", "takes", "gives", "stacks", "checked", "not here, and why")
+COLUMNS = ("teacher", "stands for", "loader", "class", "takes", "gives", "stacks", "tower", "checked",
+           "not here, and why")  # fmt: skip
+TOWER, TOLD = COLUMNS.index("tower"), len(COLUMNS) - 2
 HEAD = """# Teachers
 
 Written by `python benchmarks/teachers.py --write`; do not edit.
@@ -32,9 +36,15 @@ No checkpoint of the hub was opened for this table: there is no network where it
 checkpoint **in the layout of the real one** (same class of configuration, same names in the file, few layers; in shards
 where the real one is), built by `benchmarks/tiny_teachers/`, inspected, opened by the loader that claims it, and
 observed at every stack with inputs of its modality. Its layers and its output agree with the reference forward (of
-transformers or diffusers; for the families that neither holds, one that is written down anew) to {tolerance:.0e}. The
-same, layer by layer: `--streamed`.
+transformers or diffusers; for the families that neither holds, one that is written down anew) to {tolerance:.0e}.
+Layer by layer (`--streamed`, whose result is `benchmarks/results/teachers.json`) at least three samples, each a batch
+of its own, give the same to the bit as through the whole model.
 The teachers without a card in `registry.yaml` are relatives, in italics.
+
+The column *tower* says what a student would learn with: the component that the card names, whether a plugin here brings
+it, and whether it gives what the teacher gives. {ready} of the {cards} cards have a tower that does both. The others
+open and can be observed, as this table shows; `nexus plan` refuses to distil them, and says what is missing. A tower of
+your own ([tutorial](towers-tutorial.md)), named as the component in `towers` of the registry, mends that.
 
 {rows} teachers, {stacks} stacks, {layers} layers; the largest difference is {difference}.
 
@@ -44,7 +54,8 @@ SOURCES = """
 ## Where the facts on the cards come from
 
 Looked up in stored copies of public pages and code in November 2026 (no page was open, nothing was fetched), or
-counted. What is not named here is from memory, most licences among it: read the one of what you use.
+counted. What is not named here is from memory, most licences among it; a card whose licence could not be confirmed
+says so. Read the licence of what you use.
 
 """
 
@@ -71,13 +82,13 @@ def measured(tiny: Any, streamed: bool) -> Row:
         except Exception as error:
             logging.getLogger(__name__).debug("%s", traceback.format_exc())
             said = " ".join(str(error).split())[:200]
-            empty = (tiny.name, tiny.stands_for, *("",) * 5, tiny.checked, tiny.absent)
+            empty = (tiny.name, tiny.stands_for, *("",) * (TOLD - 2), tiny.checked, tiny.absent)
             return Row(name=tiny.name, cells=empty, layers=0, stacks=0, difference=float("inf"), error=said)
     blueprint = found.blueprint
     stacks = ", ".join(f"{stack.path} x {stack.count}" for stack in blueprint.stacks) or "none: no repeated layers"
     cells = (
         tiny.name, tiny.stands_for, found.loader, blueprint.head, ", ".join(blueprint.takes),
-        ", ".join(blueprint.gives), stacks, tiny.checked, tiny.absent,
+        ", ".join(blueprint.gives), stacks, standing(tiny.name, blueprint.gives), tiny.checked, tiny.absent,
     )  # fmt: skip
     return Row(name=tiny.name, cells=cells, layers=found.observed, stacks=len(blueprint.stacks),
                difference=found.difference)  # fmt: skip
@@ -88,13 +99,14 @@ def page(rows: Sequence[Row], cards: Sequence[str], tolerance: float) -> str:
     head = HEAD.format(
         tolerance=tolerance, rows=len(rows), stacks=sum(row.stacks for row in rows),
         layers=sum(row.layers for row in rows), difference=f"{max(row.difference for row in rows):.1e}",
+        cards=len(cards), ready=sum(ready(row.cells[TOWER]) for row in rows if row.name in cards),
     )  # fmt: skip
     lines = [f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
     for row in rows:
-        name, source, loader, kind, takes, gives, stacks, checked, absent = row.cells
+        name, source, loader, kind, takes, gives, stacks, tower, checked, absent = row.cells
         shown = name if row.name in cards else f"*{name}*"
         code = ", ".join(f"`{each}`" for each in stacks.split(", ")) if " x " in stacks else stacks
-        cells = (shown, source, loader, f"`{kind}`", takes, gives, code, checked, absent)
+        cells = (shown, source, loader, f"`{kind}`", takes, gives, code, tower, checked, absent)
         lines.append(f"| {' | '.join(cells)} |")
     told = [f"- {name}: {FACTS[name]}" for name in cards]
     return head + "\n".join(lines) + SOURCES + "\n".join(told) + "\n"
@@ -106,6 +118,7 @@ def main() -> None:
         __doc__, only={"default": "", "help": "names, comma between"},
         write={"action": "store_true", "help": "write docs/teachers.md"},
         streamed={"action": "store_true", "help": "once more layer by layer, as well"},
+        record={"metavar": "NOTE", "help": "keep the figures and rows in benchmarks/results, with a note"},
     )  # fmt: skip
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import transformers
@@ -123,12 +136,16 @@ def main() -> None:
         cards = [tiny.name for tiny in TINY if tiny.card]
         PAGE.write_text(page(rows, cards, max(tiny.tolerance for tiny in TINY)), encoding="utf-8")
     figures = {"teachers": len(rows), "agree": len(rows) - len(failed), "stacks": sum(row.stacks for row in rows),
-               "layers": sum(row.layers for row in rows)}  # fmt: skip
+               "layers": sum(row.layers for row in rows),
+               "streamed": (len(rows) - len(failed)) * given.streamed}  # fmt: skip
     table = [
         [row.name, row.cells[2], row.cells[3], row.stacks, row.layers, row.error or f"{row.difference:.1e}"]
         for row in rows
     ]
-    finish(["teacher", "loader", "class", "stacks", "layers", "difference"], table, figures, given)
+    columns = ["teacher", "loader", "class", "stacks", "layers", "difference"]
+    if given.record is not None and given.streamed and not names and not given.quick:
+        record("teachers", columns, table, figures, given.record)
+    finish(columns, table, figures, given)
     sys.exit(1 if failed else 0)
 
 

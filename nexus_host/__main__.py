@@ -39,12 +39,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except OSError as error:
         return _failed(error, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
-    except Exception as error:
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # Rust's libraries panic with one
         return _failed(error, f"{type(error).__name__}: {error}. This is a fault of Nexus or of a plugin")
     return code if isinstance(code, int) else 0
 
 
-def _failed(error: Exception, said: str) -> int:
+def _failed(error: BaseException, said: str) -> int:
     """The exit code of what nobody foresaw, after a line about it."""
     if os.environ.get(TRACEBACK):
         raise error

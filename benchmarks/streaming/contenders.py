@@ -51,9 +51,10 @@ def ours(given: Given, residency: Literal["stream", "offload"] = "stream") -> Ou
         threads=torch.get_num_threads(), device=given.device,
     )  # fmt: skip
     machine = Sli().machine(given.folder)
-    measured_here = replace(budget, gigaflops=machine.gigaflops, read_rate=machine.read_rate)
-    known = replace(checkpoint.blueprint, context=given.case.tokens)
-    given.more["predicted_seconds"] = Sli().estimate(known, given.case.samples, 0, measured_here).seconds
+    rates = {name: getattr(machine, name) for name in ("gigaflops", "read_rate", "weight_rate", "call_rate")}
+    known, rated = replace(checkpoint.blueprint, context=given.case.tokens), replace(budget, **rates)
+    predicted = Sli().estimate(known, given.case.samples, 0, rated, tokens=given.case.tokens)
+    given.more |= {"predicted_seconds": predicted.seconds, "rates": rates}
     sink, start, cpu = ListSink(), time.perf_counter(), time.process_time()
     with Sli().load(checkpoint, budget) as teacher:
         teacher.observe(samples, [Tap(path="logprob"), *(Tap(path=each) for each in paths.values())], sink)

@@ -68,13 +68,17 @@ def figures(medians: Medians, cases: Sequence[Case], size: Size) -> dict[str, An
     main = [case for case in cases if case not in GROWING and case != SHORT]
     ours = [row for row in medians.rows if row["contender"] == "nexus"]
     named = {case.name: case for case in cases}
-    predicted = [row["predicted_seconds"] / row["seconds"] for row in ours if named.get(row["case"]) in main]
+    predicted = {
+        case.name: statistics.median(row["predicted_seconds"] / row["seconds"] for row in found)
+        for case in cases if (found := [row for row in ours if row["case"] == case.name and "predicted_seconds" in row])
+    }  # fmt: skip
     found: dict[str, Any] = {
         "bit_equal": bool(ours) and all(row.get("equal", False) for row in ours),
         "bytes_read_ratio": max((row["file_bytes"] / medians.size for row in ours), default=math.nan),
         "wall_over_limit": worst(medians.over(case) for case in main),
         "wall_over_limit_by_case": {case.name: medians.over(case) for case in cases},
-        "predicted_over_measured": statistics.median(predicted) if predicted else math.nan,
+        "predicted_over_measured": max(predicted.values(), key=lambda each: abs(math.log(each)), default=math.nan),
+        "predicted_over_measured_by_case": predicted,
         "peak_bytes": max((row["peak_bytes"] for row in ours), default=0),
         "peak_over_allowed": max(
             (row["peak_bytes"] / allowed(size, named[row["case"]]) for row in ours if row["case"] in named),

@@ -13,6 +13,7 @@ from nexus_torch.hugging_face.configuration import text_part
 from torch import Tensor, nn
 
 from .checkpoint import Tiny
+from .following import follows, joined
 from .inputs import run
 
 States = dict[str, list[Tensor]]
@@ -39,7 +40,7 @@ def plain(module: nn.Module, paths: Sequence[str], batch: Mapping[str, Any]) -> 
     found: States = {}
     with _hooked(module, paths, found):
         output = run(module, batch)
-    return found, output
+    return joined(found) if follows(module) else found, output
 
 
 class Collected:

@@ -5,6 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+
+def merged(values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`more` over `values`, configurations inside configurations entry by entry unless they are of another type.
+
+    >>> merged({"a": 1, "text_config": {"b": 2}}, {"text_config": {"c": 3}})
+    {'a': 1, 'text_config': {'b': 2, 'c': 3}}
+    """
+    found = dict(values)
+    for name, value in more.items():
+        old = found.get(name)
+        both = name.endswith("config") and isinstance(value, Mapping) and isinstance(old, Mapping)
+        same = both and value.get("model_type", old.get("model_type")) == old.get("model_type")
+        found[name] = merged(old, value) if same else value
+    return found
+
+
 EXPERTS, CHOSEN, HEAD = 8, 2, 16
 RATIOS = (("longratio", 7), ("midratio", 5), ("shortratio", 3))
 ROPE: dict[str, Any] = {"rope_type": "default", "rope_theta": 10000.0}
@@ -38,6 +54,28 @@ RESNET: dict[str, Any] = {
     "layer_type": "basic",
 }
 """What detectors can stand on where timm, their default, is not installed."""
+SAM2: dict[str, Any] = {
+    "vision_config": {
+        "backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]],
+        "backbone_config": {"image_size": [256, 256]},
+    },
+    "prompt_encoder_config": {"image_size": 256},
+}
+SAM3: dict[str, Any] = {
+    "vision_config": {"backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]},
+    "prompt_encoder_config": {"image_size": 56},
+}
+WIDE = 128
+"""Of a tracker: wider than its memory, which is 64 by a number in transformers' code."""
+FOLLOWING: dict[str, Any] = {
+    "vision_config": {"fpn_hidden_size": WIDE},
+    "prompt_encoder_config": {"hidden_size": WIDE},
+    "mask_decoder_config": {"hidden_size": WIDE},
+    **dict.fromkeys(("memory_attention_hidden_size", "memory_encoder_hidden_size"), WIDE),
+    **dict.fromkeys(("mask_downsampler_embed_dim", "memory_fuser_embed_dim"), WIDE),
+}
+FOLLOWING2: dict[str, Any] = {"image_size": 256, "memory_attention_rope_feat_sizes": [16, 16]}
+FOLLOWING3: dict[str, Any] = {"image_size": 56, "memory_attention_rope_feat_sizes": [4, 4]}
 EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
     "align_vision_model": {"image_size": 64},
     "bamba": {"attn_layer_indices": [2, 5]},
@@ -192,22 +230,32 @@ EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
         "talker_config": {"spatial_merge_size": 2, "text_config": {"shared_expert_intermediate_size": 64}}
     },
     "rf_detr": {"num_queries": 10},
-    "sam2": {
-        "vision_config": {
-            "backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]],
-            "backbone_config": {"image_size": [256, 256]},
-        },
-        "prompt_encoder_config": {"image_size": 256},
-    },
+    "sam2": SAM2,
+    "sam2_video": merged(merged(SAM2, FOLLOWING), FOLLOWING2),
+    "edgetam_video": merged(merged(SAM2, FOLLOWING), FOLLOWING2)
+    | {"perceiver_resampler_attention_head_dim": 64, "perceiver_resampler_num_attention_heads": 1},
     "sam2_vision_model": {"backbone_channel_list": [128, 64, 32, 16]},
     "sam2_hiera_det_model": {
         "hidden_size": 16,
         "embed_dim_per_stage": [16, 32, 64, 128],
         "num_attention_heads_per_stage": [1, 2, 4, 8],
     },
-    "sam3_tracker": {
-        "vision_config": {"backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]]},
-        "prompt_encoder_config": {"image_size": 56},
+    "sam3_tracker": SAM3,
+    "sam3_tracker_video": merged(merged(SAM3, FOLLOWING), FOLLOWING3),
+    "sam3_video": {
+        "detector_config": {
+            "vision_config": {"fpn_hidden_size": WIDE},
+            "detr_decoder_config": {"num_queries": 5, "hidden_size": WIDE},
+            **{
+                f"{part}_config": {"hidden_size": WIDE}
+                for part in ("geometry_encoder", "detr_encoder", "mask_decoder")
+            },
+        },
+        "tracker_config": merged(merged(SAM3, FOLLOWING), FOLLOWING3),
+        "low_res_mask_size": 16,
+        "score_threshold_detection": 0.05,
+        "new_det_thresh": 0.05,
+        "hotstart_delay": 0,
     },
     "seggpt": {"merge_index": 1, "image_size": [64, 32], "pretrain_image_size": 32},
     **{name: {"t2u_pad_token_id": 1} for name in ("seamless_m4t", "seamless_m4t_v2")},
@@ -276,18 +324,3 @@ DEEPER: Mapping[str, Mapping[str, Any]] = {
     **dict.fromkeys(("donut-swin", "maskformer-swin", "swin"), SWIN),
 }
 """Model type -> enough stages, groups or blocks to be a stack of six, where no number counts the layers."""
-
-
-def merged(values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """`more` over `values`, configurations inside configurations entry by entry unless they are of another type.
-
-    >>> merged({"a": 1, "text_config": {"b": 2}}, {"text_config": {"c": 3}})
-    {'a': 1, 'text_config': {'b': 2, 'c': 3}}
-    """
-    found = dict(values)
-    for name, value in more.items():
-        old = found.get(name)
-        both = name.endswith("config") and isinstance(value, Mapping) and isinstance(old, Mapping)
-        same = both and value.get("model_type", old.get("model_type")) == old.get("model_type")
-        found[name] = merged(old, value) if same else value
-    return found

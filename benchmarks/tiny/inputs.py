@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .following import follows, through
+from .following import names as film_names
 from .making import Arguments, Maker
 from .special import SPECIAL
 
@@ -29,7 +31,7 @@ class Inputs:
     def __init__(self, module: nn.Module) -> None:
         self.module, self.config = module, module.config
         parameters = inspect.signature(module.forward).parameters
-        self.names = list(parameters)
+        self.names = film_names(module) if follows(module) else list(parameters)
         self.required = [
             name for name, each in parameters.items()
             if each.default is inspect.Parameter.empty and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
@@ -69,7 +71,7 @@ def search(module: nn.Module) -> list[Arguments]:
     """Arguments of two samples with which the model runs; of one, where two do not go side by side. Raises what the
     richest of them raised."""
     inputs, first = Inputs(module), None
-    for samples in (2, 1):
+    for samples in (1,) if follows(module) else (2, 1):
         for names in inputs.candidates():
             try:
                 return _counted(inputs, names, samples)
@@ -104,4 +106,4 @@ def batch_of(samples: list[Arguments]) -> dict[str, torch.Tensor]:
 def run(module: nn.Module, batch: Mapping[str, Any]) -> Any:
     """The forward; what it draws is drawn alike each time."""
     torch.manual_seed(0)
-    return module(**batch)
+    return through(module, batch) if follows(module) else module(**batch)

@@ -146,9 +146,6 @@ class Maker:
         ids = self.ids(TOKENS)
         return {"qformer_input_ids": ids, "qformer_attention_mask": np.ones_like(ids)}
 
-    def _inference_session(self) -> Arguments:
-        raise TypeError("its forward takes a session that holds a film and its prompts, which no array is")
-
     def ids(self, length: int) -> np.ndarray:
         """Ordinary tokens: [1, length]."""
         words = number(self.config, "vocab_size", default=0) or min(

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from nexus_specs import Checkpoint
+from nexus_torch.skeleton import holders
 from torch import nn
 
 PAGE = 4096
@@ -40,13 +41,15 @@ class Watched:
     def skeleton(self) -> nn.Module:
         """As the checkpoint makes it, with hooks that count."""
         module = self.inner.skeleton()
-        layers = [module.get_submodule(path) for stack in self.inner.blueprint.stacks for path in stack.layers]
+        read = {part.path for part in self.inner.parts if part.extents}
+        layers = [path for stack in self.inner.blueprint.stacks for path in stack.layers if path in read]
+        own = {path: _own(module, path) for path in layers}
 
         def count(*_: object) -> None:
-            self.most = max(self.most, sum(_there(each) for each in layers))
+            self.most = max(self.most, sum(_there(module, names) for names in own.values()))
 
-        for each in layers:
-            each.register_forward_hook(count)
+        for path in layers:
+            module.get_submodule(path).register_forward_hook(count)
         return module
 
     @contextmanager
@@ -84,7 +87,15 @@ def _places(checkpoint: Checkpoint) -> Places:
     return found
 
 
-def _there(layer: nn.Module) -> bool:
-    """Whether most of a layer's weights have values: what layers share stays beside them."""
-    sizes = [(each.numel(), each.is_meta) for each in layer.parameters()]
+def _own(module: nn.Module, path: str) -> list[str]:
+    """The weights of a layer that no other has: Zamba's attention is one for several layers, and stays while they
+    run."""
+    tied = holders(module)
+    names = (f"{path}.{name}" for name, _ in module.get_submodule(path).named_parameters())
+    return [name for name in names if all(each.startswith(f"{path}.") for each in tied[name])]
+
+
+def _there(module: nn.Module, names: Sequence[str]) -> bool:
+    """Whether most of these weights have values."""
+    sizes = [(each.numel(), each.is_meta) for each in map(module.get_parameter, names)]
     return 2 * sum(size for size, gone in sizes if not gone) > sum(size for size, _ in sizes)

@@ -16,14 +16,18 @@ from nexus_arch_diffusers.checkpoint import ModelCheckpoint
 from nexus_specs import Batch, Budget, Installed, Piece, Sample, Tap
 from nexus_torch.padding import Collated
 from torch import Tensor, nn
+from torch._dynamo.exc import Unsupported
 
-from . import rarer, special
+from . import newest, rarer, special
 from .inputs import arguments
 from .shrinking import shrunk
 
 SAMPLE = Sample(key="0", fields={})
-CONFIGURATIONS = {**special.CONFIGURATIONS, **rarer.CONFIGURATIONS}
-ARGUMENTS = {**special.ARGUMENTS, **rarer.ARGUMENTS}
+CONFIGURATIONS = {**special.CONFIGURATIONS, **rarer.CONFIGURATIONS, **newest.CONFIGURATIONS}
+ARGUMENTS = {**special.ARGUMENTS, **rarer.ARGUMENTS, **newest.ARGUMENTS}
+THEIRS, OURS = "diffusers", "nexus"
+"""Whose a failure is: diffusers' where a class has no forward, or says itself that it does not do this or lacks a
+library; ours is all else, our configuration and our arguments too."""
 CLOSE = 1e-5
 LARGEST = 30_000_000
 """Parameters: what is not small by then was not shrunk."""
@@ -33,8 +37,8 @@ class Pieces(dict[str, Any]):
     """A sink that keeps."""
 
     def put(self, piece: Piece) -> None:
-        """Keeps the only sample's."""
-        self[piece.tap] = piece.values[0]
+        """Keeps the only sample's; the first of a layer that runs more than once."""
+        self.setdefault(piece.tap, piece.values[0])
 
     def flush(self) -> None:
         """Nothing waits."""
@@ -63,20 +67,25 @@ class Prepared:
 def compared(name: str) -> dict[str, Any]:
     """The row of one class: what stands, the largest difference, and why not."""
     row = {"class": name, "opened": False, "agree": False, "streamed": False, "layers": 0, "difference": float("nan"),
-           "widths": False, "reason": ""}  # fmt: skip
+           "widths": False, "whose": "", "reason": ""}  # fmt: skip
     try:
         module, given, expected = _native(name)
     except Exception as error:
-        return row | {"reason": f"diffusers: {type(error).__name__}: {_brief(error)}"}
+        whose = THEIRS if isinstance(error, (NotImplementedError, ImportError, Unsupported)) else OURS
+        return row | {"whose": whose, "reason": f"diffusers: {type(error).__name__}: {_brief(error)}"}
     with tempfile.TemporaryDirectory() as folder:
         try:
             module.save_pretrained(folder)
             layers = [layer for stack in Diffusers().inspect(folder).stacks for layer in stack.layers]
             states = _seen(module, given, layers)
             row |= {"layers": len(layers)}
-            return row | _ours(folder, given, expected, states)
+            _ours(row, folder, given, expected, states)
         except Exception as error:
-            return row | {"reason": f"ours: {type(error).__name__}: {_brief(error)}"}
+            row |= {"whose": OURS, "reason": f"{type(error).__name__}: {_brief(error)}"}
+    if not (row["agree"] and row["streamed"] and row["widths"]):
+        row["whose"] = row["whose"] or OURS
+        row["reason"] = row["reason"] or f"differs by {row['difference']:.2g}"
+    return row
 
 
 def _native(name: str) -> tuple[Any, dict[str, Any], Tensor]:
@@ -84,6 +93,8 @@ def _native(name: str) -> tuple[Any, dict[str, Any], Tensor]:
     kind = getattr(diffusers, name)
     torch.manual_seed(0)
     module = kind(**shrunk(kind, CONFIGURATIONS.get(name, {}))).eval()
+    if name in newest.TILED:
+        module.enable_tiling()
     if (size := sum(each.numel() for each in module.parameters())) > LARGEST:
         raise ValueError(f"not small: {size:,} parameters")
     failure: Exception | None = None
@@ -93,23 +104,36 @@ def _native(name: str) -> tuple[Any, dict[str, Any], Tensor]:
     for given in arguments(module, ARGUMENTS.get(name, {})):
         try:
             with torch.no_grad():
-                return module, given, _first(module(**given))
+                return module, given, _answered(module, given)
         except Exception as error:  # the one that came furthest says most
             failure = error if failure is None or _depth(error) > _depth(failure) else failure
     assert failure is not None
     raise failure
 
 
-def _ours(folder: str, given: Mapping[str, Any], expected: Tensor, states: Mapping[str, Tensor]) -> dict[str, Any]:
+def _answered(module: nn.Module, given: Mapping[str, Any]) -> Tensor:
+    """What it answers; what it draws is drawn alike each time."""
+    torch.manual_seed(0)
+    output = module(**given)
+    if output is None:
+        raise NotImplementedError("its forward gives nothing")
+    return _first(output)
+
+
+def _ours(
+    row: dict[str, Any], folder: str, given: Mapping[str, Any], expected: Tensor, states: Mapping[str, Tensor]
+) -> None:
+    """Fills the row, as far as it gets."""
     checkpoint = Diffusers().open(folder, Installed())
     assert isinstance(checkpoint, ModelCheckpoint)
-    row: dict[str, Any] = {"opened": True}
+    row["opened"] = True
     taps = [Tap(path=path) for path in ("prediction", *states)]
     worst: dict[str, float] = {}
     for residency in ("resident", "stream"):
         pieces = Pieces()
         budget = Budget(residency=residency)  # type: ignore[arg-type]
         with Installed().make("engine", "sli").load(Prepared(checkpoint, given), budget) as teacher:
+            torch.manual_seed(0)
             teacher.observe([SAMPLE], taps, pieces)
         found = pieces["prediction"][0] if checkpoint.collator.time else pieces["prediction"]
         worst[residency] = max([_apart(found, expected[0]), *(
@@ -122,7 +146,7 @@ def _ours(folder: str, given: Mapping[str, Any], expected: Tensor, states: Mappi
                      if stated[layer] not in (-1, pieces[layer].shape[-1])}  # fmt: skip
             row |= {"agree": worst["resident"] <= CLOSE, "difference": worst["resident"], "widths": not wrong,
                     "reason": f"widths: {wrong}" if wrong else ""}  # fmt: skip
-    return row | {"streamed": worst["stream"] <= CLOSE}
+    row["streamed"] = worst["stream"] <= CLOSE
 
 
 def _seen(module: nn.Module, given: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Tensor]:
@@ -143,7 +167,7 @@ def _seen(module: nn.Module, given: Mapping[str, Any], layers: Sequence[str]) ->
 
             stack.callback(inner.register_forward_hook(hook).remove)
         with torch.no_grad():
-            module(**given)
+            _answered(module, given)
     return states
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 import transformers as hf
-from nexus_specs import Blueprint, Budget, Installed, Lookup, Piece, Sample, Tap
+from nexus_specs import Blueprint, Budget, Installed, Lookup, Sample, Tap
 from nexus_specs.installed import loader
 from torch import Tensor, nn
 
+from .layered import Collected, unlike
 from .tiny import Tiny
 
 
@@ -28,21 +29,6 @@ class Found:
     """Layers whose output was observed and equal."""
     difference: float
     """The largest difference from the reference, over every layer and the final output."""
-
-
-class Collected:
-    """A sink that keeps everything: (tap, key) -> value."""
-
-    def __init__(self) -> None:
-        self.values: dict[tuple[str, str], Tensor] = {}
-
-    def put(self, piece: Piece) -> None:
-        """Takes a piece."""
-        for key, value in zip(piece.keys, piece.values, strict=True):
-            self.values[piece.tap, key] = value
-
-    def flush(self) -> None:
-        """Everything is kept as it comes."""
 
 
 @dataclass
@@ -80,8 +66,8 @@ def first_tensor(value: Any) -> Tensor:
 
 @torch.no_grad()
 def check(tiny: Tiny, folder: Path, lookup: Lookup | None = None, *, streamed: bool = False) -> Found:
-    """Builds the teacher in `folder`, then everything; `streamed`: once more layer by layer. AssertionError where
-    something differs."""
+    """Builds the teacher in `folder`, then everything; `streamed`: once more layer by layer, equal to the bit.
+    AssertionError where something differs."""
     made = tiny.build(folder)
     source = source_of(tiny, folder)
     found = lookup or Installed()
@@ -101,14 +87,13 @@ def check(tiny: Tiny, folder: Path, lookup: Lookup | None = None, *, streamed: b
     with engine.load(checkpoint, Budget(micro_batch=len(samples), residency="resident")) as teacher:
         with observed.watching(teacher.module, layers):
             given = _parts(teacher.module(**batch), tiny.outputs)
-        sink = _observed(teacher, samples, taps)
+        _observed(teacher, samples, taps)
         _answers(checkpoint, teacher.module, samples[0])
     assert set(observed.outputs) == set(expected.outputs), "other layers ran than in the reference"
     pairs = [(observed.outputs[path], expected.outputs[path]) for path in expected.outputs]
     if streamed:
-        with engine.load(checkpoint, Budget(micro_batch=len(samples), residency="stream")) as teacher:
-            again = _observed(teacher, samples, taps)
-        pairs += [(again.values[place], sink.values[place]) for place in sink.values]
+        other = unlike(engine, checkpoint, samples, [tap.path for tap in taps])
+        assert not other, f"{tiny.name}, layer by layer, gives something else: {', '.join(other)}"
     difference = max(apart(one, other) for one, other in [*pairs, *zip(given, wanted, strict=True)])
     assert difference <= tiny.tolerance, f"{tiny.name} differs by {difference:.1e} from the reference"
     _every_stack_ran(tiny, blueprint, expected)
@@ -126,8 +111,8 @@ def _answers(checkpoint: Any, module: nn.Module, sample: Sample) -> None:
         assert answer.numel() > 1, f"the answer is one number: {answer}"
 
 
-def _observed(teacher: Any, samples: Sequence[Sample], taps: Sequence[Tap]) -> Collected:
-    """What the engine gives for every tap and sample, all of it there and finite."""
+def _observed(teacher: Any, samples: Sequence[Sample], taps: Sequence[Tap]) -> None:
+    """Has the engine give every tap of every sample: all of it is there, and finite."""
     sink = Collected()
     teacher.observe(samples, taps, sink)
     for tap in taps:
@@ -135,7 +120,6 @@ def _observed(teacher: Any, samples: Sequence[Sample], taps: Sequence[Tap]) -> C
             value = sink.values.get((tap.path, sample.key))
             assert value is not None, f"'{tap.path}' gave nothing for a sample"
             assert bool(torch.isfinite(value).all()), f"'{tap.path}' gave numbers that are not finite"
-    return sink
 
 
 def _every_stack_ran(tiny: Tiny, blueprint: Blueprint, expected: Seen) -> None:

@@ -14,11 +14,13 @@ FACTS: dict[str, str] = {
     "deepseek-r1-distill-llama-70b": f"{COUNTED} (70,553,706,496)",
     "qwen2-5-coder-7b": f"{COUNTED} (7,615,616,512); data, splits and tests in lm-evaluation-harness (humaneval, mbpp)",
     "agentcpm-explore": f"{COUNTED} of Qwen3-4B (4,022,468,096); the hub's page loads it with AutoModelForCausalLM, "
-    "articles call it a Qwen3-4B-Thinking; GAIA and FRAMES are among its eight benchmarks (arXiv 2602.06485)",
+    "articles call it a Qwen3-4B-Thinking; GAIA and FRAMES are among its eight benchmarks (arXiv 2602.06485); its code "
+    "is under Apache-2.0, as its repository says, of the weights nothing was found",
     "translategemma-4b": "parameters and licence on the hub's pages (5B: 4.3B and a head that its file holds apart); "
     "its languages are those of WMT24++",
     "gemma-scope-2-27b": "names of its folders and the layers 16, 31, 40, 53 in several programs that read it; the "
-    "model has 62 layers of width 5376",
+    "model has 62 layers of width 5376, so that an autoencoder of F features has 2 x 5376 F + 2 F + 5376 parameters "
+    "(176,198,912 with 16,384, and 11,276,391,680 with 1,048,576); its own licence was not found",
     "step3-vl-10b": "model type, licence, sizes and names of its files on the hub's page (20.4 GB, bfloat16); "
     "beginnings of its names in a tiny copy's README",
     "minicpm-v": "parameters, context and parts in Xinference's list; licence and name in programs that convert it",
@@ -28,7 +30,8 @@ FACTS: dict[str, str] = {
     "qwen3-omni": "parameters as the hub lists them, talker included",
     "parakeet-tdt-0-6b": f"{COUNTED} (625,877,638)",
     "whisper-large-v3": f"{COUNTED} (1,543,490,560)",
-    "vibevoice-asr": "parameters, model type and class on the hub's pages",
+    "vibevoice-asr": "parameters, model type and class on the hub's pages; licence on that of microsoft/VibeVoice-ASR, "
+    "of which this is the copy in transformers' format",
     "personaplex-7b": "sizes, names, delays and all 475 tensors in a description of its header (8,371,408,896 numbers, "
     "bfloat16; tests/teachers/test_real_shapes.py); its config.json names the model type and the version, no more; "
     "licence and gate in a copy of its page; speaker similarity is what NVIDIA reports",
@@ -40,5 +43,6 @@ FACTS: dict[str, str] = {
     "encodec-24khz": f"{COUNTED} (14,851,810)",
     "dac-44khz": f"{COUNTED} (76,620,777)",
     "stable-diffusion-3-medium": "from memory",
-    "svd-xt-1-1": "layout of the pipeline on the page of its predecessor",
+    "svd-xt-1-1": "layout of the pipeline on the page of its predecessor; licence in a copy of its own gate (the "
+    "agreement of 2 February 2024; commercial use has another)",
 }

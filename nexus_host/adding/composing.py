@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Blueprint, Budget, NexusError, StudentComponent, TowerComponent, locate
+from nexus_specs import Blueprint, Budget, NexusError, StudentComponent, TowerComponent, locate, reader_for
 
 from ..discovery import Plugins
 from ..registry import Registry, RegistryModel
@@ -17,7 +17,7 @@ from ..registry.cards import ID
 from ..registry.catalogued import Catalogue
 from ..registry.places import ELSEWHERE
 from ..words import listed
-from .matching import reader_for, tower_for
+from .matching import tower_for
 
 Data = dict[str, Any]
 CARD, _HEAD = "README.md", 16_384
@@ -83,6 +83,13 @@ def compose(
         losses=() if model.losses else _losses(name, component, plugins),
         joins=_joins(component, model),
     )
+
+
+def component_of(addition: Addition, model: RegistryModel) -> str:
+    """The component of the tower that a teacher is given, be it new or there already."""
+    for card in addition.tower.values():
+        return str(card["component"])
+    return model.towers[addition.teacher["tower"]].component
 
 
 def licence(source: str) -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 import psutil
+from nexus_specs import Blueprint, NexusError
 
-from ..adding import Addition, Wish, compose, look, written
+from ..adding import Addition, Wish, component_of, compose, look, written
 from ..planning import preview
+from ..planning.suiting import mismatch, without_weights
 from ..registry import Registry, RegistryError, RegistryModel
 from ..registry.loading import FILE, check_text, text_of
 from ..store.atomic import write_bytes
@@ -42,11 +44,14 @@ def command(state: State, /, *, registry: Path, run_dir: Path, **given: object) 
     for name, value in facts(blueprint):
         say(f"{name}: {value}")
     addition = compose(wish, blueprint, plugins, model, path.parent, psutil.virtual_memory().available)
+    component = component_of(addition, model)
+    if said := mismatch(component, blueprint, plugins):
+        raise NexusError(f"--tower {wish.tower}: the component {component} {said}.")
     look(addition, blueprint, plugins, path.parent)
     new = written(text, addition)
     check_text(new, path, plugins)
     write_bytes(path, new.encode())
-    _tell(addition, registry)
+    _tell(addition, registry, blueprint)
     try:
         preview(Registry.load(path, plugins), plugins, run_dir.absolute())
     except RegistryError as error:
@@ -54,7 +59,7 @@ def command(state: State, /, *, registry: Path, run_dir: Path, **given: object) 
     return 0
 
 
-def _tell(addition: Addition, registry: Path) -> None:
+def _tell(addition: Addition, registry: Path, blueprint: Blueprint) -> None:
     card = addition.teacher
     data = addition.data.get(card["data"])
     reader = f" (new, reader {data['reader']})" if data else ""
@@ -62,4 +67,7 @@ def _tell(addition: Addition, registry: Path) -> None:
     if addition.student:
         free = bytes_text(psutil.virtual_memory().available)
         say(f"{registry}: a core for {free} of free memory: {addition.student.get('options', 'the default')}.")
-    say("Type `nexus run` to distil it.")
+    if blueprint.weightless:
+        say(without_weights(card["source"], blueprint))
+    else:
+        say("Type `nexus run` to distil it.")

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from nexus_specs import Blueprint, plain
+from nexus_specs import Blueprint, Budget, Estimate, plain
 
+from ..running.preparing import held_here
+from ..showing.text import duration
 from ..words import bytes_text, listed
 from .app import State
 from .output import emit_json, emit_table, json_option
@@ -18,14 +20,31 @@ from .output import emit_json, emit_table, json_option
 @json_option
 @click.pass_obj
 def command(state: State, *, source: str, as_json: bool) -> int:
-    """Say what the checkpoint SOURCE (a folder, a package: resource, a hub id) is, without reading its weights."""
+    """Say what the checkpoint SOURCE (a folder, a package: resource, a hub id) is, and how it would be run on this
+    machine, without reading its weights."""
     loader = state.plugins.loader(source)
     blueprint = state.plugins.inspect(source)
+    held = held_here(blueprint, state.plugins, state.without)
     if as_json:
-        emit_json({"source": source, "loader": loader} | plain(blueprint) | {"stacks": described(blueprint)})
+        more = {"stacks": described(blueprint), "runs": _runs(blueprint, *held) if held else None}
+        emit_json({"source": source, "loader": loader} | plain(blueprint) | more)
     else:
-        emit_table(["", source], [("loader", loader), *facts(blueprint)])
+        rows = [("runs here", _words(_runs(blueprint, *held)))] if held else []
+        emit_table(["", source], [("loader", loader), *facts(blueprint), *rows])
     return 0
+
+
+def _runs(blueprint: Blueprint, budget: Budget, estimate: Estimate) -> dict[str, Any]:
+    """How it would be held here, as JSON: why, bytes of memory at most, seconds in which the disk gives its weights."""
+    placed = {name: getattr(budget, name) for name in ("residency", "quantise", "precision", "micro_batch", "device")}
+    reading = blueprint.bytes / budget.read_rate if budget.read_rate else None
+    return placed | {"memory": estimate.memory, "reading_seconds": reading, "how": estimate.how}
+
+
+def _words(runs: Mapping[str, Any]) -> str:
+    reading = f", read in {duration(runs['reading_seconds'])}" if runs["reading_seconds"] is not None else ""
+    memory = bytes_text(runs["memory"])
+    return f"{runs['how']}; {memory} of memory{reading}, {runs['micro_batch']} samples at a time"
 
 
 def facts(blueprint: Blueprint) -> list[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from nexus_specs import KINDS, MetricComponent, NexusError, StageComponent, TowerComponent
@@ -17,6 +17,9 @@ from .catalogues import architectures
 from .filtering import filtered
 from .output import emit_json, emit_table, json_option
 
+if TYPE_CHECKING:
+    from ..registry import TeacherCard
+
 Row = dict[str, Any]
 HIDDEN: Mapping[str, Sequence[str]] = {
     "architectures": ("generates", "reason", "sort"),
@@ -25,6 +28,8 @@ HIDDEN: Mapping[str, Sequence[str]] = {
 """Columns that are for --json alone: a table of hundreds of rows has room for few."""
 MOST = 6
 """Entries of a list that a table shows."""
+TEACHER = ("name", "status", "capability", "metric", "better", "share", "tower", "component", "installed", "modality",
+           "parameters", "tier", "data", "datasets", "aliases", "source", "licence", "summary")  # fmt: skip
 
 
 @dataclass
@@ -150,21 +155,22 @@ def _teachers(request: Request) -> list[Row]:
     from ..registry import Registry
 
     registry = Registry.load(request.registry, request.plugins, strict=False)
-    return [
-        {"name": name} | _teacher(registry.card("teacher", name)) | {"metric": _metric(card.metric)}
-        for name, card in registry.model.teachers.items()
-    ]
+    rows = []
+    for name, card in registry.model.teachers.items():
+        tower = registry.model.towers.get(card.tower)
+        found = {"name": name} | _judged(request.plugins, card, tower.component if tower else "")
+        written = registry.card("teacher", name)
+        rows.append({column: found.get(column, written.get(column)) for column in TEACHER})
+    return rows
 
 
-def _teacher(card: Mapping[str, Any]) -> Row:
-    columns = ("status", "capability", "tower", "modality", "parameters", "tier", "data", "datasets", "share",
-               "aliases", "source", "licence", "summary")  # fmt: skip
-    return {column: card.get(column) for column in columns}
-
-
-def _metric(reference: Any) -> str:
-    """The name in a reference to a metric, "" where the tower's own is used."""
-    return str(getattr(reference, "component", reference) or "")
+def _judged(plugins: Plugins, card: TeacherCard, component: str) -> Row:
+    """The component of a teacher's tower, whether a plugin brings it (a card may name one that is still to come), and
+    the metric, by default the tower's, with the way that is better."""
+    tower = plugins.components("tower").get(component)
+    name = card.metric.name if card.metric else tower.metric if isinstance(tower, TowerComponent) else ""
+    metric = plugins.components("metric").get(name)
+    return {"component": component, "installed": tower is not None, "metric": name} | (_more(metric) if metric else {})
 
 
 def _datasets(request: Request) -> list[Row]:

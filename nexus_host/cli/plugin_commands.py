@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Union, get_args, get_origin
 
 import click
@@ -33,7 +33,19 @@ def build(plugins: Plugins, name: str) -> click.Command:
     parameters = [parameter(field) for field in plugins.fields("command", name)]
     provider = plugins.provider("command", name)
     epilog = f"From {provider.distribution} {provider.version}."
-    return click.Command(name, callback=call, params=parameters, help=component.summary + ".", epilog=epilog)
+    about = f"{component.summary}.{_arguments(plugins.fields('command', name))}"
+    return click.Command(name, callback=call, params=parameters, help=about, epilog=epilog)
+
+
+def _arguments(fields: Sequence[OptionField]) -> str:
+    """What the arguments are, a line each, as click writes the options."""
+    rows = [(field.name.upper(), field.help + _default(field)) for field in fields if field.argument and field.help]
+    width = max((len(name) for name, _ in rows), default=0)
+    return "".join(["\n\n\b", *(f"\n{name:{width}}  {about}" for name, about in rows)]) if rows else ""
+
+
+def _default(field: OptionField) -> str:
+    return f" [default: {field.default}]" if field.default not in (None, "", ()) else ""
 
 
 def parameter(field: OptionField) -> click.Parameter:
@@ -52,7 +64,7 @@ def parameter(field: OptionField) -> click.Parameter:
         multiple=many,
         required=field.required,
         default=None,
-        help=help + (f" [default: {field.default}]" if field.default not in (None, "", ()) else ""),
+        help=help + _default(field),
     )
 
 

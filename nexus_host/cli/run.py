@@ -11,7 +11,7 @@ import click
 
 from ..discovery import OptionField
 from ..registry import Override, Registry
-from ..running.asking import planned
+from ..running.preparing import planned
 from ..running.session import Request, Result, perform
 from ..showing.plan_view import plan_facts, print_plan
 from ..showing.results import print_results

@@ -35,6 +35,7 @@ _OPTIONS: tuple[Callable[..., Any], ...] = (
 _TAPS: tuple[Callable[..., Any], ...] = (
     click.option("--taps", default="", metavar="LAYERS", help="Only the states of these layers: 8,16, or module paths"),
     click.option("--memory", default="", metavar="SIZE", help="What weights and states may take, as 2GiB"),
+    click.option("--disk", default="", metavar="SIZE", help="What files of a hub and states may take, as 20GB"),
 )
 
 
@@ -67,6 +68,7 @@ def _one_teacher(
     as_json: bool,
     taps: str = "",
     memory: str = "",
+    disk: str = "",
 ) -> int:
     """Writes the registry of one teacher into the run directory, and runs it up to a stage. With taps, no registry and
     no run: the command `taps` of whatever plugin brings it."""
@@ -74,10 +76,11 @@ def _one_teacher(
         flags = {"--tower": tower, "--run-dir": run_dir, "--set": sets, "--json": as_json}
         if ignored := [flag for flag, value in flags.items() if value]:
             raise click.UsageError(f"{', '.join(ignored)}: not with --taps, which runs without a registry.")
-        given = {"source": source, "data": data, "out": out, "taps": taps, "memory": memory, "samples": sample_size}
+        given = {"source": source, "data": data, "out": out, "taps": taps, "memory": memory, "disk": disk,
+                 "samples": sample_size}  # fmt: skip
         made = state.plugins.make("command", "taps", **{name: value for name, value in given.items() if value})
         return int(made(state.plugins) or 0)
-    sets += (f"run.memory={memory}",) if memory else ()
+    sets += tuple(f"run.{name}={size}" for name, size in (("memory", memory), ("disk", disk)) if size)
     wish = Wish(source=source, data=data, tower=tower)
     run, text = _registry(wish, state, run_dir)
     path = run / FILE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -11,10 +12,13 @@ from nexus_specs import Architecture, ArchitectureComponent, Component, Lookup, 
 
 from ..words import did_you_mean, listed
 
-_CONFIG = "config.json"
+_CONFIG, _GGUF = "config.json", ".gguf"
+_ADDRESS = re.compile(r"https?://[^/]+/([\w.-]+/[\w.-]+)(?:/.*)?")
 _LARGEST = 32 << 20
 """Bytes of a config.json that is looked into."""
 _Said = TypeVar("_Said")
+STOPS = (KeyboardInterrupt, GeneratorExit)
+"""What ends a program and is no fault of a file."""
 
 
 class Offers(Lookup, Protocol):
@@ -48,6 +52,8 @@ def _absence(source: str) -> str:
         return f"{error}. Install it with pip."
     if path.is_dir():
         inside = sorted(each.name for each in path.iterdir())[:5]
+        if files := [name for name in inside if name.lower().endswith(_GGUF)]:
+            return f"the folder has no {_CONFIG}, and several models. Name one of its files, as {path / files[0]}."
         if (path / _CONFIG).is_file():
             return _unknown(path / _CONFIG)
         if (path / _CONFIG).exists() or (path / _CONFIG).is_symlink():
@@ -57,6 +63,8 @@ def _absence(source: str) -> str:
         return f"it is a file. Name the folder that holds {_CONFIG} and the weights (*.safetensors)."
     if path.is_symlink():
         return "it is a link to nothing. Mend the link, or name the folder itself."
+    if found := _ADDRESS.fullmatch(source):
+        return f"it is an address. Name the repository: {found[1]}."
     near = did_you_mean(path.name, [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else [])
     return f"there is nothing at {path.absolute()}.{near} Name a folder, package:NAME/PATH, or OWNER/NAME on the hub."
 
@@ -81,9 +89,9 @@ def asked(name: str, source: str, ask: Callable[[], _Said]) -> _Said:
     stranger's, and whoever names them did nothing wrong."""
     try:
         return ask()
-    except NexusError:
+    except (NexusError, *STOPS):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # Rust's libraries panic with one
         said = " ".join(str(error).split())[:300]
         raise NexusError(
             f"The loader '{name}' can make nothing of '{source}' ({type(error).__name__}: {said}). Its files are "
@@ -107,7 +115,9 @@ def _claims(lookup: Offers, source: str) -> tuple[dict[str, tuple[int, Architect
             claims[name] = (architecture.match(source), architecture)
         except NexusError as error:
             said.append(str(error))
-        except (Exception, SystemExit) as error:
+        except STOPS:
+            raise
+        except BaseException as error:
             failed.append(f"{name}: {error}")
     return claims, failed, list(dict.fromkeys(said))
 

@@ -21,6 +21,8 @@ from .points import Point, normal, points, unmet
 from .records import Plugin, Provider
 
 WITHOUT = "NEXUS_WITHOUT"
+_INSTEAD = {"tower": "give the tower another component"}
+"""What can be done about a component that there is not, beside naming another one."""
 Offer = tuple[Plugin, Component]
 
 
@@ -98,7 +100,9 @@ class Plugins:
         known = self.components(kind)
         absent = [f"{plugin.name} ({plugin.state})" for plugin in self.found.values() if plugin.state != "loaded"]
         more = f" Not loaded: {listed(absent)}; see `nexus doctor`." if absent else ""
-        raise NexusError(f"No {kind} is named '{name}'.{did_you_mean(name, known)} Available: {listed(known)}.{more}")
+        near, instead = did_you_mean(name, known), _INSTEAD.get(kind, "name another")
+        more += "" if near else f" Install the plugin that brings it, or {instead}."
+        raise NexusError(f"No {kind} is named '{name}'.{near} Available: {listed(known)}.{more}")
 
     def provider(self, kind: str, name: str) -> Provider:
         """Where a component comes from. Raises NexusError as `component`."""

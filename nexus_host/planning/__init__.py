@@ -16,7 +16,7 @@ __all__ = ["Plan", "Task", "make_plan", "preview"]
 
 def preview(registry: Registry, plugins: Plugins, run_dir: Path) -> None:
     """Prints the plan as `nexus plan` does. Raises NexusError."""
-    from ..running.asking import planned
+    from ..running.preparing import planned
     from ..showing.plan_view import print_plan
     from ..showing.tables import console
     from .resources import workers

@@ -15,7 +15,7 @@ class Contents:
     """Hashes of sources and of packages, remembered by path, size and time of change."""
 
     def __init__(self) -> None:
-        self._remembered = Remembered(cache_folder() / "hashes.json")
+        self._remembered = Remembered(cache_folder() / "contents.json")
 
     def source(self, source: str) -> str:
         """The content of a path or a package resource; the name itself for what is not on this machine (a hub id)."""

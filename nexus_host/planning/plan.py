@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from nexus_specs import Budget, Estimate, NexusError, Origin, Unit
+from nexus_specs import Budget, Estimate, NexusError, Origin, StageComponent, Unit
 
 from ..discovery import Plugins
-from ..registry import Registry
+from ..registry import Registry, RegistryError
+from ..registry.problems import gathered
 from ..store import Artefact, Store, read_json
 from .data_sets import DataSets
 from .explain import differences
@@ -59,6 +60,8 @@ class Plan:
     """Unit name -> what its stage expects, for those that run."""
     settled: Mapping[str, Settled] = field(default_factory=dict)
     """Teacher -> what was settled where the registry leaves something open."""
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Teacher -> what of its checkpoint a user must still provide."""
 
     @property
     def waiting(self) -> tuple[Task, ...]:
@@ -90,10 +93,11 @@ def make_plan(
     target: str = "",
     samples: int = 0,
     settled: Mapping[str, Settled] | None = None,
+    wrong: Iterable[str] = (),
 ) -> Plan:
     """Plans a run. `target`: a stage to stop at; `samples`: a limit per teacher and part (0: none); `settled`: what the
-    registry leaves open. Reads the run directory and writes nothing into it. Raises NexusError where there is nothing
-    to run."""
+    registry leaves open; `wrong`: mistakes that were found before. Reads the run directory and writes nothing into it.
+    Raises RegistryError with every mistake, NexusError where there is nothing to run."""
     if not registry.teachers:
         raise NothingToRunError(f"{registry.path}: {_nobody(registry)}")
     pins = known_pins(run)
@@ -102,8 +106,8 @@ def make_plan(
     graph = build(stages, about, target)
     data = DataSets(plugins, pins.get(DATA, {}))
     cook = Cook(plugins, about, budget, samples, settled, data)
-    recipes = {key: cook.recipe(stages[key[0]], key[1]) for key in graph}
-    cook.contents.save()
+    recipes = _recipes(cook, graph, stages, wrong)
+    cook.counted.contents.save()
     timings = {name: note for name, note in read_json(run / TIMINGS, {}).items() if isinstance(note, dict)}
     tasks = tuple(_tasks(graph, recipes, Store(run), timings))
     return Plan(
@@ -111,12 +115,27 @@ def make_plan(
         subjects=about,
         budget=budget,
         tasks=tasks,
-        versions=cook.versions,
+        versions=cook.counted.versions,
         timings=timings,
         settled=settled or {},
         data=data.origins,
         data_pins=data.pins,
     )
+
+
+def _recipes(
+    cook: Cook, graph: Graph, stages: Mapping[str, StageComponent], wrong: Iterable[str]
+) -> Mapping[Key, Recipe]:
+    """What every unit is given. Raises RegistryError with all mistakes, those that were found before among them."""
+    recipes, lines = {}, list(wrong)
+    for stage, subject in graph:
+        try:
+            recipes[stage, subject] = cook.recipe(stages[stage], subject)
+        except RegistryError as error:
+            lines += error.lines
+    if lines:
+        raise gathered(lines)
+    return recipes
 
 
 def _nobody(registry: Registry) -> str:

@@ -8,15 +8,14 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from nexus_specs import Budget, Choice, LossComponent, NexusError, Scope, Split, StageComponent, plain
 
-from ..discovery import OptionField, Plugins
+from ..discovery import Plugins
 from ..registry import RegistryError
 from ..store import text_hash
-from .contents import Contents
+from .counting import Counted
 from .data_sets import DataSets
 from .graph import Key
 from .settling import Settled, teacher_budget, unanswered
@@ -26,8 +25,6 @@ LENGTH = 12
 """Hexadecimal digits of a fingerprint."""
 _OF_TEACHERS = ("metric", "reader", "engine", "profiler")
 _OF_THE_RUN = ("engine", "profiler")
-_THROUGH_OTHERS = ("reader", "architecture")
-"""Kinds whose locations count by what they read, which is hashed elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +72,9 @@ class Cook:
     ) -> None:
         self.data = data or DataSets(plugins, {})
         self.plugins, self.subjects, self.budget, self.samples = plugins, subjects, budget, samples
-        self.settled, self.contents = settled or {}, Contents()
-        self._versions: dict[tuple[str, str], str] = {}
+        self.settled, self.counted = settled or {}, Counted(plugins)
         self._data: dict[tuple[str, Split], str] = {}
+        self._unread: dict[str, RegistryError] = {}
 
     def recipe(self, stage: StageComponent, subject: str) -> Recipe:
         """Everything that a unit declares, and the facts to hash."""
@@ -145,27 +142,30 @@ class Cook:
 
     @contextmanager
     def _of_data(self, teacher: str) -> Iterator[None]:
-        """Errors of a reader begin with where the registry names it."""
+        """Errors of a reader begin with where the registry names it; one that failed is not asked again."""
         registry = self.subjects.whole
+        if teacher in self._unread:
+            raise self._unread[teacher]
         try:
             yield
         except (OSError, NexusError) as error:
             where = registry.where("data", registry.model.teachers[teacher].data)
-            raise RegistryError([f"{where}cannot be read: {error}"]) from error
+            self._unread[teacher] = RegistryError([f"{where}cannot be read: {error}"])
+            raise self._unread[teacher] from error
 
     def _facts(self, recipe: Recipe) -> dict[str, Any]:
         stage, subject = recipe.stage, recipe.key[1]
         facts = {
-            "stage": {"name": stage.name, "version": self._version("stage", stage.name)},
+            "stage": {"name": stage.name, "version": self.counted.version("stage", stage.name)},
             "subject": subject,
-            "options": self._hashed(self.plugins.fields("stage", stage.name), recipe.options, "stage"),
-            "card": self._contents(recipe.card),
+            "options": self.counted.options("stage", stage.name, recipe.options),
+            "card": self.counted.card(recipe.card),
             "teachers": {
-                name: self._contents(card)
+                name: self.counted.card(card)
                 for name, card in recipe.teachers.items()
                 if name != subject or stage.scope != "teacher"
             },
-            "towers": {name: self._contents(card) for name, card in recipe.towers.items()},
+            "towers": {name: self.counted.card(card) for name, card in recipe.towers.items()},
             "components": dict(self._components(recipe)),
             "data": {each: self._splits(each, choice, stage) for each, choice in recipe.readers.items()},
             "records": list(recipe.records),
@@ -188,20 +188,10 @@ class Cook:
         for subject, choice in recipe.choices:
             name = f"{choice.kind} {choice.name}" if choice.kind == "loss" else f"{choice.kind} of {subject}"
             seen[name] = seen.get(name, 0) + 1
-            yield name if seen[name] == 1 else f"{name} ({seen[name]})", self._component(choice)
+            yield name if seen[name] == 1 else f"{name} ({seen[name]})", self.counted.component(choice)
         for teacher, choice in recipe.readers.items():
-            yield f"reader of {teacher}", self._component(choice)
+            yield f"reader of {teacher}", self.counted.component(choice)
         yield from self._loaders(recipe)
-
-    def _component(self, choice: Choice) -> Mapping[str, Any]:
-        fields = self.plugins.fields(choice.kind, choice.name)
-        return {
-            "name": choice.name,
-            "version": self._version(choice.kind, choice.name),
-            "options": self._hashed(fields, choice.options, choice.kind),
-            "weight": choice.weight,
-            "teachers": list(choice.teachers),
-        }
 
     def _loaders(self, recipe: Recipe) -> Iterator[tuple[str, Any]]:
         """The loader of every source that it sees; all of them where it opens what it was not told of here."""
@@ -215,10 +205,10 @@ class Cook:
             except NexusError as error:
                 where = self.subjects.whole.where("teachers", name, "source") if name in recipe.teachers else ""
                 raise RegistryError([f"{where}{error}"]) from error
-            yield f"architecture of {name}", {"name": loader, "version": self._version("architecture", loader)}
+            yield f"architecture of {name}", {"name": loader, "version": self.counted.version("architecture", loader)}
         if not sources:
             every = self.plugins.components("architecture")
-            yield "architectures", {name: self._version("architecture", name) for name in every}
+            yield "architectures", {name: self.counted.version("architecture", name) for name in every}
 
     def _splits(self, teacher: str, choice: Choice, stage: StageComponent) -> Mapping[str, str]:
         return {split: self._fingerprint(teacher, choice, split) for split in stage.reads}
@@ -229,45 +219,3 @@ class Cook:
                 reader = self.plugins.make("reader", choice.name, **choice.options)
                 self._data[teacher, split] = reader.fingerprint(split)
         return self._data[teacher, split]
-
-    def _version(self, kind: str, name: str) -> str:
-        if (kind, name) not in self._versions:
-            self._versions[kind, name] = self.contents.version(self.plugins.provider(kind, name))
-        return self._versions[kind, name]
-
-    def _contents(self, card: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A card with content in the place of locations."""
-        found = dict(card)
-        if "source" in found:
-            found["source"] = self.contents.source(found["source"])
-        if found.get("core", "auto") != "auto":
-            found["core"] = self.contents.source(found["core"])
-        return found
-
-    def _hashed(self, fields: tuple[OptionField, ...], options: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-        """The options that can change a result; locations by their content."""
-        known = {each.name: each for each in fields}
-        return {
-            name: self._value(known.get(name), value, kind)
-            for name, value in options.items()
-            if not (name in known and self._left_out(known[name], kind))
-        }
-
-    @staticmethod
-    def _left_out(field: OptionField, kind: str) -> bool:
-        return field.neutral or (field.location and kind in _THROUGH_OTHERS)
-
-    def _value(self, field: OptionField | None, value: Any, kind: str) -> Any:
-        if field is None or not field.location:
-            return value
-        if isinstance(value, Mapping):
-            return {name: self._value(field, each, kind) for name, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self._value(field, each, kind) for each in value]
-        return self.contents.source(str(value)) if value else value
-
-    @cached_property
-    def versions(self) -> Mapping[str, str]:
-        """Versions of the distributions whose components this run's recipes used so far."""
-        found = (version.partition(" (")[0].rpartition(" ") for version in self._versions.values())
-        return {name: version for name, _, version in sorted(found)}

@@ -76,6 +76,8 @@ def budget(registry: Registry, machine: Machine, run: Path) -> Budget:
         precision=precision,
         gigaflops=machine.gigaflops,
         read_rate=machine.read_rate,
+        weight_rate=machine.weight_rate,
+        call_rate=machine.call_rate,
     )
 
 

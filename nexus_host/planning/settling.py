@@ -69,7 +69,9 @@ class Question:
 
     @property
     def _fixed(self) -> Budget:
-        return replace(self.budget, memory=0, disk=0, threads=1, gigaflops=0.0, read_rate=0.0)
+        return replace(
+            self.budget, memory=0, disk=0, threads=1, gigaflops=0.0, read_rate=0.0, weight_rate=0.0, call_rate=0.0
+        )
 
     @property
     def facts(self) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from pydantic import (
 from ..words import size
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+COUNTS = re.compile(r"[0-9]+(\.[0-9]+)?[KMBT]?( to [0-9]+(\.[0-9]+)?[KMBT]?)?")
 DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|npu|hpu|xla)(:\d+)?")
 Options = dict[str, Any]
 
@@ -79,6 +80,16 @@ def _device(value: str) -> str:
 Device = Annotated[str, AfterValidator(_device)]
 
 
+def _parameters(value: Any) -> Any:
+    if type(value) is int or (isinstance(value, str) and COUNTS.fullmatch(value)):
+        return value
+    raise ValueError(f"'{value}' is no number of parameters; write one, as in 494032768, 7.6B or 176M to 11.3B")
+
+
+_PARAMETERS = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": f"^{COUNTS.pattern}$"}]}
+Parameters = Annotated[int | str, BeforeValidator(_parameters), WithJsonSchema(_PARAMETERS)]
+
+
 class Card(BaseModel):
     """What all cards have in common: they cannot change, and nothing may stand in them that is not known."""
 
@@ -112,9 +123,9 @@ class TeacherCard(Card):
     share: Number = Field(default=0.95, gt=0, le=1, description="Of the teacher's score, how much must be kept")
     summary: str = ""
     modality: str = Field(default="", description="--skip-non-llm keeps language; by default what its tower takes")
-    parameters: Integer | str | None = None
+    parameters: Parameters | None = Field(default=None, description="As in 7.6B, or 176M to 11.3B")
     licence: str = ""
-    datasets: Names = Field(default=(), description="Names of the data that the teacher learned from")
+    datasets: Names = Field(default=(), description="Data sets to judge and to transfer on, by name")
     tier: Integer | None = Field(default=None, ge=1, le=3)
     revision: str = ""
     trust: str = ""

@@ -11,6 +11,7 @@ from ..discovery import Plugins
 
 Row = Mapping[str, Any]
 Data = dict[str, Any]
+MEDIA = {"image", "audio", "video"}
 JOIN = "-and-"
 """Between the names of several sets that one teacher reads one after the other."""
 
@@ -68,10 +69,15 @@ def _give(data: Data, catalogue: Catalogue, names: list[str], plugins: Plugins) 
     if not any(chosen for _, chosen in listing):
         takes = [(card, _takes(data, card, plugins)) for card in cards]
         fields = {name: set(catalogue.rows[name].get("columns", ())) for name in names}
-        listing = [(card, [name for name in names if wanted and wanted <= fields[name]]) for card, wanted in takes]
+        listing = [(card, [name for name in names if _suits(fields[name], wanted)]) for card, wanted in takes]
     for card, chosen in listing:
         if chosen:
             card["data"] = _add(data, catalogue, chosen)
+
+
+def _suits(fields: set[str], wanted: set[str]) -> bool:
+    """Whether a set has what a teacher takes, and nothing to see or hear that its texts are about and it cannot."""
+    return bool(wanted) and wanted <= fields and not (fields & MEDIA) - wanted
 
 
 def _add(data: Data, catalogue: Catalogue, names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nexus_specs import KINDS, NexusError
@@ -71,7 +72,8 @@ class ComponentChecks:
                 yield from self.stages((*path, "stages"), teacher.stages, ("teacher",))
         for name, tower in self.model.towers.items():
             if name in self.used["towers"]:
-                yield from self.component(("towers", name), "component", "tower", tower.component, tower.options)
+                found = self.component(("towers", name), "component", "tower", tower.component, tower.options)
+                yield from map(self._missed, found)
                 yield from self.stages(("towers", name, "stages"), tower.stages, ("tower",))
         for name, data in self.model.data.items():
             if name in self.used["data"]:
@@ -82,6 +84,16 @@ class ComponentChecks:
             for place, stage in enumerate(loss.stages):
                 yield from _known(("losses", index, "stages", place), stage, "stages that use losses", training)
         yield from self.whole()
+
+    def _missed(self, problem: Problem) -> Problem:
+        """A mistake in a tower; of one whose component is not there, with the teachers that cannot learn without it."""
+        _, tower, field = problem.path[:3]
+        teachers = self.model.teachers
+        waiting = [name for name in teachers if name in self.used["teachers"] and teachers[name].tower == tower]
+        if field != "component" or not waiting:
+            return problem
+        out = f"`status: available` keeps what learns from it out of a run until then: {listed(waiting)}."
+        return replace(problem, message=f"{problem.message} {out}")
 
     def whole(self) -> Iterator[Problem]:
         """What every run uses."""

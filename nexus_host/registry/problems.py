@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_specs import NexusError
 
 MOST = 200
 """Mistakes that are told; thousands would push the first ones out of sight."""
+_PLACE = re.compile(r":(\d+):(\d+): ")
 Path = tuple[str | int, ...]
 """Keys and list positions from the top of the file."""
 
@@ -52,6 +54,17 @@ def refuse(problems: Sequence[Problem], places: Mapping[Path, Place], source: st
     if located:
         more = [f"And {len(located) - MOST} more mistakes."] if len(located) > MOST else []
         raise RegistryError([f"{place}: {dotted(each.path)}{each.message}" for place, each in located[:MOST]] + more)
+
+
+def gathered(lines: Iterable[str]) -> RegistryError:
+    """The error of mistakes that were found one by one: each once, in the order of the file."""
+    return RegistryError(sorted(dict.fromkeys(lines), key=_written))
+
+
+def _written(line: str) -> tuple[int, int]:
+    """Line and column of a mistake; of what has none, before all others."""
+    found = _PLACE.search(line)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def place_of(path: Path, places: Mapping[Path, Place], source: str) -> Place:

@@ -7,31 +7,28 @@ plan that was made before starts no worker at all.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from nexus_specs import Budget, Choice, Estimate, Machine, plain, record
 
-from ..discovery import Plugins
-from ..planning import Plan, Task, make_plan
+from ..planning import Plan, Task
 from ..planning.contents import Contents
-from ..planning.resources import budget, host, keep, recorded, unmeasured
+from ..planning.resources import host, keep, recorded, unmeasured
 from ..planning.settling import Question, Settled, coarse, pinned, question
 from ..planning.subjects import everything
 from ..registry import Registry
-from ..registry.trust import allow
 from ..store import Answers, Store
 from . import worker
 from .job import job
-from .pool import Workers
 
 _PATIENCE = 120.0
 """Seconds for an answer; one that takes longer is none."""
 ANSWERS = "estimates"
+_RATES = ("gigaflops", "read_rate", "weight_rate", "call_rate")
+"""What of a machine is measured, and more where nothing else ran."""
 
 
 def machine_of(
@@ -62,9 +59,7 @@ def machine_of(
 def _idle(found: Machine, before: Mapping[str, Any] | None) -> Machine:
     """The best of two measurements: the other one was disturbed by what else ran."""
     last = record(Machine, before) if before else found
-    return dataclasses.replace(
-        found, gigaflops=max(found.gigaflops, last.gigaflops), read_rate=max(found.read_rate, last.read_rate)
-    )
+    return dataclasses.replace(found, **{name: max(getattr(found, name), getattr(last, name)) for name in _RATES})
 
 
 def _machine_question(registry: Registry, engine: Choice, folder: Path) -> Mapping[str, Any]:
@@ -90,7 +85,7 @@ def settle(
             call = source or each.source, without, each.engine, dict(each.options), each.budget
             waiting[name] = executor.submit(worker.place, *call)
     for name, future in waiting.items():
-        if (answer := _answer(future)) is None:
+        if (answer := answered(future)) is None:
             continue
         if name in found:  # pinned: only how much of it is missing is news
             found[name] = dataclasses.replace(found[name], missing=answer.get("missing", 0))
@@ -114,7 +109,7 @@ def with_estimates(plan: Plan, executor: Executor, without: tuple[str, ...]) -> 
         if not found[task.unit.name]
     }
     for name, future in waiting.items():
-        if answer := _answer(future):
+        if answer := answered(future):
             found[name] = answer
             answers.put(asked[name], {"of": plan.budget.memory, **answer})
     answers.save()
@@ -140,7 +135,7 @@ def _estimate_question(task: Task, store: Store) -> Mapping[str, Any]:
     """All that an estimate depends on: what the unit is made of, which of its inputs are there, and the machine."""
     limits = task.recipe.budget
     there = [unit.name for unit in task.inputs if store.folder(unit).is_dir()]
-    neutral = ("device", "threads", "residency", "gigaflops", "read_rate")
+    neutral = ("device", "threads", "residency", *_RATES)
     return {"estimate": task.facts, "there": there} | {name: getattr(limits, name) for name in neutral}
 
 
@@ -175,39 +170,9 @@ def _size(task: Task, estimates: Mapping[str, Estimate], store: Store) -> int:
     return estimates.get(task.unit.name, Estimate()).disk
 
 
-def _answer(future: Future[Mapping[str, Any] | None]) -> Mapping[str, Any] | None:
+def answered(future: Future[Mapping[str, Any] | None]) -> Mapping[str, Any] | None:
     """An answer; None for one that takes too long, or whose worker died over it."""
     try:
         return future.result(_PATIENCE)
     except (TimeoutError, BrokenExecutor):
         return None
-
-
-def planned(
-    registry: Registry,
-    plugins: Plugins,
-    run: Path,
-    *,
-    without: tuple[str, ...] = (),
-    target: str = "",
-    samples: int = 0,
-) -> Plan:
-    """The plan with estimates, made without writing into the run directory."""
-    allow(registry.teachers.values())
-    with _aside() as executor:
-        machine = machine_of(run, registry, executor, without, measure=False)
-        limits = budget(registry, machine, run)
-        settled, _ = settle(registry, run, limits, executor, without)
-        plan = make_plan(registry, plugins, run, budget=limits, target=target, samples=samples, settled=settled)
-        return with_estimates(plan, executor, without)
-
-
-@contextmanager
-def _aside() -> Iterator[Executor]:
-    """One worker that keeps its notes in a folder of its own, started when it is first asked. It is ended and not
-    waited for: it holds nothing, and heavy libraries take their time to go."""
-    with TemporaryDirectory(prefix="nexus-plan-") as folder, Workers(Path(folder), 1) as executor:
-        try:
-            yield executor
-        finally:
-            executor.kill()

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..discovery import Plugins
-from ..planning import Plan, make_plan
-from ..planning.resources import budget, check_disk, side_by_side, threads, workers
-from ..planning.settling import DATA, PINS, SETTLED, known_pins, pins
+from ..planning import Plan
+from ..planning.resources import check_disk, side_by_side, threads, workers
+from ..planning.settling import DATA, PINS, SETTLED, known_pins
 from ..registry import Registry
 from ..registry.trust import allow
 from ..showing.live import LiveView
@@ -24,10 +24,10 @@ from ..showing.text import duration
 from ..store import Lock, sweep, write_bytes, write_json
 from ..store.lock import STATUS
 from ..store.workers import end_orphans
-from .asking import machine_of, settle, with_estimates
 from .board import Board
 from .made import FOLDERS, MANIFEST, Made
 from .pool import Workers
+from .preparing import prepare
 from .progress import STOPPING
 from .pruning import prune
 from .runner import Runner
@@ -172,23 +172,20 @@ def _run(request: Request, lock: Lock, view: View, executor: Executor, stop: Sto
 
 
 def _board(request: Request, executor: Executor, say: Callable[[str], None]) -> Board:
-    registry, run = request.registry, request.run
-    machine = machine_of(run, registry, executor, request.without)
-    limits = budget(registry, machine, run)
-    settled, asked = settle(registry, run, limits, executor, request.without)
-    plan = make_plan(
+    registry = request.registry
+    prepared = prepare(
         registry,
         request.plugins,
-        run,
-        budget=limits,
+        request.run,
+        executor,
+        without=request.without,
         target=request.target,
         samples=request.samples,
-        settled=settled,
     )
-    plan = with_estimates(plan, executor, request.without)
+    plan = prepared.plan
     check_disk(plan)
-    _record(request, plan, pins(settled, asked))
-    board = Board(plan, side_by_side(registry, machine), machine)
+    _record(request, plan, prepared.pins)
+    board = Board(plan, side_by_side(registry, prepared.machine), prepared.machine)
     left = f" About {duration(board.left())}." if board.left() else ""
     say(f"{len(plan.waiting)} units to run, {len(plan.tasks) - len(plan.waiting)} cached.{left}")
     return board

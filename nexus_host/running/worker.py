@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 import signal
@@ -90,7 +91,9 @@ def estimate(job: Job) -> Mapping[str, Any] | None:
     """What a unit would cost, or None where its stage cannot tell."""
     try:
         found: Mapping[str, Any] = plain(_stage(job).estimate(UnitContext(job, plugins(job.without), None)))
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # as in `execute`
         traceback.print_exc()
         return None
     return found if set(found) == set(plain(Estimate())) else None
@@ -109,7 +112,23 @@ def place(
             return said
         settled = engine.place(found.inspect(origin.source if origin else source), budget)
         return said | {"micro_batch": int(settled.micro_batch), "quantise": str(settled.quantise)}
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # as in `execute`
+        traceback.print_exc()
+        return None
+
+
+def describe(source: str, without: tuple[str, ...]) -> Mapping[str, Any] | None:
+    """What a teacher is, as its loader says, less its layers and the names of its classes; `error` alone where there
+    is something wrong with it; None where nobody can tell."""
+    try:
+        return plain(dataclasses.replace(plugins(without).inspect(source), stacks=(), labels=()))  # type: ignore[no-any-return]
+    except NexusError as error:
+        return {"error": str(error)}
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # as in `execute`
         traceback.print_exc()
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nexus_specs import Estimate, plain
@@ -14,21 +14,25 @@ from ..planning import Plan, Task
 from ..running.pruning import size, stale
 from ..words import bytes_text
 from .tables import print_rows
+from .teacher_view import COLUMNS, held, incomplete, teacher_row, teachers_facts
 from .text import duration
 
 SCHEMA = "nexus.plan/1"
+_FIGURES = ("time", "passes", "read", "fetched", "memory", "disk")
 _REASONS = 3
 """Reasons of a unit that are printed; `--json` has all."""
 
 
 def plan_facts(plan: Plan, workers: int) -> dict[str, Any]:
     """The plan as JSON."""
+    units = [_unit(plan, task) for task in plan.tasks]
     return {
         "schema": SCHEMA,
         "run_dir": str(plan.run),
         "core_teachers": list(plan.subjects.core_teachers),
         "budget": {name: value for name, value in plain(plan.budget).items() if name != "scratch"},
-        "units": [_unit(plan, task) for task in plan.tasks],
+        "units": units,
+        "teachers": teachers_facts(units, plan.lacking),
         "total": _total(plan, workers),
         "fetch": _fetches(plan),
         "earlier": size(stale(plan)),
@@ -100,29 +104,26 @@ def _total(plan: Plan, workers: int) -> dict[str, Any]:
 
 
 def print_plan(plan: Plan, workers: int, out: Console) -> None:
-    """Prints the plan and its sums."""
+    """Prints the plan, what each teacher takes, and the sums."""
     facts = plan_facts(plan, workers)
-    table = Table(box=None, pad_edge=False)
-    for name in ("unit", "state", "time", "read", "memory", "disk", "why"):
-        table.add_column(name, justify="right" if name in ("time", "read", "memory", "disk") else "left")
-    for unit in facts["units"]:
-        table.add_row(*(escape(text) for text in _row(unit)))
-    print_rows(table, out)
-    more = (*_elsewhere(facts["fetch"]), *_held(facts["units"]), *_earlier(facts["earlier"]))
+    print_rows(_table(("unit", "state", "time", "read", "memory", "disk", "why"), map(_row, facts["units"])), out)
+    teachers = facts["teachers"]
+    if opened := [each for each in teachers if each["units"]]:
+        out.print()
+        print_rows(_table(COLUMNS, map(teacher_row, opened)), out)
+        out.print()
+    more = (*_elsewhere(facts["fetch"]), *held(teachers), *_earlier(facts["earlier"]), *incomplete(teachers))
     for line in (*_sums(facts["total"], plan), *more):
         out.print(escape(line))
 
 
-def _held(units: list[dict[str, Any]]) -> list[str]:
-    """How teachers are held and why, as their first unit says; those that are alike in one line."""
-    told = [each for each in units if each["settled"] and each["estimate"] and each["estimate"]["how"]]
-    first = {unit["subject"]: unit for unit in reversed(told)}
-    found: dict[str, list[str]] = {}
-    for teacher, unit in sorted(first.items()):
-        fetched = f", {bytes_text(unit['estimate']['fetched'])} to fetch" if unit["estimate"]["fetched"] else ""
-        way = f"{unit['estimate']['how']}, {unit['settled']['micro_batch']} samples at a time{fetched}"
-        found.setdefault(way, []).append(teacher)
-    return [f"{', '.join(teachers)}: {way}." for way, teachers in found.items()]
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in _FIGURES else "left")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
 
 
 def _earlier(size: int) -> list[str]:
@@ -143,7 +144,8 @@ def _row(unit: Mapping[str, Any]) -> list[str]:
 def _sums(total: Mapping[str, Any], plan: Plan) -> list[str]:
     unknown = f", without {total['unknown']} units of which nothing is known yet" if total["unknown"] else ""
     time = f" About {duration(total['seconds'])}{unknown}." if total["run"] else ""
-    needs = f" Reads {bytes_text(total['read'])}, writes {bytes_text(total['disk'])}." if total["run"] else ""
+    fetched = f", fetches {bytes_text(total['fetched'])}" if total["fetched"] else ""
+    needs = f" Reads {bytes_text(total['read'])}{fetched}, writes {bytes_text(total['disk'])}." if total["run"] else ""
     return [
         f"{total['run']} units to run, {total['cached']} cached.{time}{needs}",
         f"Core teachers: {', '.join(plan.subjects.core_teachers) or 'none'}. Precision: {plan.budget.precision}.",

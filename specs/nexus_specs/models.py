@@ -57,7 +57,12 @@ class Blueprint:
     context: int = 0
     """Longest input in tokens; 0: not limited or not text."""
     missing: tuple[str, ...] = ()
-    """What a user must still provide."""
+    """What a user must still provide. What begins with "weights" are weights: without them nothing opens it."""
+
+    @property
+    def weightless(self) -> bool:
+        """Whether weights are missing: it can be described and planned with, and not opened."""
+        return any(each.startswith("weights") for each in self.missing)
 
     @property
     def largest_stack(self) -> Stack:
@@ -104,6 +109,10 @@ class Machine:
     """Rate of a square matrix product in the precision that training uses, one thread."""
     read_rate: float = 0.0
     """Bytes per second read from the run's disk."""
+    weight_rate: float = 0.0
+    """Bytes per second of the weights that products of a few rows take from memory, one thread."""
+    call_rate: float = 0.0
+    """Operations per second on tensors of a few numbers: what calls cost, not arithmetic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +135,10 @@ class Budget:
     """As the machine was measured, so that estimates know its rate; 0: it was not."""
     read_rate: float = neutral(0.0)
     """Likewise, bytes a second from the run's disk."""
+    weight_rate: float = neutral(0.0)
+    """Likewise, bytes a second of weights through products of a few rows."""
+    call_rate: float = neutral(0.0)
+    """Likewise, small operations a second."""
 
 
 @dataclass(frozen=True, kw_only=True)

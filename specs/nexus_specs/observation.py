@@ -37,6 +37,8 @@ class Tap:
 
     path: str
     basis: Basis | None = None
+    intact: bool = False
+    """Under no edit alone: an engine need not give it under others, and a sink must not mind if it does."""
 
 
 class Edit(Protocol):

@@ -77,8 +77,9 @@ class Engine(Protocol):
     def machine(self, folder: Path) -> Machine:
         """Measures this machine: device, memory, matrix rate, and the rate of the disk that holds `folder`."""
 
-    def estimate(self, blueprint: Blueprint, samples: int, edits: int, budget: Budget) -> Estimate:
-        """What a pass would cost, from the blueprint and measured rates; no weights."""
+    def estimate(self, blueprint: Blueprint, samples: int, edits: int, budget: Budget, tokens: float = 0.0) -> Estimate:
+        """What a pass would cost, from the blueprint and measured rates; no weights. `tokens`: of a sample in the
+        mean, 0 where that is not known."""
 
     def place(self, blueprint: Blueprint, budget: Budget) -> Budget:
         """The budget with what is open in it settled for this model and this memory: `quantise` "auto", `micro_batch`

@@ -11,17 +11,31 @@ from torch.overrides import TorchFunctionMode
 
 LARGE, HUGE = 1 << 24, 1 << 28
 """Numbers of a tensor that is a weight, not a buffer; and of one that nothing here may hold (1 GB in float32)."""
+MOST = 1 << 17
+"""Tensors that a module is made of: the most experts and layers that a configuration may ask for are fewer by far."""
 UNFILLED = frozenset({"empty", "rand", "randn", "empty_strided", "normal"})
 FILLED = frozenset({"zeros", "ones", "full", "arange", "eye", "linspace"})
 
 
 class Sparing(TorchFunctionMode):
-    """Large tensors that nothing has filled yet are made on the meta device; absurd ones are refused."""
+    """Large tensors that nothing has filled yet are made on the meta device; absurd ones are refused, and absurdly
+    many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Looks at the sizes that a factory is called with."""
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
+        if name in UNFILLED or name in FILLED:
+            self.made += 1
+            if self.made > MOST:
+                raise NexusError(
+                    f"The configuration asks for more than {MOST:,} weights: it is damaged, or no model's. Fetch "
+                    "config.json again."
+                )
         if (name in UNFILLED or name in FILLED) and (size := _numbers(name, args, kwargs)) > LARGE:
             if name in UNFILLED:
                 return func(*args, **{**kwargs, "device": "meta"})

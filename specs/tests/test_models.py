@@ -15,5 +15,11 @@ def test_largest_stack_has_the_most_bytes():
     assert both.largest_stack.path == "model.layers"
 
 
+def test_a_checkpoint_without_weights_says_so():
+    assert not blueprint().weightless
+    assert not blueprint(missing=("tokenizer.json",)).weightless
+    assert blueprint(missing=("tokenizer.json", "weights of model.layers.1")).weightless
+
+
 def test_unit_is_named_by_stage_and_subject():
     assert Unit(stage="train", subject="prose", fingerprint="0").name == "train/prose"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import torch
@@ -102,6 +105,30 @@ def test_a_weight_is_known_by_its_values(tmp_path: Path) -> None:
     start, stop = (begin + each for each in entries["w"]["data_offsets"])
     extent = Extent(key="w", file=str(tmp_path / "t"), start=start, stop=stop, dtype="BF16", shape=(8, 4))
     assert stored_hashes([extent]) == [tensor_hash(weight)]
+
+
+MEASURED = """
+    import resource, sys
+    from nexus_specs import Extent
+    from nexus_torch.identity import stored_hashes
+    size = 128 << 20
+    with open(sys.argv[1], "wb") as file:
+        file.truncate(size)
+    with open(sys.argv[1], "r+b") as file:
+        file.write(b"abcd")
+    extent = Extent(key="w", file=sys.argv[1], start=0, stop=size, dtype="BF16", shape=(size // 2,))
+    stored_hashes([Extent(key="v", file=sys.argv[1], start=0, stop=1 << 22, dtype="BF16", shape=(1 << 21,))])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert len(stored_hashes([extent])) == 1
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the largest size is counted in other units")
+def test_a_large_tensor_is_hashed_in_little_memory(tmp_path: Path) -> None:
+    line = [sys.executable, "-c", dedent(MEASURED), str(tmp_path / "large")]
+    grown = int(subprocess.run(line, capture_output=True, text=True, check=True).stdout)
+    assert grown < 32 << 10, f"{grown} KiB more for a tensor of 128 MiB"
 
 
 def test_hashes_leave_out_what_cannot_be_compared(tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
-from nexus_specs import NexusError
-from nexus_torch.files import write_tensors
-from nexus_torch.identity import file_hashes, tensor_hash
+from nexus_specs import Extent, NexusError
+from nexus_torch import identity
+from nexus_torch.files import read_header, write_tensors
+from nexus_torch.identity import file_hashes, stored_hashes, tensor_hash
 from nexus_torch.text import byte_spans, start_token, tokenise, tokenizer_hash
 
 tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
@@ -76,3 +78,22 @@ def test_a_copy_is_found_whatever_its_dtype(tmp_path: Path) -> None:
     assert tensor_hash(torch.ones(5)) == tensor_hash(torch.zeros(2, 2)) == tensor_hash(torch.tensor([3.0])) == ""
     write_tensors(tmp_path / "a.safetensors", {"w": weight, "one": torch.ones(3), "scalar": torch.tensor(1.5)})
     assert dict(file_hashes(tmp_path / "a.safetensors")) == {"w": tensor_hash(weight), "one": "", "scalar": ""}
+
+
+def test_a_tensor_in_parts_has_the_hash_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, alike = torch.randn(7, 5).bfloat16(), torch.ones(6)
+    write_tensors(tmp_path / "a.safetensors", {"w": weight, "one": alike, "last": torch.tensor([1.0, 1.0, 1.0, 2.0])})
+    whole = sorted(filter(None, dict(file_hashes(tmp_path / "a.safetensors")).values()))
+    assert len(whole) == 2
+    monkeypatch.setattr(identity, "CHUNK", 3)
+    assert tensor_hash(weight) in whole
+    entries, start = read_header(tmp_path / "a.safetensors")
+    extents = [
+        Extent(key=key, file=str(tmp_path / "a.safetensors"), start=start + entry["data_offsets"][0],
+               stop=start + entry["data_offsets"][1], dtype=entry["dtype"], shape=tuple(entry["shape"]))
+        for key, entry in entries.items()
+    ]  # fmt: skip
+    assert stored_hashes(extents) == whole
+    os.truncate(tmp_path / "a.safetensors", start + 4)
+    with pytest.raises(NexusError, match="ends within the tensor"):
+        stored_hashes(extents)

@@ -46,3 +46,20 @@ def test_report_prints_a_table_and_figures(report, capsys, monkeypatch):
         "b           10",
         '{"seconds": 1.5}',
     ]
+
+
+def test_readme_says_what_the_results_say():
+    page = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    rows = json.loads((FOLDER / "results" / "architectures.json").read_text(encoding="utf-8"))["rows"]
+    types, opened = ({each["type"] for each in rows if each.get(key, True)} for key in ("", "opened"))
+    assert f"{len(opened)} of transformers' {len(types)} model types" in page
+    gguf = json.loads((FOLDER / "results" / "gguf.json").read_text(encoding="utf-8"))["figures"]
+    assert f"files of {gguf['exact']} of the architectures" in page
+
+
+def test_a_result_is_kept_with_what_else_the_machine_did(report, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    report.record("some", ["name", "seconds"], [["first", 1.5], ["b", 10]], {"seconds": 1.5}, "loaded")
+    found = json.loads((tmp_path / "some.json").read_text())
+    assert (found["note"], found["figures"], found["rows"][1]) == ("loaded", {"seconds": 1.5}, ["b", 10])
+    assert found["machine"]["cores"]

@@ -222,6 +222,8 @@ PARTS = """
                 raise NexusError("There is nobody to greet.")
             return self.options["times"] - 1
 
+    MISSING = {"half": "a tokenizer", "weightless": "weights (*.box)"}
+
     class Boxes:
         def match(self, source):
             return int(source.startswith("box:") or Path(source, "box").exists())
@@ -232,7 +234,8 @@ PARTS = """
                 gives=("label",) if image else ("text",), stacks=(Stack(path="layers", count=2, widths=(4, -1),
                 layer_bytes=(8, 8)),), parameters=16, active_parameters=16, bytes=64, dtype="F32",
                 vocabulary=0 if image else 300, context=0 if image else 64,
-                labels=tuple("abcdefghij") if image else (), missing=("a tokenizer",) if "half" in source else (),
+                labels=tuple("abcdefghij") if image else (),
+                missing=tuple(said for word, said in MISSING.items() if word in source),
             )
         def open(self, source, lookup):
             return ("open", source, lookup)

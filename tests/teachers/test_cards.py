@@ -1,9 +1,12 @@
 """The registry's cards of known teachers: complete, unique, checked, and harmless."""
 
+import json
+import re
 from pathlib import Path
 
 from tiny_teachers.rows import by_name
 
+from nexus_host.__main__ import run
 from nexus_host.discovery import Plugins
 from nexus_host.registry import Registry
 
@@ -53,6 +56,39 @@ NAMED = {
     "dac": "descript/dac_44khz",
 }
 """What people type -> where it is."""
+
+
+SPOKEN = (
+    "AgentCPM-Explore", "GLM-4.7-Flash", "gemma-scope-2-27b-pt", "Step3-VL-10B", "siglip2-so400m-patch16-512",
+    "videomae-large", "parakeet-tdt-0.6b-v3", "VibeVoice-ASR", "personaplex-7b-v1", "Qwen3-TTS", "SVD-XT-1-1",
+    "stable-diffusion-3-medium", "DeepSeek-V3", "DeepSeek-R1-Distill-Llama-70B", "Qwen3-Omni-30B-A3B",
+    "Qwen2.5-Coder-7B-Instruct", "Qwen2.5-0.5B", "translategemma-4b-it", "GLM-4", "MiniCPM-V", "Llama-3.2-Vision",
+    "Whisper", "SmolLM", "Mimi", "EnCodec", "DAC",
+)  # fmt: skip
+"""The names that the teachers go by."""
+COUNT = re.compile(r"\d+(\.\d+)?[KMB]( to \d+(\.\d+)?[KMB])?")
+
+
+def test_every_name_is_an_id_or_an_alias(known):
+    names = {each.lower() for name, card in known.items() for each in (name, *card["aliases"])}
+    assert not [name for name in SPOKEN if name.lower() not in names]
+
+
+def test_what_a_card_says_is_a_value_or_that_it_could_not_be_confirmed(known):
+    for name, card in known.items():
+        assert COUNT.fullmatch(str(card["parameters"])), name
+        assert card["licence"], name
+        assert "card" not in card["licence"], f"{name}: a licence, or that it is not confirmed"
+
+
+def test_the_list_says_which_way_each_metric_goes(known, capsys):
+    assert run(["list", "teachers", "--registry", str(ROOT / "registry.yaml"), "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {name: rows[name]["metric"] for name in known} == {name: name_of(known[name]["metric"]) for name in known}
+    assert {rows[name]["better"] for name in known} == {"higher", "lower"}
+    assert rows["whisper-large-v3"]["better"] == rows["qwen2-5-0-5b"]["better"] == "lower"
+    assert rows["qwen2-5-coder-7b"]["installed"]
+    assert not rows["mimi"]["installed"]
 
 
 def test_every_named_teacher_has_a_card_under_its_short_name(known):

@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-from teachers import COLUMNS, Row, page
+from teachers import COLUMNS, TOLD, TOWER, Row, page
 from tiny_teachers.rows import TINY
+from tiny_teachers.towers import ready, standing
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "teachers.md"
 
@@ -17,8 +18,8 @@ def table(text):
 def fresh():
     """The page with what is known without building anything."""
     rows = [
-        Row(name=tiny.name, cells=(tiny.name, tiny.stands_for, *("",) * 5, tiny.checked, tiny.absent), layers=0,
-            stacks=0, difference=0.0)
+        Row(name=tiny.name, cells=(tiny.name, tiny.stands_for, *("",) * (TOLD - 2), tiny.checked, tiny.absent),
+            layers=0, stacks=0, difference=0.0)
         for tiny in TINY
     ]  # fmt: skip
     return page(rows, [tiny.name for tiny in TINY if tiny.card], 1e-5)
@@ -26,15 +27,23 @@ def fresh():
 
 def test_the_page_is_what_the_generator_writes():
     committed, made = table(PAGE.read_text(encoding="utf-8")), table(fresh())
-    told = (0, 1, len(COLUMNS) - 2, len(COLUMNS) - 1)
+    told = (0, 1, TOLD, TOLD + 1)
     assert [[row[place] for place in told] for row in committed] == [[row[place] for place in told] for row in made]
 
 
 def test_every_row_says_what_came_of_it():
     for row in table(PAGE.read_text(encoding="utf-8")):
         assert all(row[2:7]), f"{row[0]}: a cell is empty"
-        assert row[7] or row[8] or row[2] == "transformers"
+        assert row[TOLD] or row[TOLD + 1] or row[2] == "transformers"
     found = re.search(r"(\d+) teachers, \d+ stacks, (\d+) layers; the largest difference is (\S+)\.\n",
                       PAGE.read_text(encoding="utf-8"))  # fmt: skip
     assert int(found[1]) == len(TINY)
     assert float(found[3]) <= 1e-5
+
+
+def test_it_says_for_each_card_whether_its_tower_is_there():
+    text, gives = PAGE.read_text(encoding="utf-8"), COLUMNS.index("gives")
+    rows = [row for row in table(text) if not row[0].startswith("*")]
+    assert [row[TOWER] for row in rows] == [standing(row[0], row[gives].split(", ")) for row in rows]
+    count = sum(ready(row[TOWER]) for row in rows)
+    assert f"{count} of the {len(rows)} cards" in text

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+INSTALLED, AS_MODULE = [str(Path(sys.executable).with_name("nexus"))], [sys.executable, "-m", "nexus_host"]
+"""The command as pip installs it; and without its script."""
 
 
 class User:
@@ -19,7 +20,7 @@ class User:
 
     def start(self, *words) -> subprocess.Popen:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
-        line = [sys.executable, "-m", "nexus_host", *map(str, words)]
+        line = [*(INSTALLED if Path(INSTALLED[0]).exists() else AS_MODULE), *map(str, words)]
         return subprocess.Popen(line, cwd=self.folder, env=self.environment, **pipes)
 
     def types(self, *words, code=0) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..making import Arguments, Maker
-from . import pictures, series, sounds, texts
+from . import films, pictures, series, sounds, texts
 
 Special = Callable[[Maker], Arguments]
 SPECIAL: Mapping[str, Special] = {
@@ -23,6 +23,7 @@ SPECIAL: Mapping[str, Special] = {
     **dict.fromkeys(("minicpm_ocr_vision", "minicpmv4_7_vision"), pictures.strip),
     **dict.fromkeys(("speecht5", "speech-encoder-decoder"), sounds.said),
     **dict.fromkeys(("instructblip", "instructblipvideo"), texts.questioned),
+    **dict.fromkeys(("edgetam_video", "sam2_video", "sam3_tracker_video"), films.pointed),
     "blip_2_qformer": pictures.queries,
     "clap": sounds.heard,
     "clvp": sounds.spoken,
@@ -40,6 +41,7 @@ SPECIAL: Mapping[str, Special] = {
     "pi0": series.robot,
     "pp_ocrv5_mobile_rec": pictures.line_of_text,
     "qwen3_asr_encoder": sounds.windows,
+    "sam3_video": films.named,
     "seggpt": pictures.painted,
     "tvp": pictures.filmed,
     "vibevoice_acoustic_tokenizer_decoder": sounds.latents,

@@ -23,6 +23,7 @@ from .folder import CONFIG, extents, read_json
 from .limits import check
 from .stacks import order, stacks
 from .streams import hidden_first
+from .vae import TILED
 from .widths import widths
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -76,6 +77,8 @@ class Diffusion:
                 f"diffusers cannot make a {self.kind.__name__} of '{self.home / CONFIG}': {error}. Fetch it again, or "
                 "update diffusers."
             ) from error
+        if self.kind.__name__ in TILED:
+            module.enable_tiling()
         hidden_first(module, [layer for layers in stacks(module).values() for layer in layers])
         return module.eval()
 

@@ -11,6 +11,7 @@ from typing import Any
 from nexus_specs import Extent, NexusError
 from nexus_torch import hub
 from nexus_torch.hugging_face.folder import file_extents
+from nexus_torch.hugging_face.pickled import refusal
 
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
 LARGEST = 16 << 20
@@ -106,9 +107,5 @@ def _no_weights(home: Path, loading: str) -> str:
     pickled = sorted(path.name for path in (*home.glob("*.bin"), *home.glob("*.pt"), *home.glob("*.ckpt")))
     if not pickled:
         return f"'{home}' holds no weights (*.safetensors). Fetch {STEMS[0]}.safetensors into it."
-    return (
-        f"'{home}' holds its weights as {', '.join(pickled)}: pickles, which can run code when opened, so they are not "
-        "read. Convert them once, where you trust them:\n"
-        f'  python -c "{loading}.from_pretrained({str(home)!r}, use_safetensors=False)'
-        f'.save_pretrained({str(home)!r})"'
-    )
+    program = f"{loading}.from_pretrained({{place}}, use_safetensors=False).save_pretrained({{place}})"
+    return refusal(home, pickled, program)

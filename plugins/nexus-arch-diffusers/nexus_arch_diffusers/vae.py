@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+TILED = frozenset({"AutoencoderKLAllegro"})
+"""VAEs that diffusers has no way for but tile by tile: its pipeline turns that on, and so do we."""
+
 
 def encode(vae: Any, media: Tensor) -> Tensor:
     """uint8 [B, H, W, 3] -> [B, C, h, w]; [B, F, H, W, 3] -> [B, C, f, h, w], or frame by frame [B, F, C, h, w] where

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import diffusers as df
 import numpy as np
 import pytest
 import torch
+from diffusers_files.pipelines import unet
 from nexus_arch_diffusers.architecture import Diffusers
 from nexus_specs import Installed, NexusError, Sample, content_key
 
@@ -25,15 +27,6 @@ def made(count: int = 2, **shapes: Any) -> list[Sample]:
 
     rows = [{name: value(each) for name, each in shapes.items()} for _ in range(count)]
     return [Sample(key=content_key(row), fields=row) for row in rows]
-
-
-def unet() -> Any:
-    return df.UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(32, 64),
-        norm_num_groups=8,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=32, attention_head_dim=8,
-    )  # fmt: skip
 
 
 def flux() -> Any:
@@ -84,18 +77,18 @@ MODELS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
 }  # fmt: skip
 
 
+def _write(build: Callable[[], Any], folder: Path) -> None:
+    torch.manual_seed(0)
+    build().save_pretrained(folder)
+
+
+WRITERS = {name: partial(_write, build) for name, (build, _) in MODELS.items()}
+
+
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    done: dict[str, Path] = {}
-
-    def folder(name: str) -> Path:
-        if name not in done:
-            torch.manual_seed(0)
-            done[name] = tmp_path_factory.mktemp(name)
-            MODELS[name][0]().save_pretrained(done[name])
-        return done[name]
-
-    return folder
+def model(once: Callable[..., Path]) -> Callable[[str], Path]:
+    """Name of a model -> its folder, made once by diffusers."""
+    return lambda name: once(name, WRITERS)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -14,8 +14,9 @@ from nexus_torch.hugging_face.catalogue import GENERATIVE, is_head_of
 
 REASONS = {
     "gptj": "no converter of llama.cpp ever wrote such a file",
-    "gemma4-assistant": "transformers 5.23 cannot build its own class: Gemma4TextConfig.kv_sharing_modes refuses that "
-    "every layer takes its keys from elsewhere, which Gemma4AssistantConfig demands",
+    "gemma4-assistant": "transformers 5.23 cannot build its own class: Gemma4AssistantConfig demands that every layer "
+    "takes its keys from elsewhere, and Gemma4TextConfig.kv_sharing_modes raises ValueError for that: The set of layer "
+    "types producing a cache is different than the set of layer types using them",
 }
 
 

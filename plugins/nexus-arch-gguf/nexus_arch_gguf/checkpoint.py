@@ -184,7 +184,8 @@ def source(path: Path) -> Source:
     if found.architecture == "clip":
         return found                                        # a tower, or refused by its projector
     if kind != "model" or not found.places:
-        raise NexusError(f"'{path}' holds {'no tensors' if kind == 'model' else f'an {kind}'}, not a whole model.")
+        held = "no tensors" if kind == "model" else f"an {kind}"
+        raise NexusError(f"'{path}' holds {held}, not a whole model. Name the file of the model itself.")
     if found.architecture not in LAYOUTS:
         known = "gguf knows it, but transformers has no class for it" if found.architecture in names() else "unknown"
         known = REASONS.get(found.architecture, known)

@@ -21,11 +21,13 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 LARGEST_METADATA, LARGEST_TENSORS = 1 << 14, 1 << 16
 """Entries: real files have less than 100 and less than 50,000."""
-LARGEST_READ = 72 << 20
+LARGEST_READ = 62 << 20
 """Bytes of memory that all arrays together may take when they are read; the largest vocabulary (262,144 tokens, 514,906
-merges) takes 66 MiB."""
-STRING_COST, NUMBER_COST = 64, 40
+merges, types and scores) takes about 57 MiB."""
+STRING_COST, NUMBER_COST, PACKED_COST = 64, 40, 8
 """Bytes of memory of an element besides those of a string's text."""
+MANY = 1 << 16
+"""Numbers of an array from which on it stays packed (`array.array`)."""
 LARGEST_KEPT = 8 << 20
 """Bytes of all keys and short strings: real files have less than 10,000."""
 SHORT = 256
@@ -122,7 +124,7 @@ def cost(value: Stored) -> int:
         return 0
     if value.kind - ARRAY - 1 == STRING:
         return value.stop - value.start + (STRING_COST - 8) * value.count
-    return NUMBER_COST * value.count
+    return (PACKED_COST if value.count > MANY else NUMBER_COST) * value.count
 
 
 def _value(cursor: Cursor, kind: int, left: int) -> Any:
@@ -136,8 +138,9 @@ def _value(cursor: Cursor, kind: int, left: int) -> Any:
     if kind != ARRAY:
         raise cursor.wrong(f"the value type {kind}, which does not exist")
     inner, count = cursor.number("I"), cursor.number("Q")
-    if count * NUMBER_COST > left:
-        raise cursor.wrong(f"an array of {count} elements; {left // NUMBER_COST} are allowed here")
+    each = STRING_COST if inner == STRING else PACKED_COST if count > MANY else NUMBER_COST
+    if count * each > left:
+        raise cursor.wrong(f"an array of {count} elements; {left // each} are allowed here")
     start = cursor.position
     if inner in SCALARS:
         cursor.skip(count * struct.calcsize(f"<{SCALARS[inner]}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from .bytes import Cursor
 from .remote import on_hub, there
-from .scanner import Scan, Stored, TensorInfo, scan
+from .scanner import MANY, Scan, Stored, TensorInfo, scan
 from .types import ARRAY, BLOCKS, SCALARS, STRING
 
 SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
@@ -25,6 +26,8 @@ NUMPY: Mapping[str, str] = {
     "d": "f8",
 }  # fmt: skip
 """Letters of `struct` -> types of numpy."""
+PACKED: Mapping[str, str] = {"d": "f8", "Q": "u8", "q": "i8"}
+"""Letters of `array` -> types of numpy."""
 LARGEST_TEXT = 8 << 20
 """Bytes of one string value: chat templates have less than 100,000."""
 LARGEST_FACTORS = 1 << 20
@@ -43,7 +46,8 @@ class Source:
         self.architecture = self.text("general.architecture")
 
     def get(self, key: str, default: Any = None) -> Any:
-        """A value, arrays as lists; "{arch}" in the key is the architecture. `default` where it is not there."""
+        """A value, arrays as lists, of very many numbers as an `array.array`; "{arch}" in the key is the architecture.
+        `default` where it is not there."""
         name = key.replace("{arch}", self.architecture) if "{arch}" in key else key
         if name not in self.metadata:
             return default
@@ -62,7 +66,8 @@ class Source:
         found = self.get(key, default)
         if isinstance(found, bool) or not isinstance(found, int) or found < 0:
             said = "is missing" if found is None else f"is {found!r}, and should be a whole number"
-            raise NexusError(f"'{self.path}': the metadata '{key}' {said}. Convert the model again.")
+            name = key.replace("{arch}", self.architecture)
+            raise NexusError(f"'{self.path}': the metadata '{name}' {said}. Convert the model again.")
         return found
 
     def tensor(self, name: str) -> NDArray[np.uint8]:
@@ -87,7 +92,12 @@ class Source:
             if inner == STRING:
                 return [cursor.take(cursor.number("Q")).decode("utf-8", "replace") for _ in range(value.count)]
             numbers = np.frombuffer(cursor.take(value.stop - value.start), dtype=f"<{NUMPY[SCALARS[inner]]}")
-            return numbers.tolist()
+            if value.count <= MANY:
+                return numbers.tolist()
+            code = "d" if numbers.dtype.kind == "f" else "Q" if numbers.dtype.kind == "u" else "q"
+            packed = array(code)
+            packed.frombytes(memoryview(numbers.astype(PACKED[code])).cast("B"))
+            return packed
 
     @property
     def path_of_metadata(self) -> Path:

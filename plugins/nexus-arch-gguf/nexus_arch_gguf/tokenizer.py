@@ -6,10 +6,12 @@ of how text is cut; word pieces (BERT), which transformers does not build, by th
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from nexus_specs import NexusError
+from nexus_torch.hugging_face.vocabulary import check_merges
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 from transformers.integrations.gguf import gguf_tokenizer_mapping as official
@@ -75,14 +77,13 @@ def _bytes(source: Source, described: dict[str, Any]) -> Tokenizer:
     """Byte-level BPE."""
     kind = described.get("pre_tokenizer_type", "default")
     if kind in SPACED:
-        return _characters(described)
+        return _characters(source, described)
     if kind not in BY_NAME:
         raise NexusError(
             f"'{source.path}': the metadata 'tokenizer.ggml.pre' is '{kind}', and no such way to cut text is known "
             "here; cutting it another way would give other tokens."
         )
-    merges = [tuple(merge.split(" ", 1)) for merge in described.get("merges", ())]
-    vocabulary = {token: index for index, token in enumerate(described["tokens"])}
+    vocabulary, merges = _pairs(source, described)
     backend = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=kind in WHOLE_WORDS_FIRST))
     backend.decoder = decoders.ByteLevel()
     _add_special(backend, described)
@@ -93,10 +94,17 @@ def _bytes(source: Source, described: dict[str, Any]) -> Tokenizer:
     return backend
 
 
-def _characters(described: dict[str, Any]) -> Tokenizer:
-    """Byte pairs of characters, with bytes for those that are no token."""
-    merges = [tuple(merge.split(" ", 1)) for merge in described.get("merges", ())]
+def _pairs(source: Source, described: Mapping[str, Any]) -> tuple[dict[str, int], list[tuple[str, ...]]]:
+    """Tokens -> their ids, and which two of them become one. NexusError for pieces that are no tokens."""
     vocabulary = {token: index for index, token in enumerate(described["tokens"])}
+    merges = [tuple(merge.split(" ", 1)) for merge in described.get("merges", ())]
+    check_merges(vocabulary, merges, str(source.path))
+    return vocabulary, merges
+
+
+def _characters(source: Source, described: dict[str, Any]) -> Tokenizer:
+    """Byte pairs of characters, with bytes for those that are no token."""
+    vocabulary, merges = _pairs(source, described)
     backend = Tokenizer(models.BPE(vocabulary, merges, byte_fallback=True))
     backend.normalizer = normalizers.Replace(" ", PHANTOM)
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[^\n]+|\n+"), behavior="isolated")
@@ -128,7 +136,7 @@ def _pieces(source: Source, described: dict[str, Any]) -> Tokenizer:
         before = [normalizers.Prepend(prepend=PHANTOM)] if source.get("tokenizer.ggml.add_space_prefix", True) else []
         backend.normalizer, backend.pre_tokenizer = normalizers.Sequence([*before, spaces]), None
     charsmap = described.get("precompiled_charsmap")
-    if kind == "t5" and isinstance(charsmap, list) and charsmap:
+    if kind == "t5" and isinstance(charsmap, (list, array)) and charsmap:
         backend.normalizer = normalizers.Precompiled(bytes(each & 0xFF for each in charsmap))
     return backend
 

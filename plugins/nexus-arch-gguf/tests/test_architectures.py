@@ -12,7 +12,7 @@ from gguf_files.newer import NEWER
 from gguf_files.reading import differences, outputs
 from gguf_files.tiny import MODELS
 from nexus_arch_gguf.architecture import Gguf
-from nexus_arch_gguf.catalogue import classes, names, rows, streaming
+from nexus_arch_gguf.catalogue import REASONS, classes, names, rows, streaming
 from nexus_arch_gguf.layouts import LAYOUTS
 from nexus_arch_gguf.names import LIKE
 from nexus_specs import Installed, NexusError, Sample
@@ -79,7 +79,21 @@ def test_every_row_has_a_class_or_a_reason() -> None:
         assert bool(row["heads"]) == (name in LAYOUTS) == (not row["reason"]), name
         assert (row["streams"] == "verified") == bool(streaming().get(name)), name
     assert found["dflash"]["streams"] == "untested"
-    assert "kv_sharing_modes" in found["gemma4-assistant"]["reason"]
+    assert found["gemma4-assistant"]["reason"]
+
+
+def test_what_is_said_of_gemma_4_assistants_is_what_transformers_raises() -> None:
+    """Plain transformers, with the only sort of configuration that its own check lets through. When this fails, the
+    architecture can be opened."""
+    from transformers import Gemma4AssistantConfig, Gemma4AssistantForCausalLM, Gemma4TextConfig
+
+    text = Gemma4TextConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, vocab_size=64, head_dim=16,
+        hidden_size_per_layer_input=0, vocab_size_per_layer_input=0, enable_moe_block=False, use_double_wide_mlp=False,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="The set of layer types producing a cache") as caught:
+        Gemma4AssistantForCausalLM(Gemma4AssistantConfig(text_config=text, backbone_hidden_size=32))
+    assert str(caught.value).rstrip(".") in REASONS["gemma4-assistant"]
 
 
 EQUAL = {"MistralForCausalLM", "CamembertModel", "Qwen2_5_VLForConditionalGeneration"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Blueprint, Checkpoint, Installed, Lookup, NexusError
+from nexus_specs import Blueprint, Checkpoint, Installed, Lookup, NexusError, Origin
 from nexus_torch import hub
 from nexus_torch.hugging_face.folder import folder
 
@@ -42,9 +42,23 @@ class Peft:
             raise NexusError(f"The adapter '{source}' stands on '{name}': {error}") from error
         return Adapted(home, settings, base)
 
-    def origin(self, source: str) -> Any:
-        """Where the adapter lies that is not on this machine."""
-        return hub.origin(parts(source)[1])
+    def origin(self, source: str) -> Origin | None:
+        """Where adapter and base lie, if one of them is not on this machine: both at one commit, and both to fetch."""
+        named, adapter = parts(source)
+        own = hub.origin(adapter)
+        home = folder(own.source if own else adapter)
+        base = named or base_of(home, read(home))
+        under = hub.origin(base)
+        found = [each for each in (own, under) if each is not None]
+        if not found:
+            return None
+        pinned = own.source if own else adapter
+        return Origin(
+            source=f"{under.source if under else base}+{pinned}" if named or under else pinned,
+            commit=found[0].commit,
+            bytes=sum(each.bytes for each in found),
+            missing=sum(each.missing for each in found),
+        )
 
     def _check(self, home: Path) -> None:
         """NexusError for adapters that stand on each other in a circle."""

@@ -190,6 +190,8 @@ def _extents(home: Path) -> list[Extent]:
             f"trust it:\n  python -c \"import torch, safetensors.torch as s; s.save_file(torch.load({str(pickled)!r}, "
             f"weights_only=True), {str(home / WEIGHTS)!r})\""
         )
+    if not (home / WEIGHTS).is_file() and hub.behind(home) is None:
+        raise NexusError(f"'{home}' has no file '{WEIGHTS}', the adapter's weights. Put it beside adapter_config.json.")
     return file_extents(hub.place(home, WEIGHTS))
 
 

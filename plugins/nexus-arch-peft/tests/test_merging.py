@@ -14,6 +14,7 @@ import transformers as hf
 from nexus_arch_peft.architecture import Peft
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap, content_key
 from nexus_specs.testing import ListSink
+from nexus_specs.testing.hub import LocalHub
 from nexus_torch.files import TensorFile
 from nexus_torch.skeleton import absent, fill, holders
 from safetensors.torch import load_file, save_file
@@ -203,6 +204,26 @@ def test_adapters_in_a_circle_and_pickles(base: Base, tmp_path: Path) -> None:
     (tmp_path / "c" / "adapter_model.bin").unlink()
     with pytest.raises(NexusError, match=r"no file 'adapter_model\.safetensors'"):
         Peft().open(str(tmp_path / "c"), Installed())
+
+
+def test_adapter_and_base_on_a_hub_are_pinned_and_counted(server: LocalHub, base: Base, tmp_path: Path) -> None:
+    write(tmp_path / "poet", "acme/base", product(QUERY))
+    commits = server.add("acme/base", base("llama")), server.add("acme/poet", tmp_path / "poet")
+    both = f"acme/base@{commits[0]}+acme/poet@{commits[1]}"
+    weights = (base("llama") / "model.safetensors").stat().st_size
+    for source in ("acme/poet", "acme/base+acme/poet", both):
+        found = Peft().origin(source)
+        assert found is not None
+        assert found.source == both
+        assert weights <= found.missing <= found.bytes
+    assert Peft().match(both) == 2
+    assert Peft().inspect(both).head == "LlamaForCausalLM"
+    write(tmp_path / "here", "acme/base", product(QUERY))
+    local = Peft().origin(str(tmp_path / "here"))
+    assert local is not None
+    assert local.source == f"acme/base@{commits[0]}+{tmp_path / 'here'}"
+    write(tmp_path / "all here", base("llama"), product(QUERY))
+    assert Peft().origin(str(tmp_path / "all here")) is None
 
 
 @torch.no_grad()

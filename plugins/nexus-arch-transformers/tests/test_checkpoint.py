@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Installed, NexusError, Sample, content_key
+from safetensors.torch import load_file
 
 TAKES = {"vit": "images", "ast": "sounds", "videomae": "films"}
 HEADS = {
@@ -107,6 +109,25 @@ def test_pickled_weights_are_refused_with_the_way_out(checkpoint_folder: Callabl
     (tmp_path / "old" / "model.safetensors").rename(tmp_path / "old" / "pytorch_model.bin")
     with pytest.raises(NexusError, match=r"pytorch_model\.bin.*pickles[\s\S]*save_pretrained"):
         Transformers().inspect(str(tmp_path / "old"))
+
+
+@pytest.mark.parametrize("classes", [["LlamaForCausalLM"], None, ["CodeOfTheCheckpointForCausalLM"]])
+def test_the_command_that_converts_pickles_does(
+    classes: list[str] | None, checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """As it is printed, by a shell, in a folder whose name a shell would read otherwise."""
+    place = tmp_path / "$HOME's \"old\" `model`"
+    shutil.copytree(checkpoint_folder("llama"), place)
+    torch.save(load_file(place / "model.safetensors"), place / "pytorch_model.bin")
+    (place / "model.safetensors").unlink()
+    values = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(values | {"architectures": classes}))
+    with pytest.raises(NexusError, match="pickles") as caught:
+        Transformers().inspect(str(place))
+    command = str(caught.value).partition("\n")[2].strip()
+    found = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-c", command], env=found, check=True, capture_output=True)
+    assert Transformers().open(str(place), Installed()).parts
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "shard"])

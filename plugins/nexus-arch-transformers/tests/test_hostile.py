@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +41,14 @@ ABSURD: dict[str, tuple[dict[str, Any], str]] = {
     "quantised by word": ({"quantization_config": "fp8"}, "says 'fp8' for `quantization_config`, which is a table"),
     "labels in a list": ({"id2label": ["a"]}, "says ['a'] for `id2label`"),
     "unknown part": ({"model_type": "llava", "text_config": {"model_type": "quux"}}, "subconfig: quux. Mend the file"),
+    "loops": ({"model_type": "albert", "inner_group_num": 10**9}, "inner_group_num is 1,000,000,000; at most 4,096"),
+    "inputs": ({"model_type": "gemma3n_text", "altup_num_inputs": 10**9}, "altup_num_inputs is 1,000,000,000"),
+    "labels": ({"num_labels": 10**9}, "num_labels is 1,000,000,000; at most 262,144"),
+    "labels of a part": ({"model_type": "llava", "vision_config": {"num_labels": 10**9}}, "vision_config.num_labels"),
+    "stages": ({"model_type": "univnet", "resblock_kernel_sizes": [3] * 100_000}, "has 100,000 entries"),
+    "network of the hub": ({"model_type": "dpt", "backbone": "owner/name"}, "stands on the backbone 'owner/name'"),
+    "network of timm's hub": ({"model_type": "detr", "backbone": "hf-hub:owner/name"}, "would be fetched"),
+    "network inside": ({"model_type": "llava", "vision_config": {"architecture": "hf_hub:a/b"}}, "the architecture"),
     "missing library": ({"model_type": "timm_wrapper"}, "requires the timm library"),
 }
 
@@ -123,6 +133,35 @@ def test_nothing_in_a_configuration_runs_or_fetches() -> None:
     assert config._attn_implementation is None
     assert config._experts_implementation is None
     assert type(config).__name__ == "LlamaConfig"
+
+
+@pytest.mark.parametrize("kind", ["dpt", "upernet", "mask2former", "zoedepth", "vitmatte", "depth_anything", "detr"])
+def test_the_hub_is_not_asked_for_a_backbone(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers asks the hub whether it has the name; here nothing leaves the machine."""
+
+    asked: list[Any] = []
+
+    def connect(*place: Any, **__: Any) -> None:
+        asked.append(place)
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", connect)
+    values = {"model_type": kind, "backbone": "resnet50", "use_timm_backbone": False}
+    with contextlib.suppress(NexusError):
+        Transformers().inspect(written(tmp_path, json.dumps(values)))
+    assert not asked
+
+
+def test_parts_that_a_class_has_not_are_no_configurations(tmp_path: Path) -> None:
+    values = LLAMA | {"text_config": {"model_type": "llama"}, "vision_config": [1, 2]}
+    assert Transformers().inspect(written(tmp_path, json.dumps(values))).head == "LlamaModel"
+
+
+def test_modules_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus_torch.sparing.MOST", 100)
+    with without_weights(), pytest.raises(NexusError, match="asks for more than 100 weights"):
+        torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(60)))
 
 
 def test_a_model_type_without_classes_of_its_own_runs_as_what_is_listed_for_it(tmp_path: Path) -> None:

@@ -112,8 +112,12 @@ def test_pickles_on_the_hub_are_not_read(server: LocalHub, folder: Path) -> None
         path.unlink()
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x04}.")
     server.add("acme/pickled", folder)
-    with pytest.raises(NexusError, match=r"pytorch_model\.bin: pickles"):
+    with pytest.raises(NexusError, match=r"pytorch_model\.bin: pickles") as caught:
         Transformers().open("acme/pickled", Installed())
+    fetch, convert = str(caught.value).splitlines()[1:]
+    assert fetch.startswith("  hf download acme/pickled --revision ")
+    assert fetch.endswith(" --local-dir pickled")
+    assert "p = 'pickled'" in convert.replace("'\"'\"'", "'")
     assert not server.served["acme/pickled/pytorch_model.bin"]
 
 

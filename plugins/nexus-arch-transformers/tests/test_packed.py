@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,26 @@ def test_deepseek_with_rows_that_do_not_divide(loaded: Callable[[Any], Any], tmp
     with torch.no_grad():
         found = loaded(checkpoint)(**batch).logits
         torch.testing.assert_close(found, expected(**batch).logits, rtol=1e-5, atol=1e-5)
+
+
+FLAT: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+    "gptq": (".qweight", torch.flatten), "awq": (".scales", lambda each: each.new_ones(())),
+    "nf4": (".weight.quant_state.bitsandbytes__nf4", lambda each: each[None]),
+    "compressed": (".weight_scale", lambda each: each[:0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", FLAT)
+def test_tensors_that_nobody_packed_are_an_error_with_the_weights_name(
+    loaded: Callable[[Any], Any], method: str, checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    target, (ending, change) = tmp_path / method, FLAT[method]
+    pack(checkpoint_folder("llama"), target, method)
+    stored = load_file(target / "model.safetensors")
+    key = next(key for key in sorted(stored) if key.endswith(ending))
+    save_file({**stored, key: change(stored[key]).clone()}, target / "model.safetensors")
+    with pytest.raises(NexusError, match=re.escape(key.removesuffix(ending).removesuffix(".weight"))):
+        loaded(Transformers().open(str(target), Installed()))
 
 
 def test_transposed_layers_of_bitsandbytes_are_refused(tmp_path: Path) -> None:

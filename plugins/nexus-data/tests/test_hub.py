@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
 import subprocess
@@ -103,8 +104,21 @@ def test_the_catalogue_has_what_teachers_are_judged_and_taught_on() -> None:
         assert set(row["options"]["splits"]) <= set(SPLITS), name
         assert set(row["columns"]) <= FIELDS, name
         assert row["tags"], name
+        assert row["size"], name
+        assert row["licence"], name
+        assert row["licence"] not in ("other", "see its card"), name
         Columns(row["options"]["columns"], name).read()
         Hub(**row["options"])
+
+
+def test_sizes_are_bytes_or_a_count_or_said_to_be_unknown() -> None:
+    assert doctest.testmod(catalogue).failed == 0
+    for name, card in catalogue.cards().items():
+        assert card.get("bound", "at least") in ("at least", "at most"), name
+        assert not (card["bytes"] and "rows" in card), name
+        assert card["bytes"] or "bound" not in card, name
+    unknown = {row["name"] for row in catalogue.rows() if row["size"] == catalogue.UNKNOWN}
+    assert len(unknown) * 6 < len(catalogue.rows())
 
 
 def test_parts_without_a_split_are_carved_out(questions: LocalHub) -> None:

@@ -33,12 +33,18 @@ def check_finite(module: nn.Module, names: Iterable[str], extents: Iterable[Exte
     where all are: some models give infinities where a mask hides them."""
     for name in names:
         weight = module.get_parameter(name)
-        if not weight.is_meta and weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
-            files = sorted({extent.file for extent in extents})
-            raise NexusError(
-                f"The weight '{name}' holds values that are not finite. It was read from "
-                f"{', '.join(map(repr, files[:3]))}: fetch the file again. What was extracted stays."
-            )
+        if not weight.is_meta:
+            refuse_infinite(name, weight, extents)
+
+
+def refuse_infinite(name: str, weight: Tensor, extents: Iterable[Extent]) -> None:
+    """NexusError for a weight, or a part of one, that is not finite."""
+    if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
+        files = sorted({extent.file for extent in extents})
+        raise NexusError(
+            f"The weight '{name}' holds values that are not finite. It was read from "
+            f"{', '.join(map(repr, files[:3]))}: fetch the file again. What was extracted stays."
+        )
 
 
 def check_whole(module: nn.Module, parts: Iterable[Part]) -> None:

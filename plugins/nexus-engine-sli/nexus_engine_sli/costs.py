@@ -3,8 +3,16 @@
     seconds = setup + max(reading, unpacking + arithmetic)      streamed: threads read ahead of the arithmetic
     seconds = setup + reading + unpacking + arithmetic          resident: first all weights, then all batches
 
-Arithmetic counts two operations for each active weight and token (the embedding's rows are copied, not multiplied), and
-the products of attention; its rate is that of a square product, less what thin layers lose.
+Arithmetic has three terms, each at a rate that the engine measures (`machine`):
+
+    operations / their rate     two for each active weight and token (the embedding's rows are copied, not multiplied),
+                                and the products of attention
+    bytes / their rate          each micro-batch takes all weights that it meets from memory, however few its tokens;
+                                what is done to states besides products, and the softmax of attention
+    calls / their rate          each micro-batch calls the operations of each layer, however small they are
+
+The first rules in large models where texts are long or pass many at a time, the second where they are short and in
+narrow models, the third in tiny ones.
 """
 
 from __future__ import annotations
@@ -17,19 +25,24 @@ from nexus_specs import Blueprint, Budget
 from .headroom import Way
 from .predicting import TOKENS, activations, weight_dtype
 
-RATE, READ = 40e9, 1e9
-"""Operations a second of one thread, and bytes a second of the disk, where the machine was not measured."""
-EFFICIENCY = 0.8
-"""Of a square product's rate, what the layers of a model reach."""
+RATE, READ, WEIGHTS, CALLS = 40e9, 1e9, 5e9, 2e5
+"""Operations a second of one thread, bytes a second of the disk and of weights through products of a few rows, and
+small operations a second, where the machine was not measured."""
+TRAFFIC, SCORE, HEAD, HEADS = 110, 48, 96, 6
+"""How often a layer reads or writes the numbers of a state besides its products (norms, rotary embeddings, activation,
+residual sums: a Llama of width 2048 and one of 64); bytes that would take as long as the softmax of one attention
+score; width of a head and fewest heads, where nothing tells."""
 PARALLEL = 0.92
 """What every further thread adds, as a share of the first."""
 UNPACK, WIDEN = 0.6e9, 2.5e9
 """Weights a second and thread that are unpacked (FP8, four bits), or brought from sixteen bits to thirty-two."""
 SHARE = 0.7
 """Of the memory: what the unit that runs and the one that arrives may take. States and work have the rest."""
-SETUP, EACH, CALL = 1.0, 0.004, 0.001
-"""Seconds until the skeleton stands; seconds that a layer takes to be brought and dropped, besides its bytes; seconds
-that a micro-batch takes in a layer besides its products: what small models cost."""
+SETUP, EACH = 0.1, 0.02
+"""Seconds until the skeleton stands, and those that each layer adds: it is made, brought and dropped."""
+OPERATIONS, WATCHED = 80, 3.5
+"""Small operations that a layer takes as long as, whatever its size (a Llama of width 64: 68 in float32, 98 under
+autocast); how many times longer they take where each is watched (`tracking`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +59,20 @@ class Cost:
     passes: float
 
 
-def cost(blueprint: Blueprint, samples: int, edits: int, budget: Budget, way: Way) -> Cost:
-    """What an observation of `samples` samples with `edits` ablations costs where it is held in one way."""
-    tokens = samples * _length(blueprint)
+def cost(
+    blueprint: Blueprint, samples: int, edits: int, budget: Budget, way: Way, tokens: float = 0.0
+) -> Cost:
+    """What an observation of `samples` samples of `tokens` tokens (0: not known) with `edits` ablations costs where it
+    is held in one way."""
+    length = tokens or _length(blueprint)
     passes = 1 + edits / 2
     reading = blueprint.bytes / (budget.read_rate or READ)
     unpacking = _unpacking(blueprint, budget)
-    layers, batches = sum(stack.count for stack in blueprint.stacks), -(-samples // max(1, budget.micro_batch))
-    arithmetic = (operations(blueprint, tokens) / rate(budget) + CALL * layers * batches) * passes
-    setup = SETUP + EACH * layers
     streamed = way.residency == "stream"
+    arithmetic = _arithmetic(blueprint, samples, length, budget, watched=streamed) * passes
+    setup = SETUP + EACH * _layers(blueprint)
     work = unpacking + arithmetic
-    states = round(tokens * _width(blueprint) * weight_dtype(blueprint, budget).itemsize * (1 + edits / 2))
+    states = round(samples * length * _width(blueprint) * weight_dtype(blueprint, budget).itemsize * passes)
     held = streamed_memory(blueprint, budget) if streamed else way.memory
     room = max(0, budget.memory - held) if budget.memory else states
     return Cost(
@@ -69,35 +84,78 @@ def cost(blueprint: Blueprint, samples: int, edits: int, budget: Budget, way: Wa
 
 
 def streamed_memory(blueprint: Blueprint, budget: Budget) -> int:
-    """Most bytes of weights and of one batch's work: the unit that runs, the one that arrives, what stays. Layers that
-    are too large for that come in parts (`units`), embeddings and heads whole."""
+    """Most bytes of weights and of one batch's work: the unit that runs, the one that arrives, what stays. What is too
+    large for that comes in parts (`units`): layers, embeddings, heads."""
     dtype = weight_dtype(blueprint, budget)
     layers = [size for stack in blueprint.stacks for size in stack.layer_parameters] or [0]
     largest = max((size for stack in blueprint.stacks for size in stack.layer_bytes), default=0)
     table = blueprint.vocabulary * _width(blueprint)
     rest = max(0, blueprint.parameters - sum(layers))
     stays = (rest - (2 if rest >= 2 * table else 1) * table if rest >= table else rest) * dtype.itemsize
-    units = max(layers) * dtype.itemsize + largest
+    units = max(max(layers) * dtype.itemsize + largest, 2 * table * dtype.itemsize)
     if budget.memory:
         units = min(units, round(SHARE * budget.memory))
-    return stays + max(units, 2 * table * dtype.itemsize) + activations(blueprint, budget, dtype)
+    return stays + units + activations(blueprint, budget, dtype)
 
 
-def operations(blueprint: Blueprint, tokens: int) -> float:
-    """Of one intact pass."""
-    embedding = blueprint.vocabulary * _width(blueprint)
-    dense = blueprint.active_parameters - embedding if embedding * 2 <= blueprint.active_parameters else embedding
-    layers = sum(stack.count for stack in blueprint.stacks)
-    attention = 4 * layers * _width(blueprint) * _length(blueprint) / 2
-    return tokens * (2 * max(dense, 0) + attention)
+def operations(blueprint: Blueprint, samples: int, length: float) -> float:
+    """Of one intact pass over samples of `length` tokens."""
+    attention = 4 * _layers(blueprint) * _width(blueprint) * length / 2
+    return samples * length * (2 * multiplied(blueprint) + attention)
+
+
+def multiplied(blueprint: Blueprint) -> int:
+    """Weights that a token is multiplied with: the active ones, without a table of embeddings that is only looked up.
+    A head of its own is a second table; one that is tied to the embedding makes it a matrix like any other."""
+    table = blueprint.vocabulary * _width(blueprint)
+    rest = blueprint.parameters - sum(sum(stack.layer_parameters) for stack in blueprint.stacks)
+    tied = "text" in blueprint.gives and rest < 2 * table
+    return max(0, blueprint.active_parameters - (0 if tied else table))
+
+
+def met(blueprint: Blueprint, tokens: float) -> float:
+    """Weights that so many tokens meet together: of experts, those that at least one of them is sent to."""
+    share = blueprint.active_parameters / max(1, blueprint.parameters)
+    whole = multiplied(blueprint) / max(share, 1e-9)
+    return whole if share >= 1 else whole * (1 - (1 - share) ** max(1.0, tokens))
 
 
 def rate(budget: Budget) -> float:
     """Operations a second of the threads of a budget."""
-    one = budget.gigaflops * 1e9 or RATE
+    return (budget.gigaflops * 1e9 or RATE) * _together(budget)
+
+
+def beside(blueprint: Blueprint, length: float, itemsize: int) -> float:
+    """Bytes that a token of a text of `length` takes besides products."""
+    width = max(0, _width(blueprint))
+    heads = max(HEADS, width // HEAD)
+    return _layers(blueprint) * (width * TRAFFIC * itemsize + heads * length * SCORE)
+
+
+def _arithmetic(blueprint: Blueprint, samples: int, length: float, budget: Budget, *, watched: bool) -> float:
+    """Seconds of one intact pass."""
+    together = max(1, budget.micro_batch)
+    batches = -(-samples // together)
+    itemsize = weight_dtype(blueprint, budget).itemsize
+    passing = batches * met(blueprint, min(samples, together) * length) * itemsize
+    passing += samples * length * beside(blueprint, length, itemsize)
+    calls = batches * OPERATIONS * _layers(blueprint) * (WATCHED if watched else 1.0)
+    return (
+        operations(blueprint, samples, length) / rate(budget)
+        + passing / ((budget.weight_rate or WEIGHTS) * _together(budget))
+        + calls / (budget.call_rate or CALLS)
+    )
+
+
+def _together(budget: Budget) -> float:
+    """How much more all threads reach than one."""
     if torch.device(budget.device).type == "cuda":
-        return one * EFFICIENCY
-    return one * EFFICIENCY * (1 + PARALLEL * (max(1, budget.threads) - 1))
+        return 1.0
+    return 1 + PARALLEL * (max(1, budget.threads) - 1)
+
+
+def _layers(blueprint: Blueprint) -> int:
+    return sum(stack.count for stack in blueprint.stacks)
 
 
 def _unpacking(blueprint: Blueprint, budget: Budget) -> float:

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial, reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from torch.utils._pytree import tree_map
 
 from .allocating import give_back
@@ -69,6 +71,8 @@ class Deferred(Tensor):
     whole: Tensor | None
     watch: Callable[[Tensor], None] | None
     """Is shown every window that is made."""
+    columns: Callable[[], Iterator[tuple[int, int, Step]]] | None
+    """Of a head that comes some rows at a time: first token, how many, [n, D] -> their logits, block by block."""
     last: tuple[int, Tensor | None]
     """The window that was made last, and where it begins: samples share windows."""
     __torch_function__ = torch._C._disabled_torch_function_impl
@@ -81,7 +85,7 @@ class Deferred(Tensor):
         """Of a shape and dtype, as the head would give them."""
         made = Tensor._make_wrapper_subclass(cls, shape, dtype=dtype, device=states.device)
         made.states, made.head, made.steps = states.reshape(-1, states.shape[-1]), head, steps
-        made.whole, made.watch, made.last = None, None, (-1, None)
+        made.whole, made.watch, made.last, made.columns = None, None, (-1, None), None
         return made  # type: ignore[no-any-return]
 
     def windows(self, first: int, last: int) -> Iterator[Tensor]:
@@ -92,15 +96,26 @@ class Deferred(Tensor):
 
     def values(self) -> Tensor:
         """All of it, made once."""
-        if self.whole is None:
+        if self.whole is None and self.columns is not None:
+            made = self.head(self.states)                   # in one pass over the blocks of the head
+            for step in self.steps:
+                made = step(made)
+            self.whole = made.reshape(self.shape)
+        elif self.whole is None:
             parts = list(self.windows(0, len(self.states)))
             self.whole = torch.cat(parts).reshape(self.shape) if parts else torch.empty(self.shape, dtype=self.dtype)
             self.last = (-1, None)
         return self.whole
 
+    def by_columns(self) -> Iterator[tuple[int, int, Step]]:
+        """Blocks of the vocabulary, for a head that comes in blocks: first token, how many, states -> their logits."""
+        assert self.columns is not None
+        for first, count, head in self.columns():
+            yield first, count, lambda rows, head=head: reduce(lambda made, step: step(made), self.steps, head(rows))
+
     def _window(self, begin: int, size: int) -> Tensor:
-        if self.whole is not None:
-            return self.whole.reshape(len(self.states), -1)[begin : begin + size]
+        if self.whole is not None or self.columns is not None:
+            return self.values().reshape(len(self.states), -1)[begin : begin + size]
         if self.last[0] != begin or self.last[1] is None:
             self.last = (-1, None)                          # before the next one is made
             give_back()
@@ -122,6 +137,8 @@ class Deferred(Tensor):
         others = [each for each in (*args[1:], *kwargs.values()) if isinstance(each, Tensor)]
         if any(isinstance(each, Deferred) or each.numel() not in (1, *each.shape[-1:]) for each in others):
             return None
+        if self.columns is not None and any(each.numel() != 1 for each in others):
+            return None
         flat = tree_map(lambda each: each.reshape(each.shape[-1:]) if isinstance(each, Tensor) else each, args[1:])
         like = torch.empty(self.shape, dtype=self.dtype, device="meta")
         others = tree_map(lambda each: each.to("meta") if isinstance(each, Tensor) else each, flat)
@@ -130,7 +147,7 @@ class Deferred(Tensor):
             return None
         steps = (*self.steps, lambda rows: func(rows, *flat, **kwargs))
         made = Deferred(self.states, self.head, self.shape, probe.dtype, steps)
-        made.watch = self.watch
+        made.watch, made.columns = self.watch, self.columns
         return made
 
     @classmethod
@@ -157,12 +174,15 @@ def deferring(module: nn.Module) -> Iterator[None]:
     native = head.forward
 
     def forward(states: Tensor) -> Tensor:
-        if states.shape[:-1].numel() <= rows_at_once(head.out_features):
+        divided = getattr(head.weight, "divided", False)
+        if not divided and states.shape[:-1].numel() <= rows_at_once(head.out_features):
             return native(states)
         kind = states.device.type
         half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
         shape = torch.Size((*states.shape[:-1], head.out_features))
-        return Deferred(states, _as_now(native, kind, half), shape, half or states.dtype)
+        made = Deferred(states, _as_now(native, kind, half), shape, half or states.dtype)
+        made.columns = partial(_columns, head, kind, half) if divided else None
+        return made
 
     head.forward = forward  # type: ignore[method-assign]
     try:
@@ -177,6 +197,13 @@ def head_of(module: nn.Module) -> nn.Linear | None:
     with suppress(NotImplementedError, AttributeError):
         found = module.get_output_embeddings()  # type: ignore[operator]
     return found if isinstance(found, nn.Linear) and type(found).forward is nn.Linear.forward else None
+
+
+def _columns(head: nn.Linear, kind: str, half: torch.dtype | None) -> Iterator[tuple[int, int, Step]]:
+    """A head that comes some rows at a time, in the precision in which it was called."""
+    weight: Any = head.weight
+    for first, rows, bias in weight.columns(head.bias):
+        yield first, len(rows), _as_now(partial(linear, weight=rows, bias=bias), kind, half)
 
 
 def _as_now(native: Step, kind: str, half: torch.dtype | None) -> Step:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import greenlet
 import torch
 from nexus_torch.skeleton import HARMLESS, Absent
 from torch import Tensor, nn
+from torch.nn.functional import embedding, linear
+
+from .groups import Groups, Wait
+from .tables import Rows, gathered, product, waiting
 
 CONTENT = frozenset({"T", "mT", "H", "mH", "data", "real", "imag"})
 """Attributes of a tensor that are made of its values."""
@@ -19,6 +23,7 @@ class Source(Protocol):
 
     device: str
     module: nn.Module
+    groups: Groups
 
     def units_of(self, name: str) -> tuple[str, ...]:
         """The units that may bring a weight."""
@@ -26,15 +31,30 @@ class Source(Protocol):
     def write(self, name: str, writer: object, change: Callable[[Tensor], object]) -> bool:
         """Remembers a change of a weight for when it comes. False where another forward has changed it before."""
 
-    def expert(self, name: str, number: int, wait: Callable[[str], None]) -> Tensor | None:
-        """One expert of a weight that comes in groups of them."""
-
 
 class Awaited(Absent):
     """An absent weight of a streamed model. Arithmetic with it, inside a forward that the hub leads, waits until the
     hub has brought its unit; a number that is written into it is written each time that it comes."""
 
     source: Source
+
+    @property
+    def divided(self) -> bool:
+        """Whether it comes some rows, or experts, at a time."""
+        return bool(self.source.groups.of(self.name))
+
+    def rows(self, wait: Wait, wanted: Callable[[int, int], bool] = lambda *_: True) -> Rows:
+        """Its blocks of rows, or those that are wanted, by their first row and the one behind their last."""
+        for unit in self.source.groups.of(self.name):
+            if wanted(unit.first, unit.first + unit.count):
+                yield unit.first, self.source.groups.take(unit, self.name, wait)
+
+    def columns(self, bias: Tensor | None) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+        """Of a head, inside a forward that is led: first token, its weights and biases, block by block."""
+        wait = waiting()
+        assert wait is not None
+        for first, block in self.rows(wait):
+            yield first, block, None if bias is None else bias[first : first + len(block)]
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -45,8 +65,7 @@ class Awaited(Absent):
             return torch.device(args[0].source.device)
         if name in HARMLESS and attribute not in CONTENT:
             return super().__torch_function__(func, types, args, kwargs or {})
-        run = greenlet.getcurrent()
-        wait = getattr(run, "need", None)
+        run, wait = greenlet.getcurrent(), waiting()
         if wait is None or "out" in (kwargs or {}):
             return super().__torch_function__(func, types, args, kwargs or {})
         if name.endswith("_") and not name.endswith("__"):
@@ -55,10 +74,8 @@ class Awaited(Absent):
             if others or not write(args[0].name, run, lambda each: func(each, *args[1:], **kwargs or {})):
                 return super().__torch_function__(func, types, args, kwargs or {})
             return args[0]
-        if name == "__getitem__" and isinstance(args[0], Awaited) and _is_number(args[1]):
-            one = args[0].source.expert(args[0].name, int(args[1]), wait)
-            if one is not None:
-                return one
+        if (some := _of_a_group(func, args, kwargs or {}, wait)) is not None:
+            return some
         found: dict[str, Tensor] = {}
         for each in _inside((args, kwargs or {})):
             if each.name not in found:
@@ -66,11 +83,28 @@ class Awaited(Absent):
         return func(*_replaced(args, found), **_replaced(kwargs or {}, found))
 
 
+def _of_a_group(func: Any, args: Any, kwargs: Any, wait: Wait) -> Tensor | None:
+    """One expert, or what is looked up in or multiplied with a table, where these come in groups; else None."""
+    if getattr(func, "__name__", "") == "__getitem__" and isinstance(args[0], Awaited) and _is_number(args[1]):
+        return args[0].source.groups.expert(args[0].name, int(args[1]), wait)
+    if func not in (embedding, linear) or not isinstance(args[1], Awaited):
+        return None
+    inputs, weight = args[:2]
+    if not weight.divided or weight.ndim != 2 or isinstance(inputs, Awaited):
+        return None
+    if func is embedding:
+        return gathered(inputs, lambda wanted: weight.rows(wait, wanted), weight)
+    bias = args[2] if len(args) > 2 else kwargs.get("bias")
+    return product(inputs, weight.rows(wait), bias, weight.shape[0])
+
+
 def _is_number(index: Any) -> bool:
     return isinstance(index, int) or (isinstance(index, Tensor) and index.ndim == 0)
 
 
 def _brought(weight: Awaited, wait: Any) -> Tensor:
+    if weight.divided:
+        return _whole(weight, wait)
     for path in ("", *weight.source.units_of(weight.name)):
         if path:
             wait(path)
@@ -78,6 +112,14 @@ def _brought(weight: Awaited, wait: Any) -> Tensor:
         if not isinstance(tensor, Absent):
             return tensor
     return super(Awaited, weight).__torch_function__(torch.neg, (Absent,), (weight,))  # type: ignore[no-any-return]
+
+
+def _whole(weight: Awaited, wait: Any) -> Tensor:
+    """A weight that comes in groups, all of it: for models that do something else with it."""
+    found = torch.empty(weight.shape, dtype=weight.dtype, device=weight.source.device)
+    for first, block in weight.rows(wait):
+        found[first : first + len(block)] = block
+    return found
 
 
 def _inside(value: Any) -> list[Awaited]:

@@ -32,10 +32,12 @@ class Sli:
         """The budget with residency, quantisation and micro-batch settled from the memory, where they are open."""
         return headroom.place(blueprint, budget)
 
-    def estimate(self, blueprint: Blueprint, samples: int, edits: int, budget: Budget) -> Estimate:
-        """What one observation of `samples` samples with `edits` ablations costs."""
+    def estimate(
+        self, blueprint: Blueprint, samples: int, edits: int, budget: Budget, tokens: float = 0.0
+    ) -> Estimate:
+        """What one observation of `samples` samples, of `tokens` tokens in the mean, with `edits` ablations costs."""
         way = headroom.choose(blueprint, budget)
-        found = cost(blueprint, samples, edits, budget, way)
+        found = cost(blueprint, samples, edits, budget, way, tokens)
         return Estimate(
             seconds=found.seconds,
             read=blueprint.bytes,

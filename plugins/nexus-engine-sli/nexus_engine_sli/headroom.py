@@ -19,7 +19,7 @@ import torch
 from nexus_specs import Blueprint, Budget, NexusError
 
 from .machine import free_memory
-from .predicting import activations, buffers, layerwise, resident, weight_dtype
+from .predicting import activations, layerwise, offloaded, resident, weight_dtype
 
 LARGE = 60_000_000_000
 """Parameters from which on a checkpoint streams unless the registry says otherwise."""
@@ -104,9 +104,8 @@ def _resident(blueprint: Blueprint, budget: Budget, quantise: Quantise) -> Way:
 
 def _offloaded(blueprint: Blueprint, budget: Budget, quantise: Quantise) -> Way:
     with_ = replace(budget, quantise=quantise)
-    memory, dtype = layerwise(blueprint, with_), weight_dtype(blueprint, with_)
-    if torch.device(budget.device).type == "cpu":
-        memory += blueprint.bytes + buffers(blueprint)
+    here = torch.device(budget.device).type == "cpu"
+    memory, dtype = (offloaded if here else layerwise)(blueprint, with_), weight_dtype(blueprint, with_)
     return Way(residency="offload", quantise=quantise, dtype=dtype, memory=memory, why="")
 
 

@@ -11,15 +11,16 @@ from nexus_torch.skeleton import absent, empty, fill
 from torch import Tensor
 
 from .allocating import give_back, map_large_blocks
-from .checking import check_finite, watch
+from .checking import check_finite, finite, refuse_infinite, watch
 from .costs import SHARE
 from .demand import Awaited
 from .fetching import files_for
+from .groups import Groups
 from .placing import Placing, bare, keeps_float32, one_by_one
 from .reading import Reader, buffers_for
 from .rooms import Resident, Room, complete, packed, quantised
 from .transport import Coming, transport
-from .units import Division, Unit, stored
+from .units import Division, Unit
 
 __all__ = ["Resident", "Room", "Streamed"]
 
@@ -44,7 +45,7 @@ class Streamed:
         self.units, rest = division.units, division.stay
         self.stays = rest
         self.layers = tuple(layer for stack in checkpoint.blueprint.stacks for layer in stack.layers)
-        if any(unit.count for unit in self.units.values()):
+        if any(unit.count and not unit.rows for unit in self.units.values()):
             one_by_one(self.module)
         self.order = list(self.units)
         groups = [part.extents for part in (*rest, *(unit.part for unit in self.units.values()))]
@@ -59,8 +60,6 @@ class Streamed:
         self.left, self.kept = set[str](), set[str]()
         self.changes: dict[str, tuple[object, list[Callable[[Tensor], object]]]] = {}
         """What a model wrote into weights that were not there: the forward that did, and how."""
-        self.experts: dict[str, tuple[int, Tensor]] = {}
-        """Weights of which some experts are there: the first of them, and theirs."""
         self.loads: list[str] = []
         """Units in the order in which they were brought, for those who check that it was once each."""
         for part in rest:
@@ -72,15 +71,11 @@ class Streamed:
             path: replace(unit, names=tuple(name for name in unit.names if name not in there))
             for path, unit in self.units.items()
         }
-        held = {name for unit in self.units.values() for name in unit.names}
+        self.groups = Groups(self.units, self._holders)
+        held = {name for unit in self.units.values() for name in unit.names} | set(self.groups.units)
         self._empty(held)
         complete([name for name in absent(self.module) if not held & set(self._holders(name))], "")
         self.sizes = {path: self._size(unit) for path, unit in self.units.items()}
-        self.groups: dict[str, list[str]] = {}
-        """Weight -> the units that hold some experts of it."""
-        for path, unit in self.units.items():
-            for name in unit.names if unit.count else ():
-                self.groups.setdefault(name, []).append(path)
         self.rest = self._running(name for name, each in self.module.named_parameters() if not each.is_meta)
 
     @property
@@ -150,27 +145,18 @@ class Streamed:
         known[1].append(change)
         return True
 
-    def expert(self, name: str, number: int, wait: Callable[[str], None]) -> Tensor | None:
-        """The weight of one expert, where a weight comes in groups of them; None where it does not."""
-        groups = [self.units[path] for path in self.groups.get(name, ())]
-        path = next((each.path for each in groups if 0 <= number - each.first < each.count), "")
-        if not path:
-            return None
-        if name not in self.experts or not 0 <= number - self.experts[name][0] < len(self.experts[name][1]):
-            wait(path)
-        first, there = self.experts[name]
-        return there[number - first]
-
-    def _bring_experts(self, unit: Unit) -> None:
-        """Some experts in the place of those before them."""
+    def _bring_group(self, unit: Unit) -> None:
+        """Some experts, or rows, in the place of those before them."""
         self.transport.settle()
-        for name in unit.names:
-            self.experts.pop(name, None)
+        self.groups.drop(unit)
         self.files.reach(unit.part.extents)
         made = self.transport.take(unit)
         self.loads.append(unit.path)
-        for name, tensor in made.items():
-            self.experts[name] = unit.first, packed(tensor, self.quantise) if self.quantise else tensor
+        pack = self.quantise and not unit.rows
+        for name, each in made.items() if unit.rows else ():
+            if not finite(each):                            # looked at once, since nobody sees what a table gives
+                refuse_infinite(name, each, unit.part.extents)
+        self.groups.put(unit, {name: packed(each, self.quantise) if pack else each for name, each in made.items()})
         self._expect(unit.path)
 
     def _bring(self, path: str) -> None:
@@ -178,7 +164,7 @@ class Streamed:
         if path in self.kept:
             return
         if unit.count:
-            self._bring_experts(unit)
+            self._bring_group(unit)
             return
         if path in self.left and self._has_room(unit):
             self.kept.add(path)
@@ -219,7 +205,7 @@ class Streamed:
         return self.reader.send_for(unit.part.extents)
 
     def _make(self, unit: Unit, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self.placing.made(unit.part, raw, unit.path)
+        return self.placing.made(unit.part, raw, "" if unit.rows else unit.module)
 
     def _expect(self, path: str) -> None:
         """Begins to bring what comes after a unit."""
@@ -242,7 +228,7 @@ class Streamed:
         gone = ({self.inside} if self.inside else set()) | self.borrowed
         self.left |= gone
         self.borrowed = set()
-        self.experts.clear()
+        self.groups.clear()
         self._empty(name for path in gone - self.kept for name in self.units[path].names)
 
     def _has_room(self, unit: Unit) -> bool:
@@ -284,5 +270,4 @@ def _most(checkpoint: Checkpoint, memory: int, dtype: torch.dtype) -> int:
         return 0
     wide = dtype.itemsize * checkpoint.blueprint.parameters / max(1, checkpoint.blueprint.bytes)
     share = SHARE * memory / (1 + max(1.0, wide))
-    whole = max((stored(part.extents) for part in checkpoint.parts if part.path), default=0)
-    return 0 if whole <= share else max(1, round(share))
+    return max(1, round(share))

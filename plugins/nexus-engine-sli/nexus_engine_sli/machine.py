@@ -6,15 +6,25 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import torch
-from nexus_specs import Machine
+from nexus_specs import Extent, Machine, NexusError
+from torch import nn
+from torch.nn.functional import linear
+
+from .reading import read
 
 NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 """Flags of processors that multiply bfloat16 natively."""
-SIZE, ROUNDS, PROBE = 1024, 3, 32 << 20
+SIZE, ROUNDS, PROBE, READS = 1024, 3, 64 << 20, 2
+WEIGHT, WEIGHTS, ROWS = (2816, 2048), 8, 16
+"""Matrices that do not fit in a cache together, and rows that pass them."""
+NARROW, CALLS = 8, 300
+"""Width at which operations take as long as calling them, and how often that is tried."""
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -22,6 +32,8 @@ def measure(folder: Path) -> Machine:
     """Device, memory, matrix rate of one thread, and the rate of the disk that holds `folder`."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     native = bfloat16(device)
+    dtype = torch.bfloat16 if native else torch.float32
+    reached = gigaflops(device, dtype)
     return Machine(
         processor=processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -29,8 +41,10 @@ def measure(folder: Path) -> Machine:
         memory=free_memory(),
         device_memory=torch.cuda.mem_get_info()[0] if device == "cuda" else 0,
         bfloat16=native,
-        gigaflops=gigaflops(device, torch.bfloat16 if native else torch.float32),
+        gigaflops=reached,
         read_rate=read_rate(folder),
+        weight_rate=weight_rate(device, dtype, reached),
+        call_rate=call_rate(device),
     )
 
 
@@ -59,37 +73,72 @@ def free_memory() -> int:
 
 def gigaflops(device: str, dtype: torch.dtype) -> float:
     """The best of some square matrix products, one thread; 10^9 operations a second."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with _one_thread():
         left, right = (torch.ones(SIZE, SIZE, dtype=dtype, device=device) for _ in range(2))
-        return round(max(_rate(left, right) for _ in range(ROUNDS)), 1)
-    finally:
-        torch.set_num_threads(threads)
+        seconds = min(_seconds(lambda: left @ right, _clock(device)) for _ in range(ROUNDS))
+        return round(2 * SIZE**3 / seconds / 1e9, 1)
+
+
+@torch.no_grad()
+def weight_rate(device: str, dtype: torch.dtype, reached: float) -> float:
+    """Bytes a second of weights through products of a few rows, one thread, beside the arithmetic at `reached` 10^9
+    operations a second: they come from memory and are put in the order in which the processor multiplies, however few
+    rows there are. Each micro-batch pays that again, so short texts cost more than their arithmetic."""
+    with _one_thread():
+        weights = torch.ones(WEIGHTS, *WEIGHT, dtype=dtype, device=device)
+        rows = torch.ones(ROWS, WEIGHT[1], dtype=dtype, device=device)
+        clock = _clock(device)
+        seconds = min(_seconds(lambda: [linear(rows, each) for each in weights], clock) for _ in range(ROUNDS))
+        arithmetic = 2 * ROWS * weights.numel() / (reached * 1e9)
+        return round(weights.nbytes / max(seconds - arithmetic, seconds / 10))
+
+
+@torch.no_grad()
+def call_rate(device: str) -> float:
+    """Operations a second of modules on a row of a few numbers: what is paid for calls, however little they compute."""
+    with _one_thread():
+        tiny = nn.Sequential(nn.LayerNorm(NARROW), nn.Linear(NARROW, NARROW), nn.SiLU()).to(device)
+        row = torch.ones(1, NARROW, device=device)
+        seconds = min(_seconds(lambda: [tiny(row) for _ in range(CALLS)], _clock(device)) for _ in range(ROUNDS))
+        return round(CALLS * len(tiny) / seconds)
 
 
 def read_rate(folder: Path) -> float:
-    """Bytes a second from the disk that holds a folder, past the page cache where the system allows it."""
+    """Bytes a second from the disk that holds a folder, read as weights are: past the page cache, by several threads.
+    """
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
             file.write(os.urandom(PROBE))
             file.flush()
             os.fsync(file.fileno())
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            start = time.perf_counter()
-            os.pread(file.fileno(), PROBE, 0)
-            return round(PROBE / (time.perf_counter() - start))
-    except OSError:
+            probe = Extent(key="probe", file=file.name, start=0, stop=PROBE, dtype="U8", shape=(PROBE,))
+            return round(PROBE / min(_seconds(lambda: read((probe,)), time.perf_counter) for _ in range(READS)))
+    except (OSError, NexusError):
         return 0.0
 
 
-def _rate(left: torch.Tensor, right: torch.Tensor) -> float:
-    start = time.perf_counter()
-    product = left @ right
-    if product.is_cuda:
+def _seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    """Of some work, a device's part of it included."""
+    start = clock()
+    work()
+    if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return 2 * SIZE**3 / (time.perf_counter() - start) / 1e9
+    return clock() - start
+
+
+def _clock(device: str) -> Callable[[], float]:
+    """A device is waited for. A processor's time is that of this thread, so that what else runs here counts less."""
+    return time.perf_counter if device == "cuda" else time.thread_time
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _cpuinfo(field: str) -> str:

@@ -59,6 +59,16 @@ def layerwise(blueprint: Blueprint, budget: Budget) -> int:
     return held + beside + activations(blueprint, budget, dtype)
 
 
+def offloaded(blueprint: Blueprint, budget: Budget) -> int:
+    """Most bytes that weights in RAM take where they run a layer at a time on the processor: all of them as stored, and
+    what a layer takes that is made of them. One that runs as it is stored is not made."""
+    dtype = weight_dtype(blueprint, budget)
+    stored = blueprint.bytes + buffers(blueprint)
+    if _as_stored(blueprint, dtype) and not budget.quantise and not _fused(blueprint):
+        return stored + activations(blueprint, budget, dtype)
+    return stored + layerwise(blueprint, budget)
+
+
 def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
     """What the tensors of one batch take, and what computes them."""
     positions = max(1, budget.micro_batch) * min(blueprint.context or TOKENS, TOKENS)
@@ -87,7 +97,7 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     layers = _layers(blueprint)
     most = max((parameters for parameters, _ in layers), default=0)
     arriving = max((stored for _, stored in layers), default=0)
-    as_stored = blueprint.bytes == blueprint.parameters * dtype.itemsize and not blueprint.quantisation
+    as_stored = _as_stored(blueprint, dtype)
     if not as_stored:
         arriving = max(arriving, blueprint.bytes - sum(stored for _, stored in layers))
     if as_stored and not quantise:
@@ -96,6 +106,11 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     if quantise:
         beside += (0 if as_stored else most * dtype.itemsize) + min(most // MATRICES, AT_ONCE) * QUANTISING
     return beside + (arriving if _fused(blueprint) else 0)
+
+
+def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
+    """Whether weights run in the form in which they are stored."""
+    return blueprint.bytes == blueprint.parameters * dtype.itemsize and not blueprint.quantisation
 
 
 def _unpacking(blueprint: Blueprint, most: int) -> int:

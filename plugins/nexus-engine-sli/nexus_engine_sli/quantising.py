@@ -4,9 +4,21 @@
 
 A quantised weight keeps its shape and dtype and is a parameter like any other, so that filling, emptying and tying go
 on working, fused experts (three dimensions, no `nn.Linear`) are quantised the same way, and a module that looks at its
-weight itself sees values, not codes. Products are computed in bfloat16 with a weight that is made for them and dropped;
-of fused experts, one expert at a time. bitsandbytes' own product is not used: on a CPU, 0.50 dequantises weights
-wrongly whose rows are shorter than a block, and compiles code for others.
+weight itself sees values, not codes.
+
+Codes, scales and values are those of bitsandbytes.functional, bit for bit (`tests/test_quantising.py`). Its modules are
+not used, for what 0.50.2 does on a processor:
+
+- `Linear8bitLt` quantises the inputs to eight bits as well and computes in float16 (`autograd/_functions.py`,
+  MatMul8bitLt); wanted are products in bfloat16 (LLM.int8's outliers need no path of their own then: Dettmers et al.
+  2022, arXiv 2208.07339, is about inputs in eight bits).
+- `Linear4bit` repacks its weight at its first call where the processor multiplies bfloat16 (`functional.py`,
+  `_convert_weight_packed_for_cpu`): that rounds the scales to bfloat16, stops at weights whose rows are no multiple of
+  32 or columns no multiple of 64, and asks a hub for another kernel. NF4: Dettmers et al. 2023, arXiv 2305.14314.
+- Neither holds fused experts, and neither gives its weight back to whoever drops a layer and fills it again.
+
+So products are computed in bfloat16 with a weight that is made for them and dropped; of fused experts, one expert at a
+time.
 """
 
 from __future__ import annotations

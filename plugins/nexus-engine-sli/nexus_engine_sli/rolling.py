@@ -124,7 +124,7 @@ class Rolling:
         if self.plan.peak > self.limit:
             raise NexusError(
                 f"One layer of this checkpoint needs {hub.sized(self.plan.peak)} of disk at a time, and "
-                f"{hub.sized(self.limit)} may be used. Raise run.disk in the registry."
+                f"{hub.sized(self.limit)} may be used. Raise run.disk in the registry, or --disk."
             )
         here = sum(each.stat().st_size for each in self.folder.glob("*")) if self.folder.is_dir() else 0
         hub.check_room(self.folder, self.plan.peak - here, "The largest layer of the checkpoint")

@@ -261,8 +261,9 @@ class Hub:
 
     @contextmanager
     def _stopping(self) -> Iterator[None]:
-        """The forwards of all units wait for the hub while this lasts."""
-        with stopping(self.room.module, self.units):
+        """The forwards of all units wait for the hub while this lasts. Nothing is compiled: flex attention would be,
+        and a compiler sees neither the hub nor the tracker."""
+        with stopping(self.room.module, self.units), torch.compiler.set_stance("force_eager"):
             yield
 
 

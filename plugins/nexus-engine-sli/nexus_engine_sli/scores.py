@@ -11,6 +11,7 @@ from nexus_specs import Signal
 from torch import Tensor
 
 from .deferring import Deferred, rows_at_once, windows
+from .tables import logprobs
 
 
 class Scores(Sequence[Any]):
@@ -63,6 +64,14 @@ def logprob(blocks: Iterable[Tensor], tokens: Tensor) -> Tensor:
         found.append(observed - _logsumexp(scores, one_of_many=len(wanted) > 1))
         at += len(block)
     return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def logprob_in_columns(logits: Deferred, signal: Signal) -> list[Tensor]:
+    """Likewise of a whole batch [B, T, V] whose head comes some columns at a time, so that it comes once for all."""
+    tokens = signal.tokens.to(logits.states.device)
+    wanted = tokens.roll(-1, -1).reshape(-1)
+    found = logprobs(logits.by_columns(), logits.states, wanted).reshape(tokens.shape)
+    return [row(found, signal.mask, at)[:-1] for at in range(len(tokens))]
 
 
 def row(values: Tensor, mask: Tensor | None, index: int) -> Tensor:

@@ -11,7 +11,8 @@ from nexus_torch.bases import project
 from nexus_torch.padding import unpad
 from torch import Tensor
 
-from .scores import Scores, logprob, row
+from .deferring import Deferred
+from .scores import Scores, logprob, logprob_in_columns, row
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,13 @@ class Taps:
         self._put(keys, tap, unpad(own, mask), edit)
 
     def signal(self, keys: Sequence[str], signal: Signal, edit: str) -> None:
-        """All that is read off the end of a forward."""
+        """All that is read off the end of a forward. Logits of a head that comes in blocks are made whole if they are
+        asked for: it comes once."""
+        logits = _in_columns(signal)
+        if logits is not None and any(tap.path == "logits" for tap in self.wanted):
+            logits.values()
         for tap in self.wanted:
-            if tap.path not in self.modules:
+            if tap.path not in self.modules and not (edit and tap.intact):
                 self._put(keys, tap, special(signal, tap, len(keys), self.vocabulary), edit)
 
     def _put(self, keys: Sequence[str], tap: Tap, values: Sequence[Any], edit: str) -> None:
@@ -56,6 +61,8 @@ def special(signal: Signal, tap: Tap, count: int, vocabulary: int = 0) -> Sequen
     if tap.path == "logits" and _has_vocabulary(signal):
         return Scores(signal, count, vocabulary)
     if tap.path == "logprob" and _has_vocabulary(signal):
+        if (given := _in_columns(signal)) is not None:
+            return logprob_in_columns(given, signal)
         scores = Scores(signal, count, vocabulary)
         return [logprob(scores.made(at), row(signal.tokens, signal.mask, at)) for at in range(count)]
     if tap.path in ("tokens", "spans") and (found := getattr(signal, tap.path)) is not None:
@@ -128,6 +135,12 @@ def by_sample(state: Tensor, samples: int) -> Tensor:
 
 def _has_vocabulary(signal: Signal) -> bool:
     return "logits" in signal.outputs or (signal.head is not None and signal.hidden is not None)
+
+
+def _in_columns(signal: Signal) -> Deferred | None:
+    """Logits that are still to be made, of a head that comes in blocks."""
+    given = signal.outputs.get("logits")
+    return given if isinstance(given, Deferred) and given.columns is not None and given.whole is None else None
 
 
 def _same_memory(one: Tensor, other: Tensor) -> bool:

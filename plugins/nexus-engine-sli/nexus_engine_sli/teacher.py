@@ -23,6 +23,7 @@ from .loading import Resident, Room, Streamed
 from .running import Run, layer_paths
 from .streaming import MicroBatch, Observation, fingerprint
 from .taps import Taps, mask_of
+from .tracking import unnoted
 
 BATCHES_AT_ONCE = 32
 """Micro-batches that are grouped together where each is on its own: with 8 samples each, a shard of 256. So the same
@@ -143,9 +144,9 @@ class SliTeacher:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
             run = greenlet.getcurrent()
             each, edit = self.current[run]
-            if isinstance(run, Run) and run.replaying:
-                return                                      # it was observed before the process was killed
-            with self._precision(False), observing(run):    # a basis is no work for half precision
+            if (edit and tap.intact) or (isinstance(run, Run) and run.replaying):
+                return                                      # nobody asked, or it was before the process was killed
+            with self._precision(False), unnoted(run):      # a basis is no work for half precision
                 taps.state(each.keys, tap, output, mask_of(each.batch, tap.path), edit)
 
         return hook
@@ -200,20 +201,6 @@ def _chunks(items: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, max(1, size))):
         yield chunk
-
-
-@contextmanager
-def observing(run: Any) -> Iterator[None]:
-    """What is computed here for an observation is none of the forward's states."""
-    ledger = getattr(run, "ledger", None)
-    if ledger is None:
-        yield
-        return
-    ledger.paused = True
-    try:
-        yield
-    finally:
-        ledger.paused = False
 
 
 def _narrowed(batch: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:

@@ -8,7 +8,8 @@ knows each new storage (not the tensors: views share one), and a weak reference 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -109,6 +110,9 @@ class Ledger:
 class Tracker(TorchDispatchMode):
     """Tells the ledger of the forward that runs what each operation makes."""
 
+    supports_higher_order_operators = True
+    """Flex attention is one."""
+
     def __init__(self) -> None:
         super().__init__()
         self.owners: dict[int, Ledger] = {}
@@ -136,6 +140,20 @@ class Tracker(TorchDispatchMode):
                 if key and key not in known and key not in owners:
                     ledger.register(tensor.untyped_storage())
         return output
+
+
+@contextmanager
+def unnoted(run: Any) -> Iterator[None]:
+    """What is computed here is none of the forward's states."""
+    ledger = getattr(run, "ledger", None)
+    if ledger is None:
+        yield
+        return
+    before, ledger.paused = ledger.paused, True
+    try:
+        yield
+    finally:
+        ledger.paused = before
 
 
 def _take_over(owner: Ledger, user: Ledger | None, key: int) -> None:

@@ -74,8 +74,10 @@ class InPlace:
         self.coming: tuple[str, Coming] | None = None
 
     def expect(self, units: Sequence[Unit]) -> None:
-        """Begins to read the next one."""
-        if units and self.coming is None:
+        """Begins to read the next one, if none waits: one that was guessed too early is needed later, and would be
+        read twice. A group (of rows, of experts) that nobody asked for is dropped."""
+        waits = self.coming[0] if self.coming else ""
+        if units and (not waits or ("#" in waits and waits != units[0].path)):
             self.coming = units[0].path, self.begin(units[0])
 
     def take(self, unit: Unit) -> dict[str, Tensor]:
@@ -132,7 +134,13 @@ class Copied:
         self.suspects: dict[str, bool] = {}
 
     def expect(self, units: Sequence[Unit]) -> None:
-        """Moves the first one as soon as it was read, and begins to read the one after it."""
+        """Moves the first one as soon as it was read, and begins to read the one after it. A group (of rows, of
+        experts) that was expected before and that nobody asked for is dropped, once it is here."""
+        paths = {unit.path for unit in units}
+        for path in [each for each, move in self.moving.items() if _unasked(each, paths) and move.done()]:
+            del self.moving[path]
+        for path in [each for each in self.reading if _unasked(each, paths)]:
+            del self.reading[path]
         if units and not self.moving:
             self._move(units[0])
         for unit in units[1:]:
@@ -201,3 +209,8 @@ def transport(device: str, begin: Begin, make: Make) -> Transport:
     if torch.device(device).type == "cpu":
         return InPlace(begin, make)
     return Copied(begin, make, Stream(device))
+
+
+def _unasked(path: str, expected: set[str]) -> bool:
+    """Whether a group that waits is none of those that are expected now."""
+    return bool(expected) and "#" in path and path not in expected

@@ -16,13 +16,15 @@ LARGE = 8 << 20
 """Bytes from which on what belongs to no layer is a unit of its own; the rest stays."""
 SMALL = 1 << 20
 """Bytes up to which a part of a layer that is split stays, or an eighth of what a unit may have if that is less."""
+ALIGNED = 256
+"""Blocks of a table's rows are multiples of this many: kernels multiply so many columns alike."""
 EXPERT = re.compile(r"^(?P<experts>.*\.experts)\.(?P<number>\d+)(?:\.|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """A module whose weights come and go together; or some experts (`first` on) of one, which come when one of them is
-    asked for."""
+    """A module whose weights come and go together; or some experts, or some rows of a table (`first` on), which come
+    when one of them is asked for."""
 
     path: str
     part: Part
@@ -30,6 +32,8 @@ class Unit:
     """Full names of its parameters."""
     first: int = -1
     count: int = 0
+    rows: bool = False
+    """Whether it holds rows of a table."""
 
     @property
     def bytes(self) -> int:
@@ -79,7 +83,11 @@ class Division:
         for group in _stems(part.extents).values():
             path = self._owner(part, group) if stored(group) >= LARGE else ""
             leaf = self.module.get_submodule(path) if path in self.known else None
-            if path and leaf is not None and not list(leaf.children()) and not list(leaf.buffers()):
+            if not path or leaf is None or list(leaf.children()):
+                continue
+            if self._rows(part, path, group):
+                taken |= {extent.key for extent in group}
+            elif not list(leaf.buffers()):
                 self.units[path] = Unit(
                     path=path, part=Part(path=path, extents=tuple(group)), names=names_under(self.module, path)
                 )
@@ -126,18 +134,48 @@ class Division:
             self.units[path] = Unit(path=path, part=some, names=names, first=first, count=count)
         return True
 
+    def _rows(self, part: Part, path: str, group: Sequence[Extent]) -> bool:
+        """Splits a table that is too large along its rows; False for what is none, or whose rows the loader does not
+        leave as they are stored."""
+        if not self.most or stored(group) <= self.most:
+            return False
+        leaf = self.module.get_submodule(path)
+        names = [f"{path}.{name}" for name, _ in leaf.named_parameters()]
+        table = isinstance(leaf, nn.Embedding) or type(leaf).forward is nn.Linear.forward
+        if not table or len(names) != 1 or [each.shape for each in group] != [next(leaf.parameters()).shape]:
+            return False
+        (whole,), total = group, group[0].shape[0]
+        each = max(1, self.most * total // stored(group))
+        each -= each % ALIGNED if each > ALIGNED else 0
+        some = _cut(whole, 0, each, total)
+        if some is None or self._made(part, [some]) != {names[0]: some.shape}:
+            return False
+        for first in range(0, total, each):
+            cut = _cut(whole, first, min(each, total - first), total)
+            assert cut is not None
+            name = f"{path}#{first}"
+            self.units[name] = Unit(
+                path=name, part=Part(path=path, extents=(cut,)), names=tuple(names), first=first, count=cut.shape[0],
+                rows=True,
+            )  # fmt: skip
+        return True
+
+    def _made(self, part: Part, group: Sequence[Extent]) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of what a loader makes of stored tensors, asked with tensors without values; {} where that
+        cannot be known before they are read."""
+        raw: Mapping[str, torch.Tensor] = {
+            each.key: torch.empty(each.shape, dtype=DTYPES.get(each.dtype), device="meta") for each in group
+        }
+        try:
+            made = self.checkpoint.assemble(replace(part, extents=tuple(group)), raw)
+        except Exception:                                   # loaders that compute with values fail in their own ways
+            return {}
+        return {name: tuple(each.shape) for name, each in made.items()}
+
     def _owner(self, part: Part, group: Sequence[Extent]) -> str:
         """The one module into which some stored tensors go, asked of the loader with tensors without values; "" where
         that cannot be known before they are read."""
-        some = _one_expert(group)
-        raw: Mapping[str, torch.Tensor] = {
-            each.key: torch.empty(each.shape, dtype=DTYPES.get(each.dtype), device="meta") for each in some
-        }
-        try:
-            names = list(self.checkpoint.assemble(replace(part, extents=tuple(group)), raw))
-        except Exception:                                   # loaders that compute with values fail in their own ways
-            return ""
-        owners = {name.rpartition(".")[0] for name in names}
+        owners = {name.rpartition(".")[0] for name in self._made(part, _one_expert(group))}
         return owners.pop() if len(owners) == 1 else ""
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from nexus_engine_sli.costs import operations
+from nexus_engine_sli.costs import OPERATIONS, met, multiplied, operations
 from nexus_engine_sli.engine import Sli
 from nexus_specs import Blueprint, Budget, Stack
 
 GB = 10**9
-FAST = Budget(precision="bfloat16", threads=8, gigaflops=100.0, read_rate=2e9, memory=16 * GB, residency="stream")
+FAST = Budget(
+    precision="bfloat16", threads=8, gigaflops=100.0, read_rate=2e9, memory=16 * GB, residency="stream",
+    weight_rate=5e9, call_rate=2e5,
+)  # fmt: skip
+TOGETHER = 1 + 0.92 * 7
 
 
 def model(layers: int, each: int, *, active: float = 1.0, quantisation: str = "", width: int = 8192) -> Blueprint:
@@ -34,9 +39,9 @@ SEVENTY = model(80, 880_000_000)
 def test_reading_once_and_computing_once_is_the_limit() -> None:
     few, many = (Sli().estimate(SEVENTY, samples, 0, FAST) for samples in (1, 1000))
     assert few.read == many.read == SEVENTY.bytes
-    assert few.seconds == pytest.approx(SEVENTY.bytes / 2e9, rel=0.05), "one sample: the disk"
-    arithmetic = operations(SEVENTY, 256_000) / (100e9 * 0.8 * (1 + 0.92 * 7))
-    assert many.seconds == pytest.approx(arithmetic, rel=0.02), "many: the processor"
+    assert few.seconds == pytest.approx(SEVENTY.bytes / 2e9, rel=0.05), "one sample: the disk, and the skeleton"
+    arithmetic = operations(SEVENTY, 1000, 256) / (100e9 * TOGETHER)
+    assert arithmetic < many.seconds < 1.1 * arithmetic, "many: the processor"
     assert many.passes == 1
 
 
@@ -60,3 +65,57 @@ def test_memory_stays_within_what_there_is(memory: int) -> None:
 def test_ablations_cost_half_a_pass_each() -> None:
     plain, edited = (Sli().estimate(SEVENTY, 1000, edits, FAST).seconds for edits in (0, 80))
     assert edited == pytest.approx(41 * plain, rel=0.05)
+
+
+def test_as_many_tokens_cost_more_in_short_texts() -> None:
+    """Each micro-batch takes the weights from memory again."""
+    one = replace(FAST, micro_batch=1)
+    long = Sli().estimate(SEVENTY, 1000, 0, one, tokens=256).seconds
+    short = Sli().estimate(SEVENTY, 8000, 0, one, tokens=32).seconds
+    weights = 7000 * SEVENTY.bytes / (5e9 * TOGETHER)
+    assert short - long == pytest.approx(weights, rel=0.1)
+    together = Sli().estimate(SEVENTY, 8000, 0, replace(FAST, micro_batch=8), tokens=32).seconds
+    assert 0.95 * long < together < long, "eight pass at once: the same rows, and shorter attention"
+
+
+def test_time_grows_with_the_tokens_that_are_known() -> None:
+    unknown, known, twice = (Sli().estimate(SEVENTY, 2000, 0, FAST, tokens=each).seconds for each in (0, 256, 512))
+    assert unknown == known
+    assert twice == pytest.approx(2 * known, rel=0.02)
+
+
+def test_calls_rule_in_small_models() -> None:
+    tiny = model(12, 10_000, width=32)
+    slow, fast = (
+        Sli().estimate(tiny, 8000, 0, replace(FAST, residency="resident", call_rate=rate), tokens=8).seconds
+        for rate in (1e5, 2e5)
+    )
+    assert slow - fast == pytest.approx(1000 * 12 * OPERATIONS / 2e5, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("gives", "tables", "expected"),
+    [("text", 2, "one table"), ("text", 1, "one table"), ("embedding", 1, "none")],
+)
+def test_a_table_that_is_looked_up_is_not_multiplied(gives: str, tables: int, expected: str) -> None:
+    layers, table = 4 * 1000, 500 * 32
+    found = replace(
+        model(4, 1000, width=32), vocabulary=500, gives=(gives,), parameters=layers + tables * table,
+        active_parameters=layers + tables * table,
+    )  # fmt: skip
+    assert multiplied(found) == layers + (table if expected == "one table" else 0)
+
+
+def test_few_tokens_meet_few_experts() -> None:
+    sparse = model(60, 11 * GB, active=0.05)
+    assert met(sparse, 1) == pytest.approx(sparse.active_parameters)
+    assert met(sparse, 14) == pytest.approx(0.512 * sparse.parameters, rel=0.01)
+    assert met(sparse, 1000) == pytest.approx(sparse.parameters)
+    assert met(SEVENTY, 1) == met(SEVENTY, 1000) == SEVENTY.parameters
+
+
+def test_the_machine_is_measured(tmp_path: Path) -> None:
+    found = Sli().machine(tmp_path)
+    assert 1e8 < found.weight_rate < 1e13
+    assert 1e3 < found.call_rate < 1e7
+    assert found.weight_rate / 2 < found.gigaflops * 1e9, "a product of many rows makes more of a weight"

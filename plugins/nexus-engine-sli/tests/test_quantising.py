@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from nexus_specs import Budget, Checkpoint, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
 from nexus_torch.skeleton import absent, empty, fill, holders
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 pytest.importorskip("bitsandbytes")
 Opened, Inputs = Callable[[str], Checkpoint], Callable[[str], Sequence[Sample]]
@@ -62,6 +64,48 @@ def test_products_are_near_whatever_goes_in(how: Any, most: float) -> None:
     assert type(module[1].weight) is nn.Parameter, "norms stay as they are"
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(module[0](inputs).float(), found, rtol=0.02, atol=0.02)
+
+
+ROWS, COLUMNS = 96, 128
+"""A whole number of blocks, so that bitsandbytes' own functions take the weight as it is."""
+
+
+@torch.no_grad()
+def test_nf4_is_bitsandbytes_own_bit_for_bit() -> None:
+    functions = importlib.import_module("bitsandbytes.functional")
+    module, inputs = small(ROWS, COLUMNS), torch.randn(9, COLUMNS).bfloat16()
+    weight = module[0].weight.detach().clone()
+    packed, state = functions.quantize_4bit(weight, blocksize=64, compress_statistics=False, quant_type="nf4")
+    quantise(module, "nf4")
+    found = module[0].weight
+    assert torch.equal(found.codes.flatten(), packed.flatten())
+    assert torch.equal(found.scales.flatten(), state.absmax)
+    assert torch.equal(found.values(), functions.dequantize_4bit(packed, state))
+    state.dtype = torch.bfloat16
+    half = functions.dequantize_4bit(packed, state)
+    assert torch.equal(found.values(dtype=torch.bfloat16), half)
+    bias = module[0].bias.bfloat16()
+    assert torch.equal(module[0](inputs), linear(inputs, half, bias))
+    own = importlib.import_module("bitsandbytes").matmul_4bit(inputs, packed.t(), quant_state=state, bias=bias)
+    torch.testing.assert_close(module[0](inputs), own, rtol=0.01, atol=0.01)
+
+
+@torch.no_grad()
+def test_int8_is_bitsandbytes_own_bit_for_bit() -> None:
+    functions = importlib.import_module("bitsandbytes.functional")
+    module, inputs = small(ROWS, COLUMNS), torch.randn(9, COLUMNS).bfloat16()
+    codes, scales, _ = functions.int8_vectorwise_quant(module[0].weight.detach().half())
+    quantise(module, "int8")
+    found = module[0].weight
+    assert torch.equal(found.codes[0], codes)
+    assert torch.equal(found.scales[0], scales)
+    values = functions.int8_vectorwise_dequant(codes, scales)
+    assert torch.equal(found.values(), values)
+    bias = module[0].bias.bfloat16()
+    assert torch.equal(module[0](inputs), linear(inputs, values.bfloat16(), bias))
+    eight, scale, _ = functions.int8_vectorwise_quant(inputs.half())
+    own = functions.int8_mm_dequant(functions.int8_linear_matmul(eight, codes), scale, scales, bias=bias.half())
+    torch.testing.assert_close(module[0](inputs).float(), own.float(), rtol=0.05, atol=0.05)
 
 
 @torch.no_grad()

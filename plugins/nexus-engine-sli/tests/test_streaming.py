@@ -69,13 +69,15 @@ def observed(
     return sink
 
 
-def check_equal(one: ListSink, other: ListSink, edits: Sequence[Any] = ()) -> None:
+def check_equal(one: ListSink, other: ListSink, edits: Sequence[Any] = (), near: Sequence[str] = ()) -> None:
     for name in ("", *(edit.name for edit in edits)):
         for tap in TAPS:
             first, second = one.values(tap, name), other.values(tap, name)
             assert first
             assert first.keys() == second.keys()
-            assert all(torch.equal(first[key], second[key]) for key in first), (tap, name)
+            for key in first if tap in near else ():
+                torch.testing.assert_close(first[key], second[key], rtol=1e-5, atol=1e-5)
+            assert tap in near or all(torch.equal(first[key], second[key]) for key in first), (tap, name)
 
 
 class Mean:
@@ -164,9 +166,11 @@ def test_a_layer_that_is_too_large_comes_in_parts(saved: Any, inputs: Inputs) ->
     assert "model.layers.0" not in room.order
     assert "model.layers.0.mlp.up_proj" in room.order
     assert "model.layers.0.self_attn" in room.order
+    assert "lm_head#0" in room.order
     streamed = observed(checkpoint, room, inputs("decoder"), budget)
     assert len(room.loads) == len(set(room.loads))
-    check_equal(streamed, observed(checkpoint, Resident(checkpoint, "cpu"), inputs("decoder"), budget))
+    resident = observed(checkpoint, Resident(checkpoint, "cpu"), inputs("decoder"), budget)
+    check_equal(streamed, resident, near=("logprob",))      # sums over the vocabulary are made block by block
 
 
 @pytest.mark.usefixtures("tiny")
@@ -190,13 +194,13 @@ def test_experts_in_groups_are_quantised_as_a_whole_layer_is(how: Any, saved: An
     room = Streamed(checkpoint, "cpu", half, how, Budget(memory=250_000))
     assert len([path for path in room.order if "#" in path]) >= 6
     kinds: set[type] = set()
-    bring = room._bring_experts
+    bring = room._bring_group
 
     def looked(unit: Any) -> None:
         bring(unit)
-        kinds.update(type(each) for _, each in room.experts.values())
+        kinds.update(type(each) for _, each in room.groups.here.values())
 
-    room._bring_experts = looked  # type: ignore[method-assign]
+    room._bring_group = looked  # type: ignore[method-assign]
     streamed = observed(checkpoint, room, inputs("decoder"), budget)
     assert kinds == {Quantised}
     assert len(room.loads) == len(set(room.loads))

@@ -19,8 +19,8 @@ from nexus_torch.hugging_face.folder import folder, parsed
 
 WEIGHTS, CONFIG = "params.safetensors", "config.json"
 NAMES = frozenset({"w_enc", "w_dec", "b_enc", "b_dec", "threshold"})
-LAYER = re.compile(r"layer_(\d+)_width_[0-9a-z]+_l0_")
-HOOK = re.compile(r"model\.layers\.(\d+)\.(?:(.+)\.)?(output|input)")
+LAYER = re.compile(r"layer_(\d{1,6})_width_[0-9a-z]+_l0_")
+HOOK = re.compile(r"model\.layers\.(\d{1,6})\.(?:(.+)\.)?(output|input)")
 REPOSITORY = re.compile(r"gemma-scope-2-([0-9a-z]+)-(pt|it)")
 SITES = {
     "resid_post": ("", "output"),

@@ -34,7 +34,7 @@ class PersonaPlexCheckpoint(HuggingFaceCheckpoint):
         model = {each.key: each for each in _stored(home, str(told["moshi_name"]))}
         found = cls(home, _configuration(home, told, sizes(told, model)))
         words = home / str(told.get("tokenizer_name", TEXT))
-        known = hashlib.sha256(words.read_bytes()).hexdigest()[:16] if words.is_file() else found.blueprint.tokenizer
+        known = _hashed(words) if words.is_file() else found.blueprint.tokenizer
         found.blueprint = replace(found.blueprint, gives=("text", "codes"), tokenizer=known,
                                   missing=() if known else (words.name,))  # fmt: skip
         return found
@@ -116,6 +116,11 @@ class PersonaPlexCheckpoint(HuggingFaceCheckpoint):
                 f"{rate} Hz. Let the reader resample: data.NAME.options.rate: {rate}."
             )
         return torch.from_numpy(np.asarray(sample.fields[field], dtype=np.float32))
+
+
+def _hashed(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
 def _configuration(home: Path, told: Mapping[str, Any], size: Mapping[str, int]) -> PersonaPlexConfig:

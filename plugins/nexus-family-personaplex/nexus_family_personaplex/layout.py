@@ -6,7 +6,6 @@ with 16 codebooks in depth. Sizes that the tensors show are read from their head
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from nexus_specs import Extent, NexusError
 from nexus_torch.hugging_face.family import stored_names
-from nexus_torch.hugging_face.folder import configuration, folder
+from nexus_torch.hugging_face.folder import configuration, folder, parsed
 from nexus_torch.hugging_face.limits import check
 
 from .catalogue import MODEL_TYPE
@@ -26,6 +25,8 @@ DEFAULTS: Mapping[str, Any] = {
     "context": 3000, "max_period": 10000.0, "existing_text_padding_id": 3, "moshi_name": MODEL, "mimi_name": MIMI,
     "delays": [0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1],
 }  # fmt: skip
+FILES = ("moshi_name", "mimi_name", "mimi_config_name", "tokenizer_name")
+"""Settings that name a file of the folder."""
 HEAD_WIDTH, DEPTH_HEAD_WIDTH = 128, 64
 """Widths of an attention head where the file does not say how many heads there are: Moshi 7B's."""
 PERSONA_CODES = 16
@@ -41,14 +42,20 @@ def is_kyutai(source: str) -> bool:
         return False  # transformers' own format
     if told.get("model_type") == MODEL_TYPE or "depformer_dim" in told:
         return True
-    return stored_names(folder(source) / str(told.get("moshi_name", MODEL))) >= OWN
+    name = str(told.get("moshi_name", MODEL))
+    return name == Path(name).name and stored_names(folder(source) / name) >= OWN
 
 
 def settings(home: Path) -> dict[str, Any]:
-    """config.json over the defaults."""
+    """config.json over the defaults. NexusError where it names files of another folder."""
     told = configuration(str(home))
     check(told, str(home / "config.json"))
-    return {**DEFAULTS, **{key: value for key, value in told.items() if value is not None}}
+    found = {**DEFAULTS, **{key: value for key, value in told.items() if value is not None}}
+    for key in FILES:
+        name = str(found.get(key, ""))
+        if name != Path(name).name:
+            raise NexusError(f"'{home / 'config.json'}': {key} is '{name}'; it names a file beside it.")
+    return found
 
 
 def sizes(told: Mapping[str, Any], found: Mapping[str, Extent]) -> dict[str, int]:
@@ -59,7 +66,9 @@ def sizes(told: Mapping[str, Any], found: Mapping[str, Extent]) -> dict[str, int
         codes = found["emb.0.weight"].shape[0] - 1
         feed = found["transformer.layers.0.gating.linear_in.weight"].shape[0]
         depth_feed = found["depformer.layers.0.gating.0.linear_in.weight"].shape[0]
-    except (KeyError, ValueError, IndexError) as error:
+        heads = int(told.get("num_heads", width // HEAD_WIDTH))
+        depth_heads = int(told.get("depformer_num_heads", depth // DEPTH_HEAD_WIDTH))
+    except (KeyError, ValueError, TypeError, IndexError) as error:
         raise NexusError(f"{told['moshi_name']} is no Moshi in Kyutai's format ({error}). Fetch it again.") from error
     persona = told.get("model_type") == MODEL_TYPE
     return {
@@ -68,8 +77,7 @@ def sizes(told: Mapping[str, Any], found: Mapping[str, Extent]) -> dict[str, int
         "layers": _count(found, r"transformer\.layers\.(\d+)\..*"),
         "depth_layers": _count(found, r"depformer\.layers\.(\d+)\..*"),
         "depth_codes": PERSONA_CODES if persona and "dep_q" not in told else _count(found, r"linears\.(\d+)\.weight"),
-        "heads": int(told.get("num_heads", width // HEAD_WIDTH)),
-        "depth_heads": int(told.get("depformer_num_heads", depth // DEPTH_HEAD_WIDTH)),
+        "heads": heads, "depth_heads": depth_heads,
     }  # fmt: skip
 
 
@@ -78,11 +86,9 @@ def mimi_settings(home: Path, told: Mapping[str, Any]) -> dict[str, Any]:
     name = told.get("mimi_config_name")
     if not name:
         return {}
-    try:
-        found = json.loads((home / str(name)).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NexusError(f"'{home / str(name)}', which config.json names, cannot be read: {error}") from error
-    return dict(found)
+    found = parsed(home / str(name))
+    check(found, str(home / str(name)))
+    return found
 
 
 def _count(found: Mapping[str, Extent], pattern: str) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from nexus_torch.hugging_face.limits import check
 from torch import Tensor
 from transformers import AutoConfig, MimiConfig, MoshiConfig, MoshiForConditionalGeneration
 from transformers.models.moshi.configuration_moshi import MoshiDepthConfig
@@ -42,12 +43,19 @@ def configuration_of(size: Mapping[str, int], told: Mapping[str, Any], mimi: Map
         vocab_size=size["words"], hidden_size=size["width"], num_hidden_layers=size["layers"],
         num_attention_heads=size["heads"], audio_vocab_size=size["codes"], ffn_dim=size["feed"],
         max_position_embeddings=int(told["context"]), sliding_window=int(told["context"]), rope_parameters=rotary,
-        num_codebooks=size["streams"] // 2, audio_encoder_config=MimiConfig(**mimi_config(mimi)).to_dict(),
+        num_codebooks=size["streams"] // 2, audio_encoder_config=MimiConfig(**checked(mimi_config(mimi))).to_dict(),
         depth_decoder_config=depth.to_dict(), use_cache=False,
     )  # fmt: skip
     config.delays = [int(each) for each in told["delays"]]
     config.text_padding = int(told["existing_text_padding_id"])
     return config
+
+
+def checked(mimi: dict[str, Any]) -> dict[str, Any]:
+    """Mimi's settings under the names by which numbers that cannot be meant are known. NexusError where there are
+    some."""
+    check(mimi, "the configuration of Mimi")
+    return mimi
 
 
 def mimi_config(given: Mapping[str, Any]) -> dict[str, Any]:

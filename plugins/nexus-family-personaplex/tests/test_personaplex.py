@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,11 @@ def test_what_is_wrong_is_said(tiny: Callable[[str], Any], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "told",
     [{"num_heads": 0}, {"delays": [0]}, {"delays": "soon"}, {"num_layers": 10**9}, {"mimi_config_name": "config.json"},
-     {"mimi_config_name": "nowhere.json"}, {"max_period": "long"}],
-    ids=["heads", "delays", "words", "layers", "mimi", "no mimi", "period"],
+     {"mimi_config_name": "nowhere.json"}, {"max_period": "long"}, {"num_heads": "x"}, {"depformer_num_heads": [1]},
+     {"moshi_name": "../model.safetensors"}, {"mimi_config_name": "/etc/hostname"},
+     {"tokenizer_name": "/etc/hostname"}],
+    ids=["heads", "delays", "no numbers", "layers", "mimi", "no mimi", "period", "no heads", "list", "above",
+         "elsewhere", "words"],
 )  # fmt: skip
 def test_configurations_that_do_not_fit_are_refused(
     told: dict[str, Any], tiny: Callable[[str], Any], tmp_path: Path
@@ -100,6 +104,23 @@ def test_configurations_that_do_not_fit_are_refused(
     (tmp_path / "bad" / "config.json").write_text(json.dumps(config | told))
     with pytest.raises(NexusError):
         PersonaPlex().inspect(str(tmp_path / "bad"))
+
+
+@pytest.mark.parametrize(("part", "name"), [("transformer", "num_layers"), ("quantizer", "n_q")])
+def test_numbers_of_mimi_that_cannot_be_meant_are_refused_at_once(
+    part: str, name: str, tiny: Callable[[str], Any], tmp_path: Path
+) -> None:
+    _, _, source, _ = tiny(NAME)
+    shutil.copytree(source, tmp_path / "bad")
+    config = json.loads((tmp_path / "bad" / "config.json").read_text())
+    mimi = tmp_path / "bad" / config["mimi_config_name"]
+    told = json.loads(mimi.read_text())
+    told[part][name] = 10**9
+    mimi.write_text(json.dumps(told))
+    began = time.process_time()
+    with pytest.raises(NexusError, match="No such model"):
+        PersonaPlex().inspect(str(tmp_path / "bad"))
+    assert time.process_time() - began < 5
 
 
 def test_claims_and_catalogue_leave_torch_out() -> None:

@@ -1,7 +1,7 @@
 """A release's scores, found again in a process of their own: `python -m nexus_observe.again RELEASE PLACES RESULT`.
 
 PLACES is a JSON file: {"teachers": [source, ...], "data": {capability: reader's options}}. The teachers named there and
-in the manifest are out of reach, and so is the network's hub. What is used of Nexus is found among the installed
+in the manifest are out of reach, and so is the network. What is used of Nexus is found among the installed
 plugins: no host, no registry, no run directory.
 """
 
@@ -16,21 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import Budget, Installed, Lookup, Metric, NexusError, Sample, Teacher, locate
+from nexus_torch import hub
+from nexus_torch.hub.cache import storage
 
 from .denial import deny
 from .release import Capability, capabilities, read_manifest
 from .rows import Row, judged, measure, once
 
-ENGINE = "sli"
+ENGINE, ADAPTER = "sli", "adapter_config.json"
 
 
 def main(release: Path, places: Path, result: Path) -> int:
-    """Writes {"denied": [...], "scores": {capability: {...}}} to `result`."""
+    """Writes {"denied": [...], "kernel": {"files", "network"}, "scores": {capability: {...}}} to `result`."""
     manifest, known = read_manifest(release), json.loads(places.read_text(encoding="utf-8"))
     named = (str(facts["source"]) for facts in manifest.get("teachers", {}).values() if facts.get("source"))
-    denied = deny(folders([*named, *known["teachers"]]))
+    denied, kernel = deny(folders([*named, *known["teachers"]]))
     scores = rescore(release, Installed(), [_here(each, known["data"]) for each in capabilities(manifest)])
-    result.write_text(json.dumps({"denied": [str(path) for path in denied], "scores": scores}), encoding="utf-8")
+    found = {"denied": [str(path) for path in denied], "kernel": kernel._asdict(), "scores": scores}
+    result.write_text(json.dumps(found), encoding="utf-8")
     return 0
 
 
@@ -41,13 +44,34 @@ def _here(capability: Capability, data: Mapping[str, Mapping[str, Any]]) -> Capa
 
 
 def folders(sources: Iterable[str]) -> list[Path]:
-    """Where teachers lie on this machine, if they do; each once."""
-    found = {}
-    for source in sources:
+    """Where teachers lie on this machine, and what they stand on, if they do; each once."""
+    found: dict[Path, bool] = {}
+    left = list(sources)
+    while left:
         with suppress(FileNotFoundError, ModuleNotFoundError):  # a package that is not installed here
-            path = locate(source).resolve()
-            found[path] = path.exists()
+            path = _place(left.pop(0))
+            if path not in found:
+                found[path] = path.exists()
+                left += _base(path)
     return [path for path, there in found.items() if there]
+
+
+def _place(source: str) -> Path:
+    """A folder or file; of "FOLDER#part" the folder, of a repository on a hub all commits that the cache has."""
+    path = locate(source)
+    if not path.exists() and (known := hub.parse(source)) is not None:
+        path = storage(known)
+    elif not path.exists():
+        path = locate(source.partition("#")[0])
+    return path.resolve()
+
+
+def _base(path: Path) -> list[str]:
+    """What an adapter stands on: the model that it says it was trained for."""
+    with suppress(OSError, ValueError, TypeError, AttributeError):  # no adapter, or none that says so
+        base = json.loads((path / ADAPTER).read_text(encoding="utf-8")).get("base_model_name_or_path")
+        return [str(path / base) if (path / base).exists() else base] if isinstance(base, str) and base else []
+    return []
 
 
 def rescore(release: Path, lookup: Lookup, wanted: list[Capability]) -> dict[str, dict[str, float]]:

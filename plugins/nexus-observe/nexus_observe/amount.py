@@ -6,33 +6,60 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from nexus_specs import Blueprint, Context, Estimate, Sample, Split
+from nexus_specs import Blueprint, Budget, Context, Estimate, Sample, Split
 from nexus_torch.profiles import read_profile
 
 MOST, PATIENCE = 20_000, 0.5
 """Samples that are counted, and seconds that this may take: an estimate must not read a large corpus through."""
-TEXT, LETTERS, TOKENS = 64, 2.5, 256
-"""Samples whose length is looked at; characters of a token (few, so that room is not promised in vain); tokens or
-patches of a sample where nothing tells."""
+TEXT, LETTERS, SPELT, TOKENS = 64, 2.5, 3.5, 256
+"""Samples whose length is looked at; characters of a token (few, so that room is not promised in vain), and as many as
+they mostly are; tokens or patches of a sample where nothing tells."""
 LAYERS, RANK = 4, 64
 """Critical layers, and directions of each, where no profile tells."""
 POSITION, FLOAT, STATE = 12, 4, 2
 """Bytes of a token's number and span; of a score; of a state's scale."""
+COUNTED, HASHED = 64, 4e8
+"""Samples that a profile's estimate looks at; weights a second that one thread hashes."""
 SHORT = 32768
 """Vocabularies below this take two bytes an id."""
 
 
-def observed(
-    context: Context, split: Split, *, most: int = 0, edits: bool = False
-) -> tuple[Estimate, Blueprint, list[Sample]]:
-    """What one pass over a part costs (over its first `most` samples; 0: all; with every layer ablated once where there
-    are `edits`), the teacher, and the samples that were counted."""
+def observed(context: Context, split: Split, budget: Budget) -> tuple[Estimate, Blueprint, list[Sample]]:
+    """What one pass over a part costs, the teacher, and the samples that were counted."""
     blueprint = context.inspect(str(context.card["source"]))
-    samples, whole = counted(context, split, most or MOST)
-    layers = sum(stack.count for stack in blueprint.stacks) if edits else 0
-    estimate: Estimate = context.chosen("engine").estimate(blueprint, len(samples), layers, context.budget)
-    least = "" if whole or most else f", at least {len(samples)} samples"
+    samples, whole = counted(context, split, MOST)
+    engine, tokens = context.chosen("engine"), mean_tokens(blueprint, samples)
+    estimate: Estimate = engine.estimate(blueprint, len(samples), 0, budget, tokens=tokens)
+    least = "" if whole else f", at least {len(samples)} samples"
     return replace(estimate, how=estimate.how + least), blueprint, samples
+
+
+def profiled(context: Context, most: int, budget: Budget) -> Estimate:
+    """What a profile costs: what the profiler observes, as it says itself, and the hashes of all weights as they come.
+    A streamed teacher is read once for each observation. Of a profiler that says nothing, one observation of `most`
+    samples is assumed, with every layer ablated."""
+    blueprint = context.inspect(str(context.card["source"]))
+    samples, whole = counted(context, "train", COUNTED)
+    there = len(samples) if whole else MOST
+    engine, tokens = context.chosen("engine"), mean_tokens(blueprint, samples)
+    placed = engine.place(blueprint, budget) if hasattr(engine, "place") else budget
+    observations = [(min(there, most), sum(stack.count for stack in blueprint.stacks))]
+    disk = 0
+    if work := getattr(context.chosen("profiler"), "work", None):
+        observations, disk = work(blueprint, there, tokens or TOKENS, placed)
+    found: list[Estimate] = [
+        engine.estimate(blueprint, count, edits, budget, tokens=tokens) for count, edits in observations
+    ]
+    streamed = placed.residency == "stream"
+    loading = 0.0 if streamed else engine.estimate(blueprint, 0, 0, budget, tokens=tokens).seconds
+    again = sum(max(0.0, each.seconds - loading) for each in found[1:])
+    return replace(
+        found[0],
+        seconds=found[0].seconds + again + blueprint.parameters / (HASHED * max(1, budget.threads)),
+        read=sum(each.read for each in found) if streamed else found[0].read,
+        passes=sum(each.passes for each in found),
+        disk=max(each.disk for each in found) + disk,
+    )
 
 
 def counted(context: Context, split: Split, most: int) -> tuple[list[Sample], bool]:
@@ -44,6 +71,13 @@ def counted(context: Context, split: Split, most: int) -> tuple[list[Sample], bo
         if len(found) >= most or time.monotonic() > until:
             return found, False
     return found, True
+
+
+def mean_tokens(blueprint: Blueprint, samples: list[Sample]) -> float:
+    """Tokens of a sample as far as the first texts tell; 0 where they are no texts."""
+    texts = [len(str(sample.fields["text"])) for sample in samples[:TEXT] if "text" in sample.fields]
+    mean = sum(texts) / len(texts) / SPELT + 1 if texts else 0.0
+    return min(mean, blueprint.context or mean)
 
 
 def shard_bytes(context: Context, blueprint: Blueprint, samples: list[Sample], ids: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,9 @@ def only(checkpoint: Checkpoint, samples: Sequence[Sample], tower: str) -> bool:
     groups = getattr(checkpoint, "groups", None)
     if groups is None or not samples or len(groups(samples)) != 1:
         return False
-    return checkpoint.collate(samples[:1]).get("tower") == tower
+    with suppress(NexusError):  # a loader may group by something else, and not take such samples at all
+        return checkpoint.collate(samples[:1]).get("tower") == tower
+    return False
 
 
 def verdict(

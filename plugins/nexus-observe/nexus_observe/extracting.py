@@ -15,6 +15,7 @@ from nexus_torch.profiles import read_bases, read_profile
 from nexus_torch.shards import STATE, ShardWriter
 
 from .amount import observed, shard_bytes
+from .batches import whole_batches
 from .options import ExtractOptions
 from .sparse import sparse_blocks
 
@@ -31,7 +32,7 @@ class ExtractStage:
     def estimate(self, context: Context) -> Estimate:
         """One pass over the training part, and the room for its shards: once in scratch, then moved."""
         options = ExtractOptions(**context.options) if context.options else self.options
-        estimate, blueprint, samples = observed(context, "train")
+        estimate, blueprint, samples = observed(context, "train", context.budget)
         shards = shard_bytes(context, blueprint, samples, options.exact + options.sampled)
         return replace(estimate, disk=estimate.disk + shards)
 
@@ -46,7 +47,8 @@ class ExtractStage:
             writer = ShardWriter(
                 scratch / "shards", keys, [name for tap in taps for name in names(tap)],
                 teacher=context.unit.subject, records=context.records,
-                vocabulary=profile.blueprint.vocabulary, per_shard=options.per_shard,
+                vocabulary=profile.blueprint.vocabulary,
+                per_shard=whole_batches(options.per_shard, context.budget.micro_batch),
             )  # fmt: skip
             self._observe(context, writer, taps, options)
             self._hand_over(context, writer)

@@ -60,6 +60,7 @@ class TapsOptions:
     out: Path = field(default=Path("nexus-taps"), metadata={"help": "Folder of the shards"})
     taps: str = option("", help="Layers by commas: numbers in the largest stack (8,16, or -1), or module paths")
     memory: str = option("", help="What weights and states may take: 2GiB, 500MB; empty: most of what is free")
+    disk: str = option("", help="What files of a hub and states may take: 20GB; empty: as the engine does")
     residency: Literal["auto", "resident", "offload", "stream"] = neutral("auto", help="How the teacher is held")
     micro_batch: int = option(0, help="Samples that pass at once; 0: as the memory allows", low=0)
     samples: int = option(0, help="At most this many samples; 0: all", low=0)

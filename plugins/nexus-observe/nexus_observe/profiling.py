@@ -7,10 +7,10 @@ from typing import Any
 
 from nexus_specs import Context, Estimate, Profile
 from nexus_torch.files import write_json
-from nexus_torch.identity import stored_hashes
 from nexus_torch.profiles import PREPROCESSOR, PROFILE, write_profile
 
-from .amount import observed
+from .amount import profiled
+from .hashing import Hashing
 from .rows import exact
 
 TENSORS = "tensors.json"
@@ -25,22 +25,23 @@ class ProfileStage:
         self.options = options
 
     def estimate(self, context: Context) -> Estimate:
-        """One pass over as many samples as a profiler looks at, each layer ablated in it."""
-        return observed(context, "train", most=SAMPLES, edits=True)[0]
+        """Over as many samples as a profiler looks at."""
+        return profiled(context, SAMPLES, exact(context.budget))
 
     def run(self, context: Context) -> None:
         """Writes profile, bases, preprocessor, hashes and the table."""
         checkpoint = context.open(str(context.card["source"]))
-        metric = context.chosen("metric")
-        with context.chosen("engine").load(checkpoint, exact(context.budget)) as teacher:
+        metric, budget = context.chosen("metric"), exact(context.budget)
+        hashing = Hashing(checkpoint, budget.threads, budget.scratch)
+        with context.chosen("engine").load(hashing, budget) as teacher:
             found: Profile = context.chosen("profiler").profile(teacher, context.samples("train"), metric, context)
         with context.write(PREPROCESSOR) as path:
             checkpoint.save_preprocessor(path)
         with context.write(PROFILE) as path:
             write_profile(dataclasses.replace(found, preprocessor=PREPROCESSOR), path)
+        tensors, unknown = hashing.found()
         with context.write(TENSORS) as path:
-            stored = stored_hashes(extent for part in checkpoint.parts for extent in part.extents)
-            write_json(path, {"tensors": stored})
+            write_json(path, {"tensors": tensors} | ({"unknown": unknown} if unknown else {}))
         with context.write("table.json") as path:
             write_json(path, table(found))
 

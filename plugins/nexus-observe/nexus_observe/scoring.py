@@ -34,7 +34,7 @@ class ScoreStage:
 
     def estimate(self, context: Context) -> Estimate:
         """One pass over the held-out part."""
-        return observed(context, "held_out")[0]
+        return observed(context, "held_out", exact(context.budget))[0]
 
     def run(self, context: Context) -> None:
         """Writes rows, score and floor."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -23,15 +21,15 @@ from nexus_specs import (
     Lookup,
     NexusError,
     Piece,
-    ReaderComponent,
     Sample,
     Split,
     Tap,
-    locate,
+    reader_for,
 )
 from nexus_torch.files import write_json
 from nexus_torch.shards import STATE, ShardWriter
 
+from .batches import whole_batches
 from .options import TapsOptions
 from .progress import Progress, duration
 from .sparse import sparse_blocks
@@ -43,11 +41,10 @@ UNITS = {"": 1, "b": 1} | {
     for ending, base in (("", 1000), ("b", 1000), ("ib", 1024))
 }
 PARTS: tuple[Split, ...] = ("train", "development", "held_out")
-SHARE = 0.8
-"""Of the free memory, where none is named."""
-PER_SHARD, TOGETHER = 256, 32
-"""Samples of a shard; micro-batches that an engine groups together, of which a shard holds a whole number: so the same
-samples pass together when an extraction goes on at the next shard."""
+SHARE, COUNTED = 0.8, 256
+"""Of the free memory, where none is named; samples whose tokens are counted to tell how long it will take."""
+PER_SHARD = 256
+"""Samples of a shard, at least."""
 
 
 class Taps:
@@ -66,7 +63,13 @@ class Taps:
         if not self.options.data:
             raise NexusError("What shall the teacher be asked? Give --data FILE or a folder.")
         size(self.options.memory)                           # before anything is read
+        size(self.options.disk, "--disk")
         blueprint = lookup.inspect(self.options.source)
+        if blueprint.weightless:
+            raise NexusError(
+                f"'{self.options.source}' lacks {', '.join(blueprint.missing)}: it can be inspected, and not run. Put "
+                "into it what is missing."
+            )
         taps = wanted(blueprint, self.options.taps)
         samples = list(self._samples(lookup))
         if not samples:
@@ -105,7 +108,7 @@ class Taps:
         writer = ShardWriter(
             work.folder / "shards", [each.key for each in samples], [name for tap in taps for name in records(tap)],
             teacher=blueprint.head, vocabulary=blueprint.vocabulary,
-            per_shard=math.lcm(PER_SHARD, TOGETHER * budget.micro_batch),
+            per_shard=whole_batches(PER_SHARD, budget.micro_batch),
         )  # fmt: skip
         if pending := set(writer.pending):
             self._observe(engine, checkpoint, budget, [each for each in samples if each.key in pending], taps, writer)
@@ -115,7 +118,9 @@ class Taps:
         self, engine: Any, checkpoint: Checkpoint, budget: Budget, samples: Sequence[Sample], taps: Sequence[Tap],
         writer: ShardWriter,
     ) -> None:  # fmt: skip
-        estimate = engine.estimate(checkpoint.blueprint, len(samples), 0, budget)
+        counts = lengths(samples[:COUNTED]) if (lengths := getattr(checkpoint, "lengths", None)) else None
+        mean = sum(counts) / len(counts) if counts else 0.0
+        estimate = engine.estimate(checkpoint.blueprint, len(samples), 0, budget, tokens=mean)
         done = len(writer.group_of) - len(samples)
         there = f"; {done} samples are there already" if done else ""
         say(f"{estimate.how}; about {duration(estimate.seconds)}{there}")
@@ -143,10 +148,11 @@ class Taps:
     def _budget(self, machine: Any, work: Path) -> Budget:
         return Budget(
             device=machine.device, memory=size(self.options.memory) or int(SHARE * machine.memory),
-            disk=shutil.disk_usage(work).free, scratch=work / "scratch",
+            disk=size(self.options.disk, "--disk") or shutil.disk_usage(work).free, scratch=work / "scratch",
             threads=self.options.threads or machine.cores,
             precision="bfloat16" if machine.bfloat16 else "float32", micro_batch=self.options.micro_batch,
             residency=self.options.residency, gigaflops=machine.gigaflops, read_rate=machine.read_rate,
+            weight_rate=machine.weight_rate, call_rate=machine.call_rate,
         )  # fmt: skip
 
     def _samples(self, lookup: Lookup) -> Iterator[Sample]:
@@ -239,25 +245,7 @@ def records(tap: Tap) -> tuple[str, ...]:
     return (STATE + tap.path if "." in tap.path else tap.path,)
 
 
-def reader_for(source: str, lookup: Lookup) -> str:
-    """The reader of a file by its ending, of a folder by the commonest ending in it."""
-    readers = {
-        suffix: name
-        for name, each in lookup.components("reader").items()
-        if isinstance(each, ReaderComponent)
-        for suffix in each.suffixes
-    }
-    path = locate(source)
-    if not path.exists():
-        raise NexusError(f"--data {source}: there is no such file or folder.")
-    files = [path] if path.is_file() else islice((each for each in path.rglob("*") if each.is_file()), 1000)
-    known = [suffix for suffix, _ in Counter(each.suffix.lower() for each in files).most_common() if suffix in readers]
-    if not known:
-        raise NexusError(f"--data {source}: no reader is installed for it. Readers know: {', '.join(sorted(readers))}.")
-    return readers[known[0]]
-
-
-def size(text: str) -> int:
+def size(text: str, flag: str = "--memory") -> int:
     """Bytes of "2GiB" or "500 MB"; 0 for "".
 
     >>> size("1.5KiB")
@@ -265,7 +253,7 @@ def size(text: str) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text or "0")
     if found is None or found[2].lower() not in UNITS:
-        raise NexusError(f"--memory {text}: write a size like 2GiB, 500MB, or a number of bytes.")
+        raise NexusError(f"{flag} {text}: write a size like 2GiB, 500MB, or a number of bytes.")
     return int(float(found[1]) * UNITS[found[2].lower()])
 
 

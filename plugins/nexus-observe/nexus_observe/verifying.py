@@ -42,10 +42,8 @@ class Verify:
         found = score_copy(release, self.options.threads, data_here(release, wanted, lookup, self.options.data))
         problems += differences(wanted, found["scores"], self.options.tolerance)
         show(compared(wanted, found["scores"], self.options.tolerance))
-        denied = found["denied"]
-        print(f"\nFrom a copy, offline, {len(denied)} of {len(manifest['teachers'])} teachers put out of reach", end="")
-        print(" (the others are not on this machine)." if len(denied) < len(manifest["teachers"]) else ".")
-        print(f"{len(manifest['files'])} files hashed; no tensor is a teacher's." if not problems else "")
+        print(f"\n{unreachable(manifest, found)}")
+        print(f"{len(manifest['files'])} files hashed; {unlike(manifest)}." if not problems else "")
         for problem in problems:
             print(problem)
         print("Verified." if not problems else f"Not verified: {len(problems)} of its claims do not hold.")
@@ -94,13 +92,17 @@ def data_here(
 
 
 def score_copy(release: Path, threads: int, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a process that sees a copy alone finds: {"denied", "scores"}. NexusError with its last words if it fails."""
+    """What a process that sees a copy alone finds: {"denied", "kernel", "scores"}. NexusError with its last words if it
+    fails."""
     manifest = read_manifest(release)
     with TemporaryDirectory(prefix="nexus-verify-") as place:
         copy, places, result = (Path(place) / name for name in ("release", "places.json", "result.json"))
         shutil.copytree(release, copy)
         places.write_text(json.dumps({"teachers": teachers(release, manifest), "data": data}), encoding="utf-8")
-        offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": str(max(1, threads))}
+        room = Path(place) / "tmp"
+        room.mkdir()  # there before folders are put out of reach, so that what is written into it can be read
+        offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THREADS": str(max(1, threads)),
+                   "TMPDIR": str(room)}  # fmt: skip
         ended = subprocess.run(
             [sys.executable, "-m", "nexus_observe.again", str(copy), str(places), str(result)],
             env=os.environ | offline, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -111,6 +113,38 @@ def score_copy(release: Path, threads: int, data: Mapping[str, Any]) -> dict[str
             raise NexusError(f"A copy of '{release}' cannot be scored where its teachers are out of reach:\n{last}")
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return found
+
+
+def unreachable(manifest: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """What of the teachers could not be touched while the copy was scored, and by whose doing."""
+    there, every = len(found["denied"]), len(manifest["teachers"])
+    others = " (the others are not on this machine)" if there < every else ""
+    return f"From a copy, offline, {there} of {every} teachers put out of reach{others}.\n{kept(found['kernel'])}"
+
+
+def kept(kernel: Mapping[str, bool]) -> str:
+    """Which of the two lines was in force."""
+    if kernel["files"] and kernel["network"]:
+        return "The kernel kept files and network (Landlock), for code in C and child processes too."
+    if kernel["files"]:
+        return "The kernel kept the files (Landlock), Python's audit hooks the network; no other program could start."
+    return "Python's audit hooks kept them, since this kernel has no Landlock: code in C was not held to it."
+
+
+def unlike(manifest: Mapping[str, Any]) -> str:
+    """Whose tensors were looked for, and whose are not all on record: those that were packed, or went through the disk
+    of the machine that read them, before anybody could see their values."""
+    teachers = manifest["teachers"]
+    unknown = sorted(name for name, facts in teachers.items() if not facts.get("tensors"))
+    if unknown and len(unknown) == len(teachers):
+        return "no tensor of a teacher is on record, so none was compared"
+    parts = [
+        f"{facts['unknown']} tensors of {name}"
+        for name, facts in sorted(teachers.items())
+        if name not in unknown and facts.get("unknown")
+    ]
+    left = [*(f"those of {name}" for name in unknown), *parts]
+    return "no tensor is a teacher's" + (f", as far as they are on record: not {', '.join(left)}" if left else "")
 
 
 def teachers(release: Path, manifest: Mapping[str, Any]) -> list[str]:

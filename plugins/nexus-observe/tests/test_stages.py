@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,17 @@ import pytest
 import torch
 from nexus_engine_sli.engine import Sli
 from nexus_observe import evaluating, plugin
+from nexus_observe.batches import whole_batches
 from nexus_observe.extracting import ExtractStage, wanted
+from nexus_observe.profiling import ProfileStage
 from nexus_observe.scoring import ScoreStage
-from nexus_specs import Budget, Choice, Installed, NexusError, Paused, Tap, Verdict, record, resolve
+from nexus_specs import Budget, Choice, Estimate, Installed, NexusError, Paused, Tap, Verdict, record, resolve
 from nexus_specs.testing import ListSink, blueprint
 from nexus_torch.bases import project
 from nexus_torch.profiles import preprocessor, read_bases, read_profile
 from nexus_torch.shards import Shards
+
+STAGES = {each.name: each for each in plugin.nexus_stages()}
 
 
 @pytest.mark.parametrize("capability", ["prose", "digits"])
@@ -73,7 +77,10 @@ def test_only_what_is_asked_for_is_recorded(bench: Any) -> None:
     assert wanted(blueprint(gives=("label",)), (), {})[0].path == "output"
 
 
-def test_a_paused_extraction_goes_on_to_the_same_bytes(bench: Any, tmp_path: Path) -> None:
+def test_a_paused_extraction_goes_on_to_the_same_bytes(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexus_observe.batches.TOGETHER", 1)
     bench.run("profile", "prose")
     options = {"per_shard": 2, "exact": 2, "sampled": 2}
     how = {"options": options, "budget": Budget(scratch=tmp_path / "scratch", micro_batch=2)}
@@ -258,10 +265,7 @@ def test_only_records_for_training_are_made_in_half_precision(
 
 
 def test_estimates_come_from_the_blueprint(bench: Any) -> None:
-
-
-
-    for stage in plugin.nexus_stages():
+    for stage in STAGES.values():
         if stage.scope == "teacher":
             assert resolve(stage.target)().estimate(bench.context(stage.name, "digits")).seconds > 0
 
@@ -274,6 +278,44 @@ def test_the_room_that_shards_will_take_is_known_before(bench: Any, subject: str
     folder = bench.run("extract", subject, records=records)
     taken = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     assert taken / 3 < expected <= before < 10 * taken
+
+
+def test_an_estimate_counts_every_reading_of_a_streamed_teacher(bench: Any, sources: Mapping[str, Path]) -> None:
+    blueprint = Installed().inspect(str(sources["prose"]))
+
+    def estimate(residency: Any, disk: int, **more: Any) -> Estimate:
+        budget = Budget(memory=10**9, residency=residency, disk=disk)
+        return ProfileStage().estimate(bench.context("profile", "prose", budget=budget, **more))
+
+    resident, kept, again = estimate("resident", 10**9), estimate("stream", 10**9), estimate("stream", 1000)
+    assert (resident.read, kept.read, again.read) == (blueprint.bytes, blueprint.bytes, 2 * blueprint.bytes)
+    assert (resident.passes, kept.passes, again.passes) == (3, 2, 3), "three ablated layers as halves, and states"
+    assert kept.disk > again.disk, "states wait on the disk instead"
+    assert estimate("stream", 10**9, made={"profiler": object()}).passes == 2, "one that says nothing of its work"
+
+
+def test_what_is_judged_is_estimated_as_it_runs(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    estimate = Sli.estimate
+
+    def noted(self: Sli, blueprint: Any, samples: int, edits: int, budget: Budget, tokens: float = 0.0) -> Estimate:
+        asked.append(budget.precision)
+        return estimate(self, blueprint, samples, edits, budget, tokens)
+
+    monkeypatch.setattr(Sli, "estimate", noted)
+    for stage, precision in (("profile", "float32"), ("extract", "bfloat16"), ("score", "float32")):
+        asked.clear()
+        resolve(STAGES[stage].target)().estimate(bench.context(stage, "prose", budget=Budget(precision="bfloat16")))
+        assert set(asked) == {precision}
+
+
+def test_a_shard_holds_whole_groups_of_batches(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus_observe.batches.TOGETHER", 1)
+    bench.run("profile", "prose")
+    folder = bench.run("extract", "prose", budget=Budget(micro_batch=3), options={"per_shard": 2})
+    assert len(list(folder.glob("*.safetensors"))) == 2, "nine samples, six in a shard"
+    monkeypatch.undo()
+    assert [whole_batches(256, micro) for micro in (1, 3, 8, 16)] == [256, 768, 256, 512]
 
 
 def test_a_count_that_stops_early_says_so(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:

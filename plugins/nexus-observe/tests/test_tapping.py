@@ -59,3 +59,15 @@ def test_what_does_not_fit_is_said(sources: Mapping[str, Path], texts: Path, tmp
     with pytest.raises(NexusError, match="exists already"):
         taps(sources, texts, tmp_path / "full", taps="0")
     assert size("2GiB") == 2 << 30
+
+
+def test_a_description_alone_is_refused_before_the_data_are_read(
+    sources: Mapping[str, Path], texts: Path, tmp_path: Path
+) -> None:
+    described = tmp_path / "described"
+    described.mkdir()
+    (described / "config.json").write_bytes((sources["prose"] / "config.json").read_bytes())
+    texts.write_bytes(b"\xff")
+    with pytest.raises(NexusError, match=r"lacks weights \(\*\.safetensors\), tokenizer\.json: it can be"):
+        Taps(source=str(described), data=str(texts), out=tmp_path / "out", taps="1")(Installed())
+    assert not list(tmp_path.glob(".out*"))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from nexus_observe.release import capabilities, copied_tensors, damaged, read_manifest
-from nexus_observe.verifying import Evaluate, Verify, oversized, scored, show
+from nexus_observe.verifying import Evaluate, Verify, kept, oversized, scored, show, unlike
 from nexus_specs import Budget, Installed, NexusError, Sample
 from nexus_torch.files import file_hash
 from nexus_torch.identity import file_hashes
@@ -128,14 +128,19 @@ def test_a_good_release_is_verified_with_its_teacher_out_of_reach(release: Path,
     assert "Verified." in printed
 
 
-def test_teachers_that_the_manifest_names_without_a_place_are_found_by_the_run(
-    release: Path, sources: Mapping[str, Path], capsys: Any
+def test_teachers_that_the_manifest_names_without_a_place_are_found_by_the_run_and_kept_away_without_landlock_too(
+    release: Path, sources: Mapping[str, Path], tmp_path: Path, capsys: Any
 ) -> None:
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "from nexus_observe import landlock\nlandlock.restrict = lambda roots: landlock.Kept(False, False)\n"
+    )
     changed(release, lambda manifest: manifest["teachers"]["digits"].update(source="digits"))
     lines = ["teachers:", "  digits:", f"    source: {sources['digits']}", "  other:", "    source: .", ""]
     (release.parent / "registry.yaml").write_text("\n".join(lines))
     assert Verify(release=release)(Installed()) == 0
-    assert "1 of 1 teachers put out of reach" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1 of 1 teachers put out of reach" in printed
+    assert "Python's audit hooks kept them" in printed
 
 
 def test_other_data_than_those_that_were_judged_are_refused(release: Path) -> None:
@@ -163,13 +168,27 @@ def test_a_release_that_needs_its_teacher_fails(release: Path, sources: Mapping[
         import sys
         from pathlib import Path
         from nexus_observe.denial import deny
-        assert deny([Path({str(sources["digits"])!r})])
+        assert deny([Path({str(sources["digits"])!r})])[0]
         from nexus_specs import Installed
         Installed().open({str(release)!r})
     """
     ended = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=False)
     assert ended.returncode
     assert "NexusError" in ended.stderr or "PermissionError" in ended.stderr
+
+
+def test_teachers_without_recorded_weights_are_named(release: Path) -> None:
+    manifest = read_manifest(release)
+    assert unlike(manifest) == "no tensor is a teacher's"
+    manifest["teachers"]["digits"]["unknown"] = 2
+    manifest["teachers"]["packed"] = {"parameters": 5}
+    assert unlike(manifest).endswith("as far as they are on record: not those of packed, 2 tensors of digits")
+    manifest["teachers"]["digits"]["tensors"] = []
+    assert "none was compared" in unlike(manifest)
+
+
+def test_the_report_says_who_kept_them_away() -> None:
+    assert "no other program could start" in kept({"files": True, "network": False})
 
 
 def test_scores_are_shown_and_given_as_json(release: Path, capsys: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from nexus_engine_sli.engine import Sli
 from nexus_observe.extracting import ShardSink
 from nexus_observe.options import ExtractOptions
 from nexus_observe.tapping import Taps
@@ -50,7 +51,11 @@ def wide(tmp_path_factory: pytest.TempPathFactory, sources: Mapping[str, Path]) 
     return folder
 
 
-def test_the_command_thins_logits_out_block_by_block(wide: Path, tmp_path: Path) -> None:
+def test_the_command_thins_logits_out_block_by_block(
+    wide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Sli().machine(tmp_path)
+    monkeypatch.setattr(Sli, "machine", lambda *_: machine)  # measuring takes large tensors of its own
     data = tmp_path / "texts.jsonl"
     data.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
     how = {"data": str(data), "out": tmp_path / "out", "taps": "logits", "micro_batch": 4, "threads": 1}

@@ -7,7 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from nexus_specs import Basis, Context, LayerProfile, Metric, NexusError, Profile, Sample, Tap, Teacher
+from nexus_specs import (
+    Basis,
+    Blueprint,
+    Budget,
+    Context,
+    LayerProfile,
+    Metric,
+    NexusError,
+    Profile,
+    Sample,
+    Tap,
+    Teacher,
+)
 from nexus_torch.profiles import BASES, write_bases
 
 from .ablation import MeanAblation
@@ -15,10 +27,13 @@ from .importance import importance
 from .judging import Judge, judge
 from .options import NiwtOptions
 from .spectrum import Spectra, bases
+from .states import Both, States, room_for, states_of
 from .values import Values
 
 STEPS = 3
 """Progress: ablated, judged, spectra."""
+FLOAT = 4
+"""Bytes of a number of a state."""
 
 
 class Niwt:
@@ -38,13 +53,15 @@ class Niwt:
             )
         who = judge(metric, teacher.blueprint)
         taps = tuple({tap.path: tap for tap in (*who.taps, *metric.taps)}.values())
-        seen = Values(context.budget.scratch)
+        seen, states = Values(context.budget.scratch), states_of(teacher, layers, context.budget)
         if not seen.whole([sample.key for sample in chosen], [tap.path for tap in taps], ["", *layers]):
-            teacher.observe(chosen, taps, seen, [MeanAblation(path) for path in layers])
+            sink = seen if states is None else Both(seen, states)
+            looked = () if states is None else [Tap(path=path, intact=True) for path in layers]
+            teacher.observe(chosen, (*taps, *looked), sink, [MeanAblation(path) for path in layers])
         context.report(1, STEPS)
         found = self._judged(who, chosen, seen, ["", *layers], context.seed)
         context.report(2, STEPS)
-        kept = self._bases(teacher, chosen, found)
+        kept = self._bases(teacher, chosen, found, states)
         with context.write(BASES) as path:
             references = write_bases(kept, path)
         context.report(3, STEPS)
@@ -56,6 +73,17 @@ class Niwt:
             score=score(metric, chosen, seen),
             bases=references,
         )
+
+    def work(
+        self, blueprint: Blueprint, samples: int, tokens: float, budget: Budget
+    ) -> tuple[Sequence[tuple[int, int]], int]:
+        """For a plan: (samples, edits) of each observation, and the bytes that it keeps on the disk meanwhile.
+        `samples` are there, of `tokens` tokens in the mean."""
+        count, layers = min(samples, self.options.samples), sum(stack.count for stack in blueprint.stacks)
+        size = round(count * tokens * FLOAT * sum(max(width, 0) for each in blueprint.stacks for width in each.widths))
+        if budget.residency != "resident" and size <= room_for(blueprint, budget):
+            return [(count, layers)], size
+        return [(count, layers), (count, 0)], 0
 
     def _judged(
         self, who: Judge, chosen: Sequence[Sample], seen: Values, names: Sequence[str], seed: int
@@ -71,11 +99,14 @@ class Niwt:
         return [dataclasses.replace(layer, critical=True) if layer is top else layer for layer in found]
 
     def _bases(
-        self, teacher: Teacher, chosen: Sequence[Sample], found: Sequence[LayerProfile]
+        self, teacher: Teacher, chosen: Sequence[Sample], found: Sequence[LayerProfile], states: States | None
     ) -> Mapping[str, Basis]:
         paths = spread([layer.path for layer in found if layer.critical], [layer.path for layer in found], self.options)
         spectra = Spectra(skip=int(teacher.blueprint.gives == ("text",)))
-        teacher.observe(chosen, [Tap(path=path) for path in paths], spectra)
+        if states is None or not states.give(paths, [sample.key for sample in chosen], spectra):
+            teacher.observe(chosen, [Tap(path=path) for path in paths], spectra)
+        if states is not None:
+            states.drop()
         return bases(spectra.found, paths, self.options.rank, self.options.variance)
 
 

@@ -54,9 +54,13 @@ class Spectra:
         self.skip = skip
         """Rows at the beginning of each sample that are left out: the start token."""
         self.found: dict[str, Covariance] = {}
+        self.seen: set[tuple[str, tuple[str, ...]]] = set()
 
     def put(self, piece: Piece) -> None:
-        """Adds the states of some samples."""
+        """Adds the states of some samples, once: of a layer that they pass several times, those of the first time."""
+        if (piece.tap, piece.keys) in self.seen:
+            return
+        self.seen.add((piece.tap, piece.keys))
         rows = without_outliers(torch.cat([value[self.skip :] for value in piece.values]))
         if piece.tap not in self.found:
             self.found[piece.tap] = Covariance(rows.shape[1])

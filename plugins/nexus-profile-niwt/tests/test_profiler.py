@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 import pytest
 import torch
 from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.teacher import SliTeacher
+from nexus_profile_niwt import states
+from nexus_profile_niwt.ablation import MeanAblation
 from nexus_profile_niwt.options import NiwtOptions
 from nexus_profile_niwt.profiler import Niwt, choose, spread
-from nexus_specs import Installed, NexusError, Profile, Sample, Tap
+from nexus_specs import Installed, NexusError, Piece, Profile, Sample, Tap
 from nexus_specs.testing import ListSink, LocalContext
 from nexus_torch.profiles import read_bases
 
@@ -63,6 +67,7 @@ def test_a_streamed_profile_that_was_killed_goes_on(
 ) -> None:
     monkeypatch.setattr("nexus_engine_sli.resuming.EVERY", 0.0)
     monkeypatch.setattr("nexus_engine_sli.resuming.SHARE", 0)
+    monkeypatch.setattr(states, "room_for", lambda *_: 1 << 20)
     entered: list[str] = []
     enter = Streamed.enter
 
@@ -81,6 +86,8 @@ def test_a_streamed_profile_that_was_killed_goes_on(
     assert entered[first] == "model.layers.3", "it went on there, under all edits"
     again = {**budget, "scratch": tmp_path / "other"}
     assert found.layers == profiled(opening, decoder, texts, "bits_per_byte", tmp_path / "two", budget=again).layers
+    one, two = ((tmp_path / name / "artefact" / "bases.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two, "of states from both processes"
 
 
 def contribution(teacher: Any, texts: list[Sample], layer: Any) -> torch.Tensor:
@@ -114,6 +121,51 @@ def test_a_profile_is_the_same_bytes_each_time(
     assert replace(one, home="") == replace(other, home="")
     first, second = ((tmp_path / name / "artefact" / "bases.safetensors").read_bytes() for name in ("one", "other"))
     assert first == second
+
+
+@pytest.mark.parametrize(("room", "times"), [(1 << 20, 1), (30_000, 2), (0, 2)])
+def test_a_streamed_teacher_is_observed_once_where_its_states_find_room(
+    room: int, times: int, opening: Any, decoder: Path, texts: list[Sample], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    one = profiled(opening, decoder, texts, "bits_per_byte", tmp_path / "one")
+    edits: list[int] = []
+    observe = SliTeacher.observe
+    monkeypatch.setattr(SliTeacher, "observe", lambda *given: (edits.append(len(given[4:])), observe(*given))[1])
+    monkeypatch.setattr(states, "room_for", lambda *_: room)
+    budget = {"residency": "stream"}
+    other = profiled(opening, decoder, texts, "bits_per_byte", tmp_path / "other", budget=budget)
+    assert edits == [1, 0][:times]
+    assert replace(one, home="") == replace(other, home="")
+    first, second = ((tmp_path / name / "artefact" / "bases.safetensors").read_bytes() for name in ("one", "other"))
+    assert first == second
+    assert not list(tmp_path.rglob(states.FILE)), "they are gone"
+
+
+def test_states_are_let_go_where_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = states.States(tmp_path, ["a.0"], 1000)
+    piece = Piece(keys=("k", "l"), tap="a.0", values=[torch.ones(2, 3)] * 2)
+    kept.put(piece)
+    kept.put(piece)
+    sink = ListSink()
+    assert not kept.give(["a.0"], ["k", "m"], sink)
+    assert kept.give(["a.0"], ["k", "l"], sink)
+    assert [each.keys for each in sink.pieces] == [("k", "l")]
+    monkeypatch.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    kept.put(replace(piece, keys=("m", "n")))
+    assert not kept.give(["a.0"], ["k"], sink)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_intact_tap_gives_nothing_under_edits(opening: Any, decoder: Path, texts: list[Sample]) -> None:
+    paths = ["model.layers.0", "model.layers.1"]
+    taps = [Tap(path="logprob"), Tap(path="final", intact=True), *(Tap(path=path, intact=True) for path in paths)]
+    for residency in ("resident", "stream"):
+        sink = ListSink()
+        with opening(decoder, residency=residency) as teacher:
+            teacher.observe(texts, taps, sink, [MeanAblation(path) for path in paths])
+        assert {each.edit for each in sink.pieces if each.tap == "logprob"} == {"", *paths}
+        assert {each.edit for each in sink.pieces if each.tap != "logprob"} == {""}
 
 
 def test_bases_fit_the_states(opening: Any, decoder: Path, texts: list[Sample], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 import torch
 from nexus_specs import NexusError, Profile, Sample
 from nexus_specs.testing import blueprint
+from nexus_student import media
 from nexus_student.answering import Answer, answer
 from nexus_student.commands.chat import Chat, Partner, converse, opened, who
 from nexus_student.commands.tower import TowerCommand, add, listed, remove
@@ -54,7 +55,7 @@ def test_it_looks(world: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
     Image.fromarray(np.full((4, 4), 90, np.uint8)).save(path)
     fields = read_media(image=str(path))
     assert fields["image"].shape == (4, 4, 3)
-    with pytest.raises(NexusError, match="takes image; a sample has no 'image'"):
+    with pytest.raises(NexusError, match="takes image: add --image FILE"):
         chat(world, capsys, prompt="x", tower="digits")
 
 
@@ -130,6 +131,25 @@ def test_a_prompt_that_is_too_long(world: Any, capsys: pytest.CaptureFixture[str
         chat(world, capsys, prompt="x" * 200, tower="prose")
 
 
+@pytest.mark.parametrize(
+    ("tower", "given", "said"),
+    [
+        ("digits", {"prompt": "seven?"}, "The tower 'digits' takes image: add --image FILE"),
+        ("digits", {}, "takes image: add --image FILE"),
+        ("prose", {"image": True}, "The tower 'prose' takes text: add --prompt TEXT"),
+    ],
+)
+def test_a_tower_that_is_not_given_what_it_takes(
+    world: Any, tmp_path: Path, tower: str, given: dict[str, Any], said: str
+) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    given = {name: str(tmp_path / "a.png") if value is True else value for name, value in given.items()}
+    with pytest.raises(NexusError, match=said):
+        Chat(release=world.release, length=4, tower=tower, **given)(world.desk)
+
+
 def test_what_is_no_release(tmp_path: Path, world: Any) -> None:
     with pytest.raises(NexusError, match="is no release"):
         opened(str(tmp_path), "")
@@ -151,12 +171,29 @@ def test_sounds_and_films(tmp_path: Path) -> None:
     film(tmp_path / "none.mkv", 0)
     with pytest.raises(NexusError, match="does not open as a film"):
         read_media(video=str(tmp_path / "none.mkv"))
+    np.save(tmp_path / "no.npy", np.zeros((3, 4, 4), np.uint8))
+    with pytest.raises(NexusError, match=r"an array of uint8 \[3, 4, 4\] is none; save uint8 \[T, H, W, 3\]"):
+        read_media(video=str(tmp_path / "no.npy"))
     with pytest.raises(NexusError, match="There is no file"):
         read_media(image=str(tmp_path / "none.png"))
     with pytest.raises(NexusError, match="does not open as an image"):
         read_media(image=str(tmp_path / "a.wav"))
     with pytest.raises(NexusError, match="does not open as a film"):
         read_media(video=str(tmp_path / "a.wav"))
+
+
+def test_what_is_too_long_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import soundfile
+
+    monkeypatch.setattr(media, "LARGEST", 1000)
+    soundfile.write(tmp_path / "a.wav", np.zeros(300), 8000)
+    film(tmp_path / "v.mkv", 5)
+    np.save(tmp_path / "v.npy", np.zeros((6, 8, 8, 3), np.uint8))
+    for medium, name, said in (
+        ("audio", "a.wav", "it is too long"), ("video", "v.mkv", "its first 2 pictures"), ("video", "v.npy", "1 GB"),
+    ):  # fmt: skip
+        with pytest.raises(NexusError, match=said):
+            read_media(**{medium: str(tmp_path / name)})
 
 
 def film(path: Path, frames: int) -> None:
@@ -238,12 +275,24 @@ def test_what_is_missing_is_said(world: Any, release: Path, action: str) -> None
 def test_what_cannot_be_done(world: Any, release: Path, tmp_path: Path, helpers: Any) -> None:
     with pytest.raises(NexusError, match=r"has no tower 'nope'. It has: code, digits, prose"):
         remove(release, "nope")
+    for name in ("../towers/prose", "..", ""):
+        with pytest.raises(NexusError, match=r"has no tower '.*'. It has: code, digits, prose"):
+            remove(release, name)
+    with pytest.raises(NexusError, match=r"artefact' has no tower 'nope'. It has: code, digits"):
+        add(release, f"{world.release}#nope", world.desk)
     with pytest.raises(NexusError, match="has a tower 'prose' already"):
         add(release, str(world.folder / "train" / "prose"), world.desk)
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "manifest.json").write_text((release / "manifest.json").read_text())
     with pytest.raises(NexusError, match="has no model"):
         remove(tmp_path / "empty", "prose")
+    for content, said in (("[]", "holds a list"), ("{", "is not readable"), (None, "is no release: there is no man")):
+        (tmp_path / "empty" / "manifest.json").unlink()
+        (tmp_path / "empty" / "manifest.json").write_text(content or "")
+        if content is None:
+            (tmp_path / "empty" / "manifest.json").unlink()
+        with pytest.raises(NexusError, match=said):
+            listed(tmp_path / "empty")
     NexusMaker(**helpers.OPTIONS).adopt("", tmp_path / "core")
     other = NexusMaker().load(tmp_path / "core", helpers.Words("core"), [], name="new", component="words")
     other.save(tmp_path / "tower")

@@ -140,9 +140,11 @@ def test_table_says_what_was_not_compared_or_scored(tmp_path: Path) -> None:
     made = context(tmp_path)
     release.Release().run(made)
     found = manifest.read_manifest(made.artefact)
-    found["teachers"]["tones"]["tensors"] = None
+    assert not any("never seen" in note for note in manifest.table(found)["notes"])
+    found["teachers"]["tones"] |= {"tensors": None, "unknown": 7}
     found["parameters"]["towers"]["new"] = 5
     notes = manifest.table(found)["notes"]
+    assert any("never seen: 7 of tones." in note for note in notes)
     assert any("no hashes were recorded" in note for note in notes)
     assert "Towers that were added and not scored: new." in notes
     empty = {**found, "capabilities": [], "teachers": {}}
@@ -170,6 +172,9 @@ def test_teachers_are_kept_with_their_hashes(recorded: bool, tmp_path: Path) -> 
         (tmp_path / "tensors.json").write_text('{"tensors": ["b", "a"]}', encoding="utf-8")
     found = assemble._facts(tmp_path)
     assert found["parameters"] == blueprint().parameters
+    assert "unknown" not in found
+    (tmp_path / "tensors.json").write_text('{"tensors": [], "unknown": 3}', encoding="utf-8")
+    assert assemble._facts(tmp_path)["unknown"] == 3
     assert found["tensors"] == (["a", "b"] if recorded else None)
 
 

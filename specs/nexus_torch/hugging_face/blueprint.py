@@ -16,6 +16,7 @@ from nexus_torch.stacks import owner, stacks
 from .classes import gives, takes
 from .configuration import text_part
 from .experts import active, elements, idle, nearest_config
+from .films import staying
 from .packed import settings
 from .sizes import Expected, commonest, stored_bytes
 
@@ -28,13 +29,13 @@ CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequen
 def divide(module: nn.Module, found: Mapping[str, Extent], targets: Mapping[str, tuple[str, Any]]) -> tuple[Part, ...]:
     """The parts: what belongs to no layer first, as the part "", then the layers in the module's order. A weight that
     a module outside shares with a layer (relative positions of UDOP) is needed while that layer is gone: no layer's.
-    """
+    Nor are those of layers that run again for every frame of a film."""
     order = ["", *(layer for layers in stacks(module).values() for layer in layers)]
-    layers, tied = frozenset(order[1:]), holders(module)
+    layers, tied, stay = frozenset(order[1:]), holders(module), staying(type(module), order[1:])
     groups: dict[str, list[Extent]] = {path: [] for path in order}
     for key, (name, _) in targets.items():
         owners = {owner(each, layers) for each in tied.get(name, (name,))}
-        groups["" if "" in owners else owner(name, layers)].append(found[key])
+        groups["" if "" in owners or owners & stay else owner(name, layers)].append(found[key])
     return tuple(Part(path=path, extents=tuple(groups[path])) for path in order)
 
 

@@ -21,6 +21,8 @@ from .collate import Preprocessor
 from .constants import compute_constants
 from .conversion import Conversion
 from .decoding import channels_of, decodes, start_of, transduces
+from .filming import FilmPreprocessor
+from .films import arguments_of, follows, lead, side_of
 from .fitting import check_shapes, layers_without
 from .folder import copy_preprocessor, extents, parsed
 from .packed import Packing, refuse_transposed, settings
@@ -34,6 +36,8 @@ class HuggingFaceCheckpoint:
 
     prepares: type[Preprocessor] = Preprocessor
     """What makes tensors of samples; a family with inputs of its own says here another."""
+    films = False
+    """Whether it follows objects through a film."""
 
     def __init__(self, home: Path, config: PreTrainedConfig, *, weightless: bool = False) -> None:
         """`weightless`: of the configuration alone, to be described and not run."""
@@ -56,9 +60,10 @@ class HuggingFaceCheckpoint:
         stored = {key: self.targets[name] for name in self.targets for key in self.packing.groups[name]}
         self.parts: tuple[Part, ...] = divide(module, found, stored)
         kind = type(module)
-        arguments = frozenset(inspect.signature(kind.forward).parameters)
+        self.films = follows(kind)
+        arguments = arguments_of(kind) if self.films else frozenset(inspect.signature(kind.forward).parameters)
         generation = parsed(home / GENERATION) if (home / GENERATION).is_file() else {}
-        self.preprocessor = self.prepares(
+        self.preprocessor = (FilmPreprocessor if self.films else self.prepares)(
             home,
             takes(kind),
             generative=gives(kind) == ("text",),
@@ -70,6 +75,8 @@ class HuggingFaceCheckpoint:
             channels_out=channels_of(config),
             paired=is_paired(kind),
         )
+        if isinstance(self.preprocessor, FilmPreprocessor):
+            self.preprocessor.side = side_of(config)
         tokenizer = self._tokenizer()
         gone = "weights (*.safetensors)" if weightless else layers_without(
             module, self.parts, {name for name, _ in self.targets.values()}
@@ -95,6 +102,8 @@ class HuggingFaceCheckpoint:
         compute_constants(module, {name for name, _ in self.targets.values()})
         if (head := module.get_output_embeddings()) is not None:
             _remember_state(module, head)
+        if self.films:
+            lead(module)
         return module
 
     def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Tensor]:
@@ -113,15 +122,21 @@ class HuggingFaceCheckpoint:
         """Tokens of each sample, for those who put like lengths together; None where length is not what varies."""
         return self.preprocessor.lengths(samples)
 
+    def groups(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
+        """Samples that may be one batch: any; films in which something is followed go alone."""
+        return [[at] for at in range(len(samples))] if self.films else [range(len(samples))]
+
     def read(self, output: Any, batch: Batch) -> Signal:
         """The forward's output in standard terms: logits of a vocabulary as outputs["logits"] with `hidden` before
-        them; scores of classes and sound as outputs["output"]; else an embedding."""
+        them; scores of classes, sound and the masks of a film as outputs["output"]; else an embedding."""
         if self.blueprint.gives == ("text",):
             return _text_signal(output, batch, self.preprocessor.channels_out)
         if self.blueprint.gives == ("label",):
             return Signal(outputs={"output": getattr(output, "logits", None) if "logits" in output else _first(output)})
         if self.blueprint.gives == ("audio",):
             return Signal(outputs={"output": _sound(output)})
+        if self.films:
+            return Signal(outputs={"output": output.pred_masks, "embedding": output.pred_masks.flatten(3).mean(-1)})
         vector = _embedding(output, batch.get("attention_mask"), getattr(batch, "side", {}).get("stands_in", ""))
         return Signal(outputs={"output": vector, "embedding": vector})
 

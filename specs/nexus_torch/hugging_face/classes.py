@@ -18,6 +18,7 @@ from nexus_torch.skeleton import without_weights
 from .attention import use_blocks
 from .catalogue import is_head_of, tasks
 from .configuration import read_config, said, text_part
+from .films import follows, reads_words
 
 __all__ = ["gives", "is_paired", "model_class", "read_config", "runnable", "skeleton", "takes"]
 
@@ -121,6 +122,8 @@ def skeleton(config: PreTrainedConfig, kind: type[PreTrainedModel] | None = None
 
 def takes(kind: type[PreTrainedModel]) -> tuple[str, ...]:
     """What goes in: the class's word for it, corrected by its inputs and by the tasks it is listed under."""
+    if follows(kind):
+        return ("video", "text") if reads_words(kind) else ("video",)
     if is_head_of(kind.__name__, "VIDEO_CLASSIFICATION"):
         return ("video",)
     said: Any = getattr(kind, "input_modalities", None)

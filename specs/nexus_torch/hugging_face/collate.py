@@ -20,6 +20,7 @@ from . import processor
 from .decoding import decoder_inputs
 from .folder import configuration
 from .ready import ready
+from .vocabulary import check_tokenizer
 
 VOCABULARIES = (
     "tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model",
@@ -106,6 +107,7 @@ class Preprocessor:
                 f"'{self.home}' has no tokenizer.json, nor any other vocabulary. Put the tokenizer's files of the "
                 "checkpoint beside its weights."
             )
+        check_tokenizer(self.home)
         return self._load(AutoTokenizer, "tokenizer.json")
 
     @cached_property

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from nexus_specs import NexusError
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, backbone_utils
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from .folder import CONFIG, parsed
@@ -23,6 +24,10 @@ DROPPED = frozenset({
 })  # fmt: skip
 """Left out wherever they stand: an implementation is a kernel that transformers would fetch ("hub:owner/kernel") and
 run, a map names code of the checkpoint. Nexus chooses implementations itself."""
+
+NETWORKS = frozenset({"backbone", "architecture"})
+"""Say by name which network of timm a model stands on. A name of the hub ("owner/name", "hf-hub:owner/name") would be
+asked for there, and what came would pass no check of ours."""
 
 NOISES = ("noise_scale", "noise_scale_duration")
 """How loud the noise is that a model of speech draws in its forward (VITS)."""
@@ -40,6 +45,7 @@ def build_config(values: Mapping[str, Any], place: str) -> PreTrainedConfig:
     """The configuration of a parsed config.json; `place` names it in errors."""
     check(values, place)
     _check_forms(values, place)
+    _check_networks(values, place)
     model_type = values.get("model_type")
     if model_type == "mistral" and "layer_types" in values:             # as AutoConfig reads it
         model_type = "ministral"
@@ -63,6 +69,40 @@ def _check_forms(values: Mapping[str, Any], place: str) -> None:
             raise NexusError(f"'{place}' says {shown} for `{name}`, which is {form}. Mend the file, or fetch it again.")
 
 
+def _check_networks(values: Mapping[str, Any], place: str) -> None:
+    """NexusError for a network that lies elsewhere, at any depth."""
+    described = isinstance(values.get("backbone_config"), Mapping)
+    for name, value in values.items():
+        named = name in NETWORKS and isinstance(value, str) and not described
+        if named and re.search(r"[/:\\]", value):
+            raise NexusError(
+                f"'{place}' stands on the {name} {value[:100]!r}, whose configuration would be fetched from elsewhere "
+                "unseen. Put that configuration into `backbone_config`, as newer checkpoints have it."
+            )
+        inner = value if isinstance(value, list) else [value]
+        for each in inner:
+            if isinstance(each, Mapping):
+                _check_networks(each, place)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Nothing is asked of the hub: transformers asks it whether a backbone's name is one of its own."""
+    asked, backbone_utils.hf_api = backbone_utils.hf_api, _Nowhere
+    try:
+        yield
+    finally:
+        backbone_utils.hf_api = asked
+
+
+class _Nowhere:
+    """A hub that has nothing."""
+
+    def repo_exists(self, _: str) -> bool:
+        """No."""
+        return False
+
+
 def family_config(home: Path, kind: type[PreTrainedConfig]) -> PreTrainedConfig:
     """The configuration of a folder whose model type transformers does not know, as a family's own class."""
     values = parsed(home / CONFIG)
@@ -72,7 +112,8 @@ def family_config(home: Path, kind: type[PreTrainedConfig]) -> PreTrainedConfig:
 
 def _made(kind: type[PreTrainedConfig], values: Mapping[str, Any], place: str) -> PreTrainedConfig:
     try:
-        config: PreTrainedConfig = kind.from_dict(cleaned(values))
+        with _alone():
+            config: PreTrainedConfig = kind.from_dict(cleaned(values))
     except ImportError as error:                            # a library that this very model needs
         raise NexusError(f"transformers needs more for '{place}': {said(error)}.") from error
     except Exception as error:                              # whatever a class says about numbers it was not made for
@@ -114,9 +155,10 @@ def text_part(config: PreTrainedConfig) -> PreTrainedConfig:
     where none can be told."""
     for sides in ({}, {"decoder": True}):
         try:
-            return config.get_text_config(**sides)
+            found = config.get_text_config(**sides)
         except ValueError:                                  # several would do
             continue
+        return found if isinstance(found, PreTrainedConfig) else config     # a table where its class has no such part
     return config
 
 

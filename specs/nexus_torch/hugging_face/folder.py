@@ -14,6 +14,7 @@ from nexus_specs import Extent, NexusError, locate
 from nexus_torch import hub
 
 from .limits import LARGEST_FILE
+from .pickled import refusal
 
 CONFIG, ONE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 PREPROCESSOR_FILES = (
@@ -162,9 +163,4 @@ def _no_weights(home: Path) -> str:
     pickled = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
     if not pickled:
         return f"'{home}' has a {CONFIG} but no weights (*.safetensors). Fetch model.safetensors into it."
-    return (
-        f"'{home}' holds its weights as {', '.join(pickled)}: pickles, which can run code when opened, so they are "
-        "not read. Convert them once, where you trust them:\n"
-        f'  python -c "import transformers as t; c = t.AutoConfig.from_pretrained({str(home)!r}); '
-        f"getattr(t, c.architectures[0]).from_pretrained({str(home)!r}).save_pretrained({str(home)!r})\""
-    )
+    return refusal(home, pickled)

@@ -22,6 +22,9 @@ LIMITS: tuple[tuple[str, int], ...] = (
     (r"(num_|n_)?(\w+_)*experts", 16_384),
     (r"(num_|n_)?(\w+_)*(heads?|groups?|codebooks|quantizers|frames|queries|tiles)", 65_536),
     (r"(\w+_)*(hidden_size|d_model|n_embd|embed_dim|intermediate_size|ffn_dim|d_ff|mlp_dim|dim|width)", 1 << 22),
+    (r"(\w+_)*(num_inputs|group_num|per_block|per_stack|feedforward_networks|num_flows|codes_total|block_number)",
+     4096),
+    (r"(\w+_)*(num_labels|num_classes|n_classes)", 1 << 18),
     (r"(\w+_)*vocab_size", 1 << 26),
     (r"(\w+_)*(positions|position_embeddings|n_ctx|context_length|length|seq_len)", 1 << 26),
     (r"(\w+_)*(image_size|patch_size|num_mel_bins|num_channels)", 1 << 16),
@@ -32,6 +35,8 @@ WHOLE = re.compile(r"(num_hidden_layers|num_layers|n_layers?|hidden_size|d_model
 """What is a whole number wherever it stands."""
 ANYTHING = 1 << 53
 """No whole number is larger (JSON's own limit); contexts of 1e30 are written as floats."""
+LONGEST = 1 << 16
+"""Numbers of a list: one for each layer, stage or special token, or a factor for each column of a head."""
 LAYER_EXPERTS = 200_000
 """Layers times experts."""
 
@@ -66,7 +71,7 @@ def _problems(config: Mapping[str, Any], path: str, depth: int, budget: list[int
 def _wrong(name: str, value: Any) -> Iterator[str]:
     """What is the matter with one entry, if anything."""
     if isinstance(value, list):
-        if len(value) > MOST_KEYS:
+        if len(value) > (LONGEST if all(isinstance(each, (int, float)) for each in value) else MOST_KEYS):
             yield f"has {len(value):,} entries"
         for each in value[:MOST_KEYS]:
             if isinstance(each, (int, float)):

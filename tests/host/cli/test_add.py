@@ -155,6 +155,23 @@ def test_what_is_missing_is_said_and_nothing_is_written(add, arguments, message)
     assert not Path("registry.yaml").exists()
 
 
+def test_a_tower_that_cannot_learn_from_it_is_refused(add):
+    code, _, err = add("box:one", "--data", "data.txt", "--tower", "image")
+    assert code == 1
+    assert "--tower image: the component image gives label, the teacher gives text. Choose the component text" in err
+    assert not Path("registry.yaml").exists()
+
+
+def test_a_checkpoint_without_weights_is_written_and_said(add, tmp_path):
+    (tmp_path / "weightless").mkdir()
+    (tmp_path / "weightless" / "box").touch()
+    code, out, err = add("./weightless", "--data", "data.txt")
+    assert (code, out) == (0, "PLAN nexus-run\n")
+    assert "still missing: weights (*.box)" in err
+    assert "'./weightless' lacks weights (*.box): it can be inspected and planned with, and not run." in err
+    assert "Type `nexus run`" not in err
+
+
 def test_a_name_that_is_taken(add):
     assert add("box:one", "--data", "data.txt")[0] == 0
     code, _, err = add("box:one", "--data", "data.txt")

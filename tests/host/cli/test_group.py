@@ -53,6 +53,7 @@ def test_commands_of_plugins_have_their_options(call):
     code, out, _ = call("greet", "--help")
     assert code == 0
     assert "Greets." in out
+    assert "  WHO  Whom\n" in out
     assert "How often (1..) [default: 1]" in out
     assert "--no-polite" in out
     assert "[good|bad]" in out

@@ -74,6 +74,10 @@ def test_teachers_of_any_status_are_listed(rows):
     found = {row["name"]: row for row in rows("teachers")}
     assert found["later"]["status"] == "available"
     assert found["words"]["modality"] == "text"
+    judged = ("metric", "better", "component", "installed")
+    assert [found["words"][each] for each in judged] == ["bits", "lower", "text", True]
+    assert [found["shapes"][each] for each in judged] == ["accuracy", "higher", "image", True]
+    assert [found["later"][each] for each in judged] == ["", None, "", False]
 
 
 def test_datasets_without_a_registry_are_cards_alone(whole, rows, tmp_path):
@@ -144,5 +148,6 @@ def test_inspect(whole, capsys):
     assert (found["loader"], found["gives"], found["stacks"][0]["widths"]) == ("boxes", ["label"], [4, -1])
     wanted = {"path", "count", "widths", "parameters", "active_parameters", "bytes", "dtype"}
     assert found["stacks"][0].keys() >= wanted
+    assert found["runs"] is None, "an engine that cannot tell"
     assert run(["inspect", "box:image"]) == 0
     assert "10: a, b, c, d, e, f, g, h, ..." in capsys.readouterr().out

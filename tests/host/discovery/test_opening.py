@@ -7,12 +7,20 @@ import pytest
 from nexus_specs import NexusError
 
 from nexus_host.__main__ import run
+from nexus_host.running import worker
 
 CHOKING = """
+    class Panic(BaseException):
+        pass
+
     class Loader:
         def match(self, source):
-            return 1 if source.endswith("choke") else 0
+            if source.endswith("panic-at-once"):
+                raise Panic("at once")
+            return 1 if source.endswith(("choke", "panic")) else 0
         def inspect(self, source):
+            if source.endswith("panic"):
+                raise Panic("merges")
             raise ZeroDivisionError("by nothing")
         def open(self, source, lookup):
             raise SystemExit(3)
@@ -32,6 +40,29 @@ def test_what_a_loader_did_not_foresee_is_said_in_words(plugins, tmp_path):
         plugins.inspect(str(tmp_path / "choke"))
     with pytest.raises(NexusError, match=r"SystemExit: 3.*NEXUS_TRACEBACK=1"):
         plugins.open(str(tmp_path / "choke"))
+
+
+def test_a_library_that_panics_is_said_in_words(plugins, tmp_path, monkeypatch, capsys):
+    with pytest.raises(NexusError, match=r"'choking' can make nothing of .* \(Panic: merges\)"):
+        plugins.inspect(str(tmp_path / "panic"))
+    with pytest.raises(NexusError, match=r"Failed: choking: at once"):
+        plugins.inspect(str(tmp_path / "panic-at-once"))
+    monkeypatch.setattr("nexus_host.cli.app.nexus.main", lambda *_, **__: plugins.make("architecture", "choking").match(
+        "panic-at-once"
+    ))  # fmt: skip
+    assert run(["inspect", "x"]) == 1
+    assert "Error: Panic: at once. This is a fault of Nexus" in capsys.readouterr().err
+    monkeypatch.setattr("nexus_host.running.worker.plugins", lambda without: plugins)
+    assert worker.describe(str(tmp_path / "panic"), ())["error"].startswith("The loader 'choking' can make nothing of")
+
+
+def test_what_may_be_meant_is_said(plugins, tmp_path):
+    for name in ("a.Q4_0.gguf", "b.gguf"):
+        (tmp_path / name).touch()
+    with pytest.raises(NexusError, match=r"several models\. Name one of its files, as .*a\.Q4_0\.gguf"):
+        plugins.inspect(str(tmp_path))
+    with pytest.raises(NexusError, match=r"it is an address\. Name the repository: Qwen/Qwen2\.5-0\.5B\."):
+        plugins.inspect("https://huggingface.co/Qwen/Qwen2.5-0.5B/tree/main")
 
 
 @pytest.mark.parametrize(

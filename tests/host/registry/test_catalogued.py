@@ -11,6 +11,8 @@ ROWS = [
      "reader": "anywhere", "options": {"path": "hub:datasets/acme/facts"}},
     {"name": "photos", "id": "acme/photos", "tags": ["vision", "benchmark"], "columns": ["image", "label"],
      "reader": "anywhere", "options": {"path": "hub:datasets/acme/photos"}},
+    {"name": "charts", "id": "acme/charts", "tags": ["reasoning"], "columns": ["text", "image", "answer"],
+     "reader": "anywhere", "options": {"path": "hub:datasets/acme/charts"}},
     {"name": "shown", "summary": "A card without a reader is for people alone", "tags": ["benchmark"]},
 ]  # fmt: skip
 TEXT = """\
@@ -96,3 +98,10 @@ def test_a_set_that_nobody_lists_goes_to_whoever_can_read_it(load):
 def test_a_name_that_no_catalogue_knows_is_a_mistake(load):
     with pytest.raises(RegistryError, match=r"registry\.yaml:3:.*'fact' is not among the data"):
         load(TEXT.replace("data: facts", "data: fact"))
+
+
+def test_texts_about_pictures_are_not_for_those_who_cannot_see(load):
+    found = load(TEXT.replace("datasets: [sums, facts]", "data: own").replace(", datasets: [sums]", ""),
+                 datasets=["reasoning"])  # fmt: skip
+    wanted = dict.fromkeys(("counts", "knows", "reads"), "sums") | {"sees": "charts"}
+    assert {name: card.data for name, card in found.teachers.items()} == wanted

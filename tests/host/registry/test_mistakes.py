@@ -22,7 +22,7 @@ teachers:
   code: {source: x, tower: prose, data: prose, share: 2, metric: "mod:Cls", aliases: twin}
   code: {source: y}
   "a b": {source: y}
-  bare: {source: y}
+  bare: {source: y, parameters: a few}
 towers:
   prose: {component: text, optons: {}, options: {rank: 0, vocabulary: owne}, stages: {train: {steps: 0}}}
 student: {tier: nine, core_teachers: [prose, kode], options: {layers: x}}
@@ -54,6 +54,7 @@ bad.yaml:13:77: teachers.code.aliases.0: 'twin' is already an alias of the teach
 bad.yaml:14:3: teachers.code: is written twice; first in line 13
 bad.yaml:15:3: teachers.a b: 'a b' is no id; use letters, digits
 bad.yaml:16:3: teachers.bare.tower: is missing; a ready teacher names an entry of towers
+bad.yaml:16:21: teachers.bare.parameters: 'a few' is no number of parameters; write one, as in
 bad.yaml:16:3: teachers.bare.data: is missing; a ready teacher names an entry of data
 bad.yaml:18:28: towers.prose.optons: unknown field. Did you mean 'options'? Allowed: component, options, stages.
 bad.yaml:18:50: towers.prose.options.rank: is 0; at least 1 is allowed
@@ -66,7 +67,7 @@ bad.yaml:21:16: losses.0.weight: is -1; write at least 0
 bad.yaml:21:39: losses.0.teachers.0: 'on' is not among the teachers.
 bad.yaml:22:5: losses.1: is 7; write a mapping, as in {key: value}
 bad.yaml:23:5: losses.2.name: is missing
-bad.yaml:24:6: losses.3.name: No loss is named 'ank'. Available: anchor, kl.
+bad.yaml:24:6: losses.3.name: No loss is named 'ank'. Available: anchor, kl. Install the plugin that
 bad.yaml:26:11: data.prose.reader: No reader is named 'lins'. Did you mean 'lines'? Available: lines.
 bad.yaml:27:7: run.seed: is 3.5; write a whole number
 bad.yaml:27:18: run.workers: is 'soon'; allowed: auto, or write a whole number

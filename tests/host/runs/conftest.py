@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,14 +19,6 @@ from nexus_host.__main__ import run
 
 HERE = Path(__file__).parent
 METADATA = "Metadata-Version: 2.1\nName: nexus-toy\nVersion: 1.0\n"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def interruptible():
-    """A shell starts what runs in its background with SIGINT ignored, and children would inherit that: a handler of
-    our own gives them the default back."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -175,5 +166,22 @@ def requested(toy):
         plugins = Plugins.discover()
         registry = Registry.load(toy.save(), plugins, [Override.parse(each) for each in sets], models=models)
         return Request(registry=registry, plugins=plugins, run=toy.run_dir, **fields)
+
+    return make
+
+
+@pytest.fixture
+def plan(toy, requested):
+    """The plan of the registry as it is now, without estimates: nobody is asked."""
+    from nexus_specs import Budget
+
+    from nexus_host.planning import make_plan
+
+    toy.registry["run"]["components"] = {"executor": "inline"}
+
+    def make(*sets, models=(), **fields):
+        request = requested(*sets, models=models)
+        limits = Budget(memory=1000, disk=10**9)
+        return make_plan(request.registry, request.plugins, toy.run_dir, budget=limits, **fields)
 
     return make

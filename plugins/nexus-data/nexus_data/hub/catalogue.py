@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from nexus_torch.hub import sized
 
 READER = "hub"
+UNKNOWN = "not known"
+"""The size of a set of which neither bytes nor rows could be confirmed; a plan asks the hub."""
 OPTIONS = ("id", "config", "splits", "columns", "window")
 """Fields of a card that are options of the reader."""
 
@@ -18,6 +21,17 @@ OPTIONS = ("id", "config", "splits", "columns", "window")
 def cards() -> dict[str, dict[str, Any]]:
     """The cards by name, as they are written."""
     return tomllib.loads((files("nexus_data.hub") / "datasets.toml").read_text(encoding="utf-8"))
+
+
+def size(card: Mapping[str, Any]) -> str:
+    """What is downloaded, about; where that is not known, what is counted in it.
+
+    >>> size({"bytes": 44_800_000_000, "bound": "at most"}), size({"bytes": 0, "rows": "5,444 clips"})
+    ('at most 44.8 GB', '5,444 clips')
+    """
+    if card["bytes"]:
+        return f"{card.get('bound', '')} {sized(card['bytes'])}".strip()
+    return str(card.get("rows", UNKNOWN))
 
 
 def rows() -> list[dict[str, Any]]:
@@ -31,7 +45,7 @@ def rows() -> list[dict[str, Any]]:
             "columns": list(card["columns"]),
             "tags": card["tags"],
             "licence": card["licence"],
-            "size": sized(card["bytes"]) if card["bytes"] else "",
+            "size": size(card),
             "bytes": card["bytes"],
             "gated": card.get("gated", False),
             "summary": card["summary"],

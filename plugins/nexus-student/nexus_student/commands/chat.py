@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..answering import Answer
 
 PROMPT = "> "
+FLAGS = {"text": "--prompt TEXT", "image": "--image FILE", "audio": "--audio FILE", "video": "--video FILE"}
 
 
 class Chat:
@@ -35,8 +36,11 @@ class Chat:
         fields = read_media(options.image, options.audio, options.video)
         partner = Partner(found, lookup, options.length)
         if options.prompt or fields:
-            print(partner.said(fields | ({"text": options.prompt} if options.prompt else {})))
+            asked = fields | ({"text": options.prompt} if options.prompt else {})
+            partner.refuse_lacking(options.tower, asked)
+            print(partner.said(asked))
             return 0
+        partner.refuse_lacking(options.tower, {"text": ""})
         return converse(partner)
 
 
@@ -53,6 +57,12 @@ class Partner:
         assert found.home is not None
         self.model = NexusModel.from_pretrained(found.home, lookup=lookup)
         self.length, self.memory = length, ""
+
+    def refuse_lacking(self, tower: str, fields: Mapping[str, Any]) -> None:
+        """NexusError where a tower that was forced takes what it is not given."""
+        takes = self.inputs.specs[tower].takes if tower else ()
+        if lacking := [FLAGS[name] for name in takes if name not in fields and name in FLAGS]:
+            raise NexusError(f"The tower '{tower}' takes {', '.join(takes)}: add {' and '.join(lacking)}.")
 
     def said(self, fields: Mapping[str, Any]) -> str:
         """The answer; who gave it goes to stderr."""

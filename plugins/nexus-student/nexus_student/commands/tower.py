@@ -95,10 +95,7 @@ def add(release: Path, source: str, lookup: Lookup) -> str:
 
 def remove(release: Path, name: str) -> None:
     """Removes a tower and what the manifest says of it."""
-    manifest, folder = read_manifest(release), _model(release) / TOWERS / name
-    if not (folder / TOWER).is_file():
-        there = sorted(manifest["parameters"]["towers"])
-        raise NexusError(f"'{release}' has no tower '{name}'. It has: {', '.join(there) or 'none'}.")
+    manifest, folder = read_manifest(release), _tower(release, name)
     manifest["capabilities"] = [each for each in manifest["capabilities"] if each["tower"] != name]
     left = {each["teacher"] for each in manifest["capabilities"]}
     manifest["teachers"] = {teacher: facts for teacher, facts in manifest["teachers"].items() if teacher in left}
@@ -139,7 +136,16 @@ def _source(source: str) -> tuple[Path, Mapping[str, Any] | None]:
     path, _, name = source.partition("#")
     if not name:
         return tower_folder(locate(path)), None
-    return tower_folder(_model(Path(path)) / TOWERS / name), read_manifest(Path(path))
+    return _tower(Path(path), name), read_manifest(Path(path))
+
+
+def _tower(release: Path, name: str) -> Path:
+    """The folder of a tower of a release."""
+    towers = _model(release) / TOWERS
+    there = sorted(path.parent.name for path in towers.glob(f"*/{TOWER}"))
+    if name not in there:
+        raise NexusError(f"'{release}' has no tower '{name}'. It has: {', '.join(there) or 'none'}.")
+    return towers / name
 
 
 def _check_core(spec: TowerSpec, model: Path) -> None:

@@ -74,16 +74,19 @@ def _facts(folder: Path) -> dict[str, Any]:
         "family": blueprint.family,
         "head": blueprint.head,
         "parameters": blueprint.parameters,
-        "tensors": _hashes(folder),
+        **_hashes(folder),
     }
 
 
-def _hashes(folder: Path) -> list[str] | None:
-    """Hashes of the teacher's tensors; None where its profile did not record them."""
+def _hashes(folder: Path) -> dict[str, Any]:
+    """Hashes of the teacher's tensors, None where its profile did not record them; how many "unknown" ones there are,
+    where there are any."""
     path = folder / "tensors.json"
     if not path.is_file():
-        return None
+        return {"tensors": None}
     try:
-        return sorted(json.loads(path.read_text(encoding="utf-8"))["tensors"])
+        found = json.loads(path.read_text(encoding="utf-8"))
+        unknown = int(found.get("unknown", 0))
+        return {"tensors": sorted(found["tensors"])} | ({"unknown": unknown} if unknown else {})
     except (ValueError, KeyError) as error:
         raise NexusError(f"'{path}' is damaged ({error}). Run `nexus run --stage profile` again.") from error

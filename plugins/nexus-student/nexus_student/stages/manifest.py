@@ -22,12 +22,15 @@ COLUMNS = ["capability", "teacher", "student", "control", "floor", "retention", 
 def read_manifest(release: Path) -> dict[str, Any]:
     """The manifest of a release. NexusError where there is none."""
     path = release / MANIFEST
+    if not path.is_file():
+        what = f"there is no {MANIFEST} in it" if release.is_dir() else "there is no such folder"
+        raise NexusError(f"'{release}' is no release: {what}. Name a release's folder; `nexus run` makes one.")
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise NexusError(
-            f"'{release}' is no release: {MANIFEST} is not readable ({error}). `nexus run` makes one."
-        ) from error
+        raise NexusError(f"'{path}' is not readable ({error}). Take the release from where it is whole.") from error
+    if not isinstance(manifest, dict):
+        raise NexusError(f"'{path}' holds a {type(manifest).__name__}. Take the release from where it is whole.")
     if manifest.get("schema") != SCHEMA:
         raise NexusError(f"'{path}' has the schema {manifest.get('schema')!r}; this version reads '{SCHEMA}'.")
     return manifest
@@ -63,6 +66,10 @@ def table(manifest: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(name for name, facts in manifest["teachers"].items() if facts["tensors"] is None)
     if unknown:
         notes.append(f"Tensors were not compared with those of {', '.join(unknown)}: no hashes were recorded.")
+    unseen = {name: facts["unknown"] for name, facts in sorted(manifest["teachers"].items()) if facts.get("unknown")}
+    if unseen:
+        told = ", ".join(f"{count} of {name}" for name, count in unseen.items())
+        notes.append(f"Tensors with which nothing was compared, since their values were never seen: {told}.")
     unscored = sorted(sizes["towers"].keys() - {each["tower"] for each in capabilities})
     if unscored:
         notes.append(f"Towers that were added and not scored: {', '.join(unscored)}.")

@@ -69,8 +69,19 @@ class Packing:
             if not any(key in left for key in roles.values()):
                 continue
             stored = {role: left.pop(key) for role, key in roles.items() if key in left}
-            result[name] = layout.dequantise(name, stored, self.settings).to(self.dtype)
+            result[name] = self._unpacked(name, layout, stored)
         return left | result
+
+    def _unpacked(self, name: str, layout: Layout, stored: Mapping[str, Tensor]) -> Tensor:
+        """One weight. NexusError for tensors that the layout cannot have written, whatever is wrong with them."""
+        try:
+            return layout.dequantise(name, stored, self.settings).to(self.dtype)
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            shapes = ", ".join(f"{role} {list(tensor.shape)}" for role, tensor in sorted(stored.items()))
+            raise NexusError(
+                f"The weight '{name}' is not packed as '{self.settings.get('quant_method')}' packs one ({shapes}): "
+                f"{error}. Fetch the checkpoint again."
+            ) from error
 
 
 def refuse_unknown(method: str, source: str) -> None:

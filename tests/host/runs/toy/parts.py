@@ -1,19 +1,26 @@
 import hashlib
 from pathlib import Path
 
-from nexus_specs import Blueprint, Machine, Sample, content_key
+from nexus_specs import Blueprint, Machine, NexusError, Sample, content_key
 
 
 class Loader:
+    """A toy gives text and labels, unless its file says "gives:NAME"; it may say "damaged", or "missing:NAME"."""
+
     def match(self, source):
         return 2 if source.endswith(".toy") else 0
 
     def inspect(self, source):
+        words = Path(source).read_text().split() if Path(source).exists() else []
+        if "damaged" in words:
+            raise NexusError(f"'{source}' is damaged. Fetch it again.")
+        said = dict(word.split(":") for word in words if ":" in word)
         return Blueprint(
             family="toy",
             head="Toy",
             takes=("text",),
-            gives=("text",),
+            gives=(said["gives"],) if "gives" in said else ("text", "label"),
+            missing=(said["missing"],) if "missing" in said else (),
             stacks=(),
             parameters=1,
             active_parameters=1,

@@ -15,7 +15,7 @@ class Work:
         if context.options["fail"] == "estimate":
             raise NexusError("no estimate")
         disk = 10**18 if context.options["fail"] == "disk" else 1000
-        return Estimate(seconds=1.0, read=10, memory=1000, disk=disk)
+        return Estimate(seconds=1.0, read=10, memory=1000, disk=disk, passes=2, how="toy")
 
     def run(self, context):
         options = context.options

@@ -1,0 +1,68 @@
+"""Whether anything can be learned from a teacher as its card says: from what its loader says it is, before anything
+runs. A tower learns what it gives from a teacher that gives it too, and a checkpoint without weights gives nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from nexus_specs import Blueprint, Component, TowerComponent
+
+from ..discovery import Plugins
+from ..registry import Registry
+from ..words import listed
+
+
+def towers_for(blueprint: Blueprint, plugins: Plugins) -> list[str]:
+    """Names of the installed towers that take what a checkpoint takes, and give something that it gives."""
+    return [
+        name
+        for name, tower in plugins.components("tower").items()
+        if isinstance(tower, TowerComponent)
+        and set(tower.takes) == set(blueprint.takes)
+        and set(tower.gives) & set(blueprint.gives)
+    ]
+
+
+def trains_towers(plugins: Plugins, target: str) -> bool:
+    """Whether a run up to a stage goes beyond the teachers: what they give is recorded and scored without a tower."""
+    stages = plugins.stages()
+    return target not in stages or stages[target].scope != "teacher"
+
+
+def unsuited(registry: Registry, known: Mapping[str, Blueprint]) -> Iterator[str]:
+    """A line for every teacher whose tower cannot learn what it gives."""
+    for name, blueprint in known.items():
+        tower = registry.model.teachers[name].tower
+        component = registry.model.towers[tower].component
+        if said := mismatch(component, blueprint, registry.plugins):
+            where = registry.where("teachers", name, "tower")
+            out = "or take the teacher out of the run (`status: disabled`)"
+            yield f"{where}the tower '{tower}' (component {component}) {said}, {out}."
+
+
+def mismatch(component: str, blueprint: Blueprint, plugins: Plugins) -> str:
+    """What a tower and a teacher do not have in common, with what to do; "" where the tower can learn from it."""
+    tower: Component | None = plugins.components("tower").get(component)
+    if not isinstance(tower, TowerComponent) or set(tower.gives) & set(blueprint.gives):
+        return ""
+    gives, others = listed(blueprint.gives), towers_for(blueprint, plugins)
+    remedy = f"Install a plugin whose tower gives {gives} (`nexus list towers`)"
+    if others:
+        remedy = f"Choose the component {' or '.join(others)} for it"
+    return f"gives {listed(tower.gives)}, the teacher gives {gives}. {remedy}"
+
+
+def weightless(registry: Registry, known: Mapping[str, Blueprint]) -> Iterator[str]:
+    """A line for every teacher of which there is nothing but a description."""
+    for name, blueprint in known.items():
+        if blueprint.weightless:
+            source = registry.model.teachers[name].source
+            yield f"{registry.where('teachers', name, 'source')}{without_weights(source, blueprint)}"
+
+
+def without_weights(source: str, blueprint: Blueprint) -> str:
+    """What is missing of a checkpoint that can be described and not opened, and what to do."""
+    return (
+        f"'{source}' lacks {listed(blueprint.missing)}: it can be inspected and planned with, and not run. Put into it "
+        "what is missing, or name a folder or a hub id that is whole."
+    )

@@ -1,0 +1,116 @@
+"""From a registry to a plan with estimates, the same way for `nexus plan` and `nexus run`: what is wrong shows here,
+all at once, before anything is written or opened."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from nexus_specs import Blueprint, Budget, Estimate, Machine
+
+from ..discovery import Plugins
+from ..planning import Plan, make_plan
+from ..planning.resources import budget
+from ..planning.settling import pins
+from ..planning.suiting import trains_towers, unsuited, weightless
+from ..registry import Registry, RegistryModel
+from ..registry.loading import FILE
+from ..registry.trust import allow
+from .asking import machine_of, settle, with_estimates
+from .describing import Described, describe
+from .pool import Workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A plan, and what a run of it keeps."""
+
+    plan: Plan
+    machine: Machine
+    pins: Mapping[str, Any]
+    """How teachers run, as it was settled."""
+
+
+def prepare(
+    registry: Registry,
+    plugins: Plugins,
+    run: Path,
+    executor: Executor,
+    *,
+    without: tuple[str, ...] = (),
+    target: str = "",
+    samples: int = 0,
+    shown: bool = False,
+) -> Prepared:
+    """The plan of a run. One that is only `shown` measures nothing anew, and may be about checkpoints whose weights are
+    not here yet. Raises RegistryError with every mistake, NexusError where there is nothing to run."""
+    machine = machine_of(run, registry, executor, without, measure=not shown)
+    limits = budget(registry, machine, run)
+    settled, asked = settle(registry, run, limits, executor, without)
+    known = describe(registry, settled, executor, without)
+    wrong = _wrong(registry, known, target, shown=shown)
+    plan = make_plan(
+        registry, plugins, run, budget=limits, target=target, samples=samples, settled=settled, wrong=wrong
+    )
+    plan = dataclasses.replace(plan, lacking=known.lacking)
+    return Prepared(plan=with_estimates(plan, executor, without), machine=machine, pins=pins(settled, asked))
+
+
+def _wrong(registry: Registry, known: Described, target: str, *, shown: bool) -> list[str]:
+    """A line for every teacher from which nothing can be learned as its card says."""
+    lines = list(known.wrong)
+    if trains_towers(registry.plugins, target):
+        lines += unsuited(registry, known.blueprints)
+    return lines if shown else [*lines, *weightless(registry, known.blueprints)]
+
+
+def planned(
+    registry: Registry,
+    plugins: Plugins,
+    run: Path,
+    *,
+    without: tuple[str, ...] = (),
+    target: str = "",
+    samples: int = 0,
+) -> Plan:
+    """The plan with estimates, made without writing into the run directory."""
+    allow(registry.teachers.values())
+    with _aside() as executor:
+        return prepare(
+            registry, plugins, run, executor, without=without, target=target, samples=samples, shown=True
+        ).plan
+
+
+def held_here(blueprint: Blueprint, plugins: Plugins, without: tuple[str, ...]) -> tuple[Budget, Estimate] | None:
+    """How a teacher would be held on this machine with nothing else said, as the default engine has it; None where
+    there is no engine that can tell. Asked in this process, which has the loader's libraries already."""
+    registry, here = Registry(Path(FILE), RegistryModel(), plugins, ()), Path.cwd()
+    (engine,) = registry.choices("engine", "student", "student") or (None,)
+    if engine is None or engine.name not in plugins.components("engine"):
+        return None
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            machine = machine_of(here, registry, executor, without, measure=False)
+        asked = dataclasses.replace(budget(registry, machine, here), micro_batch=0, quantise="")
+        made = plugins.make("engine", engine.name, **engine.options)
+        placed: Budget = made.place(blueprint, asked)
+        return placed, made.estimate(blueprint, 1, 0, placed)
+    except Exception:
+        return None
+
+
+@contextmanager
+def _aside() -> Iterator[Executor]:
+    """One worker that keeps its notes in a folder of its own, started when it is first asked. It is ended and not
+    waited for: it holds nothing, and heavy libraries take their time to go."""
+    with TemporaryDirectory(prefix="nexus-plan-") as folder, Workers(Path(folder), 1) as executor:
+        try:
+            yield executor
+        finally:
+            executor.kill()

@@ -1,0 +1,50 @@
+"""Which reader reads what a user names."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from .components import ReaderComponent, locate
+from .work import Lookup, NexusError
+
+LOOKED_AT = 1000
+"""Files of a folder whose endings decide its reader."""
+
+
+def reader_for(source: str, lookup: Lookup) -> str:
+    """The reader of a file by its ending, of a folder by the commonest ending in it that any reader knows.
+
+    Raises NexusError in the terms of `--data SOURCE`: nothing there, or nothing that is read.
+    """
+    readers = {
+        suffix: name
+        for name, reader in lookup.components("reader").items()
+        if isinstance(reader, ReaderComponent)
+        for suffix in reader.suffixes
+    }
+    path = locate(source)
+    if not path.exists():
+        raise NexusError(f"--data {source}: there is no such file or folder.")
+    suffixes = Counter(Path(name).suffix.lower() for name in islice(_files(path), LOOKED_AT))
+    known = [suffix for suffix, _ in suffixes.most_common() if suffix in readers]
+    if not known:
+        found = ", ".join(suffix or "files without an ending" for suffix in suffixes) or "a folder without files"
+        raise NexusError(f"--data {source}: no reader is installed for {found}. Readers know: {_listed(readers)}.")
+    return readers[known[0]]
+
+
+def _files(path: Path) -> Iterator[str]:
+    """Names of files, always in the same order; no more of a large folder is looked at than is asked for."""
+    if path.is_file():
+        yield path.name
+    for _, folders, names in os.walk(path):
+        folders.sort()
+        yield from sorted(names)
+
+
+def _listed(readers: dict[str, str]) -> str:
+    return ", ".join(sorted(readers)) or "none"

@@ -1,0 +1,58 @@
+"""Tokenizers' files that would take the machine's memory, or end in a panic, are refused with a reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nexus_specs import NexusError
+from nexus_torch.hugging_face.vocabulary import check_merges, check_tokenizer
+
+VOCABULARY = {"a": 0, "b": 1, "ab": 2, "##b": 3}
+
+
+def folder(place: Path, model: dict[str, Any], **more: Any) -> Path:
+    """A folder with a tokenizer.json."""
+    (place / "tokenizer.json").write_text(json.dumps({"model": model, **more}))
+    return place
+
+
+@pytest.mark.parametrize("merges", [["a b"], [["a", "b"]], []])
+def test_what_is_right_passes(tmp_path: Path, merges: list[Any]) -> None:
+    check_tokenizer(tmp_path)
+    check_tokenizer(folder(tmp_path, {"vocab": VOCABULARY, "merges": merges}, added_tokens=[{"id": 9}]))
+    check_tokenizer(folder(tmp_path, {"vocab": [["a", -1.0]]}))
+    check_merges(VOCABULARY, [("a", "##b")], "here", "##")
+
+
+@pytest.mark.parametrize("number", [1_000_000_000, -1, 2.5, "7", True, None])
+def test_an_id_that_is_none_is_refused(tmp_path: Path, number: Any) -> None:
+    for found in ({"vocab": {"a": number}}, {"vocab": {}}):
+        with pytest.raises(NexusError, match=r"tokenizer.json': a token has the id .* fetch it again"):
+            check_tokenizer(folder(tmp_path, found, added_tokens=[{"id": number}]))
+
+
+def test_an_id_of_the_configuration_counts(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": {"4000000000": {}}}))
+    with pytest.raises(NexusError, match=r"tokenizer_config.json': a token has the id 4000000000"):
+        check_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pair", "prefix"),
+    [(["a", "c"], ""), (["b", "a"], ""), (["a"], ""), ("ab", ""), (["a", 1], ""), (["a", "b"], "#####"), (None, "")],
+)
+def test_a_merge_of_no_tokens_is_refused(pair: Any, prefix: str) -> None:
+    with pytest.raises(NexusError, match=r"'here': the merge .*again"):
+        check_merges(VOCABULARY, [*[("a", "b")][: not prefix], pair], "here", prefix)
+
+
+def test_what_is_not_json_or_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tokenizer.json").write_text("{" + "[" * 100_000)
+    with pytest.raises(NexusError, match="is not JSON"):
+        check_tokenizer(tmp_path)
+    monkeypatch.setattr("nexus_torch.hugging_face.vocabulary.LARGEST_BYTES", 10)
+    with pytest.raises(NexusError, match="at most 10"):
+        check_tokenizer(tmp_path)

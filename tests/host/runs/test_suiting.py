@@ -1,0 +1,148 @@
+"""What is refused before anything runs: teachers that no tower can learn from, checkpoints without weights."""
+
+import json
+from concurrent.futures import Executor, Future
+
+import pytest
+from nexus_specs import NexusError
+
+from nexus_host.planning.settling import Settled
+from nexus_host.running.describing import describe
+from nexus_host.running.preparing import planned
+
+EMBEDDING = (
+    "teachers.digits.tower: the tower 'digits' (component image) gives label, the teacher gives embedding. Install a "
+    "plugin whose tower gives embedding (`nexus list towers`), or take the teacher out of the run (`status: disabled`)."
+)
+
+
+def spoil(toy, name, *words):
+    (toy.folder / f"{name}.toy").write_text(" ".join([name, *words]))
+
+
+@pytest.fixture
+def plan(toy, requested):
+    def make(*sets, **fields):
+        request = requested(*sets)
+        return planned(request.registry, request.plugins, toy.run_dir, **fields)
+
+    return make
+
+
+def test_a_teacher_that_its_tower_cannot_learn_from_is_refused(toy):
+    spoil(toy, "digits", "gives:embedding")
+    for command in ("plan", "run"):
+        out, err = toy.command(command=command, code=2)
+        assert EMBEDDING in " ".join(err.split())
+        assert err.startswith(f"Error: {toy.path}:")
+        assert out == ""
+    assert not (toy.run_dir / "artefacts").exists()
+    assert not toy.status()["units"]
+
+
+def test_what_a_teacher_gives_can_be_recorded_without_a_tower(toy, plan):
+    spoil(toy, "digits", "gives:embedding")
+    assert "extract/digits" in {task.unit.name for task in plan(target="extract").tasks}
+    with pytest.raises(NexusError, match="gives label, the teacher gives embedding"):
+        plan(target="train")
+
+
+def test_a_tower_that_would_suit_is_named(toy, plan):
+    spoil(toy, "prose", "gives:label")
+    toy.registry["towers"]["prose"]["component"] = "text"
+    with pytest.raises(NexusError, match=r"\(component text\) gives text, the teacher gives label\. Install"):
+        plan()
+    spoil(toy, "digits", "gives:text")
+    with pytest.raises(NexusError, match=r"gives label, the teacher gives text\. Choose the component text for it"):
+        plan()
+
+
+def test_everything_that_is_wrong_is_said_at_once_in_the_order_of_the_file(toy, plan):
+    spoil(toy, "prose", "damaged")
+    spoil(toy, "digits", "gives:embedding")
+    (toy.folder / "code-train.txt").unlink()
+    (toy.folder / "digits-held_out.txt").unlink()
+    with pytest.raises(NexusError) as caught:
+        plan()
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "teachers.prose.source", "teachers.digits.tower", "data.code", "data.digits",
+    ]  # fmt: skip
+    assert caught.value.exit_code == 2
+    assert "is damaged. Fetch it again." in lines[0]
+
+
+def test_only_the_chosen_teachers_count(toy):
+    spoil(toy, "digits", "gives:embedding")
+    toy.command("--models", "prose", command="plan")
+
+
+def test_a_checkpoint_without_weights_is_planned_and_not_run(toy):
+    spoil(toy, "code", "missing:weights")
+    out, _ = toy.command(command="plan")
+    assert "code: still missing: weights. Put it there before `nexus run`." in out
+    out, _ = toy.command("--json", command="plan")
+    assert {each["name"]: each["missing"] for each in json.loads(out)["teachers"]}["code"] == ["weights"]
+    _, err = toy.command(code=2)
+    assert "teachers.code.source: '" in err
+    assert "code.toy' lacks weights: it can be inspected and planned with, and not run." in err
+    assert not toy.status()["units"]
+
+
+def test_other_things_may_be_missing(toy):
+    spoil(toy, "code", "missing:tokenizer.json")
+    out, _ = toy.command(command="plan")
+    assert "code: still missing: tokenizer.json." in out
+    toy.command("--stage", "profile")
+
+
+class Nobody(Executor):
+    """Answers no question."""
+
+    def submit(self, call, /, *arguments, **named):
+        raise AssertionError("asked")
+
+
+def test_what_a_teacher_is_is_asked_once(toy, requested, plan):
+    plan()
+    known = describe(requested().registry, {}, Nobody(), ())
+    assert {name: each.gives for name, each in known.blueprints.items()} == dict.fromkeys(
+        ("prose", "code", "digits"), ("text", "label")
+    )
+    spoil(toy, "code", "changed")
+    with pytest.raises(AssertionError, match="asked"):
+        describe(requested().registry, {}, Nobody(), ())
+
+
+def test_what_lies_elsewhere_is_asked_again_unless_it_is_pinned(toy, requested):
+    toy.registry["teachers"]["prose"]["source"] = "hub:acme/prose.toy"
+    registry = requested(models=["prose"]).registry
+    told = []
+
+    class Asked(Executor):
+        def submit(self, call, source, /, *arguments, **named):
+            told.append(source)
+            future = Future()
+            future.set_result(call(str(toy.folder / "code.toy"), ()))
+            return future
+
+    for settled in ({}, {}, *[{"prose": Settled(source="acme/prose@0123.toy")}] * 2):
+        assert describe(registry, settled, Asked(), ()).blueprints["prose"].gives == ("text", "label")
+    assert told == ["hub:acme/prose.toy", "hub:acme/prose.toy", "acme/prose@0123.toy"]
+
+
+def test_what_each_teacher_takes_is_summed_up(toy):
+    facts = json.loads(toy.command("--json", command="plan")[0])["teachers"]
+    assert [each["name"] for each in facts] == ["prose", "code", "digits"]
+    assert facts[0] == {
+        "name": "prose", "units": ["profile/prose", "extract/prose"], "passes": 4, "read": 1020, "fetched": 0,
+        "disk": 2000, "memory": 1000, "seconds": 2.0, "how": "toy", "micro_batch": 8, "missing": [],
+    }  # fmt: skip
+    out, _ = toy.command(command="plan")
+    (head,) = (line for line in out.splitlines() if line.startswith("teacher"))
+    assert head.split() == ["teacher", "time", "passes", "read", "fetched", "memory", "disk"]
+    (row,) = (line for line in out.splitlines() if line.startswith("digits"))
+    assert row.split() == ["digits", "2.0", "s", "4", "1.0", "KB", "0", "B", "1.0", "KB", "2.0", "KB"]
+    assert "code, digits, prose: toy, 8 samples at a time." in out
+    toy.command()
+    assert json.loads(toy.command("--json", command="plan")[0])["teachers"] == []

@@ -1,0 +1,162 @@
+"""`nexus extract SOURCE --taps` as it is typed, on a teacher with bad files: an error in
+words that names file and tensor, and once it is mended the same command gives the same bytes.
+
+Every command is a process of its own: `pytest -m slow tests/whole/test_bad_input.py`, three minutes on one core.
+"""
+
+import json
+import os
+import shutil
+import struct
+
+import pytest
+
+pytestmark = pytest.mark.slow
+KEY = "model.layers.3.mlp.up_proj.weight"
+SITE = """
+import os
+read, target = os.preadv, os.environ.get("SHRINKS", "")
+def preadv(file, views, at):
+    if target and os.readlink(f"/proc/self/fd/{file}") == target:
+        os.truncate(target, int(os.environ["SHRINKS_TO"]))
+    return read(file, views, at)
+os.preadv = preadv
+"""
+"""Imported by every Python process that finds it: a file is cut off as soon as somebody begins to read weights of it.
+"""
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A random decoder of eight layers in many files."""
+    torch, hf, tokenizers = (pytest.importorskip(name) for name in ("torch", "transformers", "tokenizers"))
+    folder = tmp_path_factory.mktemp("deep")
+    torch.manual_seed(0)
+    config = hf.LlamaConfig(
+        vocab_size=257, hidden_size=32, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=8,
+        intermediate_size=48, max_position_embeddings=64,
+    )  # fmt: skip
+    hf.LlamaForCausalLM(config).save_pretrained(folder, max_shard_size="40KB")
+    letters = {letter: at for at, letter in enumerate(sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()), 1)}
+    inner = tokenizers.Tokenizer(tokenizers.models.BPE({"<s>": 0, **letters}, []))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def own(teacher, tmp_path):
+    """A copy that may be damaged."""
+    return shutil.copytree(teacher, tmp_path / "own")
+
+
+@pytest.fixture
+def extract(user):
+    """Types the command: (what it said on stderr, the folder of its result)."""
+    texts = user.folder / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": f"Line {at} {'of a corpus ' * (at % 4)}"}) + "\n" for at in range(17)))
+
+    def typed(source, out, code=0):
+        out = user.folder / out
+        words = ("extract", source, "--data", texts, "--out", out, "--memory", "300KB", "--taps", "1,4")
+        said = user.types(*words, code=code)[1]
+        assert "Traceback" not in said
+        return said, out
+
+    return typed
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def shard(folder):
+    return folder / json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"][KEY]
+
+
+def header(path):
+    """(the header, where the tensor begins and ends)."""
+    raw = path.read_bytes()
+    (size,) = struct.unpack("<Q", raw[:8])
+    known = json.loads(raw[8 : 8 + size])
+    return known, *(8 + size + each for each in known[KEY]["data_offsets"])
+
+
+def truncated(folder):
+    path = shard(folder)
+    os.truncate(path, header(path)[2] - 8)
+    return path.name, KEY
+
+
+def corrupted(folder):
+    path = shard(folder)
+    raw = bytearray(path.read_bytes())
+    raw[9:40] = b"\xff" * 31
+    path.write_bytes(bytes(raw))
+    return path.name, "damaged safetensors header"
+
+
+def other_shape(folder):
+    path = shard(folder)
+    known, start, _ = header(path)
+    known[KEY]["shape"] = known[KEY]["shape"][::-1]
+    raw, size = path.read_bytes(), start - known[KEY]["data_offsets"][0] - 8
+    path.write_bytes(raw[:8] + json.dumps(known, separators=(",", ":")).encode().ljust(size) + raw[8 + size :])
+    return path.name, KEY
+
+
+def no_entry(folder):
+    index = folder / "model.safetensors.index.json"
+    known = json.loads(index.read_text())
+    gone = shard(folder)
+    known["weight_map"] = {key: name for key, name in known["weight_map"].items() if name != gone.name}
+    index.write_text(json.dumps(known))
+    gone.unlink()
+    return "no weights for", "model.layers.3"
+
+
+def no_file(folder):
+    path = shard(folder)
+    path.unlink()
+    return (path.name,)
+
+
+def not_finite(folder):
+    path = shard(folder)
+    with path.open("r+b") as file:
+        file.seek(header(path)[1])
+        file.write(b"\0\0\xc0\x7f")
+    return path.name, KEY, "not finite"
+
+
+def mended(own, teacher):
+    for path in teacher.iterdir():
+        if not (own / path.name).is_file() or (own / path.name).read_bytes() != path.read_bytes():
+            shutil.copyfile(path, own / path.name)
+
+
+@pytest.mark.parametrize("damage", [truncated, corrupted, other_shape, no_entry, no_file, not_finite])
+def test_what_is_wrong_with_a_file_is_named_and_the_next_run_gives_the_result(damage, own, teacher, extract):
+    whole = extract(teacher, "whole")[1]
+    expected = damage(own)
+    said, out = extract(own, "out", code=1)
+    assert all(each in said for each in expected), said
+    assert not out.exists()
+    mended(own, teacher)
+    extract(own, "out")
+    assert files(out) == files(whole)
+
+
+def test_a_file_that_shrinks_while_it_is_read(own, teacher, extract, user, monkeypatch):
+    whole = extract(teacher, "whole")[1]
+    path = shard(own)
+    site = user.folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(SITE)
+    user.environment |= {"PYTHONPATH": str(site), "SHRINKS": str(path), "SHRINKS_TO": str(header(path)[1] + 4)}
+    said, out = extract(own, "out", code=1)
+    assert f"{path.name}' ends inside the tensor '" in said, said
+    user.environment["SHRINKS"] = ""
+    mended(own, teacher)
+    extract(own, "out")
+    assert files(out) == files(whole)
