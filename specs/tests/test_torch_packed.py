@@ -10,6 +10,7 @@ import torch
 from nexus_specs import NexusError
 from nexus_torch.hugging_face.packed import Packing, settings
 from torch import Tensor
+from transformers import PreTrainedConfig
 
 bitsandbytes = pytest.importorskip("bitsandbytes")
 OLD_BIT = 2**31
@@ -244,10 +245,9 @@ def test_eight_bits_of_compressed_tensors() -> None:
 
 
 def test_a_language_model_inside_may_be_what_is_packed() -> None:
-    inner = SimpleNamespace(quantization_config={"quant_method": "fp8"})
-    outer = SimpleNamespace(get_text_config=lambda: inner)
-    assert settings(outer) == {"quant_method": "fp8"}
-    assert settings(SimpleNamespace(get_text_config=lambda: None)) == {}
+    inner = PreTrainedConfig(quantization_config={"quant_method": "fp8"})
+    assert settings(SimpleNamespace(get_text_config=lambda: inner)) == {"quant_method": "fp8"}
+    assert settings(SimpleNamespace(get_text_config=lambda: {"vocab_size": 1})) == {}, "a table is no configuration"
 
 
 def test_what_is_not_packed_passes_as_it_is() -> None:

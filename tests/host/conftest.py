@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nexus_host.discovery import Plugins, points
+from nexus_host.running import worker
 
 
 class Site:
@@ -56,8 +57,9 @@ def site(tmp_path, monkeypatch):
     monkeypatch.delenv("NEXUS_WITHOUT", raising=False)
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    before = set(sys.modules)
+    before, found = set(sys.modules), worker.plugins
     yield Site(folder)
+    found.cache_clear()                                     # what this process found belongs to this site
     for name in set(sys.modules) - before:
         if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]

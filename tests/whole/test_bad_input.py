@@ -112,7 +112,7 @@ def no_entry(folder):
     known["weight_map"] = {key: name for key, name in known["weight_map"].items() if name != gone.name}
     index.write_text(json.dumps(known))
     gone.unlink()
-    return "no weights for", "model.layers.3"
+    return "weights", "model.layers."
 
 
 def no_file(folder):
