@@ -14,6 +14,7 @@ from nexus_specs import Installed, Sample
 from nexus_torch.hugging_face import attention as blocks
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils._python_dispatch import TorchDispatchMode
 
 SHAPE = (3, 2, 300, 8)
 
@@ -46,6 +47,28 @@ def test_blocks_are_causal_attention() -> None:
     changed[:, :, 200:] = 7
     before, after = (blocks.causal(query, key, each, 0.3)[:, :, :200] for each in (value, changed))
     assert torch.equal(before, after)
+
+
+class Made(TorchDispatchMode):
+    """Storages that operations made, as the streaming engine sees them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.storages: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        known = {each.untyped_storage()._cdata for each in args if isinstance(each, torch.Tensor)}
+        output = func(*args, **(kwargs or {}))
+        self.storages |= {output.untyped_storage()._cdata} - known if isinstance(output, torch.Tensor) else set()
+        return output
+
+
+def test_tables_that_stay_are_of_no_forward() -> None:
+    blocks._future.cache_clear()
+    with Made() as made:
+        table = blocks._future(3, 9)
+    assert table.untyped_storage()._cdata not in made.storages
+    assert torch.equal(table, torch.full((6, 9), -torch.inf, dtype=torch.bfloat16).triu(4))
 
 
 def test_masks_that_hide_more_than_future_and_padding_are_told() -> None:

@@ -78,7 +78,9 @@ def samples() -> list[Sample]:
     return [Sample(key=content_key(fields), fields=fields) for fields in rows]
 
 
-def extract(checkpoint: Path, out: Path, at: int, memory: int, edited: Sequence[tuple[str, ...]] = ()) -> None:
+def extract(
+    checkpoint: Path, out: Path, at: int, memory: int, edited: Sequence[tuple[str, ...]] = (), **more: Any
+) -> None:
     """Layer by layer, intact and under edits, with a checkpoint of the states at each and little memory for them, until
     event `at` (0: to its end); notes the units that it read, and the events."""
     torch.set_num_threads(1)
@@ -89,7 +91,7 @@ def extract(checkpoint: Path, out: Path, at: int, memory: int, edited: Sequence[
     streaming.LEAST = 1 << 13                               # states are spilled, too
     installed = Installed()
     opened = installed.make("architecture", "transformers").open(str(checkpoint), installed)
-    budget = Budget(micro_batch=2, scratch=out / "scratch", memory=memory)
+    budget = Budget(**{"micro_batch": 2, "scratch": out / "scratch", "memory": memory} | more)
     room = Streamed(opened, "cpu", budget=budget)
     basis = Basis(mean=torch.zeros(32), directions=torch.eye(32)[:, :8], scale=1.0)
     rows = samples()
@@ -116,10 +118,12 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, tokenizer: hf.PreTrainedTo
     return folder
 
 
-def run(teacher: Path, out: Path, at: int = 0, memory: int = 1 << 24, edited: Any = ()) -> tuple[int, int]:
+def run(
+    teacher: Path, out: Path, at: int = 0, memory: int = 1 << 24, edited: Any = (), **more: Any
+) -> tuple[int, int]:
     """(units read, events) of an extraction in a process of its own; (0, 0) where it was ended."""
     (out / "units").unlink(missing_ok=True)
-    process = FORK.Process(target=extract, args=(teacher, out, at, memory, edited))
+    process = FORK.Process(target=extract, args=(teacher, out, at, memory, edited), kwargs=more)
     process.start()
     process.join(120)
     assert process.exitcode == (-signal.SIGKILL if at else 0)
@@ -166,6 +170,16 @@ def test_layers_in_parts_are_resumed_too(teacher: Path, tmp_path: Path) -> None:
     assert count > 20
     run(teacher, out, events // 2, little)
     assert run(teacher, out, memory=little)[0] < count
+    assert files(out) == files(whole)
+
+
+@pytest.mark.parametrize("samples_at_once", [1, 2])
+def test_in_bfloat16_it_is_resumed_too(teacher: Path, tmp_path: Path, samples_at_once: int) -> None:
+    """Its attention keeps tables from one forward to the next, which are no forward's states."""
+    more, whole, out = {"precision": "bfloat16", "micro_batch": samples_at_once}, tmp_path / "whole", tmp_path / "out"
+    count, events = run(teacher, whole, **more)
+    run(teacher, out, events // 2, **more)
+    assert run(teacher, out, **more)[0] < count, "it went on where it was"
     assert files(out) == files(whole)
 
 

@@ -13,6 +13,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
@@ -24,6 +25,8 @@ from .configuration import text_part
 NAME = "nexus_bfloat16_blocks"
 BLOCK = 128
 """Queries in one block."""
+MINUS_INFINITY = 0xFF80
+"""Its bits in bfloat16, which numpy has not."""
 PLAIN = frozenset({"dropout", "scaling", "is_causal", "position_ids", "use_cache", "cache_position", "sliding_window"})
 """Settings that change nothing here once the mask is known; with any other that is set, SDPA decides."""
 ASKS = re.compile(r"_attn_implementation\s*(==|!=|in\b|not in\b)")
@@ -110,8 +113,12 @@ def _only_causal(module: nn.Module, mask: Tensor | None, settings: dict[str, Any
 
 @lru_cache(maxsize=64)
 def _future(first: int, last: int) -> Tensor:
-    """What is added to the scores of queries `first` to `last`: -inf for keys after them, [last - first, last]."""
-    return torch.full((last - first, last), float("-inf"), dtype=torch.bfloat16).triu(first + 1)
+    """What is added to the scores of queries `first` to `last`: -inf for keys after them, [last - first, last].
+
+    Made by numpy, which no dispatch mode sees: a table that outlives the forward that asked first is no state of it,
+    and the streaming engine would wait for it to go."""
+    seen = np.arange(last) <= np.arange(first, last)[:, None]
+    return torch.from_numpy(np.where(seen, 0, MINUS_INFINITY).astype(np.uint16)).view(torch.bfloat16)
 
 
 AttentionInterface.register(NAME, attention)
