@@ -63,8 +63,10 @@ def restrict(roots: Iterable[str]) -> Kept:
 
 def beside(roots: Iterable[str]) -> Iterator[str]:
     """Every path that neither lies in one of these folders nor leads to it, the fewest that cover all: links are left
-    out, since what they lead to is covered by its own path."""
+    out, since what they lead to is covered by its own path. Where there is no such folder: all there is."""
     closed = set(roots)
+    if not closed:
+        yield os.sep
     open_ = {parent for root in closed for parent in _above(root)} - closed
     for folder in sorted(open_):
         with suppress(OSError), os.scandir(folder) as entries:

@@ -161,3 +161,16 @@ def test_what_a_teacher_stands_on_is_out_of_reach_too(tmp_path: Path) -> None:
     (tmp_path / "base" / "adapter_config.json").write_text("[]")
     found = folders([str(tmp_path / "adapter"), f"{tmp_path / 'whole'}#part", "package:no.such.package/there"])
     assert found == [tmp_path / "adapter", tmp_path / "whole", tmp_path / "base"]
+
+
+def test_where_no_teacher_is_on_this_machine_everything_else_can_be_read(tmp_path: Path) -> None:
+    """As where a release came from elsewhere."""
+    (tmp_path / "file").write_text("read")
+    code = """
+        import sys
+        from pathlib import Path
+        from nexus_observe.denial import deny
+        print(deny([])[0], Path(sys.argv[1]).read_text())
+    """
+    given = [sys.executable, "-c", dedent(code), str(tmp_path / "file")]
+    assert subprocess.run(given, capture_output=True, text=True, check=True).stdout == "[] read\n"
