@@ -38,3 +38,17 @@ class User:
 @pytest.fixture
 def user(tmp_path):
     return User(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tokens_are_bytes():
+    """Writes a tokenizer of 257 tokens, the bytes and a start, into a checkpoint's folder."""
+    tokenizers, hf = (pytest.importorskip(name) for name in ("tokenizers", "transformers"))
+
+    def write(folder: Path) -> None:
+        letters = ["<s>", *sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())]
+        inner = tokenizers.Tokenizer(tokenizers.models.BPE({letter: at for at, letter in enumerate(letters)}, []))
+        inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>").save_pretrained(folder)
+
+    return write

@@ -27,9 +27,9 @@ os.preadv = preadv
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory):
+def teacher(tmp_path_factory, tokens_are_bytes):
     """A random decoder of eight layers in many files."""
-    torch, hf, tokenizers = (pytest.importorskip(name) for name in ("torch", "transformers", "tokenizers"))
+    torch, hf = (pytest.importorskip(name) for name in ("torch", "transformers"))
     folder = tmp_path_factory.mktemp("deep")
     torch.manual_seed(0)
     config = hf.LlamaConfig(
@@ -37,10 +37,7 @@ def teacher(tmp_path_factory):
         intermediate_size=48, max_position_embeddings=64,
     )  # fmt: skip
     hf.LlamaForCausalLM(config).save_pretrained(folder, max_shard_size="40KB")
-    letters = {letter: at for at, letter in enumerate(sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()), 1)}
-    inner = tokenizers.Tokenizer(tokenizers.models.BPE({"<s>": 0, **letters}, []))
-    inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>").save_pretrained(folder)
+    tokens_are_bytes(folder)
     return folder
 
 

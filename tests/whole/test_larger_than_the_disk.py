@@ -14,9 +14,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, tokens_are_bytes):
     """A random decoder of about 3 MB in files of about 120 kB; its vocabulary are the bytes."""
-    torch, hf, tokenizers = (pytest.importorskip(name) for name in ("torch", "transformers", "tokenizers"))
+    torch, hf = (pytest.importorskip(name) for name in ("torch", "transformers"))
     home = tmp_path_factory.mktemp("large")
     torch.manual_seed(0)
     config = hf.LlamaConfig(
@@ -24,10 +24,7 @@ def folder(tmp_path_factory):
         intermediate_size=160, max_position_embeddings=64, tie_word_embeddings=False,
     )  # fmt: skip
     hf.LlamaForCausalLM(config).save_pretrained(home, max_shard_size="120KB")
-    letters = {letter: at for at, letter in enumerate(sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()), 1)}
-    inner = tokenizers.Tokenizer(tokenizers.models.BPE({"<s>": 0, **letters}, []))
-    inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>").save_pretrained(home)
+    tokens_are_bytes(home)
     return home
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 pytestmark = pytest.mark.slow
 LAYERS, WIDTH, TEXTS, WORDS = 8, 512, 48, 240
@@ -28,13 +27,10 @@ resuming.EVERY, resuming.SHARE = 0.0, 0
 
 
 @pytest.fixture(scope="session")
-def teacher(tmp_path_factory) -> Path:
+def teacher(tmp_path_factory, tokens_are_bytes) -> Path:
     """A decoder of 100 MB whose vocabulary are the bytes, in a file for each layer or so."""
     folder = tmp_path_factory.mktemp("teacher")
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    inner = Tokenizer(models.BPE({letter: at for at, letter in enumerate(["<s>", *alphabet])}, []))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>").save_pretrained(folder)
+    tokens_are_bytes(folder)
     torch.manual_seed(0)
     config = hf.LlamaConfig(
         vocab_size=257, hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=LAYERS,
