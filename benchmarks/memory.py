@@ -1,8 +1,9 @@
 """Memory that the engine predicts for a checkpoint against the anonymous memory that it takes, for each way to hold it.
 
-Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth), and loads and observes each in a
-process of its own, which polls the anonymous part of its resident memory (RssAnon) every few milliseconds. Measured is
-the growth from before loading to the highest point. Target: within 15 % on checkpoints of at least 500 MB.
+Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth) and random mixtures of experts
+whose weights are packed (gpt-oss in MXFP4, Qwen3-MoE in FP8; about 550 MB), and loads and observes each in a process of
+its own, which polls the anonymous part of its resident memory (RssAnon) every few milliseconds. Measured is the growth
+from before loading to the highest point. Target: within 15 % on checkpoints of at least 500 MB.
 
     python benchmarks/memory.py --json
     python benchmarks/memory.py --only "bfloat16 nf4"
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import report
+from streaming.stored import LAYERS, TOKENS
 
 CASES: dict[str, tuple[str, dict[str, str]]] = {
     "float32 resident": ("float32", {"residency": "resident"}),
@@ -32,10 +34,14 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "float32 nf4": ("float32", {"residency": "resident", "quantise": "nf4"}),
     "bfloat16 offload": ("bfloat16", {"residency": "offload"}),
     "bfloat16 stream": ("bfloat16", {"residency": "stream"}),
+    "MXFP4 experts resident": ("mxfp4", {"residency": "resident"}),
+    "MXFP4 experts offload": ("mxfp4", {"residency": "offload"}),
+    "MXFP4 experts stream": ("mxfp4", {"residency": "stream"}),
+    "FP8 experts resident": ("fp8", {"residency": "resident"}),
+    "FP8 experts stream": ("fp8", {"residency": "stream"}),
 }
-"""Name -> dtype of the file, and what the budget says."""
-WIDTH, INNER, LAYERS, VOCABULARY = 1024, 2816, 24, 8192
-SAMPLES, TOKENS, BATCH = 4, 64, 2
+"""Name -> how the file is stored, and what the budget says."""
+SAMPLES, BATCH = 4, 2
 POLL = 0.004
 
 
@@ -58,8 +64,9 @@ def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
     for name, (dtype, budget) in cases.items():
         home = folder / dtype
         if not home.exists():
-            layers = LAYERS // (5 if given.quick else 1)
-            subprocess.run([sys.executable, "-c", WRITE, str(home), dtype, str(layers)], check=True)
+            layers = LAYERS[dtype] // (5 if given.quick else 1)
+            writer = Path(__file__).parent / "streaming" / "stored.py"
+            subprocess.run([sys.executable, str(writer), str(home), dtype, str(layers)], check=True)
         command = [sys.executable, __file__, "--child", str(home), "--budget", json.dumps(budget)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         found = json.loads(done.stdout.splitlines()[-1])
@@ -115,26 +122,6 @@ def anonymous() -> int:
     """Bytes of anonymous memory that this process has in RAM."""
     lines = Path(f"/proc/{os.getpid()}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
-
-
-WRITE = f"""
-import sys, torch, transformers as hf
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-home, dtype, layers = sys.argv[1], getattr(torch, sys.argv[2]), int(sys.argv[3])
-torch.manual_seed(0)
-torch.set_default_dtype(dtype)
-config = hf.LlamaConfig(
-    vocab_size={VOCABULARY}, hidden_size={WIDTH}, intermediate_size={INNER}, num_hidden_layers=layers,
-    num_attention_heads=16, num_key_value_heads=16, max_position_embeddings={TOKENS}, dtype=sys.argv[2],
-)
-model = hf.LlamaForCausalLM(config)
-model.save_pretrained(home, max_shard_size="200MB")
-letters = {{letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()), 1)}}
-inner = Tokenizer(models.BPE({{"<s>": 0, **letters}}, []))
-inner.pre_tokenizer, inner.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="<s>").save_pretrained(home)
-"""
-"""Run in a process of its own, so that what it takes is gone."""
 
 
 if __name__ == "__main__":

@@ -54,8 +54,9 @@ SOURCES = """
 ## Where the facts on the cards come from
 
 Looked up in stored copies of public pages and code in November 2026 (no page was open, nothing was fetched), or
-counted. What is not named here is from memory, most licences among it; a card whose licence could not be confirmed
-says so. Read the licence of what you use.
+counted (ten of them by a test, from the configuration as it is published: tests/teachers). What is not named here is
+from memory, most licences among it; a card whose licence could not be confirmed says so. Read the licence of what you
+use.
 
 """
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 from nexus_specs import NexusError
 
 TRACEBACK = "NEXUS_TRACEBACK"
-WITHOUT = "--without"
+WITHOUT, EVERYWHERE = "--without", "NEXUS_WITHOUT"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,16 +24,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     from .cli.app import nexus
 
     try:
-        code = nexus.main(arguments, prog_name="nexus", standalone_mode=False)
+        off, given = _switched_off(sys.argv[1:] if arguments is None else arguments)
+        with _told(off):
+            code = nexus.main([*off, *given], prog_name="nexus", standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        if isinstance(error, click.NoSuchOption) and error.option_name == WITHOUT:
-            print(f"It stands before the command, as in: nexus {WITHOUT} NAME run", file=sys.stderr)
         return error.exit_code
     except NexusError as error:
         if os.environ.get(TRACEBACK):
             raise
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"{getattr(error, 'label', 'Error: ')}{error}", file=sys.stderr)
         return int(getattr(error, "exit_code", 1))
     except (click.Abort, KeyboardInterrupt):
         print("Interrupted.", file=sys.stderr)
@@ -44,6 +45,39 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:  # Rust's libraries panic with one
         return _failed(error, f"{type(error).__name__}: {error}. This is a fault of Nexus or of a plugin")
     return code if isinstance(code, int) else 0
+
+
+def _switched_off(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Every `--without NAME`, wherever it was written, and the other arguments; what stands behind `--` is left alone.
+
+    >>> _switched_off(["run", "--without", "acme", "--dry-run"])
+    (['--without=acme'], ['run', '--dry-run'])
+    """
+    off: list[str] = []
+    rest: list[str] = []
+    left = list(arguments)
+    while left and left[0] != "--":
+        word = left.pop(0)
+        if word == WITHOUT and left:
+            word = f"{WITHOUT}={left.pop(0)}"
+        (off if word.startswith(f"{WITHOUT}=") else rest).append(word)
+    return off, [*rest, *left]
+
+
+@contextmanager
+def _told(off: Sequence[str]) -> Iterator[None]:
+    """Tells processes that are started, and what looks for components without the host, what is switched off."""
+    before = os.environ.get(EVERYWHERE)
+    names = [each.removeprefix(f"{WITHOUT}=") for each in off]
+    if names:
+        os.environ[EVERYWHERE] = ",".join(filter(None, [before, *names]))
+    try:
+        yield
+    finally:
+        if names and before is None:
+            del os.environ[EVERYWHERE]
+        elif names:
+            os.environ[EVERYWHERE] = str(before)
 
 
 def _failed(error: BaseException, said: str) -> int:

@@ -13,13 +13,15 @@ from nexus_torch.hugging_face.configuration import text_part
 from torch import nn
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from .inputs import Arguments, search
+from .inputs import Arguments, Found, apart, search
 from .refusing import Refused, Stage
 from .shrinking import LEVELS, shrink
 
 LARGEST = 130_000_000
 """Parameters of a checkpoint that is still made here."""
 NOISE = 0.02
+FORWARDS = 3
+"""Forwards that are under way together when a checkpoint is streamed."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Tiny:
     folder: Path
     kind: type
     samples: list[Arguments]
+    """Those of one batch."""
+    series: list[Arguments]
+    """Different ones, of FORWARDS batches."""
+    each: int
+    """Samples of `series` that one batch takes."""
     part: str = ""
     """What of it runs, where the whole has no forward."""
 
@@ -76,18 +83,20 @@ def make(model_type: str, head: str, folder: Path) -> Tiny:
     first: Refused | None = None
     for level in LEVELS:
         try:
-            model, part, samples = _running(model_type, head, level)
+            model, part, found = _running(model_type, head, level)
         except Refused as error:
             first = first or error
             continue
+        with Stage("forward", model_type, head):
+            series, each = apart(model.get_submodule(part), found, FORWARDS)
         with Stage("save", model_type, head):
             model.save_pretrained(folder)
-        return Tiny(folder, type(model), samples, part)
+        return Tiny(folder, type(model), found.samples, series, each, part)
     assert first is not None
     raise first
 
 
-def _running(model_type: str, head: str, level: str) -> tuple[Any, str, list[Arguments]]:
+def _running(model_type: str, head: str, level: str) -> tuple[Any, str, Found]:
     """A model of this size, what of it runs, and arguments with which that does."""
     with Stage("build", model_type, head):
         model = build(getattr(transformers, head), shrink(CONFIG_MAPPING[model_type](), level))

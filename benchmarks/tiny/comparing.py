@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
+import nexus_engine_sli.teacher
 import numpy as np
 import torch
 from nexus_specs import Budget, Installed, Piece, Sample, Tap, content_key
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from .checkpoint import Tiny
 from .following import follows, joined
 from .inputs import run
+from .making import Arguments
 
 States = dict[str, list[Tensor]]
 """What came out, by module path ("": the output of the model), once for each time that the module ran."""
@@ -46,24 +49,39 @@ def plain(module: nn.Module, paths: Sequence[str], batch: Mapping[str, Any]) -> 
 class Collected:
     """A sink that keeps everything, in the order of its coming, as one flat tensor a piece."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: Mapping[str, int]) -> None:
+        """`batches`: key of a sample -> the number of its batch."""
         self.states: States = {}
+        self.batches = batches
 
     def put(self, piece: Piece) -> None:
-        """Takes a copy: a model may write into what it passed on."""
+        """Takes a copy: a model may write into what it passed on. ValueError for a piece of another length than its
+        keys, which no sink can take apart."""
+        if len(piece.keys) != len(piece.values):
+            raise ValueError(f"a piece of {piece.tap} has {len(piece.keys)} keys and {len(piece.values)} values")
         whole = torch.cat([each.flatten().float() for each in piece.values])
-        self.states.setdefault(piece.tap, []).append(whole.clone() if len(piece.values) == 1 else whole)
+        batch = self.batches[piece.keys[0]]
+        path = f"{piece.tap} of batch {batch}" if batch else piece.tap
+        self.states.setdefault(path, []).append(whole.clone() if len(piece.values) == 1 else whole)
 
     def flush(self) -> None:
         """Nothing is to be written."""
 
 
-def observed(checkpoint: Any, tiny: Tiny, taps: Sequence[str], residency: Any) -> States:
-    """The states of these taps through the engine."""
-    samples = [Sample(key=content_key(each), fields=each) for each in tiny.samples]
-    budget = Budget(residency=residency, micro_batch=len(samples))
-    sink = Collected()
-    with Installed().make("engine", "sli").load(checkpoint, budget) as teacher:
+def observed(
+    checkpoint: Any, arguments: Sequence[Arguments], together: int, taps: Sequence[str], residency: Any
+) -> States:
+    """The states of these taps through the engine, `together` samples a batch; small ones stay as few as that. Those
+    of the batches behind the first have its number behind their path."""
+    samples = [Sample(key=content_key(each), fields=each) for each in arguments]
+    sink = Collected({sample.key: at // together for at, sample in enumerate(samples)})
+    if len(sink.batches) < len(samples):
+        raise ValueError("two samples are alike")
+    budget = Budget(residency=residency, micro_batch=together)
+    with (
+        mock.patch.object(nexus_engine_sli.teacher, "MORE", 1),
+        Installed().make("engine", "sli").load(checkpoint, budget) as teacher,
+    ):
         torch.manual_seed(0)
         teacher.observe(samples, [Tap(path=path) for path in taps], sink)
     return sink.states
@@ -82,8 +100,12 @@ def difference(ours: States, theirs: States) -> float:
 
 
 def _apart(mine: Tensor, other: Tensor) -> float:
-    ways = [other] if other.ndim not in (4, 5) else [other, other.flatten(2).transpose(1, 2)]
-    return min(_distance(mine, each.float().flatten()) for each in ways)  # maps are observed position by position
+    ways = [other]
+    if other.ndim in (4, 5):                                # maps are observed position by position
+        ways.append(other.flatten(2).transpose(1, 2))
+    if other.ndim == 3:                                     # and so are states of models that keep time first
+        ways.append(other.transpose(0, 1))
+    return min(_distance(mine, each.float().flatten()) for each in ways)
 
 
 def _distance(mine: Tensor, other: Tensor) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,15 @@ COUNTS = re.compile(r"(Image|Video|Audio|Multimodal) features and .*tokens:? (\d
 FLIPPED, ALL = "bands before frames", "all of it"
 """Stand among the arguments where a spectrogram is [1, M, frames], and where SPECIAL makes them together."""
 MEDIA = ("pixel_values", "input_features", "input_values", "pixel_values_videos", "flattened_patches", "audio_mel")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Arguments with which a model runs, and how they were made."""
+
+    samples: list[Arguments]
+    names: list[str]
+    tokens: Mapping[str, int]
 
 
 class Inputs:
@@ -67,7 +77,7 @@ class Inputs:
         return {name: value for name, value in found.items() if name in self.names}
 
 
-def search(module: nn.Module) -> list[Arguments]:
+def search(module: nn.Module) -> Found:
     """Arguments of two samples with which the model runs; of one, where two do not go side by side. Raises what the
     richest of them raised."""
     inputs, first = Inputs(module), None
@@ -80,7 +90,23 @@ def search(module: nn.Module) -> list[Arguments]:
     raise first or RuntimeError("nothing to try")
 
 
-def _counted(inputs: Inputs, names: list[str], samples: int) -> list[Arguments]:
+def apart(module: nn.Module, found: Found, count: int) -> tuple[list[Arguments], int]:
+    """Different samples for `count` forwards, and how many of them one forward takes: one, unless the model only runs
+    with as many as were found."""
+    inputs, failure = Inputs(module), None
+    for each in dict.fromkeys((1, len(found.samples))):
+        made = [inputs.make(found.names, seed, found.tokens) for seed in range(count * each)]
+        try:
+            for first in range(0, len(made), each):
+                run(module, batch_of(made[first : first + each]))
+        except Exception as error:
+            failure = failure or error
+        else:
+            return made, each
+    raise failure or RuntimeError("nothing to try")
+
+
+def _counted(inputs: Inputs, names: list[str], samples: int) -> Found:
     """Samples with as many placeholders in their texts as an error says that a modality has features."""
     tokens: dict[str, int] = {}
     for _ in range(4):
@@ -93,7 +119,7 @@ def _counted(inputs: Inputs, names: list[str], samples: int) -> list[Arguments]:
                 raise
             tokens[counted[1]] = int(counted[3]) // samples
         else:
-            return made
+            return Found(made, names, tokens)
     raise RuntimeError("no number of placeholders fits")
 
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Installed
+from nexus_specs import Installed, NexusError
 from torch import nn
 
 from .checkpoint import Tiny, make
 from .comparing import States, difference, loaded, observed, plain
 from .inputs import batch_of
+from .making import Arguments
 from .refusing import Refused, Stage
 from .table import OURS, THEIRS, Row, empty
 from .watching import Watched
@@ -52,23 +53,34 @@ def _compare(found: Row, tiny: Tiny, module: nn.Module) -> None:
     found["stacks"] = {stack.path: stack.count for stack in blueprint.stacks}
     end = "logits" if blueprint.gives == ("text",) else "output"
     layers = [layer for stack in blueprint.stacks for layer in stack.layers]
-    batch = checkpoint.collate([_sample(each) for each in tiny.samples])
-    theirs, output = plain(module, layers, batch)
-    layers = [layer for layer in layers if layer in theirs]  # some do not run for these inputs
-    theirs[end] = [checkpoint.read(output, batch).outputs[end]]
-    taps = [*layers, end]
-    resident = observed(checkpoint, tiny, taps, "resident")
+    try:
+        batch, theirs, resident = _both(checkpoint, module, tiny.samples, layers, end)
+    except NexusError:                                      # towers that put all pictures into one row: one at a time
+        batch, theirs, resident = _both(checkpoint, module, tiny.series[: tiny.each], layers, end)
+    taps = list(theirs)
+    layers = [layer for layer in taps if layer != end]
     apart = difference(resident, theirs)
     found["difference"] = apart if math.isfinite(apart) else None
     found["agree"] = apart <= AGREE
     if not found["agree"]:
         found |= _why_apart(plain(module, layers, batch)[0], theirs, resident)
     try:
-        why = _streaming(found["stacks"], checkpoint, tiny, taps, resident)
+        why = _streaming(found["stacks"], checkpoint, tiny, taps)
     except Exception as error:
         why = said(error)
     found["streamed"] = not why
     found["reason"] = found["reason"] or (f"stream: {why}" if why else "")
+
+
+def _both(
+    checkpoint: Any, module: nn.Module, samples: list[Arguments], layers: Sequence[str], end: str
+) -> tuple[Any, States, States]:
+    """A batch, and the states of the layers that run for it and its output, of transformers and of a resident
+    teacher."""
+    batch = checkpoint.collate([_sample(each) for each in samples])
+    theirs, output = plain(module, layers, batch)
+    theirs[end] = [checkpoint.read(output, batch).outputs[end]]
+    return batch, theirs, observed(checkpoint, samples, len(samples), list(theirs), "resident")
 
 
 def _why_apart(again: States, theirs: States, resident: States) -> Row:
@@ -79,14 +91,16 @@ def _why_apart(again: States, theirs: States, resident: States) -> Row:
     return {"whose": OURS, "reason": f"differs by {difference(resident, {path: theirs[path]}):.2g} at {path}"}
 
 
-def _streaming(stacks: Mapping[str, int], checkpoint: Any, tiny: Tiny, taps: Sequence[str], resident: States) -> str:
-    """Why streaming is not proven by this checkpoint; "" where it is."""
+def _streaming(stacks: Mapping[str, int], checkpoint: Any, tiny: Tiny, taps: Sequence[str]) -> str:
+    """Why streaming is not proven by this checkpoint; "" where it is: several different batches, whose forwards are
+    under way together, give the bits that they give one after the other in a resident model."""
+    resident = observed(checkpoint, tiny.series, tiny.each, taps, "resident")
     watched = Watched(checkpoint)
     with watched.counting():
-        streamed = observed(watched, tiny, taps, "stream")
+        streamed = observed(watched, tiny.series, tiny.each, taps, "stream")
     if difference(streamed, resident) != 0:
         return f"not exact at {worst(streamed, resident)}"
-    if complaint := watched.complaint():
+    if complaint := watched.complaint(len(tiny.series) // tiny.each):
         return complaint
     return "" if max(stacks.values(), default=0) >= DEEP else f"no stack of {DEEP} layers"
 

@@ -34,6 +34,8 @@ class Watched:
         self.reads: Counter[tuple[str, int]] = Counter()
         self.most = 0
         """Layers that had weights while one of them ran."""
+        self.runs: Counter[str] = Counter()
+        """How often each layer ran."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -45,11 +47,15 @@ class Watched:
         layers = [path for stack in self.inner.blueprint.stacks for path in stack.layers if path in read]
         own = {path: _own(module, path) for path in layers}
 
-        def count(*_: object) -> None:
-            self.most = max(self.most, sum(_there(module, names) for names in own.values()))
+        def count(path: str) -> Any:
+            def hook(*_: object) -> None:
+                self.runs[path] += 1
+                self.most = max(self.most, sum(_there(module, names) for names in own.values()))
+
+            return hook
 
         for path in layers:
-            module.get_submodule(path).register_forward_hook(count)
+            module.get_submodule(path).register_forward_hook(count(path))
         return module
 
     @contextmanager
@@ -71,11 +77,14 @@ class Watched:
         finally:
             os.preadv = original
 
-    def complaint(self) -> str:
-        """What is the matter with how it was streamed; "" where nothing is."""
+    def complaint(self, batches: int) -> str:
+        """What is the matter with how it was streamed; "" where nothing is: each layer was read once, and all these
+        batches passed it."""
         again = sorted({layer for (layer, _), times in self.reads.items() if times > 1})
         if again:
             return f"{len(again)} layers are read again, such as {again[0]}"
+        if few := sorted(path for path, times in self.runs.items() if times < batches):
+            return f"{len(few)} layers saw fewer than {batches} batches, such as {few[0]}"
         return f"{self.most} layers have their weights at once" if self.most > MOST else ""
 
 

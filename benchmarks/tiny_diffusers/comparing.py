@@ -22,7 +22,8 @@ from . import newest, rarer, special
 from .inputs import arguments
 from .shrinking import shrunk
 
-SAMPLE = Sample(key="0", fields={})
+SAMPLES = [Sample(key=str(at), fields={}) for at in range(3)]
+"""Each a batch of its own, all under way together where layers are streamed. The first is the class's own."""
 CONFIGURATIONS = {**special.CONFIGURATIONS, **rarer.CONFIGURATIONS, **newest.CONFIGURATIONS}
 ARGUMENTS = {**special.ARGUMENTS, **rarer.ARGUMENTS, **newest.ARGUMENTS}
 THEIRS, OURS = "diffusers", "nexus"
@@ -33,12 +34,17 @@ LARGEST = 30_000_000
 """Parameters: what is not small by then was not shrunk."""
 
 
-class Pieces(dict[str, Any]):
-    """A sink that keeps."""
+class Pieces(dict[tuple[str, str], list[Any]]):
+    """A sink that keeps, by sample and tap, whatever comes in its order."""
 
     def put(self, piece: Piece) -> None:
-        """Keeps the only sample's; the first of a layer that runs more than once."""
-        self.setdefault(piece.tap, piece.values[0])
+        """Keeps the only sample's. ValueError for a piece that is of no sample alone."""
+        (key,), (value,) = piece.keys, piece.values
+        self.setdefault((key, piece.tap), []).append(value.clone())
+
+    def first(self, tap: str) -> Any:
+        """What came first of a tap, of the first sample."""
+        return self[SAMPLES[0].key, tap][0]
 
     def flush(self) -> None:
         """Nothing waits."""
@@ -58,10 +64,11 @@ class Prepared:
         return [range(len(samples))]
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
-        """The arguments; a denoiser's main input and timestep for one timestep."""
-        collator = self.inner.collator
+        """The arguments, other numbers for each sample; a denoiser's main input and timestep for one timestep."""
+        (sample,), collator = samples, self.inner.collator
         wrapped = (collator.main, collator.time) if collator.time else ()
-        return Collated({name: _one(each) if name in wrapped else each for name, each in self.given.items()})
+        given = {name: _other(each, 1 + int(sample.key) / 8) for name, each in self.given.items()}
+        return Collated({name: _one(each) if name in wrapped else each for name, each in given.items()})
 
 
 def compared(name: str) -> dict[str, Any]:
@@ -128,25 +135,36 @@ def _ours(
     assert isinstance(checkpoint, ModelCheckpoint)
     row["opened"] = True
     taps = [Tap(path=path) for path in ("prediction", *states)]
-    worst: dict[str, float] = {}
-    for residency in ("resident", "stream"):
-        pieces = Pieces()
-        budget = Budget(residency=residency)  # type: ignore[arg-type]
-        with Installed().make("engine", "sli").load(Prepared(checkpoint, given), budget) as teacher:
-            torch.manual_seed(0)
-            teacher.observe([SAMPLE], taps, pieces)
-        found = pieces["prediction"][0] if checkpoint.collator.time else pieces["prediction"]
-        worst[residency] = max([_apart(found, expected[0]), *(
-            _apart(pieces[layer], state) for layer, state in states.items()
-        )])  # fmt: skip
-        if residency == "resident":
-            stated = {layer: width for stack in checkpoint.blueprint.stacks
-                      for layer, width in zip(stack.layers, stack.widths, strict=True)}  # fmt: skip
-            wrong = {layer: (stated[layer], pieces[layer].shape[-1]) for layer in states
-                     if stated[layer] not in (-1, pieces[layer].shape[-1])}  # fmt: skip
-            row |= {"agree": worst["resident"] <= CLOSE, "difference": worst["resident"], "widths": not wrong,
-                    "reason": f"widths: {wrong}" if wrong else ""}  # fmt: skip
-    row["streamed"] = worst["stream"] <= CLOSE
+    resident = _observed(checkpoint, given, taps, "resident")
+    found = resident.first("prediction")
+    found = found[0] if checkpoint.collator.time else found
+    layers = [_apart(resident.first(layer), state) for layer, state in states.items()]
+    worst = max([_apart(found, expected[0]), *layers])
+    stated = {layer: width for stack in checkpoint.blueprint.stacks
+              for layer, width in zip(stack.layers, stack.widths, strict=True)}  # fmt: skip
+    seen = {layer: resident.first(layer).shape[-1] for layer in states}
+    wrong = {layer: (stated[layer], width) for layer, width in seen.items() if stated[layer] not in (-1, width)}
+    row |= {"agree": worst <= CLOSE, "difference": worst, "widths": not wrong,
+            "reason": f"widths: {wrong}" if wrong else ""}  # fmt: skip
+    streamed = _observed(checkpoint, given, taps, "stream")
+    unlike = sorted({tap for at, tap in resident if not _same(resident[at, tap], streamed.get((at, tap), []))})
+    row["streamed"] = not unlike
+    if unlike:
+        row["reason"] = row["reason"] or f"stream: not exact at {unlike[0]}"
+
+
+def _observed(checkpoint: ModelCheckpoint, given: Mapping[str, Any], taps: Sequence[Tap], residency: Any) -> Pieces:
+    """What the engine gives of all samples."""
+    pieces, budget = Pieces(), Budget(residency=residency, micro_batch=1)
+    with Installed().make("engine", "sli").load(Prepared(checkpoint, given), budget) as teacher:
+        torch.manual_seed(0)
+        teacher.observe(SAMPLES, taps, pieces)
+    return pieces
+
+
+def _same(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> bool:
+    """Whether they are equal to the bit."""
+    return len(ours) == len(theirs) and all(map(torch.equal, ours, theirs))
 
 
 def _seen(module: nn.Module, given: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Tensor]:
@@ -177,6 +195,13 @@ def _apart(found: Tensor, expected: Tensor) -> float:
     if expected.ndim >= 4 and found.ndim == 2:
         expected = expected.flatten(2).transpose(1, 2).reshape(found.shape)
     return float((found.float() - expected.reshape(found.shape).float()).abs().max())
+
+
+def _other(value: Any, factor: float) -> Any:
+    """Every floating number of an argument, larger by a factor."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_other(each, factor) for each in value)
+    return value * factor if isinstance(value, Tensor) and value.is_floating_point() and factor != 1 else value
 
 
 def _one(value: Any) -> Any:

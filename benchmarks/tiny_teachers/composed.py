@@ -92,7 +92,7 @@ def step3_vl(folder: Path) -> nn.Module:
               "ls_init_value": 0.1, "max_position_embeddings": 16}  # fmt: skip
     eyes = jittered(hf.Step3p7VisionModel(hf.Step3p7VisionConfig(**vision)))
     reference = Step3(eyes, jittered(hf.Qwen3ForCausalLM(text)), token(words, "<im_patch>"))
-    stored = {f"vision_model.{name}": tensor for name, tensor in _perception(eyes).items()}
+    stored = {f"vision_model.{name}": tensor for name, tensor in perception_names(eyes).items()}
     stored |= dict(reference.language.state_dict())
     stored["vit_large_projector.weight"] = reference.projector.weight
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ class Step3(nn.Module):
         return found
 
 
-def _perception(eyes: Any) -> dict[str, Tensor]:
+def perception_names(eyes: Any) -> dict[str, Tensor]:
     """transformers' encoder under the names of its first author (perception_models, pe.py)."""
     renamed = {"embeddings.patch_embedding.": "conv1.", "pre_layernorm.": "ln_pre.", "downsampler": "vit_downsampler",
                "layers.": "transformer.resblocks.", "layernorm_before": "ln_1", "layernorm_after": "ln_2",

@@ -21,22 +21,24 @@ FACTS: dict[str, str] = {
     "gemma-scope-2-27b": "names of its folders and the layers 16, 31, 40, 53 in several programs that read it; the "
     "model has 62 layers of width 5376, so that an autoencoder of F features has 2 x 5376 F + 2 F + 5376 parameters "
     "(176,198,912 with 16,384, and 11,276,391,680 with 1,048,576); its own licence was not found",
-    "step3-vl-10b": "model type, licence, sizes and names of its files on the hub's page (20.4 GB, bfloat16); "
-    "beginnings of its names in a tiny copy's README",
+    "step3-vl-10b": "model type, licence, sizes and names of its files on the hub's page (20.4 GB, bfloat16: what our "
+    "composition with the values of its own configuration class takes, tests/teachers/test_real_shapes.py); beginnings "
+    "of its names in a tiny copy's README and in programs that load it",
     "minicpm-v": "parameters, context and parts in Xinference's list; licence and name in programs that convert it",
-    "llama-3-2-vision": f"{COUNTED} (10,642,941,475)",
+    "llama-3-2-vision": f"{COUNTED} (10,670,220,835, as NVIDIA's page has it)",
     "siglip2-so400m": f"{COUNTED} (1,136,555,698); texts of 64 tokens in its documentation",
     "videomae-large": f"{COUNTED} (342,994,944, with the decoder of pre-training); licence on the hub's page",
     "qwen3-omni": "parameters as the hub lists them, talker included",
     "parakeet-tdt-0-6b": f"{COUNTED} (625,877,638)",
     "whisper-large-v3": f"{COUNTED} (1,543,490,560)",
     "vibevoice-asr": "parameters, model type and class on the hub's pages; licence on that of microsoft/VibeVoice-ASR, "
-    "of which this is the copy in transformers' format",
+    "of which this is the copy in transformers' format (the original, of the class VibeVoiceForASRTraining, is not "
+    "read: whoever names it is told so)",
     "personaplex-7b": "sizes, names, delays and all 475 tensors in a description of its header (8,371,408,896 numbers, "
     "bfloat16; tests/teachers/test_real_shapes.py); its config.json names the model type and the version, no more; "
     "licence and gate in a copy of its page; speaker similarity is what NVIDIA reports",
-    "qwen3-tts-custom-voice": "parameters as the hub lists them; names of speakers and of the configuration in several "
-    "programs that read it",
+    "qwen3-tts-custom-voice": "parameters as the hub lists them, and counted from the values in qwen-tts (1.9B); names "
+    "of speakers and of the configuration in several programs that read it",
     "qwen3-tts-voice-design": "parameters as the hub lists them",
     "qwen3-tts-tokenizer": "model type and licence on the page of a copy",
     "mimi": f"{COUNTED} (79,308,609, and 16.8 million of its codebooks)",

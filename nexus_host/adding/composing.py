@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Blueprint, Budget, NexusError, StudentComponent, TowerComponent, locate, reader_for
+from nexus_specs import Blueprint, Budget, NexusError, TowerComponent, locate, reader_for
 
 from ..discovery import Plugins
 from ..registry import Registry, RegistryModel
@@ -18,6 +18,7 @@ from ..registry.catalogued import Catalogue
 from ..registry.places import ELSEWHERE
 from ..words import listed
 from .matching import tower_for
+from .proposing import proposed, sibling
 
 Data = dict[str, Any]
 CARD, _HEAD = "README.md", 16_384
@@ -52,6 +53,8 @@ class Addition:
     student: Data = field(default_factory=dict)
     losses: tuple[Data, ...] = ()
     """Of a registry that has none yet; `student` likewise."""
+    proposed: str = ""
+    """The set of a catalogue that the data are, where nobody named it."""
     joins: tuple[int, ...] = ()
     """Positions of losses that name their teachers and are for towers like this one."""
 
@@ -67,7 +70,9 @@ def compose(
     existing = model.towers.get(wish.tower)
     wanted = wish.tower if wish.tower in plugins.components("tower") else ""
     component = existing.component if existing else tower_for(blueprint, plugins, wanted)
-    entry, data = _data(wish, component, name, plugins, model, home)
+    source = wish.data or sibling(component, blueprint, plugins, model)
+    offered = source or _offered(component, blueprint, plugins)
+    entry, data = _data(offered, name, plugins, model, home)
     tower = wish.tower if existing else name if wish.tower == wanted else wish.tower
     metric = _metric(component, plugins)
     teacher: Data = {"source": _written_path(wish.source, home), "status": "ready", "capability": name, "tower": tower}
@@ -82,6 +87,7 @@ def compose(
         student={} if model.teachers else _student(blueprint, plugins, model, memory),
         losses=() if model.losses else _losses(name, component, plugins),
         joins=_joins(component, model),
+        proposed="" if source or data or entry in model.data else entry,
     )
 
 
@@ -115,25 +121,24 @@ def _free_name(wish: Wish, model: RegistryModel) -> str:
     return name
 
 
-def _data(
-    wish: Wish, component: str, name: str, plugins: Plugins, model: RegistryModel, home: Path
-) -> tuple[str, Data]:
-    """The entry of the data, and its card where it is new."""
-    if wish.data in model.data or (wish.data and wish.data in Catalogue(plugins).rows):
-        return wish.data, {}
+def _offered(component: str, blueprint: Blueprint, plugins: Plugins) -> str:
+    """The data that the tower or a catalogue has for a checkpoint. Raises NexusError where there are none."""
     tower = plugins.component("tower", component)
-    source = wish.data or (tower.data if isinstance(tower, TowerComponent) else "")
-    if source:
-        reader = reader_for(source, plugins)
-        entry = name if name not in model.data else f"{name}-data"
-        return entry, {"reader": reader, "options": {"path": _written_path(source, home)}}
-    for card in model.teachers.values():
-        if card.tower in model.towers and model.towers[card.tower].component == component:
-            return card.data, {}
-    raise NexusError(
-        f"A teacher for the tower '{component}' needs data to be distilled on. Add --data FILE (or a folder). "
-        f"Readers: {listed(plugins.components('reader'))}."
-    )
+    found = proposed(tower, blueprint, Catalogue(plugins).rows) if isinstance(tower, TowerComponent) else ""
+    if not found:
+        raise NexusError(
+            f"A teacher for the tower '{component}' needs data to be distilled on. Add --data FILE (or a folder, or a "
+            f"name of `nexus list datasets`). Readers: {listed(plugins.components('reader'))}."
+        )
+    return found
+
+
+def _data(source: str, name: str, plugins: Plugins, model: RegistryModel, home: Path) -> tuple[str, Data]:
+    """The entry of the data, and its card where it is new."""
+    if source in model.data or source in Catalogue(plugins).rows:
+        return source, {}
+    entry = name if name not in model.data else f"{name}-data"
+    return entry, {"reader": reader_for(source, plugins), "options": {"path": _written_path(source, home)}}
 
 
 def _metric(component: str, plugins: Plugins) -> str:
@@ -156,18 +161,16 @@ def _student(blueprint: Blueprint, plugins: Plugins, model: RegistryModel, memor
     its own, which somebody chose on data."""
     offered = plugins.components("student")
     name = model.student.component if model.student.component in offered else next(iter(offered), "")
-    component = plugins.component("student", name or model.student.component)
-    takes = component.takes if isinstance(component, StudentComponent) else ()
-    teachers = [blueprint] if set(blueprint.takes) <= set(takes) else []
+    plugins.component("student", name or model.student.component)
     maker = plugins.make("student", name)
-    proposed: Mapping[str, Any] = maker.propose(teachers, Budget(memory=memory), model.student.tier)
+    sizes: Mapping[str, Any] = maker.propose([blueprint], Budget(memory=memory), model.student.tier)
     default = {field.name: field.default for field in plugins.fields("student", name)}
-    changed = {key: value for key, value in proposed.items() if key not in default or value != default[key]}
+    changed = {key: value for key, value in sizes.items() if key not in default or value != default[key]}
     template = _template(plugins)
     alike = template is not None and template.student.component == name
     stages = {stage: dict(given) for stage, given in template.student.stages.items()} if template and alike else {}
     core: Data = {"component": name, "core": "auto"}
-    return core | ({"options": changed} if changed else {}) | ({"stages": stages} if stages else {})
+    return core | {"options": changed or dict(sizes)} | ({"stages": stages} if stages else {})
 
 
 def _losses(name: str, component: str, plugins: Plugins) -> tuple[Data, ...]:

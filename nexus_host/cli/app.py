@@ -38,6 +38,7 @@ Exit codes:
   1    failed, or a contract was not kept
   2    wrong usage, or a mistake in the registry
   3    the run directory is in use by another process
+  129  its terminal was closed; the same command goes on from there
   130  interrupted (Ctrl-C); the same command goes on from there
   143  terminated; the same command goes on from there
 

@@ -17,6 +17,7 @@ from typing import Any
 from nexus_specs import ArchitectureComponent, NexusError
 
 from ..discovery import Plugins
+from ..store.answers import cache_folder
 from ..store.atomic import write_bytes
 
 Row = dict[str, Any]
@@ -27,7 +28,7 @@ LIMIT = 120
 
 def architectures(plugins: Plugins) -> list[Row]:
     """All rows, sorted by name; from the cache where nothing that is installed has changed."""
-    place = _folder() / f"architectures-{_key(plugins)}.json"
+    place = cache_folder() / f"architectures-{_key(plugins)}.json"
     try:
         found: list[Row] = json.loads(place.read_text(encoding="utf-8"))
         return found
@@ -112,11 +113,6 @@ def _spec(name: str) -> Any:
         return importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return None
-
-
-def _folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "nexus"
 
 
 def _keep(place: Path, rows: list[Row]) -> None:

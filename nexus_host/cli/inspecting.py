@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from nexus_specs import Blueprint, Budget, Estimate, plain
+from nexus_specs import Blueprint, Budget, Estimate, NexusError, plain
 
+from ..discovery import Plugins
+from ..registry.naming import meant
 from ..running.preparing import held_here
 from ..showing.text import duration
 from ..words import bytes_text, listed
@@ -22,8 +24,8 @@ from .output import emit_json, emit_table, json_option
 def command(state: State, *, source: str, as_json: bool) -> int:
     """Say what the checkpoint SOURCE (a folder, a package: resource, a hub id) is, and how it would be run on this
     machine, without reading its weights."""
+    blueprint = looked_at(source, state.plugins)
     loader = state.plugins.loader(source)
-    blueprint = state.plugins.inspect(source)
     held = held_here(blueprint, state.plugins, state.without)
     if as_json:
         more = {"stacks": described(blueprint), "runs": _runs(blueprint, *held) if held else None}
@@ -32,6 +34,16 @@ def command(state: State, *, source: str, as_json: bool) -> int:
         rows = [("runs here", _words(_runs(blueprint, *held)))] if held else []
         emit_table(["", source], [("loader", loader), *facts(blueprint), *rows])
     return 0
+
+
+def looked_at(source: str, plugins: Plugins) -> Blueprint:
+    """What a checkpoint is. NexusError with the source of a teacher of the registry, where its name was typed."""
+    try:
+        return plugins.inspect(source)
+    except NexusError as error:
+        if said := meant(source, plugins):
+            raise NexusError(f"{error} {said}") from error
+        raise
 
 
 def _runs(blueprint: Blueprint, budget: Budget, estimate: Estimate) -> dict[str, Any]:
@@ -58,7 +70,8 @@ def facts(blueprint: Blueprint) -> list[tuple[str, Any]]:
         ("weights", f"{bytes_text(blueprint.bytes)}, {blueprint.dtype}"),
         ("quantised", blueprint.quantisation),
         ("vocabulary", f"{blueprint.vocabulary:,}" if blueprint.vocabulary else ""),
-        ("tokenizer", blueprint.tokenizer),
+        ("tokenizer", " ".join(filter(None, [blueprint.processors.get("tokenizer", ""), blueprint.tokenizer]))),
+        *((kind.replace("_", " "), name) for kind, name in blueprint.processors.items() if kind != "tokenizer"),
         ("context", f"{blueprint.context:,} tokens" if blueprint.context else ""),
         ("classes", _classes(blueprint.labels)),
         ("still missing", listed(blueprint.missing) if blueprint.missing else ""),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 HIDDEN: Mapping[str, Sequence[str]] = {
     "architectures": ("generates", "reason", "sort"),
-    "datasets": ("dataset", "config", "bytes", "gated", "reader", "options"),
+    "datasets": ("dataset", "config", "bytes", "classes", "gated", "reader", "options"),
 }
 """Columns that are for --json alone: a table of hundreds of rows has room for few."""
 MOST = 6

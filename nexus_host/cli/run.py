@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from ..running.session import Request, Result, perform
 from ..showing.plan_view import plan_facts, print_plan
 from ..showing.results import print_results
 from ..showing.tables import console
+from ..store.lock import Busy, held, refusal
 from .app import State
 from .output import emit_json, json_option
 
-_PREFIX = "stage_flag__"
+_PREFIX, RUN = "stage_flag__", "nexus-run"
 
 
 class WithStageFlags(click.Command):
@@ -55,7 +57,7 @@ _OPTIONS = (
     click.option(
         "--run-dir",
         type=click.Path(path_type=Path),
-        default="nexus-run",
+        default=RUN,
         show_default=True,
         help="Where the run is kept",
     ),
@@ -69,7 +71,36 @@ _OPTIONS = (
 )
 
 
-@click.command("run", cls=WithStageFlags)
+class Run(WithStageFlags):
+    """`nexus run`, which asks whether the run directory is free before anything is looked for or read."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Raises Busy where another process has the run directory, unless it is to be taken over or only planned."""
+        if not {"--take-over", "--dry-run", "--help", "-h"} & set(args):
+            run = _run_dir(args).absolute()
+            with suppress(OSError):
+                if held(run):
+                    raise Busy(refusal(run))
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def _run_dir(args: list[str]) -> Path:
+    """The run directory that a command line names, before it is parsed.
+
+    >>> str(_run_dir([])), str(_run_dir(["--json", "--run-dir", "one"])), str(_run_dir(["--run-dir=two", "--run-dir"]))
+    ('nexus-run', 'one', 'nexus-run')
+    """
+    found = RUN
+    for at, word in enumerate(args):
+        flag, _, value = word.partition("=")
+        if flag == "--run-dir":
+            found = value or next(iter(args[at + 1 :]), RUN)
+    return Path(found)
+
+
+@click.command("run", cls=Run)
 @plan_options
 @click.option("--dry-run", is_flag=True, help="Only show the plan, as `nexus plan` does")
 @click.option("--reset", is_flag=True, help="First remove what earlier runs made in the run directory")
@@ -82,7 +113,7 @@ def command(
     """Distil the teachers of the registry into one student, and prove it.
 
     A run that was interrupted goes on where it stopped. Exit codes: 0 done, 1 a unit failed, 2 wrong usage,
-    3 the run directory is in use, 130 and 143 interrupted.
+    3 the run directory is in use, 129, 130 and 143 interrupted.
     """
     if prune and given["sample_size"]:
         raise click.UsageError(

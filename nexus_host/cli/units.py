@@ -18,6 +18,7 @@ from ..running.made import Made
 from ..running.session import Request, Result, perform
 from ..store import Store, read, replacing, verified, write_bytes
 from .app import State
+from .inspecting import looked_at
 from .output import json_option, say
 from .run import report
 
@@ -97,7 +98,7 @@ def _one_teacher(
 
 def _registry(wish: Wish, state: State, run_dir: Path | None) -> tuple[Path, str]:
     """The run directory, and the text of a registry with this teacher alone."""
-    blueprint = state.plugins.inspect(wish.source)
+    blueprint = looked_at(wish.source, state.plugins)
     memory, model = psutil.virtual_memory().available, RegistryModel()
     if run_dir is None:
         name = compose(wish, blueprint, state.plugins, model, Path.cwd(), memory).name

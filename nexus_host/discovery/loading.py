@@ -36,6 +36,10 @@ class RejectedError(Exception):
 
 def load(point: Point) -> Plugin:
     """The plugin of an entry point: loaded, incompatible or broken, with the reason."""
+    if point.damage:
+        return record(point, "broken", point.damage)
+    if not point.module:
+        return record(point, "broken", f"its entry point is '{point.entry.value}'; name a module, as in acme.plugin")
     if reason := misfit(point):
         return record(point, "incompatible", reason)
     began = time.perf_counter()
@@ -83,7 +87,7 @@ def record(point: Point, state: State, reason: str = "") -> Plugin:
         version=point.version,
         state=state,
         reason=reason,
-        module=point.entry.module,
+        module=point.module,
         editable=point.editable,
     )
 

@@ -14,6 +14,9 @@ from ..words import did_you_mean, listed
 
 _CONFIG, _GGUF = "config.json", ".gguf"
 _ADDRESS = re.compile(r"https?://[^/]+/([\w.-]+/[\w.-]+)(?:/.*)?")
+_BARE = re.compile(r"[\w-][\w.-]*")
+_INSIDE = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.#-]+){2,}")
+"""What may be meant for a folder of a repository: OWNER/NAME/FOLDER."""
 _LARGEST = 32 << 20
 """Bytes of a config.json that is looked into."""
 _Said = TypeVar("_Said")
@@ -66,7 +69,14 @@ def _absence(source: str) -> str:
     if found := _ADDRESS.fullmatch(source):
         return f"it is an address. Name the repository: {found[1]}."
     near = did_you_mean(path.name, [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else [])
-    return f"there is nothing at {path.absolute()}.{near} Name a folder, package:NAME/PATH, or OWNER/NAME on the hub."
+    if _BARE.fullmatch(source) and not near:
+        return (
+            f"there is no folder '{source}' here, and on the hub a name has an owner: OWNER/{source} "
+            f"(https://huggingface.co/models?search={source} finds it)."
+        )
+    inner = f" (of a folder in it: hub:{source})" if _INSIDE.fullmatch(source) and not near else ""
+    kinds = f"Name a folder, package:NAME/PATH, or OWNER/NAME on the hub{inner}."
+    return f"there is nothing at {path.absolute()}.{near} {kinds}"
 
 
 def _unknown(config: Path) -> str:

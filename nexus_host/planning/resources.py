@@ -12,6 +12,7 @@ from nexus_specs import Budget, Machine, NexusError, plain, record
 
 from ..registry import Registry
 from ..store import read_json, write_json
+from ..store.artefacts import SMALL
 from ..words import bytes_text
 from .plan import Plan
 
@@ -110,7 +111,7 @@ def free_disk(run: Path) -> int:
 
 def check_disk(plan: Plan) -> None:
     """Raises NexusError where the disk, or the registry's `run.disk`, would not hold what the plan writes."""
-    wanted = sum(estimate.disk for estimate in plan.estimates.values())
+    wanted = sum(each.disk * (2 if each.disk <= SMALL else 1) for each in plan.estimates.values())
     room = min(plan.budget.disk, free_disk(plan.run))
     if wanted > room:
         most = sorted(plan.estimates.items(), key=lambda item: -item[1].disk)[:3]

@@ -19,7 +19,7 @@ from ..registry import Registry
 from ..store import read_json, text_hash
 from .contents import Contents
 
-PINS, SETTLED, DATA = "pins.json", "settled", "data"
+PINS, SETTLED, DATA, CORE = "pins.json", "settled", "data", "core"
 _BITS = 3
 """Leading bits of the memory that a question depends on: a little more or less free memory is the same question."""
 
@@ -145,7 +145,7 @@ def pinned(run: Path, questions: Mapping[str, Question]) -> dict[str, Settled]:
 def known_pins(run: Path) -> dict[str, Any]:
     """What a run directory has pinned, less what is not of the shape that runs write."""
     found = read_json(run / PINS, {})
-    teachers, settled, data = (found.get(name) for name in ("core_teachers", SETTLED, DATA))
+    teachers, settled, data, core = (found.get(name) for name in ("core_teachers", SETTLED, DATA, CORE))
     known: dict[str, Any] = {}
     if isinstance(teachers, list):
         known["core_teachers"] = [each for each in teachers if isinstance(each, str)]
@@ -153,6 +153,8 @@ def known_pins(run: Path) -> dict[str, Any]:
         known[SETTLED] = {name: note for name, note in settled.items() if isinstance(note, dict)}
     if isinstance(data, dict):
         known[DATA] = {name: commit for name, commit in data.items() if isinstance(commit, str)}
+    if isinstance(core, dict) and isinstance(core.get("options"), dict):
+        known[CORE] = core
     return known
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nexus_specs import Blueprint, Component, TowerComponent
+from nexus_specs import Blueprint, Component, StageComponent, TowerComponent
 
 from ..discovery import Plugins
 from ..registry import Registry
@@ -50,6 +50,35 @@ def mismatch(component: str, blueprint: Blueprint, plugins: Plugins) -> str:
     if others:
         remedy = f"Choose the component {' or '.join(others)} for it"
     return f"gives {listed(tower.gives)}, the teacher gives {gives}. {remedy}"
+
+
+def lossless(registry: Registry, target: str) -> Iterator[str]:
+    """A line for every teacher to which no loss applies in a stage, up to the target, that learns from it."""
+    stages = registry.plugins.stages()
+    learning = [name for name, stage in stages.items() if "loss" in stage.uses and _comes(name, target, stages)]
+    for teacher in registry.teachers:
+        without = [
+            name
+            for name in learning
+            if teacher in _learned_from(registry, stages[name].scope)
+            and not any(
+                (not loss.teachers or teacher in loss.teachers) and (not loss.stages or name in loss.stages)
+                for loss in registry.model.losses
+            )
+        ]
+        if without:
+            where = registry.where("teachers", teacher)
+            yield f"{where}no loss applies to it in {listed(without)}. Name it in one of `losses`, or a loss for all."
+
+
+def _comes(stage: str, target: str, stages: Mapping[str, StageComponent]) -> bool:
+    """Whether a run up to a stage goes through another one."""
+    return target not in stages or stage == target or any(_comes(stage, need, stages) for need in stages[target].needs)
+
+
+def _learned_from(registry: Registry, scope: str) -> tuple[str, ...]:
+    """The teachers that a stage of this scope learns from by losses."""
+    return registry.core_teachers() if scope == "core" else tuple(registry.teachers) if scope == "tower" else ()
 
 
 def weightless(registry: Registry, known: Mapping[str, Blueprint]) -> Iterator[str]:

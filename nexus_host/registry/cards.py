@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
+from nexus_specs.sizes import size
 from pydantic import (
     AfterValidator,
     AllowInfNan,
@@ -16,8 +17,6 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
-
-from ..words import size
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 COUNTS = re.compile(r"[0-9]+(\.[0-9]+)?[KMBT]?( to [0-9]+(\.[0-9]+)?[KMBT]?)?")

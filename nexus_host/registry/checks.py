@@ -70,20 +70,46 @@ class ComponentChecks:
                 yield from self.reference((*path, "metric"), "metric", teacher.metric)
                 yield from self.named((*path, "components"), teacher.components)
                 yield from self.stages((*path, "stages"), teacher.stages, ("teacher",))
-        for name, tower in self.model.towers.items():
-            if name in self.used["towers"]:
-                found = self.component(("towers", name), "component", "tower", tower.component, tower.options)
-                yield from map(self._missed, found)
-                yield from self.stages(("towers", name, "stages"), tower.stages, ("tower",))
-        for name, data in self.model.data.items():
-            if name in self.used["data"]:
-                yield from self.component(("data", name), "reader", "reader", data.reader, data.options)
+        yield from self.towers()
+        yield from self.data()
         for index, loss in zip(self.losses, self.model.losses, strict=True):
             yield from self.component(("losses", index), "name", "loss", loss.name, loss.options)
             training = [name for name, stage in self.plugins.stages().items() if "loss" in stage.uses]
             for place, stage in enumerate(loss.stages):
                 yield from _known(("losses", index, "stages", place), stage, "stages that use losses", training)
         yield from self.whole()
+
+    def towers(self) -> Iterator[Problem]:
+        """Of towers, their components and stages."""
+        named = {card.tower for card in self.model.teachers.values()}
+        for name, tower in self.model.towers.items():
+            path: Path = ("towers", name)
+            if name in self.used["towers"]:
+                found = self.component(path, "component", "tower", tower.component, tower.options)
+                yield from map(self._missed, found)
+                yield from self.stages((*path, "stages"), tower.stages, ("tower",))
+            else:
+                yield from self.spare(path, "component", "tower", tower.component, tower.options, name in named)
+
+    def data(self) -> Iterator[Problem]:
+        """Of data, their readers."""
+        named = {card.data for card in self.model.teachers.values()}
+        for name, data in self.model.data.items():
+            if name in self.used["data"]:
+                yield from self.component(("data", name), "reader", "reader", data.reader, data.options)
+            else:
+                yield from self.spare(("data", name), "reader", "reader", data.reader, data.options, name in named)
+
+    def spare(
+        self, path: Path, field: str, kind: str, name: str, given: Mapping[str, Any], named: bool
+    ) -> Iterator[Problem]:
+        """What is surely wrong in an entry that this run does not use: options of a component that is here, and, where
+        no card names the entry either, a name that is nearly one's. Other names may be of plugins to come."""
+        known = self.plugins.components(kind)
+        if name not in known and (named or not did_you_mean(name, known)):
+            return
+        found = list(self.component(path, field, kind, name, given))
+        yield from (each for each in found if name not in known or each.path[2] != field)
 
     def _missed(self, problem: Problem) -> Problem:
         """A mistake in a tower; of one whose component is not there, with the teachers that cannot learn without it."""

@@ -40,18 +40,31 @@ def json_schema(plugins: Plugins) -> Schema:
 def _components(card: Schema, field: str, kind: str, plugins: Plugins) -> None:
     """Gives a card the names of a kind, and for each name the options that go with it."""
     names = list(plugins.components(kind))
-    card["properties"][field] = _names(kind, plugins) | _kept(card["properties"][field])
-    card["allOf"] = [
+    card["properties"][field] = _open(kind, plugins) | _kept(card["properties"][field])
+    by_name = [
         {
             "if": {"properties": {field: {"const": name}}, "required": [field]},
-            "then": {"properties": {"options": options(plugins, kind, name)}},
+            "then": {"properties": {"options": _left_open(kind, options(plugins, kind, name))}},
         }
         for name in names
     ]
+    card |= {"allOf": by_name} if by_name else {}  # an empty one is no schema
+
+
+def _left_open(kind: str, shape: Schema) -> Schema:
+    """The shape of options; of a metric those that must be written may be left out, since a card that is only
+    `available` need not say yet what a run will ask for."""
+    return {key: value for key, value in shape.items() if kind != "metric" or key != "required"}
 
 
 def _kept(field: Schema) -> Schema:
     return {key: field[key] for key in ("default", "title") if key in field}
+
+
+def _open(kind: str, plugins: Plugins) -> Schema:
+    """The names of a kind; of a tower others too, since a teacher that is only `available` may wait for its plugin."""
+    names = _names(kind, plugins)
+    return {"anyOf": [names, {"type": "string"}]} if kind == "tower" else names
 
 
 def _names(kind: str, plugins: Plugins) -> Schema:

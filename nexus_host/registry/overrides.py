@@ -33,7 +33,12 @@ class Override:
             found = value(written)
         except ValueError as error:
             raise RegistryError([f"--set {text}: the value {error}; put it in quotes if it is text"]) from error
-        return cls(tuple(int(part) if part.isdigit() else part for part in parts), found, f"--set {text}")
+        return cls(tuple(map(_step, parts)), found, f"--set {text}")
+
+
+def _step(part: str) -> str | int:
+    """A key, or a position in a list: "05" belongs to a key that holds a dot."""
+    return int(part) if part.isdigit() and part == str(int(part)) else part
 
 
 def apply(document: Document, overrides: Sequence[Override]) -> None:
@@ -49,9 +54,21 @@ def apply(document: Document, overrides: Sequence[Override]) -> None:
             document.places |= {below[:length]: place for length in range(len(path), len(below) + 1)}
 
 
+def _joined(data: Any, path: Path) -> Path:
+    """A path in which the steps of a key that holds dots are one again: of the keys that are there the longest."""
+    if isinstance(data, list) and path:
+        step = path[0]
+        return (step, *_joined(data[step] if isinstance(step, int) and step < len(data) else None, path[1:]))
+    for end in range(len(path), 0, -1) if isinstance(data, dict) else ():
+        key = ".".join(map(str, path[:end]))
+        if key in data:
+            return (key if end > 1 else path[0], *_joined(data[key], path[end:]))
+    return path
+
+
 def _put(data: Any, override: Override) -> Path | None:
     """Sets a value; makes the mappings on the way that are not there. Its path; None where the way is barred."""
-    here, path = data, override.path
+    here, path = data, _joined(data, override.path)
     for index, part in enumerate(path):
         key: Any = part if isinstance(here, list) else str(part)
         barred = isinstance(here, list) and not (isinstance(part, int) and part < len(here))

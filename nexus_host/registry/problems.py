@@ -38,13 +38,15 @@ class Problem:
 
 
 class RegistryError(NexusError):
-    """Every mistake of a registry, one a line: `registry.yaml:LINE:COL: field: message`."""
+    """Every mistake of a registry, one a line: `registry.yaml:LINE:COL: field: message`, the first one as well."""
 
     exit_code = 2
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))
         self.lines = tuple(lines)
+        self.label = "" if any(map(_PLACE.search, lines)) else "Error: "
+        """What is printed before it."""
 
 
 def refuse(problems: Sequence[Problem], places: Mapping[Path, Place], source: str) -> None:

@@ -107,6 +107,11 @@ class Registry:
         student = self.model.student.model_copy(update={"core_teachers": tuple(ids)})
         return replace(self, model=self.model.model_copy(update={"student": student}))
 
+    def with_core_options(self, options: Mapping[str, Any]) -> Registry:
+        """The same with these options of the student: the sizes of a new core of which the registry says nothing."""
+        student = self.model.student.model_copy(update={"options": dict(options)})
+        return replace(self, model=self.model.model_copy(update={"student": student}))
+
     def card(self, scope: str, subject: str) -> dict[str, Any]:
         """The plain fields of a subject's card, with defaults filled in: what stages may declare to see."""
         return _fields(self, scope, subject) | {"name": subject}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from nexus_specs import NexusError, TowerComponent
 
@@ -50,19 +52,51 @@ def _split(names: Iterable[str]) -> list[str]:
     return [part.strip() for name in names for part in name.split(",") if part.strip()]
 
 
+def known_as(model: RegistryModel, name: str) -> str:
+    """The id of the teacher that is called so, in whatever spelling; "" for none."""
+    ids = _ids(model)
+    return ids.get(name) or _spelt(model, ids).get(_folded(name), "")
+
+
+def _ids(model: RegistryModel) -> dict[str, str]:
+    return {alias: key for key, card in model.teachers.items() for alias in (key, *card.aliases)}
+
+
 def _teacher(model: RegistryModel, name: str) -> str:
-    ids = {alias: key for key, card in model.teachers.items() for alias in (key, *card.aliases)}
-    if name not in ids:
+    ids, key = _ids(model), known_as(model, name)
+    if not key:
         known = [key for key, card in model.teachers.items() if card.status == "ready"]
         raise SelectionError(
             f"--models: no teacher is named '{name}'.{did_you_mean(name, ids)} Ready: {listed(known)}."
         )
-    status = model.teachers[ids[name]].status
+    status = model.teachers[key].status
     if status != "ready":
-        raise SelectionError(
-            f"--models: the teacher '{name}' is {status}; write `status: ready` in its card to run it."
-        )
-    return ids[name]
+        called = f"'{name}'" if name == key else f"'{name}' ({key})"
+        what = f"the teacher {called} is {status}; write `status: ready` in its card to run it."
+        raise SelectionError(f"--models: {what}")
+    return key
+
+
+def _spelt(model: RegistryModel, ids: Mapping[str, str]) -> dict[str, str]:
+    """Folded names -> ids: the ids and aliases, then what the sources are called, where that means one teacher."""
+    found = {_folded(alias): key for alias, key in reversed(list(ids.items()))}
+    sources = [(_folded(word), key) for key, card in model.teachers.items() for word in _called(card.source)]
+    counts = Counter(word for word, _ in sources)
+    return {word: key for word, key in sources if counts[word] == 1} | found
+
+
+def _called(source: str) -> set[str]:
+    """A source, and its last part: "owner/name" -> "owner/name", "name"."""
+    return {source, source.rpartition("/")[2]}
+
+
+def _folded(word: str) -> str:
+    """Without what people spell in different ways.
+
+    >>> _folded("Qwen2.5_Coder-7B")
+    'qwen2-5-coder-7b'
+    """
+    return re.sub(r"[\s_.]+", "-", word.strip().lower())
 
 
 def _entries(model: RegistryModel, name: str) -> list[str]:

@@ -11,7 +11,7 @@ from ..store.artefacts import NOTE as ARTEFACT
 from ..store.artefacts import inside, read
 
 MANIFEST = "made.json"
-FOLDERS = ("artefacts", "scratch", "damaged", "logs", "progress", "workers")
+FOLDERS = ("artefacts", "copies", "scratch", "damaged", "logs", "progress", "workers")
 """What a run directory is divided into; what it publishes stands beside them."""
 
 
@@ -73,7 +73,7 @@ class Made:
 
 def of_unit(stage: str, subject: str, fingerprint: str) -> Iterator[str]:
     """What running a unit makes in the run directory."""
-    for folder in ("artefacts", "scratch", "damaged"):
+    for folder in ("artefacts", "copies", "scratch", "damaged"):
         yield f"{folder}/{stage}/{subject}/{fingerprint}"
     yield f"logs/{stage}-{subject}.log"
     yield f"progress/{stage}-{subject}.json"

@@ -18,13 +18,14 @@ from ..discovery import Plugins
 from ..planning import Plan, make_plan
 from ..planning.resources import budget
 from ..planning.settling import pins
-from ..planning.suiting import trains_towers, unsuited, weightless
+from ..planning.suiting import lossless, trains_towers, unsuited, weightless
 from ..registry import Registry, RegistryModel
 from ..registry.loading import FILE
 from ..registry.trust import allow
 from .asking import machine_of, settle, with_estimates
 from .describing import Described, describe
 from .pool import Workers
+from .sizing import with_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,8 @@ def prepare(
     limits = budget(registry, machine, run)
     settled, asked = settle(registry, run, limits, executor, without)
     known = describe(registry, settled, executor, without)
+    if trains_towers(plugins, target):
+        registry = with_sizes(registry, settled, run, executor, without)
     wrong = _wrong(registry, known, target, shown=shown)
     plan = make_plan(
         registry, plugins, run, budget=limits, target=target, samples=samples, settled=settled, wrong=wrong
@@ -66,7 +69,7 @@ def _wrong(registry: Registry, known: Described, target: str, *, shown: bool) ->
     """A line for every teacher from which nothing can be learned as its card says."""
     lines = list(known.wrong)
     if trains_towers(registry.plugins, target):
-        lines += unsuited(registry, known.blueprints)
+        lines += [*unsuited(registry, known.blueprints), *lossless(registry, target)]
     return lines if shown else [*lines, *weightless(registry, known.blueprints)]
 
 

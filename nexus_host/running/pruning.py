@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..planning import Plan
 from ..store import Store
-from ..store.artefacts import ARTEFACTS, DAMAGED
+from ..store.artefacts import ARTEFACTS, COPIES, DAMAGED
 from ..words import bytes_text
 from .made import Made
 from .publish import published
@@ -30,6 +30,12 @@ def size(folders: list[Path]) -> int:
     return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
 
 
+def _copies(folders: list[Path], run: Path) -> list[Path]:
+    """The copies that are kept of these artefacts."""
+    inner = [folder.relative_to(run).parts for folder in folders]
+    return [copy for _, *parts in inner if (copy := run.joinpath(COPIES, *parts)).is_dir()]
+
+
 def prune(plan: Plan) -> str:
     """Removes them; of a folder only what a run wrote. Only after every unit of the plan was done. A line for the
     user."""
@@ -37,5 +43,5 @@ def prune(plan: Plan) -> str:
     if not folders:
         return f"Nothing in {plan.run / ARTEFACTS} is left of earlier settings."
     held = size(folders)
-    Made(plan.run).prune(folders)
+    Made(plan.run).prune([*folders, *_copies(folders, plan.run)])
     return f"Removed {len(folders)} artefacts of earlier settings ({bytes_text(held)})."

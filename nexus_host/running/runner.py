@@ -13,6 +13,7 @@ from ..discovery import Plugins
 from ..planning import Task
 from ..planning.plan import TIMINGS, work
 from ..store import Store, read_json, write_json
+from ..store.artefacts import COPIES
 from . import worker
 from .board import Board, UnitState
 from .job import Outcome, job
@@ -81,23 +82,30 @@ class Runner:
         self.shown(self.board)
 
     def _mend(self) -> None:
-        """Sets damaged artefacts aside; one of which a published copy is intact is brought back."""
+        """Sets damaged artefacts aside; one of which a copy is intact, kept or published, is brought back."""
         for task in self.plan.waiting:
             if task.damaged and not self._restored(task):
                 kept = self.store.quarantine(task.unit)
                 self.say(f"{task.unit.name}: {task.damaged}. Set aside as {kept}; it is made again.")
 
     def _restored(self, task: Task) -> bool:
-        name, folder = task.recipe.stage.publishes, self.store.folder(task.unit)
+        if self.store.bring_back(task.unit):
+            self._brought_back(task, f"{COPIES}/")
+            return True
+        name = task.recipe.stage.publishes
         note = notes(self.plan.run).get(name)
         if not name or not note or note["fingerprint"] != task.unit.fingerprint:
             return False
         facts = {"files": note["files"], "facts": task.facts, "versions": self.plan.versions}
         if not self.store.restore(task.unit, facts, self.plan.run / name):
             return False
-        self.board.entries[task.unit.name].state = "cached"
-        self.say(f"{task.unit.name}: {task.damaged}. Brought back to {folder} from the intact copy in {name}/.")
+        self._brought_back(task, f"{name}/")
         return True
+
+    def _brought_back(self, task: Task, place: str) -> None:
+        self.board.entries[task.unit.name].state = "cached"
+        folder = self.store.folder(task.unit)
+        self.say(f"{task.unit.name}: {task.damaged}. Brought back to {folder} from the intact copy in {place}.")
 
     def _publish_cached(self) -> None:
         for entry in self.board.entries.values():
@@ -147,7 +155,7 @@ class Runner:
         states: Mapping[str, UnitState] = {"done": "done", "paused": "paused", "failed": "failed"}
         entry.seconds += outcome.seconds
         entry.state, entry.error = states[outcome.state], outcome.error
-        if entry.state == "failed" and self.board.phase == "stopping" and not outcome.expected:
+        if entry.state == "failed" and self.stopped() and not outcome.expected:
             entry.state = "paused"  # a signal to the whole group ended the worker as well
         if entry.state == "done":
             self._keep_time(task, entry.seconds)

@@ -6,22 +6,24 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from nexus_specs import NexusError
+
 from ..discovery import Plugins
 from ..planning import Plan
 from ..planning.resources import check_disk, side_by_side, threads, workers
-from ..planning.settling import DATA, PINS, SETTLED, known_pins
+from ..planning.settling import CORE, DATA, PINS, SETTLED, known_pins
 from ..registry import Registry
 from ..registry.trust import allow
 from ..showing.live import LiveView
 from ..showing.plain import PlainView
 from ..showing.tables import console
 from ..showing.text import duration
-from ..store import Lock, sweep, write_bytes, write_json
+from ..store import Lock, Store, sweep, write_bytes, write_json
 from ..store.lock import STATUS
 from ..store.workers import end_orphans
 from .board import Board
@@ -32,6 +34,7 @@ from .progress import STOPPING
 from .pruning import prune
 from .runner import Runner
 from .signals import Stop
+from .sizing import note
 
 REGISTRY, PLUGINS = "registry.yaml", "plugins.json"
 _FILES = (STATUS, STOPPING, REGISTRY, PLUGINS, PINS, MANIFEST, "timings.json", "machine.json", "published.json")
@@ -78,7 +81,7 @@ class Result:
 def perform(request: Request) -> Result:
     """Runs a plan under the lock of its directory. Raises Busy and NexusError; a unit that fails is no exception but
     exit code 1, a signal its own code (130, 143)."""
-    view = _view()
+    view, first = _view(), not request.run.exists()
     allow(request.registry.teachers.values())
     try:
         with Lock(request.run, take_over=request.take_over) as lock:
@@ -86,8 +89,20 @@ def perform(request: Request) -> Result:
             lock.note("planning")
             with _executor(request) as executor, Stop(lambda: _at_once(executor, stop)) as stop:
                 return _run(request, lock, view, executor, stop)
+    except NexusError:
+        if first:
+            _leave(request.run)
+        raise
     finally:
         view.close()
+
+
+def _leave(run: Path) -> None:
+    """Removes a run directory that was made for what was then refused."""
+    if not Store(run).every():
+        Made(run).remove()
+        with suppress(OSError):
+            run.rmdir()
 
 
 def _view() -> View:
@@ -197,11 +212,14 @@ def _record(request: Request, plan: Plan, settled: Mapping[str, Any]) -> None:
     run, student = request.run, request.registry.model.student
     known = known_pins(run)
     wanted = {**known, SETTLED: {**known.get(SETTLED, {}), **settled}}
-    write_bytes(run / REGISTRY, request.registry.dump().encode())
+    sized = request.registry.with_core_options(plan.subjects.registry.model.student.options)
+    write_bytes(run / REGISTRY, sized.dump().encode())
     write_json(run / PLUGINS, dict(plan.versions))
     if plan.data_pins:
         wanted[DATA] = {**known.get(DATA, {}), **plan.data_pins}
     if student.core == "auto" and student.core_teachers is None:
         wanted["core_teachers"] = list(plan.subjects.core_teachers)
+    if student.options != sized.model.student.options:
+        wanted[CORE] = note(sized)
     if wanted != known:
         write_json(run / PINS, wanted)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
-_CAUGHT = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+CAUGHT = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_APART = 0.3
+"""Seconds after which a signal is a second one: what ends a job (`timeout`, a scheduler) sends the first to the process
+and to its group."""
 
 
 class Stop:
@@ -18,15 +22,16 @@ class Stop:
         self.at_once = at_once
         self.number = 0
         """The signal that asked to stop; 0: none did."""
+        self._first = 0.0
         self._before: dict[int, Any] = {}
 
     @property
     def code(self) -> int:
-        """The exit code that the signal asks for: 130 after Ctrl-C, 143 after SIGTERM."""
+        """The exit code that the signal asks for: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + self.number
 
     def __enter__(self) -> Stop:
-        for number in _CAUGHT:
+        for number in CAUGHT:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays as it is
                 self._before[number] = signal.signal(number, self._caught)
         return self
@@ -37,6 +42,8 @@ class Stop:
                 signal.signal(number, handler)
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
-        if self.number:
+        if not self.number:
+            self._first = time.monotonic()
+        elif time.monotonic() - self._first > _APART:
             self.at_once()
         self.number = number

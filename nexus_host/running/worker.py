@@ -15,20 +15,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Budget, Estimate, Machine, NexusError, Paused, Stage, plain, resolve
+from nexus_specs import Blueprint, Budget, Estimate, Machine, NexusError, Paused, Stage, plain, resolve
 
 from ..discovery import Plugins
 from ..store import Store, remove
 from ..store.workers import register
 from .context import UnitContext
 from .job import Job, Outcome
+from .signals import CAUGHT
 
 LOGS = "logs"
 
 
 def start(run: str, parent: int) -> None:
-    """The beginning of a worker: it leaves Ctrl-C to its parent, dies with it, and is listed in the run directory."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """The beginning of a worker: it leaves Ctrl-C, and what else is sent to the whole group, to its parent, dies with
+    it, and is listed in the run directory."""
+    for number in CAUGHT:
+        signal.signal(number, signal.SIG_IGN)
     register(Path(run), parent)
     with log(Path(run), f"worker-{os.getpid()}", restore=False):
         pass
@@ -126,6 +129,18 @@ def describe(source: str, without: tuple[str, ...]) -> Mapping[str, Any] | None:
         return plain(dataclasses.replace(plugins(without).inspect(source), stacks=(), labels=()))  # type: ignore[no-any-return]
     except NexusError as error:
         return {"error": str(error)}
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # as in `execute`
+        traceback.print_exc()
+        return None
+
+
+def propose(name: str, teachers: list[Blueprint], tier: int, without: tuple[str, ...]) -> Mapping[str, Any] | None:
+    """Options for a new core, as its student proposes them for some teachers and a tier; None where it cannot."""
+    try:
+        maker = plugins(without).make("student", name)
+        return plain(dict(maker.propose(teachers, Budget(), tier)))  # type: ignore[no-any-return]
     except KeyboardInterrupt:
         raise
     except BaseException:  # as in `execute`

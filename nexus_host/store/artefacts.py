@@ -5,18 +5,32 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nexus_specs import NexusError, Unit, plain
 
-from .atomic import MARK, json_bytes, move, read_json, remove, sync_folder, sync_tree, temporary_name, write_json
+from .atomic import (
+    MARK,
+    json_bytes,
+    move,
+    read_json,
+    remove,
+    replacing,
+    sync_folder,
+    sync_tree,
+    temporary_name,
+    write_json,
+)
 from .hashes import file_hash, text_hash
 
 NOTE = "artefact.json"
 SCHEMA = "nexus.artefact/1"
-ARTEFACTS, DAMAGED, SCRATCH = "artefacts", "damaged", "scratch"
+ARTEFACTS, COPIES, DAMAGED, SCRATCH = "artefacts", "copies", "damaged", "scratch"
+SMALL = 64 << 20
+"""Bytes of an artefact of which a copy is kept: what is larger (shards) is made again where it is damaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +53,10 @@ class Store:
     def folder(self, unit: Unit) -> Path:
         """Where the artefact of a unit is or will be."""
         return self.run / ARTEFACTS / unit.stage / unit.subject / unit.fingerprint
+
+    def copy(self, unit: Unit) -> Path:
+        """Where a copy of its artefact is kept, if it is small."""
+        return self.run / COPIES / unit.stage / unit.subject / unit.fingerprint
 
     def scratch(self, unit: Unit) -> Path:
         """Where a unit keeps what survives a kill of it."""
@@ -83,7 +101,14 @@ class Store:
         folder = self.folder(unit)
         move(staging, folder)
         sync_folder(folder.parent)
+        self._keep(unit, sum((folder / name).stat().st_size for name in hashes))
         return folder
+
+    def _keep(self, unit: Unit, size: int) -> None:
+        """Keeps a copy of a small artefact, if the disk has room; one that was cut short is found by its hashes."""
+        if size <= SMALL:
+            with suppress(OSError), replacing(self.copy(unit), durable=False) as copy:
+                shutil.copytree(self.folder(unit), copy)
 
     def quarantine(self, unit: Unit) -> Path:
         """Takes a damaged artefact out of the way, keeping its latest version for whoever wants to look."""
@@ -92,6 +117,11 @@ class Store:
         remove(kept)
         shutil.move(self.folder(unit), kept)
         return kept
+
+    def bring_back(self, unit: Unit) -> bool:
+        """Puts the copy of a damaged artefact in its place; False where there is none that is intact."""
+        copy = self.copy(unit)
+        return copy.is_dir() and not damage(copy) and self.restore(unit, read_json(copy / NOTE, {}), copy)
 
     def restore(self, unit: Unit, note: Mapping[str, Any], copy: Path) -> bool:
         """Brings an artefact back from an intact copy of its files, such as what it was published as."""

@@ -23,6 +23,8 @@ from nexus_specs import NexusError
 from .atomic import read_json, write_json
 
 NOTE, STATUS = "lock.json", "status.json"
+_OF_A_UNIT = {"name", "fingerprint", "state", "done", "total", "figures", "elapsed", "error"}
+"""What readers of `status.json` ask of a unit."""
 _MOMENT = 0.2
 """Seconds to wait for a holder that is on its way out, or that only looks (`held`)."""
 _PATIENCE = 10.0
@@ -124,7 +126,8 @@ def status_note(run: Path) -> dict[str, Any]:
     """What `status.json` says; {} where it is not one that we wrote."""
     found: dict[str, Any] = read_json(run / STATUS, {})
     units, about = found.get("units"), found.get("run")
-    whole = isinstance(units, list) and isinstance(about, dict) and all(isinstance(each, dict) for each in units)
+    rows = units if isinstance(units, list) else [None]
+    whole = isinstance(about, dict) and all(isinstance(each, dict) and set(each) >= _OF_A_UNIT for each in rows)
     return found if whole and {"phase", "elapsed", "eta"} <= set(found) else {}
 
 

@@ -34,7 +34,7 @@ from .matching import reader_for
 from .models import Blueprint, Budget, Estimate, Extent, Machine, Origin, Part, Stack
 from .observation import SPECIAL_TAPS, Basis, Batch, Edit, Piece, Signal, Sink, Tap
 from .records import plain, record
-from .students import Adapter, Link, Loss, Student, StudentMaker, Tower
+from .students import Adapter, Decoder, Link, Loss, Student, StudentMaker, Tower, decoders_of
 from .teachers import Architecture, Checkpoint, Engine, LayerProfile, Metric, Profile, Profiler, Teacher
 from .work import (
     Command,
@@ -67,6 +67,7 @@ __all__ = [
     "Component",
     "Context",
     "DatasetComponent",
+    "Decoder",
     "Edit",
     "Engine",
     "Estimate",
@@ -112,6 +113,7 @@ __all__ = [
     "Unit",
     "Verdict",
     "content_key",
+    "decoders_of",
     "fraction",
     "hookimpl",
     "loader",

@@ -62,7 +62,8 @@ class LossComponent(Component):
 @dataclass(frozen=True, kw_only=True)
 class TowerComponent(Component):
     """A tower: the modalities it takes and gives (the router's hard rule reads them), the output head of the
-    teachers it can follow ("text", "label", "embedding", ...), and the metric that `nexus add` proposes."""
+    teachers it can follow ("text", "label", "embedding", ...), and what `nexus add` proposes for a card: the metric,
+    and the data (a path, or a name in a catalogue of data sets) where the registry has none for such a tower."""
 
     takes: tuple[str, ...]
     gives: tuple[str, ...]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, distributions
 from typing import Any
 
 import pluggy
@@ -16,14 +18,21 @@ from .models import Blueprint
 from .teachers import Architecture, Checkpoint
 from .work import Lookup, NexusError
 
+WITHOUT = "NEXUS_WITHOUT"
+"""Environment variable: names of plugins, or of their distributions, that are switched off, by commas."""
+
 
 class Installed:
-    """A `Lookup` over whatever imports, silent about what does not."""
+    """A `Lookup` over whatever imports, less what NEXUS_WITHOUT names, silent about what does not."""
 
     def components(self, kind: str) -> Mapping[str, Component]:
         """What is on offer, by name; the first of two equal names wins here, since only the host diagnoses."""
-        hook = getattr(_manager().hook, KINDS[kind][0])
-        return {component.name: component for found in hook() for component in found}
+        offered: dict[str, Component] = {}
+        for manager in _managers(os.environ.get(WITHOUT, "")):
+            with _quietly():
+                found = getattr(manager.hook, KINDS[kind][0])()
+                offered = {component.name: component for each in found for component in each} | offered
+        return offered
 
     def make(self, kind: str, name: str, **options: Any) -> Any:
         """The component, made with its options."""
@@ -63,10 +72,44 @@ def loader(lookup: Lookup, source: str) -> tuple[str, Architecture]:
 
 
 @cache
-def _manager() -> pluggy.PluginManager:
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(Hooks)
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
-        with suppress(Exception, SystemExit):
-            manager.register(point.load(), name=point.name)
-    return manager
+def _managers(without: str) -> tuple[pluggy.PluginManager, ...]:
+    """A manager for each plugin, by name, less those that are switched off: what one does wrong reaches no other."""
+    blocked = {_normal(name) for name in without.split(",") if name.strip()}
+    found = []
+    for name, owner, point in sorted(_points(), key=lambda each: each[:2]):
+        if not {_normal(name), _normal(owner)} & blocked:
+            manager = pluggy.PluginManager(PROJECT)
+            manager.add_hookspecs(Hooks)
+            with _quietly():
+                manager.register(point.load(), name=name)
+                found.append(manager)
+    return tuple(found)
+
+
+def _points() -> Iterator[tuple[str, str, EntryPoint]]:
+    """(plugin, distribution, entry point) of every plugin; a distribution whose files are damaged has none. The first
+    of two copies of one distribution counts, as it does for `import`."""
+    seen: set[str] = set()
+    for distribution in distributions():
+        owner, points = "", list[EntryPoint]()
+        with _quietly():
+            points = [point for point in distribution.entry_points if point.group == ENTRY_POINTS]
+            owner = str(distribution.metadata["Name"] or "")
+        if not owner or _normal(owner) not in seen:
+            yield from ((point.name, owner, point) for point in points)
+        seen.add(_normal(owner))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Leaves out what raises, be it SystemExit or what a library in another language panics with."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -51,7 +52,11 @@ class Blueprint:
     quantisation: str = ""
     vocabulary: int = 0
     tokenizer: str = ""
-    """Hash of the tokenizer: equal hash, same tokens."""
+    """Hash of the tokenizer: equal hash, same tokens. What begins with "files:" is that of a large one's files, which
+    `inspect` gives instead of building it."""
+    processors: Mapping[str, str] = field(default_factory=dict)
+    """What makes tensors of samples: kind ("tokenizer", "processor", "image_processor", "feature_extractor",
+    "video_processor") -> class, as files name it."""
     labels: tuple[str, ...] = ()
     """Names of the classes, in the order of the output."""
     context: int = 0

@@ -39,6 +39,8 @@ class Tap:
     basis: Basis | None = None
     intact: bool = False
     """Under no edit alone: an engine need not give it under others, and a sink must not mind if it does."""
+    optional: bool = False
+    """Where the model has nothing of the kind every value is empty, and no error. Not for modules."""
 
 
 class Edit(Protocol):

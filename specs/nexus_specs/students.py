@@ -11,6 +11,7 @@ from .data import Sample
 from .models import Blueprint, Budget
 from .observation import Batch, Signal, Tap
 from .teachers import Profile
+from .work import NexusError
 
 if TYPE_CHECKING:
     from torch.nn import Module, Parameter
@@ -54,8 +55,24 @@ class Adapter:
     """Rank of the adapter beside the core's embedding; 0: none."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Decoder:
+    """A model of somebody else's that a tower's answers go through, whole and unchanged: a codec that makes sound of
+    codes, a VAE that makes pixels of latents. It is not distilled and in no release; a release lists and counts it."""
+
+    name: str
+    source: str
+    """A path, a package: resource, or what is on a hub by its commit: owner/name@COMMIT, hub:owner/name@COMMIT/path."""
+    licence: str
+    parameters: int = 0
+    """0: as its safetensors files say, where they are on this machine."""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """File -> digest. Empty: of a path or a package's, all files as they are found."""
+
+
 class Tower(Protocol):
-    """Kind "tower": the only student code that a stranger writes. Made with the options of its card."""
+    """Kind "tower": the only student code that a stranger writes. Made with the options of its card. One whose answers
+    go through models of others also has `decoders() -> Sequence[Decoder]`."""
 
     def adapter(self, core: Blueprint, profiles: Sequence[Profile]) -> Adapter:
         """What it changes inside the core."""
@@ -70,6 +87,17 @@ class Tower(Protocol):
 
     def config(self) -> Mapping[str, Any]:
         """JSON options with which the component makes an equal tower again, from a release alone."""
+
+
+def decoders_of(tower: Tower) -> tuple[Decoder, ...]:
+    """The decoders that a tower declares; () where it has no method `decoders`. NexusError for what are none."""
+    declared = tuple(getattr(tower, "decoders", tuple)())
+    if wrong := [each for each in declared if not isinstance(each, Decoder)]:
+        raise NexusError(
+            f"`decoders` of the tower component {type(tower).__name__} gave a {type(wrong[0]).__name__}. Give "
+            "nexus_specs.Decoder(name=…, source=…, licence=…)."
+        )
+    return declared
 
 
 class Student(Protocol):
@@ -95,7 +123,8 @@ class StudentMaker(Protocol):
     """Kind "student"."""
 
     def propose(self, teachers: Sequence[Blueprint], budget: Budget, tier: int) -> Mapping[str, Any]:
-        """Options for a new core that suits these teachers and this memory: what `core: auto` becomes."""
+        """Options for a new core that suits these teachers and this memory: what `core: auto` becomes. Teachers of what
+        a core does not take cannot teach it, and bound its size all the same."""
 
     def size(self) -> int:
         """Parameters of a new core, its words left out: what estimates of training count with."""

@@ -19,6 +19,8 @@ import torch
 from nexus_specs import NexusError
 from safetensors.torch import load, save
 
+from .naming import naming
+
 DTYPES: Mapping[str, torch.dtype] = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "I32": torch.int32,
     "I64": torch.int64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64,
@@ -27,8 +29,10 @@ DTYPES: Mapping[str, torch.dtype] = {
 }  # fmt: skip
 """Names of safetensors -> torch dtypes."""
 
-HEADER_LIMIT = 100 << 20
-"""The largest header that the format allows, in bytes."""
+HEADER_LIMIT = 32 << 20
+"""The largest header that is read, in bytes: of a hundred thousand tensors and more."""
+MOST_VALUES = 1_000_000
+"""Values in a header, likewise: each takes some sixty bytes once it is read."""
 LARGEST_READ = 1 << 30
 """Bytes asked for at once: the system gives less than 2 GiB to one call."""
 
@@ -52,7 +56,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Writes, flushes and renames, so that a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     waiting = path.with_name(path.name + ".part")
-    with waiting.open("wb") as file:
+    with naming(path), waiting.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -81,10 +85,10 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
         if stat.S_ISFIFO(path.stat().st_mode):              # opening a pipe waits for whoever writes, without end
             raise NexusError(f"'{path}' is a pipe, not a file. Fetch the file.")
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 0 < length <= HEADER_LIMIT:
+            length, size = int.from_bytes(file.read(8), "little"), os.fstat(file.fileno()).st_size
+            if not 0 < length <= min(HEADER_LIMIT, size - 8):
                 raise NexusError(f"'{path}' does not begin with a safetensors header. Fetch or convert the file again.")
-            entries = json.loads(file.read(length))
+            entries = json.loads(few(path, file.read(length)))
     except OSError as error:
         raise NexusError(f"'{path}' cannot be read ({error.strerror}). Put the file back.") from error
     except (ValueError, RecursionError) as error:
@@ -93,6 +97,13 @@ def read_header(path: Path) -> tuple[dict[str, Any], int]:
         raise NexusError(f"'{path}' has a damaged safetensors header: no table of tensors. Fetch the file again.")
     entries.pop("__metadata__", None)
     return entries, 8 + length
+
+
+def few(path: object, header: bytes) -> bytes:
+    """A header, unless it holds more values than any checkpoint: each becomes some sixty bytes. NexusError then."""
+    if (count := sum(header.count(mark) for mark in (b",", b"[", b"{"))) > MOST_VALUES:
+        raise NexusError(f"'{path}' has a header of {count:,} values, more than any checkpoint. Fetch the file again.")
+    return header
 
 
 class TensorFile:

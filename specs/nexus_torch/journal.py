@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .naming import naming
+
 LENGTHS, CHECK = struct.Struct("<II"), struct.Struct("<I")
 Name = tuple[str, str]
 """(key of the sample, name of the record)."""
@@ -46,8 +48,9 @@ class Journal:
         whole = LENGTHS.pack(len(header), len(payload)) + header + payload
         whole += CHECK.pack(zlib.crc32(whole))
         done = 0
-        while done < len(whole):
-            done += os.pwrite(self.file, whole[done:], self.end + done)
+        with naming(self.path):
+            while done < len(whole):
+                done += os.pwrite(self.file, whole[done:], self.end + done)
         self.places[name] = (self.end + LENGTHS.size + len(header), parts)
         self.end += len(whole)
 
@@ -66,7 +69,8 @@ class Journal:
     def sync(self) -> None:
         """What was appended survives from here on."""
         if self.file >= 0:
-            os.fsync(self.file)
+            with naming(self.path):
+                os.fsync(self.file)
 
     def remove(self) -> None:
         """Everything found its shard."""

@@ -51,10 +51,13 @@ class ShardWriter:
         *,
         teacher: str,
         records: Sequence[str] = (),
+        optional: Collection[str] = (),
         vocabulary: int = 0,
         per_shard: int = 256,
     ) -> None:
         self.folder, self.names, self.vocabulary = folder, tuple(sorted(names)), vocabulary
+        self.optional = frozenset(optional)
+        """Records that may turn out to be empty of every sample, and are then not in the index."""
         self.about = {"schema": SCHEMA, "teacher": teacher, "records": sorted(records), "vocabulary": vocabulary}
         ordered = list(dict.fromkeys(keys))
         self.groups = [ordered[first : first + per_shard] for first in range(0, len(ordered), per_shard)]
@@ -88,18 +91,34 @@ class ShardWriter:
         self._to_journal()
         self.journal.sync()
 
+    def forget(self) -> None:
+        """What waits for its shard is worth nothing: it is observed again."""
+        self.waiting, self.held = {}, 0
+        self.journal.remove()
+
     def finish(self) -> list[Path]:
         """Writes the index; NexusError where something never arrived. -> all files of the folder, the index last."""
         if missing := self.pending:
+            there = {name for shard in self.waiting.values() for _, name in shard}
+            never = [name.removeprefix(STATE) for name in self.names if name not in there]
+            which = f" Nothing ever came of {', '.join(map(repr, never[:4]))}: it does not run." if never else ""
             raise NexusError(
                 f"The shards of '{self.about['teacher']}' are not complete: nothing, or not every record, was "
-                f"observed for {len(missing)} of {len(self.group_of)} samples, the first of them '{missing[0]}'."
+                f"observed for {len(missing)} of {len(self.group_of)} samples, the first of them '{missing[0]}'.{which}"
             )
         files = [path for number in range(len(self.groups)) for path in _pair(self.folder, number)]
-        index = self.about | {"keys": len(self.group_of), "names": list(self.names)}
+        index = self.about | {"keys": len(self.group_of), "names": self.present()}
         write_json(self.folder / INDEX, index | {"files": {path.name: file_hash(path) for path in files}})
         self.journal.remove()
         return [*files, self.folder / INDEX]
+
+    def present(self) -> list[str]:
+        """The names of what was recorded, without optional ones that are empty of every sample."""
+        shards = [TensorFile(_pair(self.folder, number)[0]) for number in sorted(self.done)]
+        return [
+            name for name in self.names
+            if name not in self.optional or any(bool(each.tensor(f"{name}.lengths").any()) for each in shards)
+        ]  # fmt: skip
 
     def _stored(self, name: str, value: Tensor) -> dict[str, Tensor]:
         if name.startswith(STATE):

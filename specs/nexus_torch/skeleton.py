@@ -10,7 +10,7 @@ import torch
 from nexus_specs import NexusError
 from torch import Tensor, nn
 
-from .sparing import Sparing
+from .sparing import Sparing, check_buffer
 
 HARMLESS = frozenset({
     "__get__", "__set__", "size", "dim", "numel", "nelement", "stride", "is_floating_point", "is_complex",
@@ -28,19 +28,23 @@ def without_weights() -> Iterator[None]:
     any, so that the experts of a model larger than this machine's memory are described. Tied parameters stay one
     object. NexusError for a buffer of more than HUGE numbers. Not for several threads at once.
     """
-    original = nn.Module.register_parameter
+    original, buffered = nn.Module.register_parameter, nn.Module.register_buffer
 
     def register(self: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         if parameter is not None and not parameter.is_meta:
             parameter = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
         original(self, name, parameter)
 
-    nn.Module.register_parameter = register
+    def register_buffer(self: nn.Module, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        check_buffer(tensor)
+        buffered(self, name, tensor, persistent)
+
+    nn.Module.register_parameter, nn.Module.register_buffer = register, register_buffer
     try:
         with Sparing():
             yield
     finally:
-        nn.Module.register_parameter = original
+        nn.Module.register_parameter, nn.Module.register_buffer = original, buffered
 
 
 def holders(module: nn.Module) -> dict[str, tuple[str, ...]]:

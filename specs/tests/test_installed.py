@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from nexus_specs import Installed, NexusError, loader
-from nexus_specs.installed import _manager
+from nexus_specs.installed import _managers
 
 PLUGIN = """
 from nexus_specs import ArchitectureComponent, Component, hookimpl
@@ -45,11 +45,11 @@ def install(tmp_path, monkeypatch):
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 0.1\n", encoding="utf-8")
         (info / "entry_points.txt").write_text(f"[nexus.plugins]\n{module} = {module}\n", encoding="utf-8")
         modules.append(module)
-        _manager.cache_clear()
+        _managers.cache_clear()
         return Installed()
 
     yield put
-    _manager.cache_clear()
+    _managers.cache_clear()
     for module in modules:
         sys.modules.pop(module, None)
 
@@ -87,8 +87,43 @@ def test_two_equal_claims_are_an_error_that_names_both(install):
         lookup.inspect("toy:1")
 
 
-@pytest.mark.parametrize("text", ["raise RuntimeError('broken')", "raise SystemExit(3)", "import no_such_module"])
+BROKEN = [
+    "raise RuntimeError('broken')",
+    "raise SystemExit(3)",
+    "raise BaseException('panic')",
+    "import no_such_module",
+    "from nexus_specs import hookimpl\n@hookimpl\ndef nexus_architectures():\n    raise ValueError('late')",
+    "from nexus_specs import hookimpl\n@hookimpl\ndef nexus_architectures():\n    raise SystemExit('late')\n    yield",
+    "from nexus_specs import hookimpl\n@hookimpl\ndef nexus_architectures():\n    return 3",
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
 def test_a_broken_plugin_does_not_stop_the_others(text, install):
     install("probe_broken", "broken", text)
     lookup = install("probe_seven", "probe-toys")
     assert "probe-toys" in lookup.components("architecture")
+
+
+def test_a_damaged_distribution_does_not_stop_the_others(install, tmp_path):
+    lookup = install("probe_eight", "probe-toys")
+    for name, points in (("dash", b"[nexus.plugins]\ndash = my-plugin\n"), ("bytes", b"[nexus.plugins]\nx = \xff\n")):
+        info = tmp_path / f"{name}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_bytes(b"\xff\xfe")
+        (info / "entry_points.txt").write_bytes(points)
+    assert "probe-toys" in lookup.components("architecture")
+
+
+@pytest.mark.parametrize("name", ["probe_nine", " Probe.Nine,another"])
+def test_what_is_switched_off_is_not_there(name, install, monkeypatch):
+    lookup = install("probe_nine", "probe-toys")
+    assert "probe-toys" in lookup.components("architecture")
+    monkeypatch.setenv("NEXUS_WITHOUT", name)
+    assert "probe-toys" not in lookup.components("architecture")
+
+
+def test_an_interruption_is_nobodys_fault(install):
+    lookup = install("probe_ten", "probe", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        lookup.components("architecture")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import pytest
 import torch
 from nexus_specs import Basis, Blueprint, Extent, LayerProfile, NexusError, Profile, Stack
 from nexus_torch.bases import project
-from nexus_torch.files import TensorFile, read_header, read_tensors, write_bytes, write_tensors
+from nexus_torch.files import TensorFile, read_header, read_tensors, write_bytes, write_json, write_tensors
 from nexus_torch.identity import elements, file_hashes, stored_hashes, tensor_hash
+from nexus_torch.naming import naming
 from nexus_torch.profiles import preprocessor, read_bases, read_profile, write_bases, write_profile
 
 STACK = Stack(path="layers", count=2, widths=(8, 8), layer_bytes=(4, 4))
@@ -137,3 +139,22 @@ def test_hashes_leave_out_what_cannot_be_compared(tmp_path: Path) -> None:
     gone = Extent(key="b", file=f"hub:acme/tiny@{'0' * 40}/a.safetensors", start=0, stop=8, dtype="F32", shape=(2,))
     plain = Extent(key="c", file=str(tmp_path / "packed.gguf"), start=0, stop=8, dtype="I8", shape=(8,))
     assert stored_hashes([packed, gone, plain]) == [tensor_hash(torch.arange(8))]
+
+
+def test_a_header_of_countless_values_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tensors(tmp_path / "t", {"w": torch.zeros(3)})
+    monkeypatch.setattr("nexus_torch.files.MOST_VALUES", 5)
+    with pytest.raises(NexusError, match=r"a header of \d+ values, more than any checkpoint"):
+        read_header(tmp_path / "t")
+
+
+def test_errors_of_the_system_name_the_file(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no disk that is always full")
+    (tmp_path / "a.json.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"a\.json") as said:
+        write_json(tmp_path / "a.json", {})
+    assert said.value.errno == errno.ENOSPC
+    with pytest.raises(OSError, match="No such file") as said, naming(tmp_path / "a.json"):
+        (tmp_path / "other").read_bytes()
+    assert said.value.filename == str(tmp_path / "other")

@@ -104,6 +104,40 @@ def test_what_never_arrived_is_an_error(tmp_path: Path) -> None:
         written.finish()
 
 
+def test_an_optional_record_that_is_empty_of_all_is_not_there(tmp_path: Path) -> None:
+    for name, those in (("some", ["key1"]), ("none", [])):
+        writer = ShardWriter(tmp_path / name, KEYS, ("output", "spans"), optional=["spans"], teacher="t", per_shard=2)
+        for key in KEYS:
+            writer.put(key, "output", torch.ones(2))
+            writer.put(key, "spans", torch.ones(3 if key in those else 0, 2))
+        writer.finish()
+        found = Shards(tmp_path / name)
+        assert (found.names, writer.present()) == ((("output", "spans"), ["output", "spans"]) if those
+                                                   else (("output",), ["output"]))  # fmt: skip
+        assert (found.signal(KEYS).spans is None) == (not those)
+
+
+def test_a_record_that_never_came_is_named(tmp_path: Path) -> None:
+    into = writer(tmp_path)
+    fill(into, KEYS, tuple(name for name in NAMES if not name.startswith(STATE)))
+    with pytest.raises(NexusError, match=r"Nothing ever came of 'layer': it does not run"):
+        into.finish()
+
+
+def test_what_is_forgotten_is_observed_again(tmp_path: Path, folder: Path) -> None:
+    into = writer(tmp_path / "again", vocabulary=100)
+    for key in KEYS[:3]:                                    # the first shard is whole, the second one waits
+        for name in NAMES:
+            into.put(key, name, values(key)[name] * (key in KEYS[:2]))
+    into.flush()
+    into.forget()
+    assert writer(tmp_path / "again", vocabulary=100).pending == KEYS[2:]
+    fill(into, KEYS)
+    into.finish()
+    for path in folder.glob("shard-*"):
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
 def test_damage_is_found_when_opened(folder: Path) -> None:
     path = folder / "shard-00001.safetensors"
     data = bytearray(path.read_bytes())

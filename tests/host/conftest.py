@@ -208,7 +208,8 @@ PARTS = """
         def samples(self, split, start=0):
             name = Path(self.options["path"]).name
             fields = {"text": "a line"} if name == "words.txt" else {"text": "a line", "image": 0}
-            yield from [] if name == "empty.txt" else [Sample(key="0", fields=fields)]
+            none = name == "empty.txt" or (name == "few.txt" and split == "held_out")
+            yield from [] if none else [Sample(key="0", fields=fields)]
 
     class Stage:
         pass

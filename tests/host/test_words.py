@@ -1,8 +1,9 @@
 """Suggestions, lists, sizes."""
 
 import pytest
+from nexus_specs.sizes import size
 
-from nexus_host.words import bytes_text, did_you_mean, listed, size
+from nexus_host.words import bytes_text, did_you_mean, listed
 
 
 def test_suggestions_forgive_case():

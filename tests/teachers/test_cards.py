@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+from nexus_specs import NexusError
 from tiny_teachers.rows import by_name
 
 from nexus_host.__main__ import run
@@ -66,6 +68,18 @@ SPOKEN = (
     "Whisper", "SmolLM", "Mimi", "EnCodec", "DAC",
 )  # fmt: skip
 """The names that the teachers go by."""
+TYPED = {
+    "logic_heavy": "glm-4-7-flash", "reasoning_core": "agentcpm-explore", "vision_enc": "siglip2-so400m",
+    "video_enc": "videomae-large", "asr_fast": "parakeet-tdt-0-6b", "omni_speech": "personaplex-7b",
+    "image_gen": "stable-diffusion-3-medium", "svd": "svd-xt-1-1", "sd3": "stable-diffusion-3-medium",
+    "tts": "qwen3-tts-custom-voice", "codec": "qwen3-tts-tokenizer", "math": "deepseek-r1-distill-llama-70b",
+    "vision-main": "step3-vl-10b", "Audio_Tokenizer": "qwen3-tts-tokenizer", "WHISPER": "whisper-large-v3",
+    "Qwen2.5-Coder-7B-Instruct": "qwen2-5-coder-7b", "openai/whisper-large-v3": "whisper-large-v3",
+    "GLM-4-9B-0414": "glm-4-9b", "Qwen3-Omni-30B-A3B-Instruct": "qwen3-omni",
+    "Llama-3.2-11B-Vision-Instruct": "llama-3-2-vision", "SmolLM3-3B": "smollm3-3b",
+    "stable-video-diffusion-img2vid-xt-1-1": "svd-xt-1-1", "digits": "digits",
+}  # fmt: skip
+"""What people type, in whatever spelling -> the id of the card."""
 COUNT = re.compile(r"\d+(\.\d+)?[KMB]( to \d+(\.\d+)?[KMB])?")
 
 
@@ -89,6 +103,42 @@ def test_the_list_says_which_way_each_metric_goes(known, capsys):
     assert rows["whisper-large-v3"]["better"] == rows["qwen2-5-0-5b"]["better"] == "lower"
     assert rows["qwen2-5-coder-7b"]["installed"]
     assert not rows["mimi"]["installed"]
+
+
+@pytest.fixture(scope="module")
+def ready(registry, tmp_path_factory):
+    """The registry with every card made ready, without its data."""
+    every = {name: {**card, "status": "ready"} for name, card in registry["teachers"].items()}
+    path = tmp_path_factory.mktemp("ready") / "registry.yaml"
+    path.write_text(json.dumps({**registry, "teachers": every}))
+    return path
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_what_people_type_means_a_card(typed, ready):
+    registry = Registry.load(ready, Plugins.discover(), strict=False)
+    assert registry.select(models=[typed]).selected == (TYPED[typed],)
+
+
+def test_a_card_that_waits_says_under_which_name():
+    registry = Registry.load(ROOT / "registry.yaml", Plugins.discover())
+    with pytest.raises(NexusError, match=r"'coder' \(qwen2-5-coder-7b\) is available; write `status: ready`"):
+        registry.select(models=["coder"])
+    with pytest.raises(NexusError, match="Did you mean 'coder'"):
+        registry.select(models=["codder"])
+
+
+def test_programs_of_a_model_are_allowed_before_anything_runs(registry, tmp_path):
+    """pass@1 runs what a model wrote: made ready without a word about that, the card is refused with its place."""
+    card = {**registry["teachers"]["qwen2-5-coder-7b"], "status": "ready"}
+    found = {**registry, "teachers": {**registry["teachers"], "qwen2-5-coder-7b": card}}
+    path = tmp_path / "registry.yaml"
+    path.write_text(json.dumps(found, indent=1))
+    with pytest.raises(NexusError, match=r"qwen2-5-coder-7b\.metric\.options\.run: is missing.*Write true where"):
+        Registry.load(path, Plugins.discover())
+    card["metric"] = {"name": "pass_at_1", "options": {"run": True}}
+    path.write_text(json.dumps(found, indent=1))
+    assert "qwen2-5-coder-7b" in Registry.load(path, Plugins.discover()).selected
 
 
 def test_every_named_teacher_has_a_card_under_its_short_name(known):
@@ -127,7 +177,9 @@ def test_their_metrics_and_options_are_installed(known):
     plugins = Plugins.discover()
     for name, card in known.items():
         metric = card["metric"] if isinstance(card["metric"], dict) else {"name": card["metric"], "options": {}}
-        assert not plugins.option_problems("metric", metric["name"], metric["options"]), name
+        asked = {"run"} if metric["name"] == "pass_at_1" else set()  # which only the user can allow
+        problems = plugins.option_problems("metric", metric["name"], metric["options"])
+        assert {option for option, _ in problems} == asked, name
 
 
 def test_their_data_sets_are_in_the_catalogue(known):

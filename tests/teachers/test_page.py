@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from nexus_data.hub.catalogue import cards
 from teachers import COLUMNS, TOLD, TOWER, Row, page
 from tiny_teachers.rows import TINY
 from tiny_teachers.towers import ready, standing
@@ -47,3 +48,17 @@ def test_it_says_for_each_card_whether_its_tower_is_there():
     assert [row[TOWER] for row in rows] == [standing(row[0], row[gives].split(", ")) for row in rows]
     count = sum(ready(row[TOWER]) for row in rows)
     assert f"{count} of the {len(rows)} cards" in text
+
+
+def test_the_facts_are_the_generators_too():
+    mark = "## Where the facts on the cards come from"
+    made = page([Row(name="x", cells=("",) * len(COLUMNS), layers=0, stacks=0, difference=0.0)],
+                [tiny.name for tiny in TINY if tiny.card], 1e-5)  # fmt: skip
+    assert PAGE.read_text(encoding="utf-8").partition(mark)[2] == made.partition(mark)[2]
+
+
+def test_the_readme_counts_the_catalogue():
+    text = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"(\d+) data sets of the hub", text)
+    assert found
+    assert int(found[1]) == len(cards())

@@ -6,8 +6,10 @@ Every command is a process of its own: `pytest -m slow tests/whole/test_bad_inpu
 
 import json
 import os
+import re
 import shutil
 import struct
+import time
 
 import pytest
 
@@ -53,9 +55,9 @@ def extract(user):
     texts = user.folder / "texts.jsonl"
     texts.write_text("".join(json.dumps({"text": f"Line {at} {'of a corpus ' * (at % 4)}"}) + "\n" for at in range(17)))
 
-    def typed(source, out, code=0):
+    def typed(source, out, code=0, memory="300KB", taps="1,4"):
         out = user.folder / out
-        words = ("extract", source, "--data", texts, "--out", out, "--memory", "300KB", "--taps", "1,4")
+        words = ("extract", source, "--data", texts, "--out", out, "--memory", memory, "--taps", taps)
         said = user.types(*words, code=code)[1]
         assert "Traceback" not in said
         return said, out
@@ -142,6 +144,25 @@ def test_what_is_wrong_with_a_file_is_named_and_the_next_run_gives_the_result(da
     mended(own, teacher)
     extract(own, "out")
     assert files(out) == files(whole)
+
+
+def test_a_memory_that_holds_nothing_is_refused_at_once_and_the_least_is_named(teacher, extract):
+    began = time.monotonic()
+    said, out = extract(teacher, "out", code=1, memory="1KB")
+    assert time.monotonic() - began < 60, "it takes half an hour if it is tried"
+    least = re.search(r"A memory of 1KB does not hold .*least that would do is ([\d.]+[KM]B): set run\.memory", said)
+    assert least is not None, said
+    assert not out.exists()
+    extract(teacher, "out", memory=least[1])
+    assert files(out).keys() == files(extract(teacher, "plenty")[1]).keys()
+
+
+def test_modules_without_a_dot_are_recorded_and_others_are_told(teacher, extract):
+    out = extract(teacher, "out", taps="lm_head,model")[1]
+    index = json.loads((out / "index.json").read_text())
+    assert {"state:lm_head", "state:model"} <= set(index["names"])
+    for path, expected in (("lm_haed", "mean 'lm_head'?"), ("model.layers", "Name one of them: model.layers.0.")):
+        assert expected in extract(teacher, "other", code=1, taps=path)[0]
 
 
 def test_a_file_that_shrinks_while_it_is_read(own, teacher, extract, user, monkeypatch):

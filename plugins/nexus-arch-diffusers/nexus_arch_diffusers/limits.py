@@ -15,6 +15,10 @@ LARGEST = 1 << 24
 """The largest number of any other meaning (a context in tokens, a sample rate)."""
 TABLE = 1 << 28
 """Numbers in a table of positions, which is made whole (226 MB for Stable Diffusion 3)."""
+TABLES, STEPS = ("num_train_timesteps", "num_inference_steps", "n_fft", "feature_size", "nb_max_frames"), 1 << 16
+"""What schedulers and extractors make tables of, and the longest that is made."""
+WORDS = frozenset({"added_tokens_decoder", "model_max_length", "max_len", "added_tokens"})
+"""What tokenizers say of words, and of a length without end."""
 DEEPEST = 8
 COUNTS = ("layers", "num_attention_heads", "num_heads", "num_blocks", "depth")
 """Words in the names of what is counted in layers, blocks or heads."""
@@ -33,6 +37,18 @@ def check(config: Mapping[str, Any], place: Path) -> None:
     heads, width = config.get("num_attention_heads"), config.get("attention_head_dim")
     if all(isinstance(each, int) for each in (side, heads, width)) and side * side * heads * width > TABLE:
         raise NexusError(f"'{place}' asks for a table of {side}² positions, more than any model has. Fetch it again.")
+
+
+def check_part(config: Mapping[str, Any], place: Path) -> None:
+    """The same for what is no model: a scheduler makes tables of all its timesteps, an extractor of its window."""
+    check({name: value for name, value in config.items() if name not in WORDS}, place)
+    for name in TABLES:
+        value = config.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value > STEPS):
+            raise NexusError(
+                f"'{place}' sets {name} = {str(value)[:40]}: a number of at most {STEPS:,} is allowed. It is damaged "
+                "or hostile: fetch it again from where the weights are."
+            )
 
 
 def _most(name: str) -> int:

@@ -10,12 +10,14 @@ from typing import Any
 
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from nexus_specs import NexusError
+from nexus_torch.hugging_face.vocabulary import check_tokenizer
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .classes import component_class, pipeline_class
 from .components import Diffusion, Encoder, Prefixed
 from .folder import CONFIG, INDEX, read_json
+from .limits import check_part
 from .observing import DENOISERS
 
 UNUSED = frozenset({"safety_checker", "watermark", "watermarker"})
@@ -105,10 +107,16 @@ def scheduler_of(home: Path) -> SchedulerMixin | None:
 
 
 def _read(home: Path, kind: type[Any]) -> Any:
+    for place in sorted(home.glob("*config.json")):
+        check_part(read_json(place), place)
+    if hasattr(kind, "from_pretrained") and issubclass(kind, PreTrainedTokenizerBase):
+        check_tokenizer(home)
     more = {} if issubclass(kind, SchedulerMixin) else {"trust_remote_code": False}
     try:
         return kind.from_pretrained(str(home), local_files_only=True, **more)
-    except Exception as error:                              # files of a tokenizer can be damaged in any way
+    except (KeyboardInterrupt, GeneratorExit, NexusError):
+        raise
+    except BaseException as error:                          # files of a tokenizer can be damaged in any way
         raise NexusError(f"'{home}' is no {kind.__name__} that can be read here: {error}. Fetch it again.") from error
 
 

@@ -145,6 +145,13 @@ def test_a_bad_fragment_is_refused(fragment: str, words: str, saved: Callable[[s
         Diffusers().inspect(f"{saved('sd3')}#{fragment}")
 
 
+@pytest.mark.parametrize("steps", [100_000_000, "x", True], ids=str)
+def test_a_schedulers_tables_are_bounded(steps: Any, edited: Callable[..., Path]) -> None:
+    place = edited("sd3", "scheduler/scheduler_config.json", setting(num_train_timesteps=steps))
+    with pytest.raises(NexusError, match=r"scheduler_config\.json' sets num_train_timesteps = .*at most 65,536"):
+        Diffusers().inspect(str(place))
+
+
 def test_foreign_folders_are_not_claimed(tmp_path: Path) -> None:
     loader = Diffusers()
     (tmp_path / "config.json").write_text('{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}')

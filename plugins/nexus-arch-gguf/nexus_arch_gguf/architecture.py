@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError, Origin
 from nexus_torch import hub
 
-from .source import files, located
+from .source import chosen, files, located
+
+if TYPE_CHECKING:
+    from .checkpoint import GgufCheckpoint
 
 
 class Gguf:
     """Kind "architecture": GGUF files. The header is read by a bounded scanner; nothing in a file is run."""
 
     def match(self, source: str) -> int:
-        """2 for a GGUF file or a folder that holds one model and no config.json; the file is not read."""
+        """2 for a GGUF file, or a folder of them without safetensors; no more is read than how a file begins."""
         return 2 if located(source) is not None else 0
 
     def origin(self, source: str) -> Origin | None:
@@ -24,16 +29,16 @@ class Gguf:
 
     def inspect(self, source: str) -> Blueprint:
         """What the checkpoint is; reads the header, and small tensors of rotary factors."""
-        return self._checkpoint(source).blueprint
+        return self._checkpoint(source).described
 
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
         """The checkpoint."""
         return self._checkpoint(source)
 
-    def _checkpoint(self, source: str) -> Checkpoint:
+    def _checkpoint(self, source: str) -> GgufCheckpoint:
         from .checkpoint import open_checkpoint  # torch and transformers: not for `match`
 
         path = located(source)
         if path is None:
             raise NexusError(f"'{source}' is no GGUF file, and no folder with one GGUF model in it.")
-        return open_checkpoint(path)
+        return open_checkpoint(chosen(source, path))

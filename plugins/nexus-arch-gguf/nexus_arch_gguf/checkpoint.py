@@ -13,21 +13,21 @@ from typing import Any
 import torch
 from nexus_specs import Batch, NexusError, Part, Sample, Signal
 from nexus_torch.hugging_face.blueprint import blueprint, context_of
-from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
+from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint, rows_of
 from nexus_torch.hugging_face.classes import gives, skeleton
 from nexus_torch.hugging_face.collate import Preprocessor
 from nexus_torch.hugging_face.decoding import decodes, start_of
 from nexus_torch.skeleton import without_weights
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from .dequantise import dequantise
 from .layout import configuration
 from .layouts import layout
-from .plan import divide, members, recipes, weights
+from .plan import divide, members, recipes, scales, weights
 from .rules import layer_of
 from .source import Source
-from .tokenizer import tokenizer
+from .tokenizer import brief, tokenizer
 from .types import PLAIN, commonest, described, type_name
 from .values import Target
 
@@ -64,7 +64,7 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         self.targets = {name: (name, None) for name in (*self.plan, *self.constants)}
         self.parts: tuple[Part, ...] = divide(module, source, self.plan)
         self.members = members((*self.plan, *self.constants), self.parts)
-        kind = type(module)
+        kind, self.rows = type(module), rows_of(module)
         arguments = frozenset(inspect.signature(kind.forward).parameters)
         self.preprocessor = self.preprocessing(
             self.home,
@@ -76,7 +76,7 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
             decoder_start=start_of(self.config, {}) if decodes(self.config, kind.__name__, arguments) else None,
         )
         self.preprocessor.source = source
-        self.blueprint = self._blueprint(module)
+        self.described = self._blueprint(module)
 
     def configured(self) -> PreTrainedConfig:
         """The configuration that the metadata describes."""
@@ -96,6 +96,9 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
     def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Tensor]:
         """Stored bytes by tensor name -> the module's tensors by full name."""
         opened = {name: dequantise(self.source.places[name][1], stored) for name, stored in raw.items()}
+        for name, factor in scales(self.source, self.plan, list(opened)).items():
+            if factor in opened:
+                opened[name] = self._scaled(name, opened[name], opened[factor])
         made = {}
         text = self.config.get_text_config()
         for name in self.members[part.path]:
@@ -127,7 +130,7 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
     def read(self, output: Any, batch: Batch) -> Signal:
         """As for any checkpoint; an encoder's states become one vector as the file says."""
         pooling = self.source.get("{arch}.pooling_type")
-        if self.blueprint.gives == ("embedding",) and pooling in (FIRST, LAST):
+        if self.described.gives == ("embedding",) and pooling in (FIRST, LAST):
             vector = _pooled(output.last_hidden_state, batch.get("attention_mask"), last=pooling == LAST)
             return Signal(outputs={"output": vector, "embedding": vector})
         return super().read(output, batch)
@@ -138,6 +141,15 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         self.preprocessor.tokenizer.save_pretrained(folder)
         self.config.save_pretrained(folder)
 
+    def _scaled(self, name: str, weight: Tensor, factor: Tensor) -> Tensor:
+        """Weight [..., R, C] times its factor: one number, or one for each of its first dimension (experts)."""
+        if factor.numel() not in (1, weight.shape[0]):
+            raise NexusError(
+                f"'{self.home}': the factor of '{name}' {tuple(weight.shape)} has {factor.numel()} numbers; allowed: "
+                f"one, or {weight.shape[0]}. Fetch or convert the file again."
+            )
+        return weight.float() * factor.float().reshape(-1, *[1] * (weight.ndim - 1))
+
     @contextmanager
     def _named(self) -> Iterator[None]:
         """An error from parts that know of no file names it."""
@@ -146,11 +158,21 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         except NexusError as error:
             raise NexusError(f"'{self.home}': {error}") from error
 
+    def _told(self) -> str:
+        """The hash of the tokenizer, of a large one that of its metadata."""
+        found = brief(self.source) if "text" in self.takes else None
+        return self._tokenizer() if found is None else found
+
+    def _processors(self) -> dict[str, str]:
+        """What makes tensors of samples, as it is built here of the metadata."""
+        named = self.source.get("tokenizer.ggml.model")
+        return {"tokenizer": PreTrainedTokenizerFast.__name__} if isinstance(named, str) else {}
+
     def _blueprint(self, module: PreTrainedModel) -> Any:
-        words = self._tokenizer()
+        words = self._told()
         missing = () if words or "text" not in self.takes else ("tokenizer.ggml (metadata of the file)",)
         missing += (self.layout.wants,) if self.layout.wants else ()
-        found = blueprint(module, self.parts, words, None, missing)
+        found = blueprint(module, self.parts, words, None, missing, self._processors())
         infos = {name: info for name, (_, info) in self.source.places.items()}
         held = {part.path: [infos[extent.key] for extent in part.extents] for part in self.parts}
         most = commonest(infos.values())

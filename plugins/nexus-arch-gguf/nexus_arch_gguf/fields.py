@@ -74,7 +74,7 @@ SPECIAL: Mapping[str, str] = {
     "tokenizer.ggml.eos_token_id": "eos_token_id",
     "tokenizer.ggml.padding_token_id": "pad_token_id",
 }
-LARGEST: Mapping[str, int] = {"block_count": 4096, "decoder_block_count": 4096, "context_length": 1 << 24}
+LARGEST: Mapping[str, int] = {"block_count": 512, "decoder_block_count": 512, "context_length": 1 << 24}
 LARGEST_WHOLE = 1 << 22
 """The largest setting that is believed; no width, count or rank of a real model comes near it."""
 

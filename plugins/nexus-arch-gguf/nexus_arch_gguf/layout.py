@@ -17,8 +17,8 @@ from .rotary import rotary
 from .rules import Rule
 from .source import Source
 
-NUMBER = re.compile(r"(?:enc\.)?blk\.(\d+)\.")
-"""Layers that `block_count` counts."""
+NUMBER, DECODER = re.compile(r"(?:enc\.)?blk\.(\d+)\."), re.compile(r"dec\.blk\.(\d+)\.")
+"""Layers that `block_count` counts, and those that `decoder_block_count` does."""
 ROUTED = re.compile(r"blk\.(\d+)\.ffn_gate_inp\.weight")
 """Layers with experts."""
 BIASES: Mapping[str, tuple[str, ...]] = {
@@ -158,12 +158,14 @@ def _bounded(source: Source, layout: Layout) -> None:
         raise NexusError(
             f"'{source.path}' has no tensor 'token_embd.weight': it is a vocabulary or an adapter, not a whole model."
         )
-    count = source.whole("{arch}." + layout.blocks)
-    numbers = {match[1] for name in source.places if (match := NUMBER.match(name))}
-    if not 0 < count <= len(numbers):
+    _borne_out(source, layout.blocks, NUMBER, least=1)
+    if source.get("{arch}.decoder_block_count") is not None and not layout.head.endswith("EncoderModel"):
+        _borne_out(source, "decoder_block_count", DECODER, least=0)
+    rows = source.tensors.get("position_embd.weight")
+    if rows is not None and whole(source, "context_length") > 2 * rows.shape[0] + 64:
         raise NexusError(
-            f"'{source.path}': the metadata '{source.architecture}.{layout.blocks}' is {count}, and tensors of "
-            f"{len(numbers)} layers are there. The file is cut off or damaged: fetch it again."
+            f"'{source.path}': the metadata '{source.architecture}.context_length' does not agree with the "
+            f"{rows.shape[0]} positions that have a row. Fetch or convert the file again."
         )
     embedding = source.tensors.get("token_embd.weight")
     width = embedding.shape[-1] if embedding else source.whole("{arch}.embedding_length")
@@ -171,6 +173,17 @@ def _bounded(source: Source, layout: Layout) -> None:
         raise NexusError(
             f"'{source.path}': the metadata '{source.architecture}.embedding_length' does not agree with the "
             f"embedding, which is {width} wide. Fetch or convert the file again."
+        )
+
+
+def _borne_out(source: Source, key: str, names: re.Pattern[str], least: int) -> None:
+    """NexusError for a count of layers that the tensors of so many layers do not bear out."""
+    count, key = source.whole("{arch}." + key), f"{source.architecture}.{key}"
+    numbers = {match[1] for name in source.places if (match := names.match(name))}
+    if not least <= count <= len(numbers):
+        raise NexusError(
+            f"'{source.path}': the metadata '{key}' is {count}, and tensors of {len(numbers)} layers are there. The "
+            "file is cut off or damaged: fetch it again."
         )
 
 

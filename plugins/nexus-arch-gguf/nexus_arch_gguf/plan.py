@@ -56,7 +56,17 @@ def divide(module: nn.Module, source: Source, plan: Mapping[str, Recipe]) -> tup
     for name, made in plan.items():
         part = held[owner(name, layers)]
         part |= {each: _extent(source, each) for each in made.sources}
+        part |= {each: _extent(source, each) for each in scales(source, plan, made.sources).values()}
     return tuple(Part(path=path, extents=tuple(held[path].values())) for path in order)
+
+
+def scales(source: Source, plan: Mapping[str, Recipe], names: Sequence[str]) -> dict[str, str]:
+    """Stored weight -> the stored factor beside it (`blk.0.ffn_down.scale`: the second scale of NVFP4, BitNet's) that
+    its blocks are without. A factor that is a weight of the module itself is none."""
+    pairs = {name: f"{name.removesuffix('.weight')}.scale" for name in names if name.endswith(".weight")}
+    pairs = {name: factor for name, factor in pairs.items() if factor in source.places}
+    own = {each for made in plan.values() for each in made.sources} if pairs else set()
+    return {name: factor for name, factor in pairs.items() if factor not in own}
 
 
 def members(names: Sequence[str], parts: Sequence[Part]) -> dict[str, tuple[str, ...]]:

@@ -9,30 +9,35 @@ from nexus_specs import NexusError
 from nexus_torch import hub
 
 SUFFIX, OTHERS = ".gguf", ("mmproj", "imatrix")
-"""What model files end in, and how files begin that hold no model of their own."""
+"""What model files end in, and what the names of files say that hold no model of their own."""
 SHOWN = 12
 BLOCK, KEPT = 1 << 18, 100
 """Bytes that are fetched at once, and how many such blocks are kept."""
 
 
 def on_hub(source: str) -> Path | None:
-    """The file that a name on the hub means: itself, or the only model of a repository without a config.json. Where it
+    """The file that a name on the hub means: itself, or the only model of a repository without safetensors. Where it
     was fetched, its path; else its address. NexusError for a repository with several."""
     named = hub.parse(source)
     if named is None or (named.path and not named.path.endswith(SUFFIX)):
         return None
     listing = hub.resolve(named)
-    names = sorted(name for name in listing.files if name.endswith(SUFFIX) and not name.startswith(OTHERS))
+    names = sorted(name for name in listing.files if name.endswith(SUFFIX) and is_model(name))
     if named.path:
         if named.path not in listing.files:
             raise NexusError(f"'{named.name}' has no file '{named.path}'. {_choice(named, names)}")
         return _place(listing, named.path)
-    if not names or "config.json" in listing.files:
+    if not names or any(name.endswith(".safetensors") for name in listing.files):
         return None
     heads = [name for name in names if "-of-" not in name or "-00001-of-" in name]
     if len(heads) > 1:
         raise NexusError(f"'{named.name}' holds {len(heads)} GGUF models. {_choice(named, heads)}")
     return _place(listing, heads[0])
+
+
+def is_model(name: str) -> bool:
+    """Whether a file's name is that of a model: not of a tower for one, nor of statistics."""
+    return not any(other in name.rpartition("/")[2].lower() for other in OTHERS)
 
 
 def there(path: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from nexus_specs import NexusError, locate
 from numpy.typing import NDArray
 
 from .bytes import Cursor
-from .remote import on_hub, there
+from .remote import SHOWN, SUFFIX, is_model, on_hub, there
 from .scanner import MANY, Scan, Stored, TensorInfo, scan
 from .types import ARRAY, BLOCKS, SCALARS, STRING
 
@@ -28,6 +28,8 @@ NUMPY: Mapping[str, str] = {
 """Letters of `struct` -> types of numpy."""
 PACKED: Mapping[str, str] = {"d": "f8", "Q": "u8", "q": "i8"}
 """Letters of `array` -> types of numpy."""
+PIECE = 1 << 18
+"""Bytes of a long value that are read at once."""
 LARGEST_TEXT = 8 << 20
 """Bytes of one string value: chat templates have less than 100,000."""
 LARGEST_FACTORS = 1 << 20
@@ -44,6 +46,13 @@ class Source:
         self.places: Mapping[str, tuple[Path, TensorInfo]] = _together(scans)
         self.tensors: Mapping[str, TensorInfo] = {name: info for name, (_, info) in self.places.items()}
         self.architecture = self.text("general.architecture")
+        count = self.metadata.get("split.count", 1)
+        if len(scans) == 1 and isinstance(count, int) and count > 1:
+            number = int(self.metadata.get("split.no", 0)) + 1
+            raise NexusError(
+                f"'{path}' is split {number} of {count} of a model, and renamed: the others are found by its name. "
+                f"Call it NAME-{number:05d}-of-{count:05d}.gguf, as the others are called."
+            )
 
     def get(self, key: str, default: Any = None) -> Any:
         """A value, arrays as lists, of very many numbers as an `array.array`; "{arch}" in the key is the architecture.
@@ -53,6 +62,17 @@ class Source:
             return default
         value = self.metadata[name]
         return self._read(name, value) if isinstance(value, Stored) else value
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """The bytes of a value as they stand in the file, some at a time."""
+        value = self.metadata[key]
+        if not isinstance(value, Stored):
+            yield repr(value).encode()
+            return
+        with Cursor(self.path_of_metadata, value.start, value.stop) as cursor:
+            cursor.field = f"metadata '{key}'"
+            while left := value.stop - cursor.position:
+                yield cursor.take(min(left, PIECE))
 
     def text(self, key: str, default: str = "") -> str:
         """A value that must be text."""
@@ -106,20 +126,47 @@ class Source:
 
 
 def located(source: str) -> Path | None:
-    """The GGUF file that a source means: itself, or the only model in a folder without a config.json; else None."""
+    """The GGUF file that a source means: itself, or the first model in a folder without safetensors; else None.
+    `chosen` says whether it is the only one."""
     try:
         path = locate(source).absolute()
     except (FileNotFoundError, ModuleNotFoundError):
         return None
     if not path.exists():
         return on_hub(source)
-    if path.suffix == ".gguf" and path.is_file():
+    if path.is_file():
+        return path if path.suffix.lower() == SUFFIX or _begins(path) else None
+    heads = _models(path)
+    return heads[0] if len(heads) == 1 or (heads and (path / "config.json").is_file()) else None
+
+
+def chosen(source: str, path: Path) -> Path:
+    """The located file. NexusError where others lie beside it and nothing says which is meant."""
+    try:
+        heads = _models(folder := locate(source).absolute())
+    except (FileNotFoundError, ModuleNotFoundError):        # a name on the hub
         return path
-    if path.is_dir() and not (path / "config.json").exists():
-        found = [each for each in sorted(path.glob("*.gguf")) if not each.name.startswith("mmproj")]
-        heads = [each for each in found if (m := SPLIT.fullmatch(each.name)) is None or int(m["number"]) == 1]
-        return heads[0] if len(heads) == 1 else None
-    return None
+    if len(heads) > 1:
+        shown = ", ".join(each.name for each in heads[:SHOWN]) + (", …" if len(heads) > SHOWN else "")
+        raise NexusError(f"'{source}' holds {len(heads)} GGUF models. Name one, as {folder / heads[0].name}: {shown}.")
+    return path
+
+
+def _models(folder: Path) -> list[Path]:
+    """The models of a folder without safetensors, splits by their first."""
+    if not folder.is_dir() or next(folder.glob("*.safetensors"), None) is not None:
+        return []
+    found = sorted(each for each in folder.iterdir() if each.suffix.lower() == SUFFIX and is_model(each.name))
+    return [each for each in found if (m := SPLIT.fullmatch(each.name)) is None or int(m["number"]) == 1]
+
+
+def _begins(path: Path) -> bool:
+    """Whether a file without the ending is one all the same (Ollama's blobs)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"GGUF"
+    except OSError:
+        return False
 
 
 def files(path: Path) -> list[Path]:

@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nexus_specs import NexusError
+from nexus_torch.hugging_face.described import hashed
 from nexus_torch.hugging_face.vocabulary import check_merges
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 from transformers.integrations.gguf import gguf_tokenizer_mapping as official
 
 from .pretokenizers import BY_NAME, SPACED, WHOLE_WORDS_FIRST
+from .scanner import STRING_COST, Stored
 from .source import Source
+from .types import ARRAY, STRING
 
 IDS: Mapping[str, str] = {
     "bos_token": "bos_token_id", "eos_token": "eos_token_id", "unk_token": "unknown_token_id",
@@ -28,6 +31,9 @@ IDS: Mapping[str, str] = {
 PHANTOM = "\u2581"
 """What stands before a piece that begins a word."""
 LARGEST_VOCABULARY = 1 << 21
+SMALL = 4 << 20
+"""Bytes of memory that the metadata of a tokenizer may take to be built when nobody uses it: 50,000 tokens, and six
+times as much once it is built."""
 CONTROL, OF_THE_USER = 3, 4
 """Types of tokens, `llama_token_type`."""
 ENCODERS = ("bert", "nomic-bert", "modern-bert", "eurobert", "jina-bert-v2", "jina-bert-v3", "nomic-bert-moe")
@@ -54,6 +60,20 @@ def tokenizer(source: Source) -> PreTrainedTokenizerFast:
     chat = source.get("tokenizer.chat_template")
     more = {"chat_template": chat} if isinstance(chat, str) else {}
     return PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False, **special, **more)
+
+
+def brief(source: Source) -> str | None:
+    """The hash of a large tokenizer's metadata, which is read and not kept; "" where no tokenizer is built of such.
+    None for a small one, which says more once it is built."""
+    keys = sorted(key for key in source.metadata if key.startswith("tokenizer."))
+    stored = [value for key in keys if isinstance(value := source.metadata[key], Stored)]
+    if sum(each.stop - each.start + STRING_COST * each.count for each in stored) <= SMALL:
+        return None
+    tokens = source.metadata.get("tokenizer.ggml.tokens")
+    words = isinstance(tokens, Stored) and tokens.kind == ARRAY + 1 + STRING and tokens.count <= LARGEST_VOCABULARY
+    if not words or source.metadata.get("tokenizer.ggml.model") not in BUILDERS:
+        return ""
+    return hashed((key, source.pieces(key)) for key in keys)
 
 
 def _described(source: Source) -> dict[str, Any]:

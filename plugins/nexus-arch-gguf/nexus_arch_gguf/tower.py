@@ -12,6 +12,12 @@ from transformers import CLIPImageProcessorPil, PreTrainedConfig, PreTrainedMode
 
 from .checkpoint import GgufCheckpoint, GgufPreprocessor
 from .layouts.towers import side, tower_configuration
+from .source import Source
+
+
+def processor_class(source: Source) -> Any:
+    """CLIP's way with pictures where the tower has a token for the class, else SigLIP's."""
+    return CLIPImageProcessorPil if "v.class_embd" in source.places else SiglipImageProcessorPil
 
 
 class TowerPreprocessor(GgufPreprocessor):
@@ -23,10 +29,11 @@ class TowerPreprocessor(GgufPreprocessor):
         size = side(self.source, "image_size")
         whole = {"height": size, "width": size}
         mean, deviation = self._three("mean"), self._three("std")
-        if "v.class_embd" in self.source.places:
+        kind = processor_class(self.source)
+        if kind is CLIPImageProcessorPil:
             edge = {"shortest_edge": size}
-            return CLIPImageProcessorPil(size=edge, crop_size=whole, image_mean=mean, image_std=deviation)
-        return SiglipImageProcessorPil(size=whole, image_mean=mean, image_std=deviation)
+            return kind(size=edge, crop_size=whole, image_mean=mean, image_std=deviation)
+        return kind(size=whole, image_mean=mean, image_std=deviation)
 
     def _three(self, name: str) -> list[float]:
         """A number for each colour."""
@@ -41,6 +48,10 @@ class TowerCheckpoint(GgufCheckpoint):
 
     takes = ("image",)
     preprocessing = TowerPreprocessor
+
+    def _processors(self) -> dict[str, str]:
+        """The image processor that is made of the metadata."""
+        return {"image_processor": processor_class(self.source).__name__}
 
     def configured(self) -> PreTrainedConfig:
         """Of the tower alone."""

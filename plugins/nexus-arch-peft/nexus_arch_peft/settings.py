@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any
 from nexus_specs import NexusError
 from nexus_torch.hugging_face.folder import parsed
 
+LONGEST_PATTERN, MOST_REPEATED, MOST_PATTERNS = 256, 2, 4096
+"""Characters of a pattern, parts of any length in it, and patterns."""
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "eva")
 """Initialisations after which the adapter fits another base than the one it names; EVA does not, and is let through."""
@@ -78,14 +81,28 @@ def _number(home: Path, found: Mapping[str, Any], name: str) -> float:
     value = found.get(name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise NexusError(f"{name} is {value!r} in '{home / CONFIG}'; a number. Fetch the adapter again.")
+    if not math.isfinite(value):
+        raise NexusError(f"{name} is {value!r} in '{home / CONFIG}'; a finite number. Fetch the adapter again.")
     return float(value)
+
+
+def _check_pattern(pattern: str) -> None:
+    """ValueError for what may take for ever to match: a pattern is a stranger's, and repeated groups, or many parts of
+    any length, try every way of cutting a name."""
+    re.compile(pattern)
+    repeated = len(re.findall(r"(?<!\\)[*+{]", pattern))
+    if len(pattern) > LONGEST_PATTERN or repeated > MOST_REPEATED or re.search(r"\)[*+{?]", pattern):
+        raise ValueError(f"the pattern '{pattern[:60]}' repeats a group, or too much")
 
 
 def _patterns(home: Path, found: Any) -> dict[str, float]:
     try:
         for pattern in found:
-            re.compile(pattern)
-        return {str(pattern): float(value) for pattern, value in found.items()}
+            _check_pattern(pattern)
+        values = {str(pattern): float(value) for pattern, value in found.items()}
+        if not all(map(math.isfinite, values.values())) or len(values) > MOST_PATTERNS:
+            raise ValueError("values that are no numbers, or too many")
+        return values
     except (TypeError, ValueError, AttributeError, re.error) as error:
         raise NexusError(f"alpha_pattern in '{home / CONFIG}' cannot be read ({error}). Fetch it again.") from error
 

@@ -9,10 +9,17 @@ from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError, Origin
 from nexus_torch import hub
 from nexus_torch.hugging_face.catalogue import model_types
 from nexus_torch.hugging_face.folder import CONFIG, configuration, folder, has_weights
+from nexus_torch.hugging_face.originals import converted, foreign
+from nexus_torch.hugging_face.pickled import found, refusal
 from nexus_torch.hugging_face.trusting import is_remote, trusted
 
 if TYPE_CHECKING:
     from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
+
+
+OTHERS = ("model_index.json", "adapter_config.json")
+"""What describes a pipeline and an adapter, which others open."""
+DESCRIBED = f"Where that writes no {CONFIG}, put the one that the weights were published with beside them."
 
 
 class Transformers:
@@ -21,10 +28,13 @@ class Transformers:
 
     def match(self, source: str) -> int:
         """1 for a folder of a model type that transformers itself knows, and for one whose config.json cannot be read:
-        `inspect` says why."""
-        config = configuration(source)
-        known = str(config.get("model_type")) in model_types() or (is_remote(config) and trusted(folder(source)))
-        return int(known or (not config and (folder(source) / CONFIG).is_file()))
+        `inspect` says why. NexusError for what is in the format of its makers, with what to name instead."""
+        config, home = configuration(source), folder(source)
+        known = is_remote(config) and trusted(home)
+        if not known and (instead := converted(config) if config else _foreign(home)):
+            raise NexusError(f"'{source}' {instead}")
+        known = known or str(config.get("model_type")) in model_types()
+        return int(known or (not config and (home / CONFIG).is_file()))
 
     def origin(self, source: str) -> Origin | None:
         """The commit and the sizes of what lies on a hub; None for what is here."""
@@ -33,14 +43,14 @@ class Transformers:
     def inspect(self, source: str) -> Blueprint:
         """What the checkpoint is; reads configuration and headers. A config.json alone is described too: its weights
         are `missing`."""
-        return self._checkpoint(source, weightless=True).blueprint
+        return self._checkpoint(source, weightless=True).described
 
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
         """The checkpoint. NexusError for weights that are pickled, packed in an unknown way, or not there."""
         checkpoint = self._checkpoint(source)
         from nexus_torch.hugging_face.packed import refuse_unknown
 
-        refuse_unknown(checkpoint.blueprint.quantisation, source)
+        refuse_unknown(checkpoint.described.quantisation, source)
         return checkpoint
 
     def _checkpoint(self, source: str, *, weightless: bool = False) -> HuggingFaceCheckpoint:
@@ -57,6 +67,16 @@ class Transformers:
             return open_remote(source, home, weightless=weightless and not has_weights(home))
         config = read_config(home)
         return HuggingFaceCheckpoint(home, config, weightless=weightless and not has_weights(home))
+
+
+def _foreign(home: Path) -> str:
+    """What a place without a configuration holds instead, and how pickles are converted; "" for nothing known."""
+    if not home.exists() or any((home / name).exists() for name in (CONFIG, *OTHERS)):
+        return ""
+    said, pickled = foreign(home), found(home)
+    if not pickled or hub.weights(home) or any(next(home.glob(kind), None) for kind in ("*.safetensors", "*.gguf")):
+        return said
+    return f"{said or f'has no {CONFIG}.'}\n{refusal(home, pickled)}\n{DESCRIBED}"
 
 
 def _no_folder(source: str, home: Path) -> str:

@@ -38,6 +38,15 @@ def test_a_trillion_parameters_are_described_in_seconds(tmp_path: Path) -> None:
     assert blueprint.missing == ("weights (*.safetensors)", "tokenizer.json")
 
 
+def test_experts_that_are_made_of_zeros_take_no_memory(tmp_path: Path) -> None:
+    """Llama 4's: 1.3e9 numbers a layer, which torch.zeros makes."""
+    text = {"hidden_size": 5120, "intermediate_size": 8192, "num_hidden_layers": 4, "num_local_experts": 16,
+            "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 202048}  # fmt: skip
+    blueprint = inspect(tmp_path, model_type="llama4_text", architectures=["Llama4ForCausalLM"], **text)
+    assert blueprint.parameters == pytest.approx(4 * 2.2e9 + 2 * 1.03e9, rel=0.05)
+    assert blueprint.active_parameters < blueprint.parameters / 3
+
+
 def test_stacks_say_what_their_layers_are(tmp_path: Path) -> None:
     stack = inspect(tmp_path, **TRILLION).largest_stack
     assert (stack.path, stack.count, stack.kind, stack.dtype) == (

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+import transformers
 from nexus_arch_transformers.architecture import Transformers
-from nexus_specs import Extent
+from nexus_specs import Budget, Extent, Installed, Sample, Tap
 from nexus_torch.hugging_face.blueprint import divide
 from nexus_torch.hugging_face.classes import takes
 from nexus_torch.hugging_face.configuration import build_config, text_part
 from nexus_torch.stacks import stacks
 from torch import nn
-from transformers import OneFormerModel
+from transformers import MusicgenForConditionalGeneration, OneFormerModel
 
+SOUNDS = {"num_codebooks": 4, "vocab_size": 16, "pad_token_id": 16, "bos_token_id": 16}
 SMALL = {"num_layers": 2, "hidden_size": 32, "num_heads": 2, "input_vocab_size": 50, "output_vocab_size": 50}
 MUSICGEN: dict[str, Any] = {
     "model_type": "musicgen",
@@ -45,6 +49,38 @@ def test_a_model_without_a_forward_runs_as_the_part_that_thinks(tmp_path: Path) 
     found = inspected({"model_type": "bark", "architectures": ["BarkModel"], **parts}, tmp_path)
     assert found.head == "BarkSemanticModel"
     assert [(stack.path, stack.count) for stack in found.stacks] == [("layers", 2)]
+
+
+def test_codebooks_are_one_samples_side_by_side(tmp_path: Path, words: Any) -> None:
+    """A decoder of codes takes a row for each codebook; what is observed is one value a sample."""
+    config = build_config(MUSICGEN | {"decoder": MUSICGEN["decoder"] | SOUNDS}, "x")
+    torch.manual_seed(0)
+    MusicgenForConditionalGeneration(config).save_pretrained(tmp_path)
+    words().save_pretrained(tmp_path)
+    samples = [Sample(key=text, fields={"text": text}) for text in ("a drum", "two of them")]
+    pieces: list[Any] = []
+    sink = SimpleNamespace(put=pieces.append, flush=lambda: None)
+    checkpoint = Transformers().open(str(tmp_path), Installed())
+    with Installed().make("engine", "sli").load(checkpoint, Budget(residency="resident")) as teacher:
+        teacher.observe(samples, [Tap(path="output"), Tap(path="decoder.model.decoder.layers.1")], sink)
+    assert {(piece.tap, len(piece.keys), len(piece.values)) for piece in pieces} == {
+        ("output", 2, 2), ("decoder.model.decoder.layers.1", 2, 2)
+    }  # fmt: skip
+    assert [value.shape[0] for piece in pieces if piece.tap == "output" for value in piece.values] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Qwen3VLVisionModel", ("image", "video")), ("Idefics3VisionTransformer", ("image",)),
+        ("Exaone4_5_VisionModel", ("image",)), ("ImageGPTModel", ("image",)), ("PeAudioModel", ("text", "audio")),
+        ("Qwen3VLTextModel", ("text",)), ("Gemma3ForConditionalGeneration", ("image", "text")),
+        ("CLIPModel", ("image", "text")), ("BertModel", ("text",)), ("WhisperForConditionalGeneration", ("audio",)),
+    ],
+)  # fmt: skip
+def test_what_goes_in_is_what_the_forward_takes(name: str, expected: tuple[str, ...]) -> None:
+    """Every class inherits "text" and `input_ids`, also one that has no such argument."""
+    assert takes(getattr(transformers, name)) == expected
 
 
 def test_several_main_inputs_are_no_trouble() -> None:

@@ -23,7 +23,7 @@ from nexus_torch.skeleton import without_weights
 LLAMA = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "vocab_size": 99,
          "intermediate_size": 32}  # fmt: skip
 ABSURD: dict[str, tuple[dict[str, Any], str]] = {
-    "layers": ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1,000,000,000; at most 4,096"),
+    "layers": ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1,000,000,000; at most 512"),
     "width": ({"hidden_size": 10**9}, "hidden_size is 1,000,000,000"),
     "words": ({"vocab_size": 10**15}, "vocab_size is"),
     "heads": ({"num_attention_heads": 10**8}, "num_attention_heads is 100,000,000"),
@@ -32,7 +32,7 @@ ABSURD: dict[str, tuple[dict[str, Any], str]] = {
     "fraction": ({"hidden_size": 32.5}, "hidden_size is 32.5; it is a whole number"),
     "negative": ({"num_hidden_layers": -1}, "num_hidden_layers is -1"),
     "bits": ({"seed": 1 << 80}, "seed is a number of more than 53 bits"),
-    "experts": ({"model_type": "mixtral", "num_hidden_layers": 4000, "num_local_experts": 4000}, "16,000,000 experts"),
+    "experts": ({"model_type": "mixtral", "num_hidden_layers": 400, "num_local_experts": 4000}, "1,600,000 experts"),
     "activation": ({"hidden_act": "os.system"}, "cannot build LlamaModel from this config.json"),
     "no object": ({"rope_parameters": 3}, "config.json"),
     "one class": ({"architectures": "LlamaForCausalLM"}, "says 'LlamaForCausalLM' for `architectures`, which"),
@@ -41,9 +41,18 @@ ABSURD: dict[str, tuple[dict[str, Any], str]] = {
     "quantised by word": ({"quantization_config": "fp8"}, "says 'fp8' for `quantization_config`, which is a table"),
     "labels in a list": ({"id2label": ["a"]}, "says ['a'] for `id2label`"),
     "unknown part": ({"model_type": "llava", "text_config": {"model_type": "quux"}}, "subconfig: quux. Mend the file"),
-    "loops": ({"model_type": "albert", "inner_group_num": 10**9}, "inner_group_num is 1,000,000,000; at most 4,096"),
+    "loops": ({"model_type": "albert", "inner_group_num": 10**9}, "inner_group_num is 1,000,000,000; at most 512"),
+    "deep": ({"num_hidden_layers": 4096}, "num_hidden_layers is 4,096; at most 512"),
+    "cycles": ({"model_type": "hrm_text", "H_cycles": 10**9}, "H_cycles is 1,000,000,000; at most 64"),
+    "codebooks": ({"model_type": "dac", "n_codebooks": 65_000}, "n_codebooks is 65,000; at most 1,024"),
+    "depths": ({"model_type": "resnet", "depths": [4096] * 4}, "depths is 4,096; at most 512"),
+    "a list of stages": ({"model_type": "univnet", "resblock_kernel_sizes": [3] * 2000}, "has 2,000 entries"),
+    "experts that are modules": ({"model_type": "switch_transformers", "num_experts": 4000, "num_layers": 12,
+                                  "d_model": 8, "d_ff": 8, "num_heads": 2}, "asks for more than 16,384 weights"),
+    "masks": ({"model_type": "gpt_neo", "max_position_embeddings": 1 << 14, "num_layers": 24,
+               "num_hidden_layers": 24, "attention_types": [[["global", "local"], 12]]}, "asks for a table of"),
     "inputs": ({"model_type": "gemma3n_text", "altup_num_inputs": 10**9}, "altup_num_inputs is 1,000,000,000"),
-    "labels": ({"num_labels": 10**9}, "num_labels is 1,000,000,000; at most 262,144"),
+    "labels": ({"num_labels": 10**9}, "num_labels is 1,000,000,000; at most 131,072"),
     "labels of a part": ({"model_type": "llava", "vision_config": {"num_labels": 10**9}}, "vision_config.num_labels"),
     "stages": ({"model_type": "univnet", "resblock_kernel_sizes": [3] * 100_000}, "has 100,000 entries"),
     "network of the hub": ({"model_type": "dpt", "backbone": "owner/name"}, "stands on the backbone 'owner/name'"),
@@ -76,10 +85,11 @@ def test_absurd_configurations_are_refused_at_once(name: str, tmp_path: Path) ->
         ("[1, 2]", "no JSON object"),
         ("", "no JSON"),
         ("\x00\xff", "no JSON"),
-        (json.dumps(LLAMA | {"id2label": {str(each): "x" for each in range(500_000)}}), "entries"),
+        (json.dumps(LLAMA | {"id2label": {str(each): "x" for each in range(500_000)}}), "values; at most"),
+        ('{"pad": [' + "[]," * 400_000 + "1]}", "values; at most"),
         ('{"pad": "' + "x" * (33 << 20) + '"}', "bytes"),
     ],
-    ids=["nested", "configurations", "list", "empty", "bytes", "many", "large"],
+    ids=["nested", "configurations", "list", "empty", "bytes", "many", "lists", "large"],
 )
 def test_files_that_are_no_configuration(text: str, message: str, tmp_path: Path) -> None:
     source = written(tmp_path, text)
@@ -183,7 +193,7 @@ def test_places_without_a_checkpoint(place: str, tmp_path: Path) -> None:
     elif place != "nothing":
         path.mkdir()
         if place == "no config":
-            (path / "model.safetensors").write_bytes(b"")
+            (path / "notes.txt").write_bytes(b"")
     assert Transformers().match(str(path)) == 0
     with pytest.raises(NexusError, match=r"config\.json|There is nothing"):
         Transformers().open(str(path), Installed())

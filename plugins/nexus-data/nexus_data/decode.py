@@ -9,15 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Stored = bytes | str | Path
+Stored = bytes | Path
+MOST = 2 << 30
+"""Bytes of one sample, decoded."""
+BLOCK = 1 << 22
+"""Samples of a sound that are read at once, of all channels."""
 
 
 def image(stored: Stored) -> NDArray[np.uint8]:
     """uint8 [H, W, 3]."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
-    with Image.open(_opened(stored)) as found:
-        return np.array(found.convert("RGB"))
+    try:
+        with Image.open(_opened(stored)) as found:
+            return np.array(found.convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise ValueError("is no image of a known format") from error
+    except (Image.DecompressionBombError, SyntaxError, EOFError) as error:
+        raise ValueError(f"is no image that can be read ({error})") from error
 
 
 def audio(stored: Stored, rate: int = 0) -> tuple[NDArray[np.float32], int]:
@@ -25,11 +34,21 @@ def audio(stored: Stored, rate: int = 0) -> tuple[NDArray[np.float32], int]:
     import soundfile
 
     try:
-        sound, found = soundfile.read(_opened(stored), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(_opened(stored)) as sound:
+            found, mono = sound.samplerate, _mono(sound)
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"is no sound that can be read ({error})") from error
-    mono = sound.mean(1, dtype=np.float32)
+        raise ValueError(f"is no sound that can be read ({error.error_string})") from error
     return resampled(mono, found, rate or found), rate or found
+
+
+def _mono(sound: Any) -> NDArray[np.float32]:
+    """The mean of the channels, a block at a time: how long a file is, its head may say wrongly."""
+    size, blocks, length = max(1, BLOCK // sound.channels), list[NDArray[np.float32]](), 0
+    while len(block := sound.read(size, dtype="float32", always_2d=True)):
+        blocks.append(block.mean(1, dtype=np.float32))
+        length += len(block)
+        _bounded(4 * length, "sound")
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def video(stored: Stored, frames: int = 0) -> NDArray[np.uint8]:
@@ -37,14 +56,40 @@ def video(stored: Stored, frames: int = 0) -> NDArray[np.uint8]:
     import av
 
     try:
-        with av.open(_opened(stored)) as container:
-            found = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        kept = np.linspace(0, _count(stored) - 1, frames).round().astype(int).tolist() if frames else None
+        found = _frames(stored, None if kept is None else set(kept))
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"is no video that can be read ({error})") from error
     if not found:
         raise ValueError("holds no frame")
-    kept = np.linspace(0, len(found) - 1, frames).round().astype(int) if frames else range(len(found))
-    return np.stack([found[at] for at in kept])
+    return np.stack([found[at] for at in kept or found])
+
+
+def _count(stored: Stored) -> int:
+    """How many frames a video has: decoded and dropped, since what its head says may be wrong."""
+    import av
+
+    with av.open(_opened(stored)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def _frames(stored: Stored, kept: set[int] | None) -> dict[int, NDArray[np.uint8]]:
+    """Position -> frame, of those that are kept, or of all."""
+    import av
+
+    found: dict[int, NDArray[np.uint8]] = {}
+    with av.open(_opened(stored)) as container:
+        for at, frame in enumerate(container.decode(video=0)):
+            if kept is None or at in kept:
+                _bounded(3 * frame.width * frame.height * (len(found) + 1), "video; take some frames of it: frames: 16")
+                found[at] = frame.to_ndarray(format="rgb24")
+    return found
+
+
+def _bounded(size: int, what: str) -> None:
+    """ValueError for what would take more memory than any sample should."""
+    if size > MOST:
+        raise ValueError(f"is more than {MOST >> 20} MB of {what}")
 
 
 def resampled(sound: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
@@ -52,6 +97,7 @@ def resampled(sound: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.
     if rate == wanted or not len(sound):
         return sound
     count = max(1, round(len(sound) * wanted / rate))
+    _bounded(4 * count, "sound")
     spectrum = np.fft.rfft(sound.astype(np.float64))
     kept = np.zeros(count // 2 + 1, complex)
     shared = min(len(kept), len(spectrum))
@@ -62,6 +108,6 @@ def resampled(sound: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.
 def _opened(stored: Any) -> Any:
     if isinstance(stored, bytes):
         return BytesIO(stored)
-    if isinstance(stored, (str, Path)):
-        return str(stored)
+    if isinstance(stored, Path):
+        return str(stored.absolute())  # what begins with "/" is a file to every library, never an address
     raise ValueError(f"holds {type(stored).__name__} where bytes or a path are expected")

@@ -24,15 +24,17 @@ def part_files(path: str, parts: dict[str, Any], split: Split, suffixes: Sequenc
     if split not in parts:
         given = ", ".join(parts)
         raise NexusError(f"The data have no part '{split}', only {given}. Add it: parts: {{{split}: FILE}}")
-    found = parts[split]
-    return [pair for each in ([found] if isinstance(found, str) else found) for pair in _below(each, suffixes)]
+    found = [parts[split]] if isinstance(parts[split], str) else parts[split]
+    if not isinstance(found, Sequence) or not found or not all(isinstance(each, str) and each for each in found):
+        raise NexusError(f"The part '{split}' is {parts[split]!r}. Name a file, a folder or a list of them.")
+    return [pair for each in found for pair in _below(each, suffixes)]
 
 
 def _below(path: str, suffixes: Sequence[str]) -> list[tuple[Path, str]]:
     root = placed(path)
-    if root.is_file():
+    if is_file(root):
         return [(root, root.name)]
-    if not root.is_dir():
+    if not is_folder(root):
         raise NexusError(f"The data '{path}' are not there. Give a file or a folder that exists.")
     files = sorted(file for file in root.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
     if not files:
@@ -49,15 +51,38 @@ def placed(path: str) -> Path:
 
 
 def content_hash(files: Iterable[tuple[Path, str]], options: Any) -> str:
-    """Over names below the given folder, content and options; never over where the files lie."""
+    """Over names below the given folder, content and options; never over where the files lie. A file that is not there
+    counts as that."""
     digest = hashlib.sha256(repr(options).encode())
     for file, name in files:
-        status = file.stat()
-        digest.update(f"\0{name}\0{_hash((file, status.st_size, status.st_mtime_ns))}".encode())
+        found = _hash(version(file)) if is_file(file) else "absent"
+        digest.update(f"\0{name}\0{found}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=4096)
+def is_file(file: Path) -> bool:
+    """Whether there is such a file, be its name ever so odd."""
+    try:
+        return file.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(place: Path) -> bool:
+    """Likewise of a folder."""
+    try:
+        return place.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def version(file: Path) -> tuple[Path, int, int]:
+    """A file with its size and time of change."""
+    status = file.stat()
+    return file, status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=65_536)
 def _hash(version: tuple[Path, int, int]) -> str:
     """Of one file at one size and time of change."""
     with version[0].open("rb") as opened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 from nexus_specs import NexusError, Split
 
 from . import decode
-from .files import part_files, placed
+from .files import is_file, part_files, placed
 from .options import MediaOptions
 from .reader import FileReader
-from .rows import Malformed, Row
+from .rows import Malformed, Row, Unreported
 
 INDEXES = ("index.jsonl", "metadata.jsonl", "train.jsonl")
 NAMES = ("file", "file_name")
@@ -45,25 +46,35 @@ class Folder(FileReader):
             label = Path(name).parts[0] if len(Path(name).parts) > 1 else None
             yield Row(where=name, values={self.field: file, "label": label, "source": name}, group=name)
 
+    def behind(self, split: Split) -> Iterator[tuple[Path, str]]:
+        """What indexes name that does not lie among the files of the part, or ends in another way."""
+        files = self.files(split)
+        known = {os.path.normpath(file) for file, _ in files}
+        for index in (file for file, _ in files if file.suffix == ".jsonl" and self._is_index(file)):
+            for row in self._indexed(index, Unreported()):
+                file = row.values[self.field]
+                if os.path.normpath(file) not in known:
+                    yield file, os.path.relpath(file, index.parent)
+
     def fields(self, row: Row, fields: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
         """Decoded."""
         file = fields.pop(self.field)
         yield {**fields, **self.decoded(file)}
 
     def _indexed(self, index: Path, broken: Malformed) -> Iterator[Row]:
-        for number, line in enumerate(index.read_text(encoding="utf-8").splitlines(), 1):
-            where = f"{index.name}:{number}"
-            try:
-                values = json.loads(line)
-                name = next(values[each] for each in NAMES if each in values)
-            except (ValueError, TypeError, StopIteration):
-                broken.add(where, f"is no JSON object with `{NAMES[0]}`")
-                continue
-            file = index.parent / name
-            if not file.is_file():
-                broken.add(where, f"names the file '{name}', which is not there")
-                continue
-            yield Row(where=where, values={**values, self.field: file}, group=str(values.get("source") or name))
+        with index.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                where = f"{index.name}:{number}"
+                try:
+                    values = json.loads(line)
+                    file = index.parent / (name := next(values[each] for each in NAMES if each in values))
+                except (ValueError, TypeError, StopIteration, RecursionError):
+                    broken.add(where, f"is no JSON object with `{NAMES[0]}`")
+                    continue
+                if not is_file(file):
+                    broken.add(where, f"names the file '{name}', which is not there")
+                    continue
+                yield Row(where=where, values={**values, self.field: file}, group=str(values.get("source") or name))
 
     def _is_index(self, file: Path) -> bool:
         return file.name == self.options.index if self.options.index else file.name in INDEXES

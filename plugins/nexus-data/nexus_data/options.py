@@ -32,6 +32,7 @@ class TableOptions(FileOptions):
 
     window: int = option(0, help="Longest text in bytes, longer ones are cut at line ends; 0: as they are", low=0)
     rate: int = option(0, help="Samples a second that sound is brought to; 0: as it is", low=0)
+    frames: int = option(0, help="Frames of a video, evenly spread; 0: all", low=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nexus_specs import NexusError, Sample, Split, content_key
+from nexus_specs import NexusError, Sample, Split
 
 from .files import content_hash, part_files
 from .options import FileOptions
@@ -25,6 +26,9 @@ class FileReader:
     """Kind "reader". A subclass gives the rows of a file, and the samples' fields of a row."""
 
     options_type: ClassVar[type[FileOptions]] = FileOptions
+    later: ClassVar[Mapping[str, Any]] = {}
+    """Options that came after LAYOUT, with the value at which they change nothing: no part of the fingerprint then, so
+    that data of releases before them are still known."""
     suffixes: ClassVar[Sequence[str]] = ()
 
     def __init__(self, **options: Any) -> None:
@@ -42,18 +46,23 @@ class FileReader:
         """(file, name) of a part; of all parts where they are not given."""
         return part_files(self.options.path, dict(self.options.parts), split, self.suffixes)
 
+    def behind(self, split: Split) -> Iterator[tuple[Path, str]]:
+        """(file, name) of what the rows of a part name, and what is read with them."""
+        yield from ()
+
     def fingerprint(self, split: Split) -> str:
-        """Of the files' content and of the options that decide what is read."""
+        """Of the content of the files, and of those behind them, and of the options that decide what is read."""
         options = dataclasses.asdict(self.options)
-        kept = sorted((name, repr(value)) for name, value in options.items() if name not in WHERE)
+        said = {name: value for name, value in options.items() if name not in WHERE}
+        kept = sorted((name, repr(value)) for name, value in said.items() if self.later.get(name, ...) != value)
         given = split if self.options.parts else f"split {split}"
-        return content_hash(self.files(split), (LAYOUT, type(self).__name__, given, kept))
+        return content_hash((*self.files(split), *self.behind(split)), (LAYOUT, type(self).__name__, given, kept))
 
     def samples(self, split: Split, start: int = 0) -> Iterator[Sample]:
         """In the order of the files' names and of their rows, from `start` on."""
         broken = Malformed(self.options.malformed)
         found = self._samples(split, broken)
-        yield from islice(found, start, self.options.limit or None)
+        yield from islice(found, start, min(self.options.limit, sys.maxsize) or None)
         broken.report()
 
     def _samples(self, split: Split, broken: Malformed) -> Iterator[Sample]:
@@ -65,13 +74,8 @@ class FileReader:
                     yield from self._decoded(row, fields, broken)
 
     def _decoded(self, row: Row, fields: dict[str, Any], broken: Malformed) -> Iterator[Sample]:
-        try:
-            found = list(self.fields(row, {"source": row.where, **fields}))
-        except (ValueError, OSError) as error:
-            broken.add(row.where, str(error))
-            return
-        for each in found:
-            yield Sample(key=content_key(each), fields=each, domain=self.options.domain)
+        found = self.fields(row, {"source": row.where, **fields})
+        yield from broken.samples(row.where, found, self.options.domain)
 
     def _check(self, row: Row, fields: Mapping[str, Any]) -> None:
         """A column that is named and missing from every row is a mistake of the registry, not of the file."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from nexus_specs import NexusError
+from nexus_specs import NexusError, Sample, content_key
 
-FIELDS = ("text", "label", "source", "image", "audio", "video", "answer", "rate")
+MEDIA = ("image", "audio", "video")
+FIELDS = ("text", "label", "source", *MEDIA, "answer", "rate")
 SHOWN = 5
 
 
@@ -23,6 +25,8 @@ class Row:
     values: Mapping[str, Any]
     group: str = ""
     """What must not be divided between parts; empty: the row's source, else the row."""
+    folder: Path | None = None
+    """Where paths in it begin: its table's folder. None: it came from elsewhere, and its paths mean nothing here."""
 
     def fields(self, columns: Mapping[str, str]) -> dict[str, Any]:
         """The known fields, through `columns` where it names them; what is empty is left out."""
@@ -53,11 +57,39 @@ class Malformed:
                 f"  {shown}\nMend the file, or allow more in the data's options: malformed: NUMBER"
             )
 
+    def samples(self, where: str, found: Iterable[Mapping[str, Any]], domain: str) -> list[Sample]:
+        """The samples of one row; none where it is broken."""
+        try:
+            return [Sample(key=content_key(fields), fields=_utf8(fields), domain=domain) for fields in found]
+        except UnicodeEncodeError as error:
+            self.add(where, f"holds {error.object[error.start]!r}, half of a character")
+        except (ValueError, OSError) as error:
+            self.add(where, str(error))
+        return []
+
     def report(self) -> None:
         """The first broken rows, on stderr."""
         if self.found:
             lines = [f"{len(self.found)} broken rows were left out:", *self.found[:SHOWN]]
             print("\n  ".join(lines), file=sys.stderr)
+
+
+class Unreported(Malformed):
+    """For a look at rows that are read again: broken ones are neither counted nor kept."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def add(self, where: str, reason: str) -> None:
+        """Nothing: reading says it."""
+
+
+def _utf8(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields; UnicodeEncodeError where a text of theirs cannot be written to any file."""
+    for value in fields.values():
+        if isinstance(value, str):
+            value.encode()
+    return fields
 
 
 def _digest(value: Any) -> str:

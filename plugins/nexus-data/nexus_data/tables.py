@@ -4,31 +4,48 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, ClassVar
+
+from nexus_specs import NexusError, Split
 
 from . import decode
+from .naming import behind, stored
 from .options import TableOptions
+from .parquets import parquet
 from .reader import FileReader
 from .rows import Malformed, Row
 from .windows import windows
 
+LONGEST = 64 << 20
+"""Bytes of a line of JSON, letters of a cell of CSV."""
+
 
 class Table(FileReader):
-    """Rows whose columns are fields: text as it is or in windows, media as bytes (as `datasets` stores them)."""
+    """Rows whose columns are fields: text as it is or in windows, media as bytes (as `datasets` stores them) or as
+    paths, which begin in the table's folder."""
 
     options_type = TableOptions
+    later: ClassVar[Mapping[str, Any]] = {"frames": 0}
+
+    def behind(self, split: Split) -> Iterator[tuple[Path, str]]:
+        """The media that the tables name, by the names that stand there."""
+        return behind(type(self), self.options.columns, self.files(split))
+
+    def has(self, file: Path, columns: Collection[str]) -> bool:
+        """Whether a file may hold any of these columns, by a look that decodes nothing."""
+        return True
 
     def fields(self, row: Row, fields: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
         """Decoded; one sample for each window of the text."""
         if "image" in fields:
-            fields["image"] = decode.image(_media(fields["image"]))
+            fields["image"] = decode.image(stored(fields["image"], row.folder))
         if "audio" in fields:
-            fields["audio"], fields["rate"] = decode.audio(_media(fields["audio"]), self.options.rate)
+            fields["audio"], fields["rate"] = decode.audio(stored(fields["audio"], row.folder), self.options.rate)
         if "video" in fields:
-            fields["video"] = decode.video(_media(fields["video"]))
+            fields["video"] = decode.video(stored(fields["video"], row.folder), self.options.frames)
         text = fields.get("text", "")
         if not isinstance(text, str):
             raise ValueError(f"the text is {type(text).__name__}, not a string")
@@ -44,16 +61,33 @@ class Parquet(Table):
 
     suffixes = (".parquet",)
 
+    def has(self, file: Path, columns: Collection[str]) -> bool:
+        """Whether one of them is there, and not all of it is bytes."""
+        with parquet(file, file.name) as opened:
+            return any(not _whole(opened, name) for name in set(columns) & set(opened.schema_arrow.names))
+
     def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
         """Row after row, a batch in memory at a time."""
-        import pyarrow.parquet
-
         number = 0
-        with pyarrow.parquet.ParquetFile(file) as opened:
+        with parquet(file, name) as opened:
             for batch in opened.iter_batches(batch_size=256):
                 for values in batch.to_pylist():
                     number += 1
-                    yield Row(where=f"{name}:{number}", values=values)
+                    yield Row(where=f"{name}:{number}", values=values, folder=file.parent)
+
+
+def _whole(opened: Any, column: str) -> bool:
+    """Whether a column of parquet is bytes, or {bytes, path} of which every row has its bytes, as the file's own
+    statistics say: then no path is looked at."""
+    import pyarrow
+
+    kind = opened.schema_arrow.field(column).type
+    if not pyarrow.types.is_struct(kind):
+        return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+    groups = [opened.metadata.row_group(at) for at in range(opened.metadata.num_row_groups)]
+    leaves = [group.column(at) for group in groups for at in range(group.num_columns)]
+    counts = [leaf.statistics for leaf in leaves if leaf.path_in_schema == f"{column}.bytes"]
+    return bool(counts) and all(each is not None and each.null_count == 0 for each in counts)
 
 
 class Jsonl(Table):
@@ -61,22 +95,38 @@ class Jsonl(Table):
 
     suffixes = (".jsonl", ".ndjson")
 
+    def has(self, file: Path, columns: Collection[str]) -> bool:
+        """Whether a name of one stands anywhere in it; letters may be written as escapes."""
+        words = [json.dumps(name).encode() for name in columns]
+        with file.open("rb") as lines:
+            return any(word in line for line in _lines(lines, file.name) for word in (*words, b"\\u"))
+
     def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
         """Line after line; empty lines are nothing."""
         with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(_lines(lines, name), 1):
                 where = f"{name}:{number}"
                 if not line.strip():
                     continue
                 try:
                     values = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     broken.add(where, f"is not JSON ({error})")
                     continue
                 if isinstance(values, dict):
-                    yield Row(where=where, values=values)
+                    yield Row(where=where, values=values, folder=file.parent)
                 else:
                     broken.add(where, f"is {type(values).__name__}, not an object")
+
+
+def _lines(opened: BinaryIO, name: str) -> Iterator[bytes]:
+    """Line after line; NexusError for one that is so long that the file cannot be what it is taken for."""
+    number = 0
+    while line := opened.readline(LONGEST):
+        number += 1
+        if len(line) == LONGEST:
+            raise NexusError(f"{name}:{number} is longer than {LONGEST >> 20} MB: put one JSON object on each line.")
+        yield line
 
 
 class Csv(Table):
@@ -84,20 +134,37 @@ class Csv(Table):
 
     suffixes = (".csv", ".tsv")
 
+    def has(self, file: Path, columns: Collection[str]) -> bool:
+        """Whether one of them stands in the header."""
+        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:
+            return bool(set(columns) & set(next(self._cells(opened, file), [])))
+
+    def _cells(self, opened: Iterable[str], file: Path) -> Any:
+        """What the standard library reads of it, line after line."""
+        csv.field_size_limit(LONGEST)
+        return csv.reader(opened, delimiter="\t" if file.suffix == ".tsv" else ",")
+
     def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
         """Row after row; one with too many or too few cells is broken."""
-        csv.field_size_limit(2**31 - 1)
         with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:
-            reader = csv.reader(opened, delimiter="\t" if file.suffix == ".tsv" else ",")
+            reader = self._cells(opened, file)
             header = next(reader, [])
-            for cells in reader:
+            for cells in self._whole(reader, name):
                 where = f"{name}:{reader.line_num}"
                 if len(cells) != len(header):
                     broken.add(where, f"has {len(cells)} cells, its header {len(header)}")
                 elif any("\udc80" <= letter <= "\udcff" for cell in cells for letter in cell):
                     broken.add(where, "is not UTF-8")
                 else:
-                    yield Row(where=where, values=self._values(dict(zip(header, cells, strict=True))))
+                    values = self._values(dict(zip(header, cells, strict=True)))
+                    yield Row(where=where, values=values, folder=file.parent)
+
+    def _whole(self, reader: Any, name: str) -> Iterator[list[str]]:
+        """Row after row. NexusError where a cell does not end: what follows would be taken for it."""
+        try:
+            yield from reader
+        except csv.Error as error:
+            raise NexusError(f"{name}:{reader.line_num}: {error}. Look for a quote that is not closed.") from error
 
     def _values(self, cells: dict[str, str]) -> dict[str, Any]:
         """Empty cells as None, a label that is a whole number as one."""
@@ -107,10 +174,3 @@ class Csv(Table):
             with suppress(ValueError):
                 values[label] = int(values[label])
         return values
-
-
-def _media(value: Any) -> Any:
-    """Bytes, or the path of a file, of what `datasets` writes as {bytes, path}."""
-    if isinstance(value, Mapping):
-        return value.get("bytes") or value.get("path")
-    return value

@@ -217,6 +217,24 @@ def test_resampling_keeps_a_tone() -> None:
     np.testing.assert_allclose(decode.resampled(up, 16000, 8000), tone, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "content", "known"),
+    [
+        (Jsonl, "a.jsonl", '{"text": "one", "label": 1}\n', "96e88ed538bd8220"),
+        (Csv, "a.csv", "text,label\none,1\n", "9b5a4a0920c2e329"),
+        (Text, "a.txt", "one\n", "8739503ae46560af"),
+    ],
+)
+def test_fingerprints_are_those_of_earlier_versions(
+    tmp_path: Path, kind: type, name: str, content: str, known: str
+) -> None:
+    """What a release says of its data holds for as long as the data do."""
+    (tmp_path / name).write_text(content)
+    assert kind(path=str(tmp_path / name), window=64).fingerprint("train").startswith(known)
+    if kind is not Text:
+        assert not kind(path=str(tmp_path / name), window=64, frames=2).fingerprint("train").startswith(known)
+
+
 def test_a_fingerprint_is_content_and_options(tmp_path: Path) -> None:
     rows = [{"text": f"row {at}"} for at in range(40)]
     here, there = tmp_path / "here", tmp_path / "there"
@@ -226,6 +244,7 @@ def test_a_fingerprint_is_content_and_options(tmp_path: Path) -> None:
     first = Jsonl(path=str(here / "a.jsonl")).fingerprint("train")
     assert first == Jsonl(path=str(there / "a.jsonl"), malformed=3).fingerprint("train")
     assert first != Jsonl(path=str(here / "a.jsonl"), window=8).fingerprint("train")
+    assert first != Jsonl(path=str(here / "a.jsonl"), frames=8).fingerprint("train")
     assert first != Jsonl(path=str(here / "a.jsonl")).fingerprint("held_out")
     lines(here / "a.jsonl", [*rows, {"text": "more"}])
     assert first != Jsonl(path=str(here / "a.jsonl")).fingerprint("train")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import sys
+from collections import deque
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from nexus_specs import NexusError
 
 PAGE = 4096
 _HUGE = 2 << 20
+LATELY = 6
+"""So many of the last sizes count: parts of layers that alternate use each other's maps."""
 _UNUSED = 2
 """References to a map on which no tensor stands: the list's and the argument of `getrefcount`."""
 
@@ -36,9 +39,16 @@ class Buffers:
 
     def __init__(self) -> None:
         self.maps: list[mmap.mmap] = []
+        self.sizes: deque[int] = deque(maxlen=LATELY)
 
     def take(self, size: int) -> mmap.mmap:
-        """A map of at least `size` bytes that nobody uses. What is unused and too small goes."""
+        """A map of at least `size` bytes that nobody uses. What is unused and too small goes, and what is larger than
+        anything that was asked for lately: the embedding's, while layers pass."""
+        self.sizes.append(size)
+        largest = max(self.sizes) * 5 // 4 + _HUGE
+        for at in sorted(self._unused(), reverse=True):
+            if len(self.maps[at]) > largest:
+                self.drop(self.maps.pop(at))
         unused = self._unused()
         if fitting := [at for at in unused if len(self.maps[at]) >= size]:
             return self.maps[min(fitting, key=lambda at: len(self.maps[at]))]

@@ -11,6 +11,7 @@ from nexus_torch.skeleton import HARMLESS, Absent
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
+from .changes import Change
 from .groups import Groups, Wait
 from .tables import Rows, gathered, product, waiting
 
@@ -28,7 +29,7 @@ class Source(Protocol):
     def units_of(self, name: str) -> tuple[str, ...]:
         """The units that may bring a weight."""
 
-    def write(self, name: str, writer: object, change: Callable[[Tensor], object]) -> bool:
+    def write(self, name: str, writer: object, change: Change) -> bool:
         """Remembers a change of a weight for when it comes. False where another forward has changed it before."""
 
 

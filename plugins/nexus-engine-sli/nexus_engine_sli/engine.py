@@ -12,9 +12,10 @@ from nexus_specs import Blueprint, Budget, Checkpoint, Estimate, Machine, Teache
 from . import headroom
 from .costs import cost
 from .headroom import Way
-from .loading import Resident, Room, Streamed
+from .loading import Streamed
 from .machine import measure
 from .offloading import Offloaded
+from .rooms import Resident, Room
 from .teacher import SliTeacher
 
 ROOMS: dict[str, type[Resident] | type[Streamed]] = {"resident": Resident, "offload": Offloaded, "stream": Streamed}

@@ -13,6 +13,7 @@ from typing import Protocol
 from nexus_specs import Budget, Extent
 from nexus_torch import hub
 
+from .disk import Disk
 from .rolling import Rolling
 
 ROLLING = 20_000_000_000
@@ -36,12 +37,19 @@ class Files(Protocol):
     def reach(self, extents: Sequence[Extent]) -> None:
         """The model is at these extents: what it passed may go, what comes next is sent for."""
 
+    @property
+    def unproven(self) -> Sequence[str]:
+        """Files whose content was not held against the hash that the hub names."""
+
     def close(self) -> None:
         """Nothing more is needed."""
 
 
 class Here:
     """Files that are on this disk."""
+
+    unproven = ()
+    """Nobody names a hash."""
 
     def place(self, extents: Sequence[Extent]) -> tuple[Extent, ...]:
         """As they are."""
@@ -64,6 +72,9 @@ class Here:
 class Cached:
     """Whole files, in the order of their first use, into the cache that all Hugging Face tools share; they stay there.
     HubError before the first byte where the disk does not hold them all."""
+
+    unproven = ()
+    """All are verified."""
 
     def __init__(self, groups: Sequence[Sequence[Extent]]) -> None:
         addresses = dict(_addresses(groups))
@@ -97,26 +108,31 @@ class Cached:
 
 
 def files_for(
-    groups: Sequence[Sequence[Extent]], budget: Budget | None = None, *, resident: bool = False, small: int = 0
-) -> Files:
+    groups: Sequence[Sequence[Extent]], budget: Budget | None = None, *, resident: bool = False, small: int = 0,
+    disk: Disk | None = None,
+) -> Files:  # fmt: skip
     """The files of these groups of extents, which are read in this order. The first `small` of them are read before
     anything else, and are little.
 
     What is on this disk stays where it is. What is on a hub is fetched into the shared cache where it all fits (for a
-    streamed model: into the budget), else rolling within the budget.
+    streamed model: into the budget), else rolling within the budget, of which a streamed model's states have half.
     """
     if not any(_addresses(groups)):
         return Here()
     wanted, budget = missing(groups), budget or Budget()
-    limit = budget.disk or ROLLING
+    disk = disk or Disk(budget.disk)
+    limit = disk.total or ROLLING
     if not resident:
         limit = min(limit, ROLLING)
     if wanted <= limit and _fits(groups, wanted):
+        disk.hold("files", wanted)
         return Cached(groups)
+    if not resident and disk.total:
+        limit = min(limit, disk.total // 2)
     own = budget.scratch == Path()
     folder = _own_folder(groups) if own else budget.scratch / "fetch"
-    most = budget.disk or ROLLING
-    return Rolling(groups, folder, limit=limit, most=most, small=small, follow=resident, temporary=own)
+    most = disk.total or ROLLING
+    return Rolling(groups, folder, limit=limit, most=most, small=small, follow=resident, temporary=own, disk=disk)
 
 
 def missing(groups: Sequence[Sequence[Extent]]) -> int:

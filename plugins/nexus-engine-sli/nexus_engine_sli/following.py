@@ -17,8 +17,9 @@ from typing import Any, Protocol
 from nexus_specs import Edit, NexusError
 from torch import Tensor
 
-from .loading import Room
-from .running import Hub, Keeper, Run, Stop
+from .forwards import Run, Stop
+from .rooms import Room
+from .running import Hub, Keeper
 from .taps import first_tensor, mask_of, with_first
 from .tracking import Family, Ledger, Tracker
 

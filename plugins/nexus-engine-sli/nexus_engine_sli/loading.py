@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,19 +10,20 @@ from nexus_specs import Budget, Checkpoint, Part
 from nexus_torch.skeleton import absent, empty, fill
 from torch import Tensor
 
+from .ahead import Order
 from .allocating import give_back, map_large_blocks
+from .changes import Change, Changes
 from .checking import check_finite, finite, refuse_infinite, watch
-from .costs import SHARE
 from .demand import Awaited
+from .disk import Disk
 from .fetching import files_for
+from .fitting import Fitting
 from .groups import Groups
 from .placing import Placing, bare, keeps_float32, one_by_one
 from .reading import Reader, buffers_for
-from .rooms import Resident, Room, complete, packed, quantised
+from .rooms import complete, packed, quantised
 from .transport import Coming, transport
-from .units import Division, Unit
-
-__all__ = ["Resident", "Room", "Streamed"]
+from .units import Unit, running
 
 
 class Streamed:
@@ -41,31 +42,34 @@ class Streamed:
         self.memory = budget.memory if budget else 0
         self.module = bare(checkpoint, device, dtype)
         self.placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
-        division = Division(checkpoint, self.module, _most(checkpoint, self.memory, dtype))
+        self.copied = torch.device(device).type != "cpu"
+        division = Fitting(checkpoint, self.module, dtype, self.copied).divided(self.memory)
         self.units, rest = division.units, division.stay
         self.stays = rest
         self.layers = tuple(layer for stack in checkpoint.blueprint.stacks for layer in stack.layers)
         if any(unit.count and not unit.rows for unit in self.units.values()):
             one_by_one(self.module)
         self.order = list(self.units)
+        self.sequence = Order(self.order)
         groups = [part.extents for part in (*rest, *(unit.part for unit in self.units.values()))]
-        self.files = files_for(groups, budget, small=len(rest))
+        self.disk = Disk(budget.disk if budget else 0)
+        self.files = files_for(groups, budget, small=len(rest), disk=self.disk)
         self.reader = Reader(self.files, buffers_for(device))
         self.transport = transport(device, self._begin, self._make)
         self.inside, self.borrowed = "", set[str]()
         self.seen = set[str]()
         """Units whose weights were looked at, since what they gave is not finite."""
-        self.before: dict[str, str] = {}
-        """Unit -> the one that came after it the last time."""
-        self.left, self.kept = set[str](), set[str]()
-        self.changes: dict[str, tuple[object, list[Callable[[Tensor], object]]]] = {}
-        """What a model wrote into weights that were not there: the forward that did, and how."""
+        self.kept, self.changes = set[str](), Changes()
         self.loads: list[str] = []
         """Units in the order in which they were brought, for those who check that it was once each."""
+        self._settle(rest)
+
+    def _settle(self, rest: Sequence[Part]) -> None:
+        """Reads what stays; all else is absent from here on."""
         for part in rest:
             self._fill(part, "", self.reader.read(part.extents))
-            if quantise and self._in_a_layer(part.path):
-                quantised(self.module.get_submodule(part.path), quantise)
+            if self.quantise and self._in_a_layer(part.path):
+                quantised(self.module.get_submodule(part.path), self.quantise)
         there = {name for name, each in self.module.named_parameters(remove_duplicate=False) if not each.is_meta}
         self.units = {
             path: replace(unit, names=tuple(name for name in unit.names if name not in there))
@@ -75,8 +79,9 @@ class Streamed:
         held = {name for unit in self.units.values() for name in unit.names} | set(self.groups.units)
         self._empty(held)
         complete([name for name in absent(self.module) if not held & set(self._holders(name))], "")
-        self.sizes = {path: self._size(unit) for path, unit in self.units.items()}
-        self.rest = self._running(name for name, each in self.module.named_parameters() if not each.is_meta)
+        self.sizes = {path: running(self.module, unit) for path, unit in self.units.items()}
+        stay = (each for each in self.module.parameters() if not each.is_meta)
+        self.rest = sum(each.numel() * each.dtype.itemsize for each in stay)
 
     @property
     def read_bytes(self) -> int:
@@ -89,8 +94,7 @@ class Streamed:
             return
         self._leave()
         give_back()
-        if self.inside:
-            self.before[self.inside] = path
+        self.sequence.entered(path, self.inside)
         self.inside = path
         self.files.reach(self.units[path].part.extents)
         self._bring(path)
@@ -107,8 +111,9 @@ class Streamed:
     @property
     def weights(self) -> int:
         """Bytes of what stays, of the largest unit that runs and of the largest that arrives."""
-        most = max((unit.bytes for unit in self.units.values()), default=0)
-        return self.rest + most + max(self.sizes.values(), default=0)
+        runs = max(self.sizes.values(), default=0)
+        arrives = runs if self.copied else max((unit.bytes for unit in self.units.values()), default=0)
+        return self.rest + runs + arrives
 
     def passed(self, path: str, output: object) -> None:
         """A unit gave an output. NexusError where it is not finite because its weights are not."""
@@ -127,8 +132,7 @@ class Streamed:
 
     def files_before(self, path: str) -> tuple[str, ...]:
         """The files from which came what stays, and the units before one."""
-        before = self.order[: self.order.index(path)] if path in self.order else self.order
-        parts = (*self.stays, *(self.units[each].part for each in before))
+        parts = (*self.stays, *(self.units[each].part for each in self.sequence.until(path)))
         return tuple(sorted({extent.file for part in parts for extent in part.extents}))
 
     def close(self) -> None:
@@ -136,14 +140,9 @@ class Streamed:
         self.transport.close()
         self.reader.close()
 
-    def write(self, name: str, writer: object, change: Callable[[Tensor], object]) -> bool:
-        """Remembers what the first forward does to a weight that is not there (RWKV rescales all its blocks before the
-        first one runs), and does it each time that it comes. What every forward does cannot be told apart: False."""
-        known = self.changes.setdefault(name, (writer, []))
-        if known[0] is not writer:
-            return False
-        known[1].append(change)
-        return True
+    def write(self, name: str, writer: object, change: Change) -> bool:
+        """Remembers what the first forward does to a weight that is not there; False where another did before."""
+        return self.changes.write(name, writer, change)
 
     def _bring_group(self, unit: Unit) -> None:
         """Some experts, or rows, in the place of those before them."""
@@ -166,16 +165,14 @@ class Streamed:
         if unit.count:
             self._bring_group(unit)
             return
-        if path in self.left and self._has_room(unit):
+        if path in self.sequence.left and self._has_room(unit):
             self.kept.add(path)
         if self._from_tied(unit):
             self.transport.forget(unit)
         else:
             self.placing.put(unit.part, self.transport.take(unit), path)
             self.loads.append(path)
-            for name in unit.names if self.changes else ():
-                for change in self.changes.get(name, (None, []))[1]:
-                    change(self.module.get_parameter(name).data)
+            self.changes.apply(self.module, unit.names)
         missing = [name for name in unit.names if self.module.get_parameter(name).is_meta]
         for other in dict.fromkeys(each for name in missing for each in self.units_of(name)):
             if other != path and other not in self.borrowed:
@@ -209,24 +206,13 @@ class Streamed:
 
     def _expect(self, path: str) -> None:
         """Begins to bring what comes after a unit."""
-        following: list[Unit] = []
-        while len(following) < self.transport.ahead:
-            known = self.before.get(path)
-            path = known or self._after(path)
-            done = not known and path in self.left          # a guess: towers may stand behind what they feed (Pi 0)
-            if not path or done or path in self.kept or path in self.borrowed:
-                break
-            following.append(self.units[path])
-        self.transport.expect(following)
-
-    def _after(self, path: str) -> str:
-        at = self.order.index(path) + 1
-        return self.order[at] if at < len(self.order) else ""
+        following = self.sequence.following(path, self.transport.ahead, self.kept | self.borrowed)
+        self.transport.expect([self.units[each] for each in following])
 
     def _leave(self) -> None:
         self.transport.settle()
         gone = ({self.inside} if self.inside else set()) | self.borrowed
-        self.left |= gone
+        self.sequence.left |= gone
         self.borrowed = set()
         self.groups.clear()
         self._empty(name for path in gone - self.kept for name in self.units[path].names)
@@ -235,17 +221,6 @@ class Streamed:
         """Whether a unit may stay beside what stays already and two of the largest."""
         kept = sum(self.sizes[path] for path in self.kept)
         return not self.memory or self.weights + kept + self.sizes[unit.path] <= self.memory
-
-    def _size(self, unit: Unit) -> int:
-        """Bytes of a unit while it runs."""
-        whole = self._running(unit.names)
-        if not unit.count:
-            return whole
-        return whole * unit.count // self.module.get_parameter(unit.names[0]).shape[0]
-
-    def _running(self, names: Iterable[str]) -> int:
-        weights = (self.module.get_parameter(name) for name in names)
-        return sum(weight.numel() * weight.dtype.itemsize for weight in weights)
 
     def _fill(self, part: Part, path: str, raw: dict[str, Tensor]) -> None:
         self.placing.fill(part, raw, path)
@@ -263,11 +238,3 @@ class Streamed:
     def _holders(self, name: str) -> tuple[str, ...]:
         return self.placing.tied.get(name, (name,))
 
-
-def _most(checkpoint: Checkpoint, memory: int, dtype: torch.dtype) -> int:
-    """Stored bytes that a unit may have, so that one that runs and one that arrives fit in the memory; 0: any."""
-    if not memory:
-        return 0
-    wide = dtype.itemsize * checkpoint.blueprint.parameters / max(1, checkpoint.blueprint.bytes)
-    share = SHARE * memory / (1 + max(1.0, wide))
-    return max(1, round(share))

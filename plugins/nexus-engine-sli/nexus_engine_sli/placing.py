@@ -43,6 +43,7 @@ class Placing:
         kinds = {name: each.dtype for name, each in (*module.named_parameters(), *module.named_buffers())}
         self.kinds = {name: torch.float32 if float32(name) else kind for name, kind in kinds.items()}
         self.buffers = {name for name, _ in module.named_buffers()}
+        self.weights = self.kinds.keys() - self.buffers
 
     def fill(self, part: Part, raw: Mapping[str, Tensor], path: str) -> list[str]:
         """Puts what a loader makes of stored tensors into the module; -> the names. NexusError names the file."""
@@ -73,8 +74,14 @@ class Placing:
     def _placed(self, name: str, tensor: Tensor, path: str) -> Tensor:
         """On the device, in the module's dtype; what outlives its layer gets memory of its own."""
         placed = tensor.to(self.device, non_blocking=True)
-        if tensor.is_floating_point() and tensor.dtype.itemsize > 1:
-            kind = self.kinds.get(name) or self._kind(name)
+        kind = self.kinds.get(name) or self._kind(name)
+        if name in self.weights and kind.is_floating_point and not tensor.is_floating_point():
+            raise NexusError(
+                f"The tensor '{name}' holds {str(tensor.dtype).removeprefix('torch.')}, and the model computes with "
+                "floating-point weights there: it is packed in a way of which config.json says nothing "
+                "(quantization_config). Fetch both from one place."
+            )
+        if tensor.is_floating_point():
             placed = placed.to(kind if kind.is_floating_point else torch.float32)
         lasting = name in self.buffers or any(not each.startswith(f"{path}.") for each in self.tied.get(name, ()))
         return placed.clone() if path and lasting and placed is tensor else placed

@@ -76,6 +76,11 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int
     return RUNTIME + positions * STATES * _width(blueprint) * dtype.itemsize + rows * LOGITS * blueprint.vocabulary * 4
 
 
+def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
+    """What the states of one sample take at least, when it goes into a layer and comes out of it."""
+    return 2 * min(blueprint.context or TOKENS, TOKENS) * _width(blueprint) * dtype.itemsize
+
+
 def buffers(blueprint: Blueprint) -> int:
     """What is lost where every part stays in the buffer that it was read into."""
     return (len(_layers(blueprint)) + 1) * ROUNDING

@@ -12,6 +12,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,8 @@ from typing import Any
 import torch
 from nexus_torch.files import write_json
 
-from .running import Run, Stop
+from .disk import Disk
+from .forwards import Run, Stop, seeded
 from .spilling import memory_of
 from .structures import NotStorable, describe
 from .tracking import INPUTS, Family
@@ -53,7 +55,7 @@ class Checkpoints:
     tells people what they should know."""
 
     def __init__(
-        self, folder: Path, fingerprint: str, disk: int, flush: Callable[[], None],
+        self, folder: Path, fingerprint: str, disk: Disk, flush: Callable[[], None],
         files: Callable[[str], Sequence[str]] = lambda _: (), note: Callable[[str], None] = log.warning,
     ) -> None:  # fmt: skip
         self.note = note
@@ -62,7 +64,10 @@ class Checkpoints:
         self.fresh: list[frozenset[int]] = []
         """Places of the storages that a structure makes, by its number."""
         self.histories: dict[Run, History] = {}
-        self.last, self.took, self.refused = time.monotonic(), 0.0, ""
+        self.last, self.took, self.refused, self.writing = time.monotonic(), 0.0, "", ""
+        self.good = 0
+        """Bytes of the file of states that is whole."""
+        disk.give["kept"] = self.drop
         self.names: Callable[[Run], str] = lambda _: ""
         self.done: list[str] = []
         """Forwards that ended; what they gave is in the sink."""
@@ -106,9 +111,11 @@ class Checkpoints:
                 self.flush()
                 self._write(runs, bring, settle)
         except OSError as error:                            # no room: the one before stays
+            self.writing = ""
             self._clean(self._index().get("file", ""))
             self._refused(error)
         finally:
+            self.writing = ""
             self.last = time.monotonic()
             self.took = self.last - start
 
@@ -122,6 +129,8 @@ class Checkpoints:
         history = self.histories.get(run, History())
         if history.fails or run.ledger is None or run.stop is None or run.stop.kind != "before" or run.depth:
             return False
+        if not torch.equal(run.random, seeded()):           # it would draw other numbers
+            return False
         given = self._given(history)
         return all(
             number[0] == INPUTS or number[0] % 2 == 0 or number in given for number, _ in run.ledger.live()
@@ -134,6 +143,7 @@ class Checkpoints:
     def _write(self, runs: Sequence[Run], bring: Callable[[Family], None], settle: Callable[[Family], None]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         name, rows = f"states-{time.monotonic_ns()}.bin", {}
+        self.writing = name
         with (self.folder / name).open("wb", buffering=0) as file:
             for family, kin in groupby(runs, key=_family):
                 bring(family)
@@ -158,8 +168,7 @@ class Checkpoints:
         for number, storage in run.ledger.live():
             if number[0] == INPUTS:
                 continue
-            if self.disk and file.tell() + storage.nbytes() > self.disk // 2:    # the one before is still there
-                raise OSError(errno.EDQUOT, f"they take more than half of the {self.disk:,} bytes of disk")
+            self._fits(file.tell(), storage.nbytes())
             view = memory_of(storage) if storage.device.type == "cpu" else memoryview(_copy(storage))
             done = 0
             while done < len(view):
@@ -171,6 +180,16 @@ class Checkpoints:
             "passed": history.passed, "live": live, "offset": offset,
         }  # fmt: skip
 
+    def _fits(self, at: int, more: int) -> None:
+        """OSError where a file comes to more than half of what this use may have, since the one before is still there,
+        or to more than that one leaves; or to more than it leaves of the disk itself, where the result goes."""
+        room, left = self.disk.free + self.disk.taken["kept"], shutil.disk_usage(self.folder).free
+        if at + more > left - more:
+            raise OSError(errno.ENOSPC, "they would take more than they leave of the disk")
+        if at + more > min(room // 2, room - self.good):
+            raise OSError(errno.EDQUOT, f"they take more than half of the {room:,} bytes of disk")
+        self.disk.hold("kept", self.good + at + more)
+
     def _index(self) -> dict[str, Any]:
         with suppress(OSError, ValueError):
             index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
@@ -180,8 +199,11 @@ class Checkpoints:
 
     def _clean(self, keep: str) -> None:
         for path in self.folder.glob("states-*.bin"):
-            if path.name != keep:
+            if path.name not in (keep, self.writing):
                 path.unlink(missing_ok=True)
+        left = {path.name: path.stat().st_size for path in self.folder.glob("states-*.bin")}
+        self.good = sum(size for name, size in left.items() if name == keep)
+        self.disk.hold("kept", sum(left.values()))
 
     def found(self) -> Mapping[str, Any] | None:
         """The index of the checkpoint of equal work that is in the folder."""
@@ -190,6 +212,7 @@ class Checkpoints:
             return None
         if any(_stamp(file) != stamp for file, stamp in index["files"].items()):
             return None
+        self._clean(index["file"])
         for text in index["structures"]:
             self._add(text)
         self.done = list(index["done"])
@@ -202,6 +225,10 @@ class Checkpoints:
 
     def remove(self) -> None:
         """The observation is whole."""
+        self.drop()
+
+    def drop(self) -> None:
+        """What was kept goes; one that is being written stays."""
         (self.folder / INDEX).unlink(missing_ok=True)
         self._clean("")
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import torch
 
+from .forwards import Run
 from .resuming import TAKEN, Checkpoints, History
-from .running import Hub, Run
+from .running import Hub
 from .structures import NotStorable, build
 from .tracking import INPUTS
 

@@ -6,7 +6,6 @@ is used. What is held never takes more than the limit: an item is sent for only 
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,9 @@ from pathlib import Path
 from nexus_specs import Extent, NexusError
 from nexus_torch import hub
 
+from .disk import Disk
+from .proving import Proofs
+from .ranging import fetch
 from .rolling_plan import Item, plan
 
 SIDE_BY_SIDE = 4
@@ -37,7 +39,7 @@ class Rolling:
 
     def __init__(
         self, groups: Sequence[Sequence[Extent]], folder: Path, *, limit: int, most: int = 0, small: int = 0,
-        follow: bool = False, temporary: bool = False,
+        follow: bool = False, temporary: bool = False, disk: Disk | None = None,
     ) -> None:  # fmt: skip
         self.folder, self.groups = folder, [tuple(group) for group in groups]
         self.follow, self.temporary = follow, temporary
@@ -51,6 +53,10 @@ class Rolling:
         self.at, self.held, self.peak, self.fetched, self.closing = -1, 0, 0, 0, False
         self.changed = threading.Condition()
         self.pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="sli-fetch")
+        self.proofs = Proofs(self.plan.items, self.changed)
+        self.disk = disk or Disk()
+        self.disk.hold("files", self.limit)
+        self.disk.give["files"] = self.shrink
         self._take_up()
 
     def place(self, extents: Sequence[Extent]) -> tuple[Extent, ...]:
@@ -110,12 +116,25 @@ class Rolling:
             self._drop_idle()
             self._send()
 
+    @property
+    def unproven(self) -> list[str]:
+        """Files that came by ranges, and not as a whole in an order in which their hash could be known."""
+        return self.proofs.unproven
+
+    def shrink(self) -> None:
+        """No more than the largest layer from now on: what came ahead of its use goes, and is fetched again."""
+        with self.changed:
+            self.limit = self.plan.peak
+            self._make_room(self.limit)
+            self.disk.hold("files", max(self.limit, self.held))
+
     def close(self) -> None:
         """Stops fetching. What is here stays in the folder, for who goes on after a pause or a kill."""
         with self.changed:
             self.closing = True
             self.changed.notify_all()
         self.pool.shutdown(wait=True, cancel_futures=True)
+        self.proofs.close()
         if self.temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -138,6 +157,7 @@ class Rolling:
             if item is not None and path.stat().st_size == item.size and self.held + item.size <= self.limit:
                 item.coming = Future()
                 item.coming.set_result(None)
+                self.proofs.arrived.add(item)
                 self.held += item.size
             elif path.name.removesuffix(".part") not in known or item is not None:
                 path.unlink()
@@ -155,7 +175,7 @@ class Rolling:
             if item.coming is not None:
                 continue
             if item in self.asked:
-                self._make_room(item)
+                self._make_room(self.limit - item.size)
             if self.held + item.size > self.limit:
                 break
             self.held += item.size
@@ -170,48 +190,39 @@ class Rolling:
         later = [(min(item.uses & self.pending), item) for item in self.plan.items if item.uses & self.pending]
         yield from (item for _, item in sorted(later, key=lambda pair: pair[0]))
 
-    def _make_room(self, wanted: Item) -> None:
-        """Drops what was fetched ahead, the farthest first, where something is needed sooner."""
-        idle = [item for item in self.plan.items if item.users == 0 and item.coming and item.coming.done()]
+    def _make_room(self, most: int) -> None:
+        """Drops what was fetched ahead, the farthest first, until no more than `most` bytes are held."""
+        idle = [item for item in self.plan.items if _idle(item)]
         for item in sorted(idle, key=lambda each: -min(each.uses & self.pending, default=1 << 60)):
-            if self.held + wanted.size <= self.limit:
+            if self.held <= most:
                 return
             self._drop(item)
 
     def _drop_idle(self) -> None:
-        for item in self.plan.items:
-            if not item.users and item.coming and item.coming.done() and not item.uses & self.pending:
+        """What was read for the last time goes, unless the hash of its file waits for it: for that is half the room."""
+        over = [item for item in self.plan.items if _idle(item) and not item.uses & self.pending]
+        kept = sum(item.size for item in over if self.proofs.wants(item))
+        for item in over:
+            if not self.proofs.wants(item):
+                self._drop(item)
+            elif kept > self.limit // 2:
+                kept -= item.size
                 self._drop(item)
 
     def _drop(self, item: Item) -> None:
         item.path.unlink(missing_ok=True)
         item.coming, self.held = None, self.held - item.size
+        self.proofs.gone(item, again=bool(item.uses & self.pending))
 
     def _fetch(self, item: Item) -> None:
         if item.whole:
             hub.download(item.address, item.file, item.path, self._came, self._known(item))
         else:
-            self._fetch_ranges(item)
+            fetch(item, self._came)
+            self.proofs.came(item)
         with self.changed:
+            self._drop_idle()
             self.changed.notify_all()
-
-    def _fetch_ranges(self, item: Item) -> None:
-        """One range after the other, from where an earlier process stopped. Their content cannot be verified, since the
-        hub names hashes of whole files alone; the commit is fixed, and the lengths are checked."""
-        part = item.path.with_name(item.path.name + ".part")
-        with part.open("ab") as out:
-            if out.tell() > item.size:
-                out.truncate(0)
-            at = out.tell()
-            for start, stop in item.ranges:
-                skip = min(at, stop - start)
-                at -= skip
-                for block in hub.stream(item.address, start + skip, stop):
-                    out.write(block)
-                    self._came(len(block))
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(item.path)
 
     def _known(self, item: Item) -> list[hub.Known]:
         """Ranges of a file that came before the file did."""
@@ -228,6 +239,11 @@ class Rolling:
             self.fetched += size
             if self.closing:
                 raise _Closing
+
+
+def _idle(item: Item) -> bool:
+    """Whether an item is here and nobody reads it."""
+    return not item.users and item.coming is not None and item.coming.done()
 
 
 def _name(extents: Sequence[Extent]) -> tuple[object, ...]:

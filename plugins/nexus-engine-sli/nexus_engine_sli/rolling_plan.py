@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ class Item:
     """Readings that are under way."""
     coming: Future[None] | None = None
     """None while it is not here."""
+    tensors: tuple[Extent, ...] = ()
+    """What lies in its ranges; of a whole file nobody asks."""
 
     @property
     def size(self) -> int:
@@ -103,7 +106,7 @@ class _Draft:
     def items(self) -> tuple[list[Item], dict[Place, Item]]:
         """All of them in the order of their use, and where each stored tensor is."""
         pieces = {
-            (text, number): _piece(self.remote[text], self.folder, number, extents)
+            (text, number): _piece(self.remote[text], self.folder, extents)
             for (text, number), extents in self.pieces.items()
         }
         where: dict[Place, Item] = {}
@@ -137,7 +140,8 @@ def _whole(address: hub.Address, folder: Path) -> Item:
     return Item(folder / file.key, address, file, ((0, file.size),), whole=True)
 
 
-def _piece(address: hub.Address, folder: Path, number: int, extents: Iterable[Extent]) -> Item:
+def _piece(address: hub.Address, folder: Path, extents: Sequence[Extent]) -> Item:
+    """Named by its ranges: a later process may divide the checkpoint otherwise, and must not take one for another."""
     file = hub.resolve(address.hub).files[address.file]
     ranges: list[tuple[int, int]] = []
     for start, stop in sorted({(each.start, each.stop) for each in extents}):
@@ -145,7 +149,8 @@ def _piece(address: hub.Address, folder: Path, number: int, extents: Iterable[Ex
             ranges[-1] = ranges[-1][0], stop
         else:
             ranges.append((start, stop))
-    return Item(folder / f"{file.key}-{number}", address, file, tuple(ranges), whole=False)
+    path = folder / f"{file.key}-{hashlib.sha256(repr(ranges).encode()).hexdigest()[:16]}"
+    return Item(path, address, file, tuple(ranges), whole=False, tensors=tuple(extents))
 
 
 def _peak(items: Sequence[Item], count: int) -> tuple[int, int]:

@@ -6,94 +6,18 @@ So every weight is read once per corpus, whatever the architecture, since no for
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-import greenlet
 import torch
-from nexus_specs import Batch, Edit, NexusError
+from nexus_specs import NexusError
 from torch import nn
 
 from .allocating import give_back
-from .loading import Room
-from .taps import any_tensor
+from .forwards import Run, Stop, end, put_back, stopping, thread_state
+from .rooms import Room
 from .tracking import Ledger, Tracker
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Where a forward waits: before a module, behind it, or for the weights of a unit that something else uses."""
-
-    kind: Literal["before", "behind", "need"]
-    path: str
-    visit: int = 0
-    inputs: Any = None
-    output: Any = None
-
-
-ThreadState = tuple[bool, bool, tuple[tuple[str, bool, torch.dtype], ...]]
-
-
-def thread_state() -> ThreadState:
-    """What torch keeps by thread: gradients on, autocast's cache on, autocast's state by kind of device."""
-    kinds = tuple((kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda"))
-    return torch.is_grad_enabled(), torch.is_autocast_cache_enabled(), kinds
-
-
-def put_back(state: ThreadState) -> None:
-    """Greenlets share a thread: whoever goes on brings the state with which it left."""
-    torch.set_grad_enabled(state[0])
-    torch.set_autocast_cache_enabled(state[1])
-    for kind, enabled, dtype in state[2]:
-        torch.set_autocast_enabled(kind, enabled)
-        torch.set_autocast_dtype(kind, dtype)
-
-
-class Run(greenlet.greenlet):
-    """One forward of one batch, intact or under an edit."""
-
-    def __init__(self, forward: Callable[[Run], None], index: int, batch: Batch, edit: Edit | None = None) -> None:
-        super().__init__(lambda: forward(self))
-        self.index, self.batch, self.edit = index, batch, edit
-        self.visits: Counter[str] = Counter()
-        self.stop: Stop | None = None
-        self.apart = False
-        """Under its edit already; before, it takes over what the intact run of its batch gets."""
-        self.depth = 0
-        """Modules that stop it and in which it is."""
-        self.ledger: Ledger | None = None
-        self.replaying = False
-        """On the way back to where it was when a process was killed: what it computes is not real."""
-
-    @property
-    def name(self) -> str:
-        """The edit's name, "" for an intact run."""
-        return self.edit.name if self.edit else ""
-
-    def module(self, path: str, native: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Called in place of a module's forward, inside the greenlet."""
-        self.visits[path] += 1
-        visit = self.visits[path]
-        inputs = any_tensor((*args, *kwargs.values()))
-        go, output = self.wait(Stop("before", path, visit, inputs))
-        if not go:
-            return output
-        output = native(*args, **kwargs)
-        return self.wait(Stop("behind", path, visit, inputs, output))[1]
-
-    def need(self, path: str) -> None:
-        """Waits for the weights of a unit that something outside it uses."""
-        self.wait(Stop("need", path))
-
-    def wait(self, stop: Stop) -> tuple[bool, Any]:
-        """Suspends. What torch keeps by thread belongs to this forward and is put back when it goes on."""
-        own = thread_state()
-        answer: tuple[bool, Any] = self.parent.switch(stop)
-        put_back(own)
-        return answer
 
 
 class Keeper(Protocol):
@@ -177,8 +101,12 @@ class Hub:
         elif run.stop and run.stop.kind == "behind":
             run.depth -= 1
             self._turn(run)
+        drawn = torch.get_rng_state()
+        torch.set_rng_state(run.random)
         with self._tracked(run):
             found = run.switch() if run.stop is None else run.switch(answer)
+        run.random = torch.get_rng_state()
+        torch.set_rng_state(drawn)
         put_back(own)
         run.stop = None if run.dead else found
 
@@ -267,38 +195,8 @@ class Hub:
             yield
 
 
-@contextmanager
-def stopping(module: nn.Module, paths: Iterable[str]) -> Iterator[None]:
-    """The forwards of some modules wait for a hub, if a run calls them, while this lasts."""
-    modules = {path: module.get_submodule(path) for path in paths}
-    for path, each in modules.items():
-        each.forward = _stopping_forward(path, each.forward)
-    try:
-        yield
-    finally:
-        for each in modules.values():
-            del each.forward
-
-
 def _place(stop: Stop) -> tuple[str, int, str]:
     return stop.path, stop.visit, stop.kind
-
-
-def end(runs: Iterable[Run]) -> None:
-    """Ends forwards that still wait."""
-    for run in runs:
-        if run and not run.dead:
-            run.throw(greenlet.GreenletExit)
-        if run.ledger:
-            run.ledger.close()
-
-
-def _stopping_forward(path: str, native: Callable[..., Any]) -> Callable[..., Any]:
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        run = greenlet.getcurrent()
-        return run.module(path, native, args, kwargs) if isinstance(run, Run) else native(*args, **kwargs)
-
-    return forward
 
 
 def layer_paths(module: nn.Module, stacks: Sequence[Any]) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from nexus_specs import NexusError
 
+from .disk import Disk
 from .tracking import Family, Ledger, Number
 
 SMALL = 4 << 10
@@ -31,10 +32,10 @@ def memory_of(storage: torch.UntypedStorage) -> memoryview:
 
 
 class Spill:
-    """Holds at most `limit` bytes of states in memory (0: all)."""
+    """Holds at most `limit` bytes of states in memory (0: all), and the rest within what `disk` leaves them."""
 
-    def __init__(self, limit: int, folder: Path, disk: int = 0) -> None:
-        self.limit, self.folder, self.disk = limit, folder, disk
+    def __init__(self, limit: int, folder: Path, disk: Disk | None = None) -> None:
+        self.limit, self.folder, self.disk = limit, folder, disk or Disk()
         self.held: dict[Family, int] = {}
         self.away: dict[Family, Away] = {}
         self.total, self.most, self.end = 0, 0, 0
@@ -56,7 +57,7 @@ class Spill:
         if not self.limit or self.total + size <= self.limit:
             self.held[family], self.total = size, self.total + size
             return
-        moved = [each for each in live if each[2].nbytes() >= SMALL and each[2].resizable() and _here(each[2])]
+        moved = [each for each in live if each[2].nbytes() >= SMALL and each[2].resizable()]
         if moved:
             self._put_away(family, moved)
 
@@ -79,6 +80,7 @@ class Spill:
     def close(self) -> None:
         """Removes the file."""
         self.pool.shutdown(wait=True, cancel_futures=True)
+        self.disk.hold("spilled", 0)
         if self.file >= 0:
             os.close(self.file)
             self.file = -1
@@ -101,10 +103,11 @@ class Spill:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.file = os.open(self.folder / FILE, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             (self.folder / FILE).unlink()                   # it goes with the process, however that ends
-        if self.disk and self.end + size > self.disk:
+        if not self.disk.spill(size):
             raise NexusError(
-                f"The states of the corpus take more than the {self.disk:,} bytes of disk that they may have beside "
-                f"{self.limit:,} bytes of memory. Raise run.disk or run.memory, or use fewer samples."
+                f"The states of the corpus take more than the {self.disk.total:,} bytes of disk that may be used (now "
+                f"{self.disk.shares()}) beside {self.limit:,} bytes of memory. Raise run.disk or run.memory, or use "
+                "fewer samples."
             )
         try:
             if hasattr(os, "posix_fallocate"):
@@ -117,14 +120,15 @@ class Spill:
     def _write(self, away: Away, storages: list[torch.UntypedStorage]) -> None:
         at = away.start
         for storage in storages:
-            view, done = memory_of(storage), 0
+            here = storage if on_host(storage) else storage.cpu()
+            view, done = memory_of(here), 0
             while done < len(view):
                 try:
                     done += os.pwrite(self.file, view[done:], at + done)
                 except OSError as error:
                     raise _full(self.folder, error) from error
             at += len(view)
-            del view
+            del view, here
             storage.resize_(0)
         self.written += at - away.start
 
@@ -137,12 +141,15 @@ class Spill:
 
     def _fill(self, storage: torch.UntypedStorage, at: int, size: int) -> None:
         storage.resize_(size)
-        view, done = memory_of(storage), 0
+        here = storage if on_host(storage) else torch.UntypedStorage(size)
+        view, done = memory_of(here), 0
         while done < size:
             got = os.preadv(self.file, [view[done:]], at + done)
             if got == 0:
                 raise NexusError(f"The states in '{self.folder}' are cut off: something else wrote to the file.")
             done += got
+        if here is not storage:
+            storage.copy_(here)
 
 
 class Away:
@@ -154,7 +161,9 @@ class Away:
         self.read: Future[None] | None = None
 
 
-def _here(storage: torch.UntypedStorage) -> bool:
+def on_host(storage: torch.UntypedStorage) -> bool:
+    """Whether a storage is in memory that this process reads. What is on a device goes through it: both ways are
+    ordered by the stream on which the forwards run, since threads that choose none share it."""
     return storage.device.type == "cpu"
 
 

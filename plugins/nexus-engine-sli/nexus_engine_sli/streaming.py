@@ -14,10 +14,12 @@ from nexus_specs import Batch, Budget, Checkpoint, Edit, NexusError, Sink, Tap
 from nexus_torch.identity import tensor_hash
 
 from .following import EditHub
+from .forwards import Run, Stop
 from .loading import Streamed
+from .proving import Damaged
 from .resuming import Checkpoints, log
 from .returning import Mismatch, Resumption
-from .running import Hub, Run, Stop
+from .running import Hub
 from .spilling import Spill
 from .tracking import Family, Tracker
 
@@ -115,10 +117,11 @@ class Observation:
         folder = budget.scratch if budget.scratch != Path() else None
         durable = folder is not None and getattr(sink, "durable", False)
         self.folder = (folder or Path()) / "states"
+        self.note: Callable[[str], None] = getattr(sink, "note", log.warning)
         self.checkpoints: Checkpoints | None = None
         if durable:
-            note = getattr(sink, "note", log.warning)
-            self.checkpoints = Checkpoints(self.folder, fingerprint, budget.disk, sink.flush, room.files_before, note)
+            given = (self.folder, fingerprint, room.disk, sink.flush, room.files_before, self.note)
+            self.checkpoints = Checkpoints(*given)
         self.passes = 0
 
     def lead(self, batches: Callable[[], Iterable[MicroBatch]], forward: Forward) -> None:
@@ -126,19 +129,35 @@ class Observation:
         index = self.checkpoints.found() if self.checkpoints else None
         found = Resumption(self.checkpoints, index) if self.checkpoints and index else None
         try:
-            if found and hasattr(self.sink, "note"):
-                self.sink.note(f"It goes on {found.where}.")
+            if found:
+                self.note(f"It goes on {found.where}.")
             self._lead(batches(), forward, found)
         except Mismatch:
             assert self.checkpoints is not None
             self.checkpoints.forget()
             self._lead(batches(), forward, None)
+        except Damaged:
+            self._forget()
+            raise
         if self.checkpoints:
             self.checkpoints.remove()
+        if unproven := self.room.files.unproven:
+            self.note(
+                f"{len(unproven)} files of the hub came by ranges, in an order in which the hash of a file cannot be "
+                "known; checked were the hash, size and range that each answer names. With more disk they come whole. "
+                f"The first: {unproven[0]}"
+            )
+
+    def _forget(self) -> None:
+        """What was computed with damaged weights goes."""
+        if self.checkpoints:
+            self.checkpoints.forget()
+        if forget := getattr(self.sink, "forget", None):
+            forget()
 
     def _lead(self, batches: Iterable[MicroBatch], forward: Forward, found: Resumption | None) -> None:
         names: dict[Run, str] = {}
-        spill = Spill(self._limit(), self.folder, self.budget.disk)
+        spill = Spill(self._limit(), self.folder, self.room.disk)
         if self.checkpoints:
             self.checkpoints.names = names.__getitem__
         keeper = States(spill, self.checkpoints, self.room.order, self.sink)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from nexus_specs import SPECIAL_TAPS, Batch, NexusError, Piece, Signal, Sink, Tap
 from nexus_torch.bases import project
 from nexus_torch.padding import unpad
@@ -13,6 +14,12 @@ from torch import Tensor
 
 from .deferring import Deferred
 from .scores import Scores, logprob, logprob_in_columns, row
+
+OUTPUTS = ("embedding", "prediction")
+"""What loaders call outputs besides `SPECIAL_TAPS`."""
+NOTHING = torch.empty(0)
+EMPTY = {"tokens": torch.empty(0, dtype=torch.long), "spans": torch.empty(0, 2, dtype=torch.long)}
+"""Of what a model has not: no positions."""
 
 
 @dataclass(frozen=True)
@@ -23,19 +30,30 @@ class Taps:
     sink: Sink
     vocabulary: int = 0
     """Of the model's answers, so that it is known how many rows of logits are made at a time; 0: unknown."""
+    top: Collection[str] = ()
+    """Modules of the model whose path has no dot."""
 
     @property
     def modules(self) -> Mapping[str, Tap]:
         """Taps by module path; what is no module is looked for in the output."""
-        return {tap.path: tap for tap in self.wanted if "." in tap.path and tap.path not in SPECIAL_TAPS}
+        named = {path for path in self.top if not is_output(path)}
+        return {tap.path: tap for tap in self.wanted if "." in tap.path or tap.path in named}
 
     def state(self, keys: Sequence[str], tap: Tap, output: Any, mask: Tensor | None, edit: str) -> None:
         """The output of a module goes out as soon as it is there, in memory of its own: the model may write into what
         it gave (residual sums in place), and that of a forward that waits may be emptied. A copy costs a thousandth of
         what a layer's products do."""
-        given = first_tensor(output)
-        found = _in_basis(by_sample(sequence(given), len(keys)), tap)
-        own = found.clone() if found.device.type == "cpu" and _same_memory(found, given) else found
+        made = first_tensor(output)
+        if isinstance(made, Deferred):
+            made = made.values()
+        rows = by_sample(sequence(made, mask), len(keys))
+        if len(rows) < len(keys):
+            raise NexusError(
+                f"'{tap.path}' gives {len(rows)} row{'s' * (len(rows) > 1)} for {len(keys)} samples: it is no state of "
+                "each of them. Name a layer, or a module inside one that computes with states."
+            )
+        found = _in_basis(rows, tap)
+        own = found.clone() if found.device.type == "cpu" and _same_memory(found, made) else found
         self._put(keys, tap, unpad(own, mask), edit)
 
     def signal(self, keys: Sequence[str], signal: Signal, edit: str) -> None:
@@ -44,9 +62,14 @@ class Taps:
         logits = _in_columns(signal)
         if logits is not None and any(tap.path == "logits" for tap in self.wanted):
             logits.values()
+        if self.wanted and all(tap.optional and self._lacks(signal, tap, len(keys)) for tap in self.wanted):
+            raise absent(signal, " or ".join(tap.path for tap in self.wanted))
         for tap in self.wanted:
             if tap.path not in self.modules and not (edit and tap.intact):
                 self._put(keys, tap, special(signal, tap, len(keys), self.vocabulary), edit)
+
+    def _lacks(self, signal: Signal, tap: Tap, count: int) -> bool:
+        return _read_off(signal, tap, count, self.vocabulary) is None
 
     def _put(self, keys: Sequence[str], tap: Tap, values: Sequence[Any], edit: str) -> None:
         if not isinstance(values, Scores):
@@ -54,26 +77,50 @@ class Taps:
         self.sink.put(Piece(keys=tuple(keys), tap=tap.path, values=values, edit=edit))
 
 
+def is_output(path: str) -> bool:
+    """Whether a tap is read off the end of a forward, also where a module is called so.
+
+    >>> is_output("logits"), is_output("embedding"), is_output("lm_head")
+    (True, True, False)
+    """
+    return path in SPECIAL_TAPS or path in OUTPUTS
+
+
 def special(signal: Signal, tap: Tap, count: int, vocabulary: int = 0) -> Sequence[Any]:
-    """The values of a tap that is no module, for each sample. NexusError where the model has nothing of the kind."""
+    """The values of a tap that is no module, for each sample; of an optional one that the model has not, empty ones.
+    NexusError where it has nothing of the kind."""
+    found = _read_off(signal, tap, count, vocabulary)
+    if found is None and tap.optional:
+        return [EMPTY.get(tap.path, NOTHING)] * count
+    if found is None:
+        raise absent(signal, tap.path)
+    return found
+
+
+def absent(signal: Signal, asked: str) -> NexusError:
+    """What to say where a model has nothing of the kind."""
+    has = sorted(set(signal.outputs) | ({"final"} if signal.hidden is not None else set()))
+    return NexusError(
+        f"This model has no '{asked}' to observe. It has: {', '.join(has) or 'nothing'}, and the outputs of its "
+        "modules by their path. A metric or loss that needs something else does not fit this teacher."
+    )
+
+
+def _read_off(signal: Signal, tap: Tap, count: int, vocabulary: int) -> Sequence[Any] | None:
     if tap.path == "final" and signal.hidden is not None:
         return unpad(_in_basis(signal.hidden, tap), signal.mask)
     if tap.path == "logits" and _has_vocabulary(signal):
         return Scores(signal, count, vocabulary)
-    if tap.path == "logprob" and _has_vocabulary(signal):
-        if (given := _in_columns(signal)) is not None:
-            return logprob_in_columns(given, signal)
+    if tap.path == "logprob" and _has_vocabulary(signal) and signal.tokens is not None:
+        if (columns := _in_columns(signal)) is not None:
+            return logprob_in_columns(columns, signal)
         scores = Scores(signal, count, vocabulary)
         return [logprob(scores.made(at), row(signal.tokens, signal.mask, at)) for at in range(count)]
     if tap.path in ("tokens", "spans") and (found := getattr(signal, tap.path)) is not None:
         return unpad(found, signal.mask)
     if tap.path in signal.outputs and tap.path != "logits":
         return list(signal.outputs[tap.path])
-    has = sorted(set(signal.outputs) | ({"final"} if signal.hidden is not None else set()))
-    raise NexusError(
-        f"This model has no '{tap.path}' to observe. It has: {', '.join(has) or 'nothing'}, and the outputs of its "
-        "modules by their path. A metric or loss that needs something else does not fit this teacher."
-    )
+    return None
 
 
 def mask_of(batch: Batch, path: str = "") -> Tensor | None:
@@ -117,9 +164,14 @@ def with_first(value: Any, tensor: Tensor) -> Any:
     return type(value)([*value[:place], with_first(value[place], tensor), *value[place + 1 :]])
 
 
-def sequence(state: Tensor) -> Tensor:
-    """A state as [B, T, D]: feature maps [B, C, H, W] (of films [B, C, F, H, W]) position by position, vectors [B, D]
-    as one position."""
+def sequence(state: Tensor, mask: Tensor | None = None) -> Tensor:
+    """A state as [B, T, D]: feature maps [B, C, H, W] (of films [B, C, F, H, W]) position by position, the heads
+    [B, T, H, D] of tokens (by their mask [B, T]) beside each other, vectors [B, D] as one position; what a model keeps
+    as [T, B, D] (XLNet) is turned by the mask, too."""
+    if state.ndim == 4 and mask is not None and state.shape[:2] == mask.shape:
+        return state.flatten(2)
+    if state.ndim == 3 and mask is not None and len(mask) != mask.shape[1] and state.shape[1::-1] == mask.shape:
+        return state.transpose(0, 1)
     if state.ndim in (4, 5):
         return state.flatten(2).transpose(1, 2)
     return state[:, None] if state.ndim == 2 else state

@@ -11,7 +11,18 @@ from typing import Any
 
 import greenlet
 import torch
-from nexus_specs import Blueprint, Budget, Checkpoint, Edit, NexusError, NotResident, Sample, Sink, Tap
+from nexus_specs import (
+    SPECIAL_TAPS,
+    Blueprint,
+    Budget,
+    Checkpoint,
+    Edit,
+    NexusError,
+    NotResident,
+    Sample,
+    Sink,
+    Tap,
+)
 from nexus_torch.padding import to_device
 from torch import nn
 
@@ -19,10 +30,12 @@ from .allocating import give_back
 from .checking import check_whole, watch
 from .deferring import deferring
 from .following import EditHub
-from .loading import Resident, Room, Streamed
-from .running import Run, layer_paths
+from .forwards import Run, seeded
+from .loading import Streamed
+from .rooms import Resident, Room
+from .running import layer_paths
 from .streaming import MicroBatch, Observation, fingerprint
-from .taps import Taps, mask_of
+from .taps import Taps, is_output, mask_of
 from .tracking import unnoted
 
 BATCHES_AT_ONCE = 32
@@ -57,7 +70,7 @@ class SliTeacher:
         Resident, batch by batch; with edits, all samples and edits at once in memory. Streamed, all samples and edits
         at once as one state each, in memory or on the disk.
         """
-        wanted = Taps(taps, sink, self.blueprint.vocabulary)
+        wanted = Taps(taps, sink, self.blueprint.vocabulary, frozenset(dict(self.room.module.named_children())))
         self._check(wanted, edits)
         with self._tapped(wanted), deferring(self.room.module):
             if isinstance(self.room, Streamed):
@@ -66,7 +79,9 @@ class SliTeacher:
                 self._with_edits(self._chunked(samples), wanted, edits)
             else:
                 for each in self._chunked(samples):
-                    self._forward(wanted, each, "")
+                    with torch.random.fork_rng(devices=()):
+                        torch.set_rng_state(seeded())
+                        self._forward(wanted, each, "")
                     if self.blueprint.vocabulary >= WIDE:
                         give_back()
         sink.flush()
@@ -182,13 +197,23 @@ class SliTeacher:
         return [samples[index] for index in sorted(range(len(samples)), key=known.__getitem__)]
 
     def _check(self, taps: Taps, edits: Sequence[Edit]) -> None:
-        known = {path for path, _ in self.room.module.named_modules()}
-        for path in (*taps.modules, *(path for edit in edits for path in edit.modules)):
+        known = {path for path, _ in self.room.module.named_modules() if path}
+        gives = self.blueprint.gives                        # PersonaPlex: text, and codes, which a tap may name
+        asked = {tap.path for tap in taps.wanted if "text" in gives and not is_output(tap.path)} - set(gives)
+        for path in (*taps.modules, *asked, *(path for edit in edits for path in edit.modules)):
             if path not in known:
-                near = get_close_matches(path, known, 1, 0.7)
+                near = get_close_matches(path, [*known, *SPECIAL_TAPS], 1, 0.7)
                 meant = f" Did you mean '{near[0]}'?" if near else ""
                 layers = ", ".join(stack.layers[0] for stack in self.blueprint.stacks) or "none"
                 raise NexusError(f"The model has no module '{path}'.{meant} Its stacks begin at: {layers}.")
+            self._check_runs(path)
+
+    def _check_runs(self, path: str) -> None:
+        """NexusError for a module that only holds others: nobody calls it."""
+        module = self.room.module.get_submodule(path)
+        if type(module).forward is nn.Module.forward:
+            inner = next((f" Name one of them: {path}.{name}." for name, _ in module.named_children()), "")
+            raise NexusError(f"'{path}' only holds other modules, and gives nothing itself.{inner}")
 
 
 def _small(sample: Sample) -> bool:

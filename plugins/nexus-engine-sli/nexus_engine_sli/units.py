@@ -13,11 +13,13 @@ from nexus_torch.files import DTYPES
 from torch import nn
 
 LARGE = 8 << 20
-"""Bytes from which on what belongs to no layer is a unit of its own; the rest stays."""
+"""Bytes from which on what belongs to no layer is a unit of its own, or those that a unit may have if that is less; the
+rest stays."""
 SMALL = 1 << 20
 """Bytes up to which a part of a layer that is split stays, or an eighth of what a unit may have if that is less."""
 ALIGNED = 256
-"""Blocks of a table's rows are multiples of this many: kernels multiply so many columns alike."""
+"""Blocks of a table's rows are multiples of this many, and no fewer: kernels multiply so many columns alike, and all
+batches pass every block."""
 EXPERT = re.compile(r"^(?P<experts>.*\.experts)\.(?P<number>\d+)(?:\.|$)")
 
 
@@ -56,7 +58,7 @@ class Division:
 
     def __init__(self, checkpoint: Checkpoint, module: nn.Module, most: int = 0) -> None:
         self.checkpoint, self.module, self.most = checkpoint, module, most
-        self.small = min(SMALL, most // 8)
+        self.small, self.large = min(SMALL, most // 8), min(LARGE, most or LARGE)
         self.known = {path: at for at, (path, _) in enumerate(module.named_modules())}
         self.units: dict[str, Unit] = {}
         self.stay: list[Part] = []
@@ -81,7 +83,7 @@ class Division:
         """Of what belongs to no layer: modules without children whose weights are large."""
         taken: set[str] = set()
         for group in _stems(part.extents).values():
-            path = self._owner(part, group) if stored(group) >= LARGE else ""
+            path = self._owner(part, group) if stored(group) >= self.large else ""
             leaf = self.module.get_submodule(path) if path in self.known else None
             if not path or leaf is None or list(leaf.children()):
                 continue
@@ -125,13 +127,16 @@ class Division:
             return False
         total = counts.pop()
         each = max(1, min(total, self.most * total // max(1, stored(part.extents))))
+        numbered, fused = _by_expert(part.extents)
         for first in range(0, total, each):
             count = min(each, total - first)
-            extents = [cut for extent in part.extents if (cut := _cut(extent, first, count, total))]
+            some = [row for number in range(first, first + count) for row in numbered.get(number, ())]
+            some += [(at, _cut(extent, first, count, total)) for at, extent in fused]
+            extents = tuple(extent for _, extent in sorted(some, key=lambda row: row[0]))
             path = f"{part.path}#{first}"
             names = tuple(f"{part.path}.{name}" for name in weights)
-            some = Part(path=part.path, extents=tuple(extents))
-            self.units[path] = Unit(path=path, part=some, names=names, first=first, count=count)
+            inner = Part(path=part.path, extents=extents)
+            self.units[path] = Unit(path=path, part=inner, names=names, first=first, count=count)
         return True
 
     def _rows(self, part: Part, path: str, group: Sequence[Extent]) -> bool:
@@ -145,14 +150,13 @@ class Division:
         if not table or len(names) != 1 or [each.shape for each in group] != [next(leaf.parameters()).shape]:
             return False
         (whole,), total = group, group[0].shape[0]
-        each = max(1, self.most * total // stored(group))
+        each = max(min(ALIGNED, total), self.most * total // stored(group))
         each -= each % ALIGNED if each > ALIGNED else 0
         some = _cut(whole, 0, each, total)
-        if some is None or self._made(part, [some]) != {names[0]: some.shape}:
+        if self._made(part, [some]) != {names[0]: some.shape}:
             return False
         for first in range(0, total, each):
             cut = _cut(whole, first, min(each, total - first), total)
-            assert cut is not None
             name = f"{path}#{first}"
             self.units[name] = Unit(
                 path=name, part=Part(path=path, extents=(cut,)), names=tuple(names), first=first, count=cut.shape[0],
@@ -179,6 +183,12 @@ class Division:
         return owners.pop() if len(owners) == 1 else ""
 
 
+def running(module: nn.Module, unit: Unit) -> int:
+    """Bytes of a unit while it runs."""
+    whole = sum(each.numel() * each.dtype.itemsize for each in map(module.get_parameter, unit.names))
+    return whole * unit.count // module.get_parameter(unit.names[0]).shape[0] if unit.count and unit.names else whole
+
+
 def names_under(module: nn.Module, path: str) -> tuple[str, ...]:
     """Full names of the parameters below a module."""
     return tuple(f"{path}.{name}" for name, _ in module.get_submodule(path).named_parameters(remove_duplicate=False))
@@ -200,10 +210,19 @@ def _one_expert(group: Sequence[Extent]) -> list[Extent]:
     return [extent for extent in group if numbers.get(extent.key, first) == first]
 
 
-def _cut(extent: Extent, first: int, count: int, total: int) -> Extent | None:
-    """The share of a stored tensor that some experts have: all of one expert's, rows of one that holds them all."""
-    if found := EXPERT.match(extent.key):
-        return extent if first <= int(found["number"]) < first + count else None
+def _by_expert(extents: Iterable[Extent]) -> tuple[dict[int, list[tuple[int, Extent]]], list[tuple[int, Extent]]]:
+    """Stored tensors that belong to one expert, by its number, and those that hold something of all; with their
+    places."""
+    numbered: dict[int, list[tuple[int, Extent]]] = {}
+    fused: list[tuple[int, Extent]] = []
+    for at, extent in enumerate(extents):
+        found = EXPERT.match(extent.key)
+        (numbered.setdefault(int(found["number"]), []) if found else fused).append((at, extent))
+    return numbered, fused
+
+
+def _cut(extent: Extent, first: int, count: int, total: int) -> Extent:
+    """Some rows of a stored tensor that has one for each expert, or for each word; all of any other."""
     if not extent.shape or extent.shape[0] != total:
         return extent
     row = (extent.stop - extent.start) // total

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from nexus_engine_sli import fetching
+from nexus_engine_sli import fetching, ranging
 from nexus_engine_sli.fetching import Cached, Here, files_for
+from nexus_engine_sli.proving import Damaged
 from nexus_engine_sli.reading import read
 from nexus_engine_sli.rolling import Rolling
 from nexus_specs import Budget, Extent, NexusError
@@ -246,9 +248,86 @@ def test_a_killed_pass_goes_on_with_what_is_there(server: LocalHub, source: Path
 def test_a_damaged_file_names_itself(server: LocalHub, source: Path, tmp_path: Path) -> None:
     groups = opened(server, source)
     server.damaged["acme/large/part-3.safetensors"] = 2
-    files = files_for(groups, Budget(disk=total(source) // 4, scratch=tmp_path / "scratch"), small=1)
+    files = files_for(groups, Budget(disk=total(source) // 2, scratch=tmp_path / "scratch"), small=1)
     with pytest.raises(NexusError, match=r"part-3.safetensors' came damaged twice"):
         take(files, groups)
+    files.close()
+
+
+def by_ranges(groups: list[tuple[Extent, ...]], source: Path, tmp_path: Path) -> Rolling:
+    """A budget in which two layers, and so no file, fit."""
+    files = files_for(groups, Budget(disk=total(source) // 5, scratch=tmp_path / "scratch"), small=1)
+    assert isinstance(files, Rolling)
+    assert not any(item.whole for item in files.plan.items)
+    return files
+
+
+def test_ranges_are_held_against_the_hash_of_the_whole_file(server: LocalHub, source: Path, tmp_path: Path) -> None:
+    groups = opened(server, source)
+    server.drops, server.drop_after = 9, 20_000
+    files = by_ranges(groups, source, tmp_path)
+    check(take(files, groups), source)
+    files.close()
+    late = [name for name in files.unproven if "part-" in name]
+    assert len(late) <= 2, "names of layers 9 and 10 stand in another order, and head and norm before the layers"
+    assert served(server) == total(source), "each byte once"
+
+
+def test_a_damaged_range_names_file_and_tensor(server: LocalHub, source: Path, tmp_path: Path) -> None:
+    groups = opened(server, source)
+    server.damaged["acme/large/part-3.safetensors"] = 1
+    files = by_ranges(groups, source, tmp_path)
+    with pytest.raises(Damaged, match=r"part-3.safetensors' came damaged: .*now came for 'layers\.7\.b'\."):
+        take(files, groups)
+    files.close()
+    left = {path.name.split("-")[0] for path in (tmp_path / "scratch" / "fetch").iterdir()}
+    damaged = hub.resolve(hub.parse("acme/large")).files["part-3.safetensors"]  # type: ignore[arg-type]
+    assert damaged.key not in left, "they are fetched anew"
+    again = by_ranges(groups, source, tmp_path)
+    check(take(again, groups), source)
+    again.close()
+
+
+def test_ranges_of_an_earlier_process_that_divided_otherwise_are_no_others(
+    server: LocalHub, source: Path, tmp_path: Path
+) -> None:
+    """Layers have equal sizes, so that number and size would not tell them apart."""
+    groups = opened(server, source)
+    files = by_ranges(groups, source, tmp_path)
+    take(files, groups[:6])
+    files.close()
+    left = {path.name for path in (tmp_path / "scratch" / "fetch").iterdir()}
+    assert left
+    other = by_ranges([groups[0], *groups[2:], groups[1]], source, tmp_path)
+    assert left & {item.path.name for item in other.plan.items}, "what is the same is used"
+    check(take(other, other.groups), source)
+    other.close()
+
+
+def test_an_order_in_which_no_hash_can_be_known_is_said(server: LocalHub, source: Path, tmp_path: Path) -> None:
+    whole = read(stored(source))
+    for path in source.glob("*.safetensors"):
+        path.unlink()
+    write_tensors(source / "model.safetensors", whole)      # layers 10 and 11 before 2
+    files = by_ranges(opened(server, source), source, tmp_path)
+    check(take(files, files.groups), source)
+    files.close()
+    assert [name.rpartition("/")[2] for name in files.unproven] == ["model.safetensors"]
+
+
+def test_an_answer_that_is_another_file_is_refused(
+    server: LocalHub, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = opened(server, source)
+    files = by_ranges(groups, source, tmp_path)
+    listing = hub.resolve(hub.parse("acme/large"))  # type: ignore[arg-type]
+    name = "part-3.safetensors"
+    for change, said in (({"sha256": "0" * 64}, "its hash is"), ({"size": 7}, "another size than the 7 bytes")):
+        other = replace(listing, files={**listing.files, name: replace(listing.files[name], **change)})
+        with monkeypatch.context() as patched:
+            patched.setattr("nexus_torch.hub.ranges.resolve", lambda _, other=other: other)
+            with pytest.raises(NexusError, match=rf"answers 'hub:acme/large@.*{name}'.*{said}.*'layers\.6\.a'"):
+                ranging.fetch(next(item for item in files.plan.items if item.address.file == name), lambda _: None)
     files.close()
 
 

@@ -106,3 +106,19 @@ def test_a_file_that_shrank_or_does_not_fit_is_named(stored: Any, tmp_path: Path
         read([Extent(**{**vars(each), "shape": (9,)}) for each in extents if each.key == "half"])
     with pytest.raises(NexusError, match="cannot be read"):
         read([Extent(**{**vars(extents[0]), "file": str(tmp_path / "gone")})])
+
+
+def test_maps_are_no_larger_than_what_was_asked_for_lately() -> None:
+    """An embedding's goes while layers pass; parts of layers that alternate keep theirs."""
+    buffers, table, layer = Buffers(), 40 << 20, 16 << 20
+    held = [buffers.take(table), buffers.take(layer)]
+    for _ in range(8):
+        held = [held[-1], buffers.take(layer)]
+    del held
+    assert max(map(len, buffers.maps)) < table
+    made = len(buffers.maps)
+    kept = {id(each) for each in buffers.maps}
+    for size in (layer, layer // 4) * 6:
+        buffers.take(size)
+    assert {id(each) for each in buffers.maps} <= kept
+    assert len(buffers.maps) <= made

@@ -84,7 +84,7 @@ def extract(
     """Layer by layer, intact and under edits, with a checkpoint of the states at each and little memory for them, until
     event `at` (0: to its end); notes the units that it read, and the events."""
     torch.set_num_threads(1)
-    resuming.EVERY, resuming.SHARE, units.LARGE = 0.0, 0, 1 << 12
+    resuming.EVERY, resuming.SHARE, units.LARGE, units.ALIGNED = 0.0, 0, 1 << 12, 64
     doom = Doom(at)
     for event in EVENTS:
         doom.before(*event)

@@ -252,6 +252,19 @@ def test_what_is_not_there_is_named(opened: Opened, inputs: Inputs) -> None:
         observed(opened("pictures"), inputs("pictures"), ["logprob"])
 
 
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+def test_what_is_optional_and_not_there_is_empty(opened: Opened, inputs: Inputs, residency: Any) -> None:
+    sink, samples = ListSink(), inputs("pictures")
+    lacking = [Tap(path=name, optional=True) for name in ("tokens", "spans", "logprob")]
+    with Sli().load(opened("pictures"), Budget(residency=residency, micro_batch=2)) as teacher:
+        teacher.observe(samples, [*lacking, Tap(path="output", optional=True)], sink)
+        for sample in samples:
+            assert [list(sink.value(sample.key, tap.path).shape) for tap in lacking] == [[0], [0, 2], [0]]
+            assert sink.value(sample.key, "output").numel()
+        with pytest.raises(NexusError, match=r"no 'tokens or spans or logprob' to observe\. It has: output"):
+            teacher.observe(samples, lacking, ListSink())
+
+
 class Forgetful:
     """A checkpoint that loses a tensor."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import pytest
 import torch
 import transformers as hf
 from nexus_engine_sli import spilling, streaming, units
-from nexus_engine_sli.loading import Resident, Streamed
+from nexus_engine_sli.loading import Streamed
 from nexus_engine_sli.placing import one_by_one
 from nexus_engine_sli.quantising import Quantised
+from nexus_engine_sli.rooms import Resident
+from nexus_engine_sli.taps import sequence
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_specs import Budget, Checkpoint, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
+from safetensors.torch import load_file, save_file
 
 Inputs = Callable[[str], Sequence[Sample]]
 SMALL = {"vocab_size": 300, "hidden_size": 64, "num_attention_heads": 4, "max_position_embeddings": 64}
@@ -103,10 +107,13 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("host", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_states_that_do_not_fit_go_to_the_disk_and_back(
-    dtype: torch.dtype, saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, host: bool, saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Not on the host: as those of a device do, through memory of the host."""
+    monkeypatch.setattr(spilling, "on_host", lambda _: host)
     written: list[int] = []
     close = spilling.Spill.close
     monkeypatch.setattr(spilling.Spill, "close", lambda self: (written.append(self.written), close(self)))
@@ -244,6 +251,66 @@ def test_damaged_files_are_named(saved: Any, inputs: Inputs, tmp_path: Path) -> 
     file.write_bytes(whole[: extent.start] + b"\0\0\xc0\x7f" + whole[extent.start + 4 :])
     with pytest.raises(NexusError, match=rf"up_proj\.weight' holds values that are not finite.*{file.name}"):
         observed(checkpoint, Streamed(checkpoint, "cpu"), inputs("decoder"), Budget())
+
+
+def test_modules_beside_layers_are_tapped_or_refused(saved: Any, inputs: Inputs, tmp_path: Path) -> None:
+    checkpoint, samples = opened(saved(llama)), inputs("decoder")
+
+    def tapped(path: str, room: Any) -> ListSink:
+        sink = ListSink()
+        try:
+            taps = [Tap(path=path), Tap(path="logits"), Tap(path="final")]
+            SliTeacher(checkpoint, room, Budget(micro_batch=2)).observe(samples, taps, sink)
+        finally:
+            room.close()
+        return sink
+
+    for room_of in (Resident, Streamed):
+        found = tapped("lm_head", room_of(checkpoint, "cpu"))
+        assert all(torch.equal(value, found.value(key, "logits")) for key, value in found.values("lm_head").items())
+        found = tapped("model", room_of(checkpoint, "cpu"))
+        assert all(torch.equal(value, found.value(key, "final")) for key, value in found.values("model").items())
+        for path, said in (
+            ("lm_haed", "no module 'lm_haed'. Did you mean 'lm_head'"), ("modell", "Did you mean 'model'"),
+            ("model.layers", r"'model.layers' only holds other modules.*Name one of them: model.layers.0"),
+            ("model.rotary_emb", "'model.rotary_emb' gives 1 row for 2 samples"),
+        ):  # fmt: skip
+            with pytest.raises(NexusError, match=said):
+                tapped(path, room_of(checkpoint, "cpu"))
+
+
+def test_random_numbers_are_a_forwards_own(saved: Any, inputs: Inputs) -> None:
+    """Some models draw while they run (Informer): what they draw must not depend on what else is under way."""
+    checkpoint, budget = opened(saved(llama)), Budget(micro_batch=2)
+
+    def drawing(room: Any) -> Any:
+        for layer in room.module.model.layers:
+            layer.register_forward_pre_hook(lambda _, given: (given[0] + torch.rand_like(given[0]), *given[1:]))
+        return room
+
+    found = observed(checkpoint, drawing(Streamed(checkpoint, "cpu")), inputs("decoder"), budget)
+    again = observed(checkpoint, drawing(Resident(checkpoint, "cpu")), inputs("decoder"), budget)
+    check_equal(found, again)
+
+
+def test_heads_of_tokens_are_no_feature_maps() -> None:
+    state, mask = torch.randn(2, 3, 4, 5), torch.ones(2, 3, dtype=torch.bool)
+    assert torch.equal(sequence(state, mask), state.flatten(2))
+    assert sequence(state).shape == (2, 20, 3)
+
+
+def test_a_packed_weight_of_which_nobody_says_how(saved: Any, inputs: Inputs, tmp_path: Path) -> None:
+    key, home = "model.layers.3.mlp.up_proj.weight", tmp_path / "integers"
+    shutil.copytree(saved(llama), home)
+    file = home / json.loads((home / "model.safetensors.index.json").read_text())["weight_map"][key]
+    weights = load_file(file)
+    save_file({**weights, key: weights[key].to(torch.float8_e4m3fn)}, file, metadata={"format": "pt"})
+    budget = Budget(micro_batch=2)
+    found = observed(opened(home), Streamed(opened(home), "cpu"), inputs("decoder"), budget)
+    assert found.values("final"), "eight bits without scales are floats like any other"
+    save_file({**weights, key: weights[key].to(torch.int32)}, file, metadata={"format": "pt"})
+    with pytest.raises(NexusError, match=rf"'{key}'.*(quantization_config|quantisation).*{file.name}"):
+        observed(opened(home), Streamed(opened(home), "cpu"), inputs("decoder"), budget)
 
 
 def test_a_full_disk_is_said(saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 import transformers as hf
 from nexus_engine_sli import streaming, units
-from nexus_engine_sli.loading import Resident, Streamed
+from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.rooms import Resident
 from nexus_engine_sli.tables import logprobs
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_specs import Budget, Checkpoint, Installed, NexusError, Sample, Tap

@@ -19,9 +19,10 @@ import pytest
 import torch
 import transformers as hf
 from nexus_engine_sli import loading
-from nexus_engine_sli.loading import Resident, Streamed
+from nexus_engine_sli.loading import Streamed
 from nexus_engine_sli.offloading import Offloaded
 from nexus_engine_sli.reading import Reader
+from nexus_engine_sli.rooms import Resident
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_engine_sli.transport import Copied
 from nexus_engine_sli.units import Unit

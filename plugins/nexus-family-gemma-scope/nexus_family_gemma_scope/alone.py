@@ -16,7 +16,7 @@ from nexus_torch.padding import Collated, mask_of, pad, unpad
 from torch import Tensor, nn
 
 from .autoencoder import ScopeOutput, SparseAutoencoder, pooled
-from .layout import NAMES, WEIGHTS, Place
+from .layout import NAMES, WEIGHTS, Place, called
 
 LAYER = "autoencoders.0"
 KNOWN = NAMES | {"affine_skip_connection"}
@@ -32,8 +32,8 @@ class Scope:
         lost = sorted(NAMES - set(self.shapes))
         if lost or len(self.shapes["w_enc"]) != 2 or not self.shapes["w_dec"]:
             raise NexusError(
-                f"'{place.home}' has no autoencoder that can be read: {', '.join(lost) or 'w_enc is no matrix'}. "
-                f"Fetch {WEIGHTS} again."
+                f"'{called(place.home)}' has no autoencoder that can be read: "
+                f"{', '.join(lost) or 'w_enc is no matrix'}. Fetch {WEIGHTS} again."
             )
         read, count = self.shapes["w_enc"]
         rebuilt = self.shapes["w_dec"][-1]
@@ -42,9 +42,9 @@ class Scope:
         for name, shape in wanted.items():
             if self.shapes.get(name, shape) != shape:
                 raise NexusError(
-                    f"'{name}' in '{place.home}' is {list(self.shapes[name])}; beside w_enc {[read, count]} it must be "
-                    f"{list(shape)}. Only autoencoders of one layer are read: fetch one of resid_post, mlp_out, "
-                    "attn_out or transcoder."
+                    f"'{name}' in '{called(place.home)}' is {list(self.shapes[name])}; beside w_enc "
+                    f"{[read, count]} it must be {list(shape)}. Only autoencoders of one layer are read: fetch one of "
+                    "resid_post, mlp_out, attn_out or transcoder."
                 )
         self.width, self.features = read, count
 
@@ -109,7 +109,7 @@ class AloneCheckpoint:
         if "activations" not in sample.fields:
             raise NexusError(
                 f"An autoencoder alone takes activations, but the sample has: {', '.join(sorted(sample.fields))}. "
-                f"Map a column to `activations`, or name the model it explains: {self.scope.place.home}#MODEL."
+                f"Map a column to `activations`, or name the model it explains: {called(self.scope.place.home)}#MODEL."
             )
         found = torch.as_tensor(np.asarray(sample.fields["activations"], dtype=np.float32))
         found = found[None] if found.ndim == 1 else found

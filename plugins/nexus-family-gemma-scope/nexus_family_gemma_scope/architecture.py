@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from nexus_specs import Checkpoint, Lookup, NexusError
+from nexus_torch import hub
 from nexus_torch.hugging_face.family import Family
 from nexus_torch.hugging_face.folder import folder
 
-from .layout import WEIGHTS, Place, choices, is_scope, place, split
+from .layout import WEIGHTS, Place, called, choices, is_scope, place, split
 
 
 class GemmaScope(Family):
@@ -19,9 +20,10 @@ class GemmaScope(Family):
         return split(source)[0]
 
     def reads(self, place: str) -> bool:
-        """One autoencoder, or a folder that holds several of them."""
+        """One autoencoder, or a folder that holds several of them. On the hub it is none here: it may hold weights
+        alone."""
         home = folder(place)
-        return home.is_dir() and (is_scope(home) or bool(choices(home)))
+        return (home.is_dir() or hub.behind(home) is not None) and (is_scope(home) or bool(choices(home)))
 
     def made(self, source: str, lookup: Lookup) -> Checkpoint:
         """The autoencoder, with its model where the source names one."""
@@ -38,5 +40,6 @@ def _named(where: Place, model: str) -> str:
     if model != "base":
         return model
     if not where.model:
-        raise NexusError(f"'{where.home}' does not say which model it explains. Name it: {where.home}#MODEL.")
+        scope = called(where.home)
+        raise NexusError(f"'{scope}' does not say which model it explains. Name it: {scope}#MODEL.")
     return where.model

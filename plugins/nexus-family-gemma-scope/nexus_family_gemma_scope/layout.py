@@ -44,6 +44,15 @@ class Place:
     """The model that it explains, by its name on the hub; "" where nothing says so."""
 
 
+def called(home: Path) -> str:
+    """What a user types for a folder: its path, or its name on the hub."""
+    listing = hub.behind(home)
+    if listing is None:
+        return str(home)
+    inner = home.absolute().relative_to(hub.snapshot_folder(listing.hub)).as_posix()
+    return f"hub:{listing.hub.name}" if inner == "." else f"hub:{listing.hub.name}/{inner}"
+
+
 def split(source: str) -> tuple[str, str]:
     """The folder of the autoencoder, and the model behind "#" ("" without)."""
     scope, _, model = source.partition("#")
@@ -85,7 +94,7 @@ def known(where: Place) -> Place:
     """The same. NexusError where it does not say what it reads, which a model needs to know."""
     if where.layer < 0 or not where.site:
         raise NexusError(
-            f"'{where.home}' does not say which layer it reads. Keep the names of the repository: "
+            f"'{called(where.home)}' does not say which layer it reads. Keep the names of the repository: "
             f"{' | '.join(SITES)}[_all]/layer_N_width_W_l0_S/{WEIGHTS}."
         )
     return where
@@ -108,7 +117,8 @@ def _model(home: Path) -> str:
 
 
 def _which(home: Path, inside: list[str]) -> str:
+    named = called(home)
     if not inside:
-        return f"'{home}' holds no {WEIGHTS} with {', '.join(sorted(NAMES))}. Fetch one folder of Gemma Scope 2."
+        return f"'{named}' holds no {WEIGHTS} with {', '.join(sorted(NAMES))}. Fetch one folder of Gemma Scope 2."
     shown = ", ".join(inside[:3]) + (f" … ({len(inside)} in all)" if len(inside) > 3 else "")
-    return f"'{home}' holds several autoencoders. Name one of them, as in {home / inside[0]}. There: {shown}."
+    return f"'{named}' holds several autoencoders. Name one of them, as in {named}/{inside[0]}. There: {shown}."

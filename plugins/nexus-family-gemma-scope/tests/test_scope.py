@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 from nexus_family_gemma_scope.architecture import GemmaScope
 from nexus_family_gemma_scope.layout import place
 from nexus_specs import Budget, Installed, NexusError, Piece, Sample, Tap
+from nexus_specs.testing.hub import LocalHub
 from safetensors.torch import save_file
 
 ALONE, ON_MODEL = "gemma-scope-2-27b alone", "gemma-scope-2-27b"
@@ -97,6 +99,23 @@ def test_what_is_wrong_is_said(tiny: Callable[[str], Any], tmp_path: Path) -> No
     with pytest.raises(NexusError, match="does not say which layer"):
         GemmaScope().inspect(f"{tmp_path / 'renamed'}#{folder / 'base'}")
     assert GemmaScope().match(str(folder / "base")) == 0
+
+
+def test_a_repository_is_named_as_it_is_typed(tiny: Callable[[str], Any], server: LocalHub, tmp_path: Path) -> None:
+    """Of a repository on the hub no path of the cache is shown, and what is shown opens."""
+    _, folder, source, _ = tiny(ON_MODEL)
+    shutil.copytree(folder / "scope", tmp_path / "scope")
+    shutil.copytree(folder / "scope" / "resid_post", tmp_path / "scope" / "resid_post_all")
+    server.add("google/gemma-scope-2-27b-pt", tmp_path / "scope")
+    with pytest.raises(NexusError, match=r"^'hub:google/gemma-scope-2-27b-pt' holds several") as said:
+        GemmaScope().inspect("google/gemma-scope-2-27b-pt")
+    named = re.search(r"as in (\S+)\. There", str(said.value))
+    assert named
+    found = GemmaScope().open(named[1], Installed())
+    assert found.blueprint.parameters == GemmaScope().inspect(source.partition("#")[0]).parameters
+    assert GemmaScope().origin(named[1]).bytes < 2 * sum(found.blueprint.stacks[0].layer_bytes)
+    with pytest.raises(NexusError, match="google/gemma-3-27b-pt"):
+        GemmaScope().inspect(f"{named[1]}#base")
 
 
 @pytest.mark.parametrize("damage", ["flat", "other", "none"])

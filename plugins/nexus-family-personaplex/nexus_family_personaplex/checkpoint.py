@@ -34,8 +34,8 @@ class PersonaPlexCheckpoint(HuggingFaceCheckpoint):
         model = {each.key: each for each in _stored(home, str(told["moshi_name"]))}
         found = cls(home, _configuration(home, told, sizes(told, model)))
         words = home / str(told.get("tokenizer_name", TEXT))
-        known = _hashed(words) if words.is_file() else found.blueprint.tokenizer
-        found.blueprint = replace(found.blueprint, gives=("text", "codes"), tokenizer=known,
+        known = _hashed(words) if words.is_file() else found.described.tokenizer
+        found.described = replace(found.described, gives=("text", "codes"), tokenizer=known,
                                   missing=() if known else (words.name,))  # fmt: skip
         return found
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import Extent, NexusError
+from nexus_torch import hub
 from nexus_torch.hugging_face.family import stored_names
 from nexus_torch.hugging_face.folder import configuration, folder, parsed
 from nexus_torch.hugging_face.limits import check
@@ -42,8 +43,18 @@ def is_kyutai(source: str) -> bool:
         return False  # transformers' own format
     if told.get("model_type") == MODEL_TYPE or "depformer_dim" in told:
         return True
-    name = str(told.get("moshi_name", MODEL))
-    return name == Path(name).name and stored_names(folder(source) / name) >= OWN
+    name, home = str(told.get("moshi_name", MODEL)), folder(source)
+    if hub.behind(home) is not None and not (home / name).exists():
+        return not told and _on_hub(home)
+    return name == Path(name).name and stored_names(home / name) >= OWN
+
+
+def _on_hub(home: Path) -> bool:
+    """Whether a repository that says nothing of itself (Kyutai's first ones) has both files, by their names."""
+    try:
+        return bool(hub.place(home, MODEL) and hub.place(home, MIMI))
+    except hub.HubError:
+        return False
 
 
 def settings(home: Path) -> dict[str, Any]:

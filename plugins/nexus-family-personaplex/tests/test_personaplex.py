@@ -16,7 +16,8 @@ import torch
 from nexus_family_personaplex.architecture import PersonaPlex
 from nexus_family_personaplex.layout import DEFAULTS, MIMI, sizes
 from nexus_family_personaplex.names import KyutaiNames
-from nexus_specs import Extent, Installed, NexusError, Sample
+from nexus_specs import Budget, Extent, Installed, NexusError, Piece, Sample, Tap
+from nexus_specs.testing.hub import LocalHub
 
 NAME = "personaplex-7b"
 
@@ -56,6 +57,41 @@ def test_half_of_the_codebooks_serve_for_the_other_half(tiny: Callable[[str], An
     made = names.assemble(raw, names.targets(raw))
     assert made["depth_decoder.lm_heads.weight"][:, 0, 0].tolist() == [0, 1, 0, 1]
     assert made["depth_decoder.layers.0.self_attn.k_proj.linear.weight"][:, 0, 0].tolist() == [16, 64, 16, 64]
+
+
+def test_a_repository_without_configuration_is_known_by_its_files(
+    tiny: Callable[[str], Any], server: LocalHub, tmp_path: Path
+) -> None:
+    _, _, source, _ = tiny(NAME)
+    shutil.copytree(source, tmp_path / "moshiko")
+    (tmp_path / "moshiko" / "config.json").unlink()
+    server.add("kyutai/moshiko", tmp_path / "moshiko")
+    assert PersonaPlex().match("kyutai/moshiko") == PersonaPlex().match(str(tmp_path / "moshiko")) == 2
+    (tmp_path / "moshiko" / MIMI).unlink()
+    server.add("kyutai/halved", tmp_path / "moshiko")
+    assert PersonaPlex().match("kyutai/halved") == 0
+
+
+class Sink:
+    """What was observed: tap -> shapes."""
+
+    def __init__(self) -> None:
+        self.shapes: dict[str, list[tuple[int, ...]]] = {}
+
+    def put(self, piece: Piece) -> None:
+        self.shapes.setdefault(piece.tap, []).extend(tuple(each.shape) for each in piece.values)
+
+    def flush(self) -> None:
+        return
+
+
+def test_what_it_says_is_observed_in_text_and_in_codes(tiny: Callable[[str], Any]) -> None:
+    row, _, source, _ = tiny(NAME)
+    checkpoint, sink = PersonaPlex().open(source, Installed()), Sink()
+    with Installed().make("engine", "sli").load(checkpoint, Budget(residency="resident")) as teacher:
+        teacher.observe(row.samples(), [Tap(path="codes"), Tap(path="logits")], sink)
+    assert [shape[1] for shape in sink.shapes["codes"]] == [4] * len(row.samples()), "a table a codebook"
+    assert len(sink.shapes["logits"]) == len(row.samples())
 
 
 def test_voices_are_of_one_rate_and_may_be_silent(tiny: Callable[[str], Any]) -> None:

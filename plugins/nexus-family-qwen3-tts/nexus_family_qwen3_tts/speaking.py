@@ -40,7 +40,7 @@ class TalkerCheckpoint(HuggingFaceCheckpoint):
         if lacking:
             raise NexusError(f"'{home / 'config.json'}' lacks {', '.join(lacking)}. Fetch the file again.")
         found = cls(home, config)
-        found.blueprint = replace(found.blueprint, gives=("codes",), head=Qwen3TTSForConditionalGeneration.__name__)
+        found.described = replace(found.described, gives=("codes",), head=Qwen3TTSForConditionalGeneration.__name__)
         return found
 
     def bare(self) -> PreTrainedModel:

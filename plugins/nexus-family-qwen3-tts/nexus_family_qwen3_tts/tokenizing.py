@@ -101,7 +101,7 @@ class TokenizerCheckpoint(HuggingFaceCheckpoint):
     def of(cls, home: Path) -> TokenizerCheckpoint:
         """The checkpoint of a folder."""
         found = cls(home, family_config(home, TokenizerConfig))
-        found.blueprint = replace(found.blueprint, gives=("audio",), head=HEADS[TOKENIZER])
+        found.described = replace(found.described, gives=("audio",), head=HEADS[TOKENIZER])
         return found
 
     def bare(self) -> PreTrainedModel:

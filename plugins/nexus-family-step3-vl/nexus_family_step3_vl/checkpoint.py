@@ -74,8 +74,8 @@ class Step3VLCheckpoint(HuggingFaceCheckpoint):
     def __init__(self, home: Path, config: PreTrainedConfig) -> None:
         super().__init__(home, config)
         self.preprocessor.vision = config.vision_config
-        own = tuple(each for each in self.blueprint.missing if each != "preprocessor_config.json")
-        self.blueprint = replace(self.blueprint, missing=own)  # pictures need no file here
+        own = tuple(each for each in self.described.missing if each != "preprocessor_config.json")
+        self.described = replace(self.described, missing=own)  # pictures need no file here
 
     def bare(self) -> PreTrainedModel:
         """The composition."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
+from typing import Literal
 
 from nexus_specs import location, option
 
@@ -60,7 +61,9 @@ class TranslationOptions:
 class ProgramOptions:
     """Running what a model wrote."""
 
-    run: bool = option(False, help="Allow running generated programs here, in a child process without network")
+    run: Literal[True] = option(MISSING, help="Write true where programs that a model wrote may run on this machine, "
+                                "each in a child without network or files, for a few seconds")
+    """Without a default: a registry that does not allow it is refused before anything runs."""
     field: str = option("tests", help="Field of the sample with Python that fails unless the program is right")
     prompt: str = option("", help="Field with the program's beginning, which the answer continues; empty: prompt, else "
                          "text")

@@ -1,7 +1,7 @@
 """Generated programs that must pass tests: pass@1 of HumanEval and MBPP, greedy, one program for each task.
 
-Running what a model wrote is off unless the option `run` allows it; then each program runs in a child without network,
-files or further processes (`confined.py`), for a few seconds.
+Running what a model wrote is off: without the option `run` a registry is refused. With it each program runs in a child
+without network, files or further processes (`confined.py`), for a few seconds.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ class PassAt1(Ratio):
     taps: tuple[Tap, ...] = ()
 
     def __init__(self, **options: Any) -> None:
+        if options.get("run") is not True:
+            raise NexusError(
+                "pass_at_1 would run programs that a model wrote, and is not allowed to. Allow it where you trust the "
+                "machine with that (no network, no files, a few seconds each): metric: {name: pass_at_1, options: "
+                "{run: true}}."
+            )
         self.options = ProgramOptions(**options)
 
     def measure(self, samples: Sequence[Sample], outputs: Mapping[str, Sequence[Any]]) -> list[tuple[float, ...]]:
@@ -51,12 +57,6 @@ class PassAt1(Ratio):
         tests = sample.fields.get(self.options.field)
         if not tests:
             return ()
-        if not self.options.run:
-            raise NexusError(
-                "pass_at_1 would run programs that a model wrote, and is not allowed to. Allow it where you trust the "
-                "machine with that (no network, no files, a few seconds each): metric: {name: pass_at_1, options: "
-                "{run: true}}."
-            )
         written = "\n".join(map(str, tests)) if isinstance(tests, (list, tuple)) else str(tests)
         entry = sample.fields.get(self.options.entry)
         call = f"\ncheck({entry})\n" if isinstance(entry, str) and entry.isidentifier() else "\n"

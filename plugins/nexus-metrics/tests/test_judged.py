@@ -290,10 +290,11 @@ def test_an_encoder_must_be_named(metric: Any) -> None:
 
 def test_programs_are_not_run_unless_allowed() -> None:
     task = sample(text="def f():\n", tests="assert f() == 1")
-    with pytest.raises(NexusError, match="run: true"):
-        PassAt1().measure([task], {"answer": ["    return 1"]})
-    assert PassAt1().measure([sample(text="x")], {"answer": ["y"]}) == [()]
-    assert PassAt1().floor([], [task]) == 0
+    for options in ({}, {"run": False}, {"run": "yes"}):
+        with pytest.raises(NexusError, match="run: true"):
+            PassAt1(**options)
+    assert PassAt1(run=True).measure([sample(text="x")], {"answer": ["y"]}) == [()]
+    assert PassAt1(run=True).floor([], [task]) == 0
 
 
 def test_programs_are_put_together() -> None:

@@ -96,6 +96,10 @@ class ShardSink:
         """Whole shards are on the disk already; what waits for one goes there."""
         self.writer.flush()
 
+    def forget(self) -> None:
+        """What was put came from damaged weights."""
+        self.writer.forget()
+
     def _count(self, keys: Sequence[str]) -> None:
         fresh = self.seen.isdisjoint(keys)
         self.seen.update(keys)

@@ -33,7 +33,7 @@ class VerifyOptions:
         default=Path("nexus-run/release"), metadata={"argument": True, "help": "The release's folder"}
     )
     tolerance: float = option(1e-6, help="Largest difference between a recorded score and the new one", low=0)
-    data: tuple[str, ...] = option((), help="Where the held-out data lie: a folder that holds them, or the file")
+    data: tuple[str, ...] = option((), help="Where held-out data and decoders lie: a folder with them, or the file")
     threads: int = neutral(1, help="Threads; 1 gives the same bits as a run")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,14 +44,36 @@ def read_manifest(release: Path) -> dict[str, Any]:
             f"'{release}' is not a release: {MANIFEST} is missing or damaged ({error}). "
             "`nexus run` writes one to nexus-run/release."
         ) from error
-    if not str(manifest.get("schema", "")).startswith(SCHEMA):
-        raise NexusError(f"'{path}' has the schema {manifest.get('schema')!r}; expected '{SCHEMA}1'.")
+    said = manifest.get("schema") if isinstance(manifest, dict) else None
+    if not str(said).startswith(SCHEMA):
+        raise NexusError(f"'{path}' has the schema {said!r}; expected '{SCHEMA}1'.")
+    try:
+        _parts(manifest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NexusError(
+            f"'{path}' is no whole manifest ({type(error).__name__}: {error}). Take the release from where it is whole."
+        ) from error
     return manifest
+
+
+def _parts(manifest: Mapping[str, Any]) -> list[Any]:
+    """What a verification reads of a manifest, so that what lacks shows at once."""
+    sizes, facts = manifest["parameters"], manifest["teachers"]
+    known = [facts[each.teacher]["parameters"] for each in capabilities(manifest)]
+    others = [each[name] for each in decoders(manifest) for name in ("name", "tower", "source", "parameters")]
+    others += [item for each in decoders(manifest) for name in ("sha256", "tensors") for item in each[name].items()]
+    return [*known, *others, *facts.items(), *manifest["files"].items(), *sizes["towers"].items(), sizes["student"]]
 
 
 def capabilities(manifest: Mapping[str, Any]) -> list[Capability]:
     """The capabilities, in the manifest's order."""
     return [_capability(entry) for entry in manifest["capabilities"]]
+
+
+def decoders(manifest: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Decoders of others that its towers need; () of a release that is older than they are."""
+    found: Sequence[Mapping[str, Any]] = manifest.get("decoders", ())
+    return found
 
 
 def damaged(release: Path, manifest: Mapping[str, Any]) -> list[str]:
@@ -67,12 +89,14 @@ def damaged(release: Path, manifest: Mapping[str, Any]) -> list[str]:
 
 
 def copied_tensors(release: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """Tensors of the release whose values are a teacher's."""
+    """Tensors of the release whose values are a teacher's, or those of a decoder that it says is loaded from elsewhere:
+    what is a decoder's is said to be that, be it a teacher's too."""
     known = {
         hashed: teacher
         for teacher, facts in sorted(manifest["teachers"].items())
         for hashed in facts.get("tensors") or ()
     }
+    known |= {hashed: f"the decoder {each['name']}" for each in decoders(manifest) for hashed in each["tensors"]}
     return [
         f"{name} of {path.relative_to(release).as_posix()} is a tensor of {known[hashed]}"
         for path in sorted(release.rglob("*.safetensors"))

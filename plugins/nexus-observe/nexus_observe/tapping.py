@@ -25,6 +25,7 @@ from nexus_specs import (
     Split,
     Tap,
     reader_for,
+    sizes,
 )
 from nexus_torch.files import write_json
 from nexus_torch.shards import STATE, ShardWriter
@@ -35,14 +36,11 @@ from .progress import Progress, duration
 from .sparse import sparse_blocks
 from .unfinished import Unfinished, request, told
 
-UNITS = {"": 1, "b": 1} | {
-    prefix + ending: base**power
-    for power, prefix in enumerate("kmgt", 1)
-    for ending, base in (("", 1000), ("b", 1000), ("ib", 1024))
-}
 PARTS: tuple[Split, ...] = ("train", "development", "held_out")
 SHARE, COUNTED = 0.8, 256
 """Of the free memory, where none is named; samples whose tokens are counted to tell how long it will take."""
+OUTPUTS = ("embedding", "prediction")
+"""What loaders call outputs besides `SPECIAL_TAPS`; any other name is a module's."""
 PER_SHARD = 256
 """Samples of a shard, at least."""
 
@@ -79,21 +77,22 @@ class Taps:
             try:
                 with told(work):
                     writer = self._write(lookup, blueprint, taps, samples, work)
-                    files = self._finished(writer, blueprint)
+                    files, names = self._finished(writer, blueprint)
             except KeyboardInterrupt:
                 say("Stopped. The same command goes on from here.")
                 raise
             work.hand_over(files)
-        print(f"{len(samples)} samples, {', '.join(writer.names)}: {out}")
+        print(f"{len(samples)} samples, {', '.join(names)}: {out}")
         return 0
 
-    def _finished(self, writer: ShardWriter, blueprint: Blueprint) -> list[Path]:
-        files = writer.finish()
+    def _finished(self, writer: ShardWriter, blueprint: Blueprint) -> tuple[list[Path], list[str]]:
+        """The files, and what is recorded in them."""
+        files, names = writer.finish(), writer.present()
         write_json(files[0].parent / "table.json", {
             "title": f"States of {blueprint.head}", "columns": ["record", "samples"],
-            "rows": [[name, len(writer.group_of)] for name in writer.names],
+            "rows": [[name, len(writer.group_of)] for name in names],
         })  # fmt: skip
-        return files
+        return files, names
 
     def _write(
         self, lookup: Lookup, blueprint: Blueprint, taps: Sequence[Tap], samples: Sequence[Sample], work: Unfinished
@@ -107,8 +106,8 @@ class Taps:
         work.begin(asked, budget)
         writer = ShardWriter(
             work.folder / "shards", [each.key for each in samples], [name for tap in taps for name in records(tap)],
-            teacher=blueprint.head, vocabulary=blueprint.vocabulary,
-            per_shard=whole_batches(PER_SHARD, budget.micro_batch),
+            optional=[tap.path for tap in taps if tap.optional], teacher=blueprint.head,
+            vocabulary=blueprint.vocabulary, per_shard=whole_batches(PER_SHARD, budget.micro_batch),
         )  # fmt: skip
         if pending := set(writer.pending):
             self._observe(engine, checkpoint, budget, [each for each in samples if each.key in pending], taps, writer)
@@ -201,14 +200,19 @@ class Records:
         """Durable."""
         self.writer.flush()
 
+    def forget(self) -> None:
+        """What was put came from damaged weights."""
+        self.writer.forget()
+
 
 def wanted(blueprint: Blueprint, chosen: str) -> list[Tap]:
-    """What is recorded: the chosen layers, and what the model gives. NexusError for a layer that is not there."""
+    """What is recorded: the chosen layers, and of what a model may give what this one has (one that reads pictures has
+    no places in a text, one that hears no tokens of its frames). NexusError for a layer that is not there."""
     text = blueprint.gives == ("text",)
-    taps = [Tap(path=name) for name in (("tokens", "spans", "logprob") if text else ("output",))]
+    taps = [Tap(path=name, optional=True) for name in (("tokens", "spans", "logprob") if text else ("output",))]
     for each in filter(None, (part.strip() for part in chosen.split(","))):
         taps.append(Tap(path=layer(blueprint, each) if re.fullmatch(r"[-+]?\d+", each) else each))
-    return list({tap.path: tap for tap in taps}.values())
+    return list({tap.path: tap for tap in taps}.values())           # asked for by name: not optional
 
 
 def refuse_unknown(checkpoint: Checkpoint, taps: Sequence[Tap]) -> None:
@@ -217,7 +221,7 @@ def refuse_unknown(checkpoint: Checkpoint, taps: Sequence[Tap]) -> None:
     asked = [tap.path for tap in taps if "." in tap.path or (text and tap.path not in SPECIAL_TAPS)]
     if not asked:
         return
-    known = {path for path, _ in checkpoint.skeleton().named_modules() if "." in path}
+    known = {path: each for path, each in checkpoint.skeleton().named_modules() if path}
     for path in asked:
         if path not in known:
             near = get_close_matches(path, [*known, *SPECIAL_TAPS], 1, 0.6)
@@ -226,6 +230,9 @@ def refuse_unknown(checkpoint: Checkpoint, taps: Sequence[Tap]) -> None:
                 f"--taps {path}: {checkpoint.blueprint.head} has no such module.{meant} Numbers index the layers of "
                 "its largest stack, from 0 on; `nexus inspect SOURCE` shows its stacks."
             )
+        if type(known[path]).forward is torch.nn.Module.forward:
+            inner = next((f" Name one of them: {path}.{name}." for name, _ in known[path].named_children()), "")
+            raise NexusError(f"--taps {path}: it only holds other modules, and gives nothing itself.{inner}")
 
 
 def layer(blueprint: Blueprint, number: str) -> str:
@@ -242,19 +249,15 @@ def records(tap: Tap) -> tuple[str, ...]:
     """The names under which a tap is stored: logits as the likeliest tokens and some of the rest, as `extract` does."""
     if tap.path == "logits":
         return "ids", "probabilities"
-    return (STATE + tap.path if "." in tap.path else tap.path,)
+    return (tap.path if tap.path in (*SPECIAL_TAPS, *OUTPUTS) else STATE + tap.path,)
 
 
 def size(text: str, flag: str = "--memory") -> int:
-    """Bytes of "2GiB" or "500 MB"; 0 for "".
-
-    >>> size("1.5KiB")
-    1536
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text or "0")
-    if found is None or found[2].lower() not in UNITS:
-        raise NexusError(f"{flag} {text}: write a size like 2GiB, 500MB, or a number of bytes.")
-    return int(float(found[1]) * UNITS[found[2].lower()])
+    """Bytes of "2GiB" or "500 MB"; 0 for "". NexusError for what is no size."""
+    try:
+        return sizes.size(text or 0)
+    except ValueError as error:
+        raise NexusError(f"{flag}: {error}.") from error
 
 
 def say(text: str) -> None:

@@ -112,7 +112,8 @@ def told(work: Unfinished) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        said = f"The disk of '{work.folder}' is full. Free some room, or choose another --out."
+        file = f" (it was at '{error.filename}')" if error.filename else ""
+        said = f"The disk of '{work.folder}' is full. Free some room, or choose another --out{file}."
         raise NexusError(f"{said}{work.kept()}") from error
 
 

@@ -13,11 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nexus_specs import Lookup, NexusError, fraction
+from nexus_torch.decoders import counted
 
+from .decoders import checked
 from .options import EvaluateReleaseOptions, VerifyOptions
 from .places import base, locations, placed, registered
 from .places import wanted as paths
-from .release import Capability, capabilities, copied_tensors, damaged, read_manifest
+from .release import Capability, capabilities, copied_tensors, damaged, decoders, read_manifest
 
 HALF = 0.5
 """The largest share of its teachers' parameters that a student, and of its teacher's that a tower, may have."""
@@ -33,16 +35,18 @@ class Verify:
         """0 if every claim holds, else 1."""
         release = Path(self.options.release)
         manifest = read_manifest(release)
+        wrong, beside = checked(manifest, [Path(place).expanduser().absolute() for place in self.options.data])
         problems = [
             *(f"File {line}." for line in damaged(release, manifest)),
             *(f"Copied: {line}." for line in copied_tensors(release, manifest)),
             *oversized(manifest),
+            *wrong,
         ]
         wanted = capabilities(manifest)
         found = score_copy(release, self.options.threads, data_here(release, wanted, lookup, self.options.data))
         problems += differences(wanted, found["scores"], self.options.tolerance)
         show(compared(wanted, found["scores"], self.options.tolerance))
-        print(f"\n{unreachable(manifest, found)}")
+        print("\n" + "\n".join(filter(None, [unreachable(manifest, found), beside])))
         print(f"{len(manifest['files'])} files hashed; {unlike(manifest)}." if not problems else "")
         for problem in problems:
             print(problem)
@@ -165,12 +169,14 @@ def differences(wanted: Sequence[Capability], scores: Mapping[str, Any], toleran
 
 
 def oversized(manifest: Mapping[str, Any]) -> list[str]:
-    """Where the student, or a tower, is larger than the contract allows."""
+    """Where the student with the decoders of others that it needs, or a tower, is larger than the contract allows."""
     sizes, problems = manifest["parameters"], []
     known = {name: facts["parameters"] for name, facts in manifest["teachers"].items()}
     teachers = {each["tower"]: known[each["teacher"]] for each in manifest["capabilities"]}
-    if sizes["student"] > HALF * sum(known.values()):
-        problems.append(f"The student has {sizes['student']:,} parameters, more than half of all its teachers'.")
+    beside = counted(decoders(manifest))
+    if sizes["student"] + beside > HALF * sum(known.values()):
+        whole = f"{sizes['student']:,} parameters" + (f" and needs decoders of {beside:,}" if beside else "")
+        problems.append(f"The student has {whole}, more than half of all its teachers'.")
     for tower, own in sorted(sizes["towers"].items()):
         if tower in teachers and own > HALF * teachers[tower]:
             problems.append(f"The tower '{tower}' has {own:,} parameters, more than half of its teacher's.")

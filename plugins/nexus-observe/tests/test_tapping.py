@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import transformers as hf
 from nexus_observe.tapping import Taps, size
 from nexus_specs import Installed, NexusError
 from nexus_torch.shards import Shards
+from scipy.io import wavfile
 
 
 @pytest.fixture
@@ -52,7 +56,7 @@ def test_what_does_not_fit_is_said(sources: Mapping[str, Path], texts: Path, tmp
     assert not list(tmp_path.glob(".*.part")), "nothing is left behind of what never began"
     with pytest.raises(NexusError, match="there is no such file"):
         taps(sources, tmp_path / "none.txt", tmp_path / "out", taps="0")
-    with pytest.raises(NexusError, match="write a size like 2GiB"):
+    with pytest.raises(NexusError, match="--memory: 'much' is no size; write a number of bytes, or one like 8GB"):
         size("much")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
@@ -71,3 +75,26 @@ def test_a_description_alone_is_refused_before_the_data_are_read(
     with pytest.raises(NexusError, match=r"lacks weights \(\*\.safetensors\), tokenizer\.json: it can be"):
         Taps(source=str(described), data=str(texts), out=tmp_path / "out", taps="1")(Installed())
     assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_teacher_that_hears_has_no_tokens_of_its_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sounds").mkdir()
+    for at in range(3):
+        tone = (3000 * np.sin(np.arange(4000) / (at + 3))).astype("<i2")
+        wavfile.write(tmp_path / "sounds" / f"{at}.wav", 16000, tone)
+    hearing = tmp_path / "hearing"
+    config = hf.Wav2Vec2Config(
+        vocab_size=6, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        conv_dim=(8, 8), conv_stride=(5, 4), conv_kernel=(10, 8), num_conv_pos_embeddings=4,
+        num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    hf.Wav2Vec2ForCTC(config).save_pretrained(hearing)
+    hf.Wav2Vec2FeatureExtractor().save_pretrained(hearing)
+    (hearing / "vocab.json").write_text(json.dumps({each: at for at, each in enumerate(("<pad>", "<unk>", *"ab|c"))}))
+    hf.Wav2Vec2CTCTokenizer(str(hearing / "vocab.json"), pad_token="<pad>", unk_token="<unk>").save_pretrained(hearing)
+    given = {"source": str(hearing), "data": str(tmp_path / "sounds"), "threads": 1}
+    assert Taps(**given, out=tmp_path / "out", taps="0,-1")(Installed()) == 0
+    assert Shards(tmp_path / "out").names == ("state:wav2vec2.encoder.layers.0", "state:wav2vec2.encoder.layers.1")
+    assert "3 samples, state:wav2vec2.encoder.layers.0, state:wav2vec2" in capsys.readouterr().out
+    with pytest.raises(NexusError, match=r"no 'tokens or spans or logprob' to observe\. It has: logits"):
+        Taps(**given, out=tmp_path / "nothing")(Installed())

@@ -7,15 +7,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import numpy as np
 import pytest
+from nexus_observe import verifying
 from nexus_observe.release import capabilities, copied_tensors, damaged, read_manifest
-from nexus_observe.verifying import Evaluate, Verify, kept, oversized, scored, show, unlike
+from nexus_observe.verifying import Evaluate, Verify, kept, oversized, score_copy, scored, show, unlike
 from nexus_specs import Budget, Installed, NexusError, Sample
 from nexus_torch.files import file_hash
 from nexus_torch.identity import file_hashes
@@ -55,33 +59,36 @@ PLUGIN = """
 """
 
 
-@pytest.fixture
-def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plugin that only new processes see."""
-    site = tmp_path / "site"
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A plugin that only new processes see: the folder that it lies in."""
+    site = tmp_path_factory.mktemp("site")
     info = site / "acme-1.0.dist-info"
     info.mkdir(parents=True)
     (site / "acme.py").write_text(dedent(PLUGIN))
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[nexus.plugins]\nacme = acme\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
+        yield site
 
 
-@pytest.fixture
-def release(
-    tmp_path: Path, sources: Mapping[str, Path], data: Mapping[str, list[Sample]], stranger: None
+@pytest.fixture(scope="module")
+def original(
+    tmp_path_factory: pytest.TempPathFactory, sources: Mapping[str, Path], data: Mapping[str, list[Sample]]
 ) -> Path:
     """A student's release: a random classifier; its teacher is another one."""
-    folder, teacher = tmp_path / "release", sources["digits"]
+    place, teacher = tmp_path_factory.mktemp("original"), sources["digits"]
+    folder = place / "release"
     shutil.copytree(sources["digits-student"], folder)
     (folder / "release.txt").write_text("a release\n")
     labelled = [sample for sample in data["digits"] if "label" in sample.fields]
     images = np.stack([sample.fields["image"] for sample in labelled])
-    np.savez(tmp_path / "held_out.npz", image=images, label=[sample.fields["label"] for sample in labelled])
+    np.savez(place / "held_out.npz", image=images, label=[sample.fields["label"] for sample in labelled])
     score = measured(sources["digits-student"], labelled[:4])
     capability = {
         "name": "digits", "tower": "digits", "teacher": "digits", "metric": "accuracy", "metric_options": {},
-        "data": {"name": "acme-pictures", "options": {"file": str(tmp_path / "held_out.npz")}}, "floor": 0.1,
+        "data": {"name": "acme-pictures", "options": {"file": str(place / "held_out.npz")}}, "floor": 0.1,
         "teacher_score": 0.9, "student_score": score, "forced_score": score, "control_score": 0.2, "items": 4,
     }  # fmt: skip
     manifest = {
@@ -98,6 +105,50 @@ def release(
     }
     sign(folder, manifest)
     return folder
+
+
+@pytest.fixture
+def release(original: Path, tmp_path: Path, stranger: Path) -> Path:
+    """A copy of it, of the test's own."""
+    return Path(shutil.copytree(original, tmp_path / "release"))
+
+
+@dataclass
+class Verified:
+    """What came of a verification: its exit code, what it printed, and what its process had found."""
+
+    code: int
+    printed: str
+    found: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def verified(original: Path, tmp_path_factory: pytest.TempPathFactory, stranger: Path) -> Verified:
+    """The verification of a good release whose tower needs a decoder of somebody else's, which lies beside it."""
+    place = tmp_path_factory.mktemp("verified")
+    release = Path(shutil.copytree(original, place / "release"))
+    decoder = {"name": "codec", "tower": "digits", "source": "codec", "licence": "MIT", "parameters": 40,
+               "sha256": {"release.txt": file_hash(release / "release.txt")}, "tensors": {}}  # fmt: skip
+    changed(release, lambda manifest: manifest.update(decoders=[decoder]))
+    changed(release, lambda manifest: manifest["parameters"].update(decoders=40))
+    (place / "codec").mkdir()
+    shutil.copy(release / "release.txt", place / "codec")
+    found: list[dict[str, Any]] = []
+
+    def kept(*given: Any) -> dict[str, Any]:
+        found.append(score_copy(*given))
+        return found[-1]
+
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
+        patch.setattr(verifying, "score_copy", kept)
+        code = Verify(release=release, data=(str(place),))(Installed())
+    return Verified(code, printed.getvalue(), found[0])
+
+
+@pytest.fixture
+def known(verified: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process found of the original is known, and no other is started."""
+    monkeypatch.setattr(verifying, "score_copy", lambda *_: verified.found)
 
 
 def sign(folder: Path, manifest: dict[str, Any]) -> None:
@@ -121,19 +172,21 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     sign(folder, manifest)
 
 
-def test_a_good_release_is_verified_with_its_teacher_out_of_reach(release: Path, capsys: Any) -> None:
-    assert Verify(release=release)(Installed()) == 0
-    printed = capsys.readouterr().out
-    assert "1 of 1 teachers put out of reach" in printed
-    assert "Verified." in printed
+def test_a_good_release_is_verified_with_its_teacher_out_of_reach(verified: Verified) -> None:
+    assert verified.code == 0
+    assert "1 of 1 teachers put out of reach" in verified.printed
+    assert "codec of digits (its files are those of the manifest)" in verified.printed
+    assert "Verified." in verified.printed
 
 
 def test_teachers_that_the_manifest_names_without_a_place_are_found_by_the_run_and_kept_away_without_landlock_too(
-    release: Path, sources: Mapping[str, Path], tmp_path: Path, capsys: Any
+    release: Path, sources: Mapping[str, Path], stranger: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "site" / "sitecustomize.py").write_text(
+    (release.parent / "without").mkdir()
+    (release.parent / "without" / "sitecustomize.py").write_text(
         "from nexus_observe import landlock\nlandlock.restrict = lambda roots: landlock.Kept(False, False)\n"
     )
+    monkeypatch.setenv("PYTHONPATH", str(release.parent / "without"), prepend=os.pathsep)
     changed(release, lambda manifest: manifest["teachers"]["digits"].update(source="digits"))
     lines = ["teachers:", "  digits:", f"    source: {sources['digits']}", "  other:", "    source: .", ""]
     (release.parent / "registry.yaml").write_text("\n".join(lines))
@@ -145,11 +198,11 @@ def test_teachers_that_the_manifest_names_without_a_place_are_found_by_the_run_a
 
 def test_other_data_than_those_that_were_judged_are_refused(release: Path) -> None:
     changed(release, lambda manifest: manifest["capabilities"][0]["data"].update(hash="another"))
-    with pytest.raises(NexusError, match=r"are not those that were judged[\s\S]*--data FOLDER"):
+    with pytest.raises(NexusError, match=r"cannot be scored[\s\S]*are not those that were judged[\s\S]*--data FOLDER"):
         Verify(release=release)(Installed())
 
 
-def test_claims_that_do_not_hold_are_named(release: Path, capsys: Any) -> None:
+def test_claims_that_do_not_hold_are_named(release: Path, known: None, capsys: Any) -> None:
     changed(release, lambda manifest: manifest["capabilities"][0].update(student_score=0.123))
     changed(release, lambda manifest: manifest["parameters"].update(student=51))
     assert Verify(release=release)(Installed()) == 1
@@ -191,7 +244,7 @@ def test_the_report_says_who_kept_them_away() -> None:
     assert "no other program could start" in kept({"files": True, "network": False})
 
 
-def test_scores_are_shown_and_given_as_json(release: Path, capsys: Any) -> None:
+def test_scores_are_shown_and_given_as_json(release: Path, known: None, capsys: Any) -> None:
     assert Evaluate(release=release, json=True)(Installed()) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["digits"]["items"] == 4, "as many as the manifest says, the first ones"
@@ -199,10 +252,10 @@ def test_scores_are_shown_and_given_as_json(release: Path, capsys: Any) -> None:
     assert "retention" in capsys.readouterr().out
 
 
-def test_a_copy_that_cannot_be_scored_says_why(release: Path) -> None:
+def test_a_copy_without_weights_does_not_open(release: Path) -> None:
     (release / "model.safetensors").unlink()
-    with pytest.raises(NexusError, match=r"cannot be scored[\s\S]*no weights"):
-        Evaluate(release=release)(Installed())
+    with pytest.raises(NexusError, match="no weights"):
+        Installed().open(str(release))
 
 
 def test_changed_missing_and_foreign_files_are_named(release: Path) -> None:
@@ -233,9 +286,17 @@ def test_a_tower_may_have_half_of_its_teachers_parameters(release: Path) -> None
     assert capabilities(manifest)[0].metric.name == "accuracy"
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"schema": "other"}'])
+@pytest.mark.parametrize(
+    "content",
+    [None, "{", "[]", '{"schema": "other"}', '{"schema": "nexus.release/1"}',
+     '{"schema": "nexus.release/1", "capabilities": 3, "parameters": {}, "teachers": {}, "files": {}}',
+     '{"schema": "nexus.release/1", "capabilities": [{}], "parameters": {}, "teachers": {}, "files": {}}',
+     '{"schema": "nexus.release/1", "capabilities": [], "parameters": {}, "teachers": {}, "files": []}',
+     '{"schema": "nexus.release/1", "capabilities": [], "parameters": {"student": 1, "towers": {}}, "teachers": {}, '
+     '"files": {}, "decoders": [{"name": "x"}]}'],
+)  # fmt: skip
 def test_what_is_no_release_is_refused(tmp_path: Path, content: str | None) -> None:
     if content:
         (tmp_path / "manifest.json").write_text(content)
-    with pytest.raises(NexusError, match=r"not a release|schema"):
+    with pytest.raises(NexusError, match=r"not a release|schema|no whole manifest"):
         Verify(release=tmp_path)(Installed())

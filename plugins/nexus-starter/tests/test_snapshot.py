@@ -69,6 +69,8 @@ def test_a_tenth_of_the_transfer_digits_is_labelled_evenly() -> None:
     known = [label for label in labels if label is not None]
     assert len(known) == pytest.approx(0.1 * len(labels), abs=3)
     assert {known.count(digit) for digit in range(10)} <= {7, 8, 9}
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"{len(labels)} images, {len(known)} labelled" in readme
 
 
 @pytest.mark.parametrize(("part", "least"), [("development", 300), ("held_out", 450)])

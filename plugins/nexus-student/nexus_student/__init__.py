@@ -3,6 +3,10 @@
 Read `model.py` (the model), `active.py` (how a tower reaches into the core), `maker.py` (how training makes one),
 `checkpoint.py` (how an engine opens one) and `router/ladder.py` (who answers).
 
-`from nexus_student.model import NexusModel` registers the model with transformers' Auto classes; the package itself
-imports nothing heavy, since plugin discovery imports it.
+`import nexus_student` registers the model with transformers' Auto classes, and imports nothing heavy, since plugin
+discovery imports it: see `registering.py`.
 """
+
+from .registering import watch
+
+watch()

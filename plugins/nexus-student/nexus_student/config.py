@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, ClassVar
 
 from transformers import AutoConfig, PreTrainedConfig
@@ -20,6 +21,7 @@ class NexusConfig(PreTrainedConfig):
         # transformers hands its choice of attention down to `core` here: without one it would take the core's away
         settings.setdefault("attn_implementation", getattr(self.core, "_attn_implementation", None))
         super().__init__(**settings)
+        importlib.import_module(f"{__package__}.model")  # where a configuration is, the Auto classes know its model
         self.tie_word_embeddings = self.core.tie_word_embeddings
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:

@@ -14,6 +14,7 @@ from nexus_specs import Blueprint, NexusError, Stack, locate
 from nexus_torch.files import file_hash
 from nexus_torch.stacks import stacks
 from nexus_torch.text import tokenizer_hash
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
 from transformers.utils import logging as transformers_logging
@@ -28,6 +29,8 @@ ROPE = 10_000.0
 """Base of the rotary positions."""
 EVERY = 4
 """One layer of attention in so many."""
+DAMAGE = (OSError, KeyError, SafetensorError, ValueError, TypeError, RuntimeError)
+"""What libraries raise over files that are damaged; the latter three over much else, too."""
 
 
 def new_core(options: StudentOptions, words: int, tokenizer: Any | None) -> nn.Module:
@@ -94,9 +97,20 @@ def core_folder(folder: Path) -> Path:
 
 def open_core(folder: Path, **settings: Any) -> nn.Module:
     """A core's model with its weights; `settings` are those of `from_pretrained` (float32 unless told otherwise)."""
+    errors = DAMAGE if set(settings) <= {"dtype"} else DAMAGE[:3]  # what is asked of attention may be refused as well
     settings = {"dtype": torch.float32} | settings
-    with quiet():
+    with quiet(), _whole(folder, errors):
         return AutoModelForCausalLM.from_pretrained(core_folder(folder), trust_remote_code=False, **settings)
+
+
+@contextmanager
+def _whole(folder: Path, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+    """What libraries say of damaged files, as an error for people."""
+    try:
+        yield
+    except errors as error:
+        said = str(error).split("\n", 1)[0]
+        raise NexusError(f"'{folder}' is damaged or not whole ({said}). Take it from its release again.") from error
 
 
 def core_hash(folder: Path) -> str:
@@ -136,7 +150,8 @@ def read_tokenizer(folder: Path) -> Any | None:
     """The tokenizer of a folder, or None where there is none."""
     if not (folder / "tokenizer_config.json").exists() and not (folder / "tokenizer.json").exists():
         return None
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    with _whole(folder, DAMAGE):
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 def read_context(folder: Path) -> int:

@@ -85,7 +85,8 @@ def write_tower(
     if tower.vocabulary is not None and tokenizer is not None:
         tokenizer.save_pretrained(folder / VOCABULARY)
         files |= {f"{VOCABULARY}/{path.name}": file_hash(path) for path in sorted((folder / VOCABULARY).glob("*.json"))}
-    write_json(folder / TOWER, {"schema": SCHEMA, "parameters": tower.sizes(core), "files": files} | plain(tower.spec))
+    facts = {name: value for name, value in plain(tower.spec).items() if value or name != "decoders"}
+    write_json(folder / TOWER, {"schema": SCHEMA, "parameters": tower.sizes(core), "files": files} | facts)
 
 
 def _write_peft_config(folder: Path, tower: TowerModule, core: Any) -> None:

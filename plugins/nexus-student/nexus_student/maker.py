@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nexus_specs import Blueprint, Budget, Installed, NexusError, Profile, Student, Tower, TowerComponent
+from nexus_specs import Blueprint, Budget, Installed, NexusError, Profile, Student, Tower, TowerComponent, decoders_of
+from nexus_torch.decoders import settled
 from nexus_torch.files import read_tensors
 from nexus_torch.profiles import preprocessor
 
@@ -73,7 +74,9 @@ class NexusMaker:
         blueprint = core_blueprint(module, tokenizer)
         spec, reader = self._spec(tower, blueprint, profiles, name, component, tokenizer)
         own = tower.build(blueprint, profiles)
-        spec = replace(spec, config=dict(tower.config()), perceives=own is not None, core=core_hash(folder))
+        decoders = tuple(settled(each) for each in decoders_of(tower))
+        config, core_is = dict(tower.config()), core_hash(folder)
+        spec = replace(spec, config=config, perceives=own is not None, core=core_is, decoders=decoders)
         _check_head(spec, own)
         new = TowerModule(spec, module, model.linears, len(model.layers), own)
         if new.vocabulary is not None:

@@ -20,17 +20,23 @@ TRAINING_BYTES = 16
 SHARE = 0.45
 """Of the teachers' parameters, for core and towers together; a release may have half."""
 
+UNTAUGHT = 0.12
+"""Of the teachers' parameters, for a core that none of them teaches: a tower that sees or hears takes a third, and the
+core stays as it was made."""
+
 RANK = 8
 
 
 def proposal(teachers: Sequence[Blueprint], budget: Budget, tier: int) -> dict[str, Any]:
-    """Layers, width and heads of the largest core that fits."""
+    """Layers, width and heads of the largest core that fits; of the teachers, those that take text alone teach it."""
     memory, most = TIERS.get(tier, TIERS[1])
     memory = min(memory, budget.memory or memory)
-    allowed = min(most, memory // TRAINING_BYTES, int(SHARE * sum(each.parameters for each in teachers)) or most)
-    fitting = [(layers, width) for layers, width in _shapes() if whole(layers, width, teachers) <= allowed]
-    layers, width = max(fitting, key=lambda shape: whole(*shape, teachers), default=(2, 32))
-    context = max((each.context for each in teachers), default=0) or 1024
+    taught = [each for each in teachers if set(each.takes) <= {"text"}]
+    share = SHARE if taught else UNTAUGHT
+    allowed = min(most, memory // TRAINING_BYTES, int(share * sum(each.parameters for each in teachers)) or most)
+    fitting = [(layers, width) for layers, width in _shapes() if whole(layers, width, taught) <= allowed]
+    layers, width = max(fitting, key=lambda shape: whole(*shape, taught), default=(2, 32))
+    context = max((each.context for each in taught), default=0) or 1024
     return {"layers": layers, "width": width, "heads": 0, "intermediate": 0, "context": min(context, 4096)}
 
 

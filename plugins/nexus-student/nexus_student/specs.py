@@ -36,6 +36,8 @@ class TowerSpec:
     """Hash of the core that it was trained with, and fits alone."""
     perceives: bool = False
     """Whether it has modules of its own that see or hear."""
+    decoders: tuple[Mapping[str, Any], ...] = ()
+    """Decoders of others that its answers go through, as `nexus_torch.decoders` knows them; not written where none."""
 
 
 def tower_folder(folder: Path) -> Path:
@@ -56,5 +58,8 @@ def read_spec(folder: Path) -> TowerSpec:
         ) from error
     if data.get("schema") != SCHEMA:
         raise NexusError(f"'{folder / TOWER}' has the schema {data.get('schema')!r}; this version reads '{SCHEMA}'.")
-    spec: TowerSpec = record(TowerSpec, data)
+    try:
+        spec: TowerSpec = record(TowerSpec, data)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise NexusError(f"'{folder / TOWER}' lacks something ({error}). Take the tower from its release.") from error
     return spec

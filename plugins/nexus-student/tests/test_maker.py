@@ -190,6 +190,17 @@ def test_a_proposal_fits(memory: int, tier: int) -> None:
     assert NexusMaker().propose([], Budget(), 1)["context"] == 1024
 
 
+@pytest.mark.parametrize("parameters", [211_402, 86_000_000])
+def test_a_core_that_nobody_teaches_leaves_room_for_its_tower(parameters: int) -> None:
+    from nexus_student.sizing import body
+
+    sees = blueprint(parameters=parameters, vocabulary=0, takes=("image",), gives=("label",))
+    found = NexusMaker().propose([sees], Budget(memory=1 << 40), 1)
+    core, tower = body(found["layers"], found["width"]), 0.33 * parameters
+    assert core + tower < 0.48 * parameters
+    assert core > 0.05 * parameters
+
+
 def test_an_untied_head(world: Any) -> None:
     from nexus_student.lora import EmbeddingLoRA
     from nexus_student.vocabulary import CoreVocabulary

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from nexus_specs import Adapter, NexusError
 from nexus_student.config import NexusConfig
 from nexus_student.consolidation import Consolidation, read_consolidation, version, write_consolidation
 from nexus_student.model import NexusModel
+from nexus_student.registering import watch
 from nexus_student.specs import TowerSpec
 from nexus_student.tower import TowerModule
 from transformers import (
@@ -22,6 +25,7 @@ from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
 )
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 IDS = torch.tensor([[0, 5, 9, 17, 60, 33, 2, 8]])
 
@@ -43,6 +47,25 @@ def test_auto_classes_open_it(world: Any) -> None:
     assert isinstance(AutoConfig.from_pretrained(world.model), NexusConfig)
     for auto in (AutoModel, AutoModelForCausalLM):
         assert isinstance(auto.from_pretrained(world.model, lookup=world.desk), NexusModel)
+
+
+def test_importing_the_package_registers_it_and_imports_nothing_heavy(world: Any) -> None:
+    code = (
+        "import nexus_student, sys; assert not {'torch', 'transformers'} & set(sys.modules)\n"
+        "from transformers import AutoModelForCausalLM\n"
+        f"print(type(AutoModelForCausalLM.from_pretrained({str(world.model)!r})).__name__)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.stdout.splitlines()[-1:] == ["NexusModel"], ended.stderr
+
+
+def test_where_transformers_is_there_already_it_registers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, finders = dict(CONFIG_MAPPING._extra_content), list(sys.meta_path)
+    known.pop("nexus")
+    monkeypatch.setattr(CONFIG_MAPPING, "_extra_content", known)
+    watch()
+    assert CONFIG_MAPPING["nexus"] is NexusConfig
+    assert sys.meta_path == finders
 
 
 @pytest.mark.parametrize("auto", [NexusModel, AutoModel, AutoModelForCausalLM])

@@ -102,7 +102,9 @@ def test_release_has_a_manifest_of_all_its_files(tmp_path: Path) -> None:
     (entry,) = found["capabilities"]
     assert entry["passed"] is True
     assert entry["data"] == {"kind": "reader", "name": "keypad-tones", "options": {"count": 9}, "hash": ""}
-    assert found["parameters"] == {"student": 40, "teachers": 100, "towers": {"tones": 20}, "core": 20}
+    assert found["parameters"] == {
+        "student": 40, "teachers": 100, "towers": {"tones": 20}, "core": 20, "decoders": 0
+    }  # fmt: skip
     assert found["teachers"]["tones"]["source"] == "tones", "no path of this machine"
     assert found["memory"]["largest_tower"] > 0
     card = (made.artefact / "README.md").read_text(encoding="utf-8")
@@ -157,6 +159,26 @@ def test_what_is_no_release_says_so(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"schema": "nexus.release/9"}', encoding="utf-8")
     with pytest.raises(NexusError, match=r"this version reads 'nexus\.release/1'"):
         manifest.read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "lacking"),
+    [
+        ({"parameters": None}, "lacks parameters"),
+        ({"capabilities": {}}, "lacks capabilities"),
+        ({"parameters": {"student": 1}}, r"parameters\.teachers, parameters\.towers"),
+        ({"capabilities": [3]}, r"lacks capabilities\.0\.name\."),
+        ({"capabilities": [{"name": "x", "teacher": "y"}]}, r"capabilities\.0\.tower.*, teachers\.y"),
+        ({"capabilities": [], "teachers": {"y": {}}}, r"lacks teachers\.y\.parameters"),
+    ],
+)
+def test_a_manifest_that_is_not_whole_says_what_it_lacks(tmp_path: Path, change: dict[str, Any], lacking: str) -> None:
+    made = context(tmp_path)
+    release.Release().run(made)
+    found = json.loads((made.artefact / "manifest.json").read_text(encoding="utf-8"))
+    (made.artefact / "manifest.json").write_text(json.dumps(found | change), encoding="utf-8")
+    with pytest.raises(NexusError, match=lacking):
+        manifest.read_manifest(made.artefact)
 
 
 @pytest.mark.parametrize("stage", [assemble.Assemble, release.Release, route.Route])

@@ -18,4 +18,5 @@ def nexus_towers() -> Iterable[TowerComponent]:
         takes=("audio",),
         gives=("label",),
         metric="accuracy",
+        data="speech-commands",
     )

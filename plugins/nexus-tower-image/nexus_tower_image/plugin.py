@@ -18,4 +18,5 @@ def nexus_towers() -> Iterable[TowerComponent]:
         takes=("image",),
         gives=("label",),
         metric="accuracy",
+        data="imagenet-1k",
     )

@@ -18,4 +18,5 @@ def nexus_towers() -> Iterable[TowerComponent]:
         takes=("text",),
         gives=("text",),
         metric="bits_per_byte",
+        data="wikitext-2",
     )

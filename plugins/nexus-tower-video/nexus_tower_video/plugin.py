@@ -18,4 +18,5 @@ def nexus_towers() -> Iterable[TowerComponent]:
         takes=("video",),
         gives=("label",),
         metric="accuracy",
+        data="kinetics-400",
     )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_type_hints
 
 from ..components import Component, LossComponent, ReaderComponent, StageComponent, TowerComponent, resolve
 from ..hooks import KINDS
@@ -145,7 +145,8 @@ def _check_keywords(component: Component, made: Any) -> None:
 
 
 def check_options(component: Component) -> None:
-    """Options are a dataclass whose every field has a default and a help text."""
+    """Options are a dataclass whose every field has a default and a help text. One without a default is a consent, of
+    the type Literal[True]: a registry that does not write it is refused before anything runs."""
     if not component.options:
         return
     assert TARGET.fullmatch(component.options), (
@@ -153,11 +154,13 @@ def check_options(component: Component) -> None:
     )
     kind = resolve(component.options)
     assert dataclasses.is_dataclass(kind), f"'{component.options}' is no dataclass. Decorate it with @dataclass."
+    hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):
         bare = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        assert not bare, (
+        assert not bare or hints[field.name] == Literal[True], (
             f"The option '{field.name}' of '{component.name}' has no default. Give it one, an empty one if the user "
-            f"must choose, and raise a NexusError that says so when it is used."
+            f"must choose, and raise a NexusError that says so when it is used. (For what a user must allow, the type "
+            f"Literal[True] needs none.)"
         )
         assert field.metadata.get("help"), (
             f"The option '{field.name}' of '{component.name}' has no help. "

@@ -12,6 +12,7 @@ from ..students import Adapter, Tower
 from ..teachers import Profile
 from .base import ComponentTests
 from .blueprints import blueprint
+from .decoders import check_decoders
 from .values import close, finite, flat, is_json, same_batch, shape
 
 
@@ -170,3 +171,8 @@ class TowerTests(ComponentTests):
         tower.build(self.core(), self.profiles())
         again = resolve(self.descriptor().target)(**tower.config())
         check_config(tower, again, self.core(), self.profiles())
+
+    def test_decoders_of_others_are_declared_whole(self) -> None:
+        tower = self.component()
+        tower.build(self.core(), self.profiles())
+        check_decoders(tower, resolve(self.descriptor().target)(**tower.config()))

@@ -7,8 +7,8 @@ index) comes with `snapshot`, and where tensors lie with `header`, which reads t
 
 from .cache import snapshot_folder
 from .errors import HubError
-from .fetching import Known, check_room, download, fetch, sized
-from .headers import header
+from .fetching import Known, Watch, check_room, download, fetch, room_for, sized
+from .headers import header, kept_head
 from .listing import File, Listing, resolve
 from .names import Address, HubId, parse
 from .origins import origin
@@ -23,15 +23,18 @@ __all__ = [
     "Known",
     "Listing",
     "RangeFile",
+    "Watch",
     "behind",
     "check_room",
     "download",
     "fetch",
     "header",
+    "kept_head",
     "origin",
     "parse",
     "place",
     "resolve",
+    "room_for",
     "sized",
     "snapshot",
     "snapshot_folder",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def download(
     wholly, then refused."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
+    with room_for(address, part):
+        _download(address, file, target, part, watch, known)
+
+
+def _download(
+    address: Address, file: File, target: Path, part: Path, watch: Watch | None, known: Sequence[Known]
+) -> None:
     here = sorted((*known, *_head(address)), key=lambda piece: piece.start)
     for pieces in (here, []):
         if _complete(address, file, part, pieces, watch) == file.key or not file.key:
@@ -72,6 +80,20 @@ def download(
         f"'{address}' came damaged twice: its content has not the hash {file.key[:12]}… that the hub names. "
         "Try again later, or set HF_ENDPOINT to another mirror."
     )
+
+
+@contextmanager
+def room_for(address: Address, part: Path) -> Iterator[None]:
+    """HubError that names the file where the disk turns out to be full while it is fetched."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise HubError(
+            f"The disk of '{part.parent}' is full: '{address}' was being fetched there. Free some room, or give it "
+            "another disk (HF_HUB_CACHE, or --run-dir or --out), and run it again: what came stays."
+        ) from error
 
 
 def _head(address: Address) -> Iterator[Known]:

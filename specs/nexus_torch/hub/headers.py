@@ -15,14 +15,16 @@ from .listing import notes, resolve
 from .names import Address
 from .ranges import stream
 
-LIMIT = 100 << 20
-"""The largest header that the format allows, in bytes."""
+LIMIT, MOST_VALUES = 32 << 20, 1_000_000
+"""The largest header that is read: bytes, and values, each of which takes some sixty bytes once it is read."""
 
 
 def header(address: Address) -> tuple[dict[str, Any], int]:
     """The entries by tensor name, and the offset at which the tensors begin. Two ranges are read the first time; what
     was read is kept beside the listing."""
     raw = head(address)
+    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
+        raise HubError(f"'{address}' has a header of more values than any checkpoint. Name another revision.")
     try:
         entries = json.loads(raw[8:])
         assert isinstance(entries, dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ TRIES = 6
 FIRST_WAIT, LONGEST_WAIT = 0.25, 8.0
 CONNECT, SILENCE = 15.0, 60.0
 """Seconds to connect, and seconds without a byte after which a connection counts as broken."""
+SHA256 = re.compile(r"[0-9a-f]{64}")
 BUSY = (408, 429, 500, 502, 503, 504)
 
 
@@ -79,6 +81,7 @@ def _request(address: Address, at: int, stop: int) -> Iterator[bytes]:
         if response.status_code >= 400:
             response.read()
         hf_raise_for_status(response)
+        _same(response, address)
         skip = _skipped(response, at, address.hub)
         left = stop - at
         for block in response.iter_raw():                    # as it comes: a block in waiting would be lost by a drop
@@ -88,6 +91,28 @@ def _request(address: Address, at: int, stop: int) -> Iterator[bytes]:
                 yield cut
             if not left:
                 return
+
+
+def _same(response: Any, address: Address) -> None:
+    """HubError where the answer, or the redirect before it, speaks of another file than the listing of the commit."""
+    known = resolve(address.hub).files.get(address.file)
+    if known is None:
+        return
+    answers = [*getattr(response, "history", ()), response]
+    said = [str(each.headers.get("x-linked-etag", "")).removeprefix("W/").strip('"') for each in answers]
+    sizes = [str(each.headers.get("x-linked-size", "")) for each in answers]
+    sizes.append(str(response.headers.get("content-range", "")).rpartition("/")[2])
+    other = next((each for each in said if SHA256.fullmatch(each) and each != known.sha256), "")
+    if known.sha256 and other:
+        raise HubError(
+            f"The server answers '{address}' with another file: its hash is {other[:12]}…, and the commit names "
+            f"{known.sha256[:12]}…. Try again later, or set HF_ENDPOINT to another mirror."
+        )
+    if any(each.isdigit() and int(each) != known.size for each in sizes):
+        raise HubError(
+            f"The server answers '{address}' with a file of another size than the {known.size:,} bytes that the commit "
+            "names. Try again later, or set HF_ENDPOINT to another mirror."
+        )
 
 
 def _skipped(response: Any, at: int, hub: HubId) -> int:

@@ -41,10 +41,10 @@ def divide(module: nn.Module, found: Mapping[str, Extent], targets: Mapping[str,
 
 def blueprint(
     module: PreTrainedModel, parts: Sequence[Part], tokenizer: str, stored_as: torch.dtype | None = None,
-    missing: Sequence[str] = (),
+    missing: Sequence[str] = (), processors: Mapping[str, str] | None = None,
 ) -> Blueprint:  # fmt: skip
-    """The record of it all. `tokenizer` is its hash; without weights (all parts empty) their bytes are what
-    `stored_as` and the quantisation let expect."""
+    """The record of it all. `tokenizer` is its hash, `processors` are classes by their kind; without weights (all
+    parts empty) their bytes are what `stored_as` and the quantisation let expect."""
     config, kind = module.config, type(module)
     text = text_part(config)
     everything = [extent for part in parts for extent in part.extents]
@@ -67,6 +67,7 @@ def blueprint(
         quantisation=str(settings(config).get("quant_method", "")),
         vocabulary=_number(text, ("vocab_size",)) if reads_text else 0,
         tokenizer=tokenizer,
+        processors=processors or {},
         labels=tuple(str(config.id2label[index]) for index in sorted(config.id2label)) if label else (),
         context=context_of(config) if reads_text else 0,
         missing=tuple(missing),

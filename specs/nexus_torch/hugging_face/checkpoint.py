@@ -21,23 +21,29 @@ from .collate import Preprocessor
 from .constants import compute_constants
 from .conversion import Conversion
 from .decoding import channels_of, decodes, start_of, transduces
+from .described import Described, hashed_files
 from .filming import FilmPreprocessor
 from .films import arguments_of, follows, lead, side_of
-from .fitting import check_shapes, layers_without
+from .fitting import buffers_without, check_shapes, layers_without, stored_twice, untie
 from .folder import copy_preprocessor, extents, parsed
 from .packed import Packing, refuse_transposed, settings
+from .processors import processors
 
 GENERATION = "generation_config.json"
 """The file that may name a decoder's start token."""
 
 
-class HuggingFaceCheckpoint:
+class HuggingFaceCheckpoint(Described):
     """Kind "checkpoint" of a folder that transformers reads."""
 
     prepares: type[Preprocessor] = Preprocessor
     """What makes tensors of samples; a family with inputs of its own says here another."""
+    rows = 0
+    """Words that the embedding has a row for; 0 where that cannot be told."""
     films = False
     """Whether it follows objects through a film."""
+    untied: Sequence[Sequence[str]] = ()
+    """Names of a tied weight of which the files hold several: each has its own."""
 
     def __init__(self, home: Path, config: PreTrainedConfig, *, weightless: bool = False) -> None:
         """`weightless`: of the configuration alone, to be described and not run."""
@@ -57,9 +63,13 @@ class HuggingFaceCheckpoint:
             )
         if type(self.conversion) is Conversion and not settings(config):
             check_shapes(module, found, self.targets, home.name)
+        names = {name for name, _ in self.targets.values()}
+        self.untied = stored_twice(module, names)
+        untie(module, self.untied)
         stored = {key: self.targets[name] for name in self.targets for key in self.packing.groups[name]}
         self.parts: tuple[Part, ...] = divide(module, found, stored)
         kind = type(module)
+        self.rows = rows_of(module)
         self.films = follows(kind)
         arguments = arguments_of(kind) if self.films else frozenset(inspect.signature(kind.forward).parameters)
         generation = parsed(home / GENERATION) if (home / GENERATION).is_file() else {}
@@ -77,12 +87,13 @@ class HuggingFaceCheckpoint:
         )
         if isinstance(self.preprocessor, FilmPreprocessor):
             self.preprocessor.side = side_of(config)
-        tokenizer = self._tokenizer()
-        gone = "weights (*.safetensors)" if weightless else layers_without(
-            module, self.parts, {name for name, _ in self.targets.values()}
+        tokenizer = self._told()
+        gone = "weights (*.safetensors)" if weightless else (
+            layers_without(module, self.parts, names) or buffers_without(module, names)
         )  # fmt: skip
         missing = [*([gone] if gone else []), *self._missing(tokenizer)]
-        self.blueprint = blueprint(module, self.parts, tokenizer, stored_as, missing)
+        made = processors(home, config.model_type, self.preprocessor.takes)
+        self.described = blueprint(module, self.parts, tokenizer, stored_as, missing, made)
 
     def bare(self) -> PreTrainedModel:
         """The module on the meta device as its class makes it; a family that composes one says here of what."""
@@ -98,7 +109,7 @@ class HuggingFaceCheckpoint:
 
     def skeleton(self) -> nn.Module:
         """The module on the meta device. Its output carries the state before the head as `final`."""
-        module = self.bare()
+        module = untie(self.bare(), self.untied)
         compute_constants(module, {name for name, _ in self.targets.values()})
         if (head := module.get_output_embeddings()) is not None:
             _remember_state(module, head)
@@ -113,41 +124,66 @@ class HuggingFaceCheckpoint:
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Through its tokenizer or processor."""
         batch = self.preprocessor(samples)
-        if (decoded := batch.side.get("decoder_mask")) is not None:     # its states are as long as the target
-            stacks = [stack.path for stack in self.blueprint.stacks if "decoder" in stack.path.split(".")]
+        batch.side["count"] = len(samples)
+        self._check_ids(batch)
+        decoded, ids = batch.side.get("decoder_mask"), batch.get("decoder_input_ids")
+        if decoded is None and isinstance(ids, Tensor) and ids.ndim == 2 and len(ids) == len(samples):
+            decoded = batch.get("decoder_attention_mask", torch.ones_like(ids)).bool()
+        if decoded is not None:                             # its states are as long as the target
+            stacks = [stack.path for stack in self.described.stacks if "decoder" in stack.path.split(".")]
             batch.side["masks"] = dict.fromkeys(stacks, decoded)
         return batch
+
+    def _check_ids(self, batch: Batch) -> None:
+        """NexusError for a token that has no row in the embedding: one that was added, and the model never grown."""
+        for name in ("input_ids", "decoder_input_ids"):
+            ids = batch.get(name)
+            if self.rows and isinstance(ids, Tensor) and ids.numel() and int(ids.max()) >= self.rows:
+                number = int(ids.max())
+                token = self.preprocessor.tokenizer.convert_ids_to_tokens(number)
+                raise NexusError(
+                    f"The tokenizer of '{self.home.name}' makes the id {number} ('{str(token)[:40]}'), and the model "
+                    f"has {self.rows} rows for words. Its tokenizer is of another model, or it was given words that "
+                    "the model never learned: fetch both from one place."
+                )
 
     def lengths(self, samples: Sequence[Sample]) -> Sequence[int] | None:
         """Tokens of each sample, for those who put like lengths together; None where length is not what varies."""
         return self.preprocessor.lengths(samples)
 
     def groups(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
-        """Samples that may be one batch: any; films in which something is followed go alone."""
-        return [[at] for at in range(len(samples))] if self.films else [range(len(samples))]
+        """Samples that may be one batch: those with the same modalities; films in which something is followed go
+        alone."""
+        if self.films:
+            return [[at] for at in range(len(samples))]
+        found: dict[tuple[str, ...], list[int]] = {}
+        for at, sample in enumerate(samples):
+            found.setdefault(self.preprocessor.modalities(sample), []).append(at)
+        return list(found.values())
 
     def read(self, output: Any, batch: Batch) -> Signal:
         """The forward's output in standard terms: logits of a vocabulary as outputs["logits"] with `hidden` before
         them; scores of classes, sound and the masks of a film as outputs["output"]; else an embedding."""
-        if self.blueprint.gives == ("text",):
+        if self.described.gives == ("text",):
             return _text_signal(output, batch, self.preprocessor.channels_out)
-        if self.blueprint.gives == ("label",):
+        if self.described.gives == ("label",):
             return Signal(outputs={"output": getattr(output, "logits", None) if "logits" in output else _first(output)})
-        if self.blueprint.gives == ("audio",):
-            return Signal(outputs={"output": _sound(output)})
+        if self.described.gives == ("audio",):
+            return Signal(outputs={"output": _sound(output, batch, self.preprocessor.channels_out)})
         if self.films:
             return Signal(outputs={"output": output.pred_masks, "embedding": output.pred_masks.flatten(3).mean(-1)})
         vector = _embedding(output, batch.get("attention_mask"), getattr(batch, "side", {}).get("stands_in", ""))
+        vector = _of_each(vector, batch)
         return Signal(outputs={"output": vector, "embedding": vector})
 
     def generate(self, module: nn.Module, samples: Sequence[Sample]) -> Sequence[Any]:
         """Greedy: the text that follows each sample's "prompt" (or "text"), or that its sound says; the name of the
         likeliest class; a codec's sound; an embedding."""
-        if self.blueprint.gives == ("text",):
+        if self.described.gives == ("text",):
             return [answer(module, self.preprocessor, sample) for sample in samples]
         signal = self.read(module(**self.collate(samples)), {})
-        if self.blueprint.gives == ("label",):
-            return [self.blueprint.labels[index] for index in signal.outputs["output"].argmax(-1).tolist()]
+        if self.described.gives == ("label",):
+            return [self.described.labels[index] for index in signal.outputs["output"].argmax(-1).tolist()]
         return list(signal.outputs.get("embedding", signal.outputs["output"]))
 
     def save_preprocessor(self, folder: Path) -> None:
@@ -162,14 +198,42 @@ class HuggingFaceCheckpoint:
         return [*(["tokenizer.json"] if "text" in self.preprocessor.takes and not tokenizer else []),
                 *(["preprocessor_config.json"] if media and not has else [])]  # fmt: skip
 
+    def _told(self) -> str:
+        """The hash of the tokenizer, of a large one that of its files; "" where there is none, which the blueprint
+        reports as missing."""
+        return ("text" in self.preprocessor.takes and hashed_files(self.preprocessor.home)) or self._tokenizer()
+
     def _tokenizer(self) -> str:
-        """The hash of the tokenizer; "" where there is none, which the blueprint reports as missing."""
+        """The hash of the tokenizer itself; "" where there is none."""
         if "text" not in self.preprocessor.takes:
             return ""
         try:
             return tokenizer_hash(self.preprocessor.tokenizer)
         except NexusError:
             return ""
+
+
+def _of_each(found: Tensor, batch: Batch) -> Tensor:
+    """One row for each sample of a tower that gives one for each patch of all pictures, or for each frame: the mean of
+    a sample's, by its grid where the pictures have any size. Rows [N, D] -> [B, D]."""
+    count = int(getattr(batch, "side", {}).get("count", 0))
+    if not count or found.ndim != 2 or len(found) <= count:
+        return found
+    grids = next((batch[name] for name in ("grid_thw", "image_grid_thw") if name in batch), None)
+    areas = grids.prod(-1).tolist() if isinstance(grids, Tensor) and len(grids) == count else [1] * count
+    if any(len(found) * area % sum(areas) for area in areas):
+        return found
+    parts = found.split([len(found) * area // sum(areas) for area in areas])
+    return torch.stack([part.mean(0) for part in parts])
+
+
+def rows_of(module: PreTrainedModel) -> int:
+    """Rows of the embedding of tokens; 0 where it is more than a table."""
+    try:
+        table = module.get_input_embeddings()
+    except (NotImplementedError, AttributeError):
+        return 0
+    return table.num_embeddings if type(table) is nn.Embedding else 0
 
 
 def _remember_state(module: nn.Module, head: nn.Module) -> None:
@@ -220,11 +284,16 @@ def _first(output: Any) -> Tensor:
     raise NexusError("The model's output holds no numbers that could be observed. Tap a module by its path instead.")
 
 
-def _sound(output: Any) -> Tensor:
-    """The waves of an output, by name: before a codec's stands its loss, one number for each sample."""
+def _sound(output: Any, batch: Batch, channels: int) -> Tensor:
+    """The waves of an output, by name: before a codec's stands its loss, one number for each sample. Of a decoder of
+    codes their logits, those of a sample's codebooks side by side: [B, channels, T, V]."""
     named = (getattr(output, name, None) for name in ("audio_values", "waveform"))
     found = next((each for each in named if isinstance(each, Tensor)), None)
-    return _first(output) if found is None else found
+    if found is not None:
+        return found
+    found = _first(output)
+    coded = channels > 1 and "decoder_input_ids" in batch and found is getattr(output, "logits", None)
+    return found.unflatten(0, (-1, channels)) if coded else found
 
 
 def _embedding(output: Any, mask: Tensor | None, empty: str = "") -> Tensor:

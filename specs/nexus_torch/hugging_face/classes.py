@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Container
 from typing import Any
 
 import torch
@@ -127,18 +128,43 @@ def takes(kind: type[PreTrainedModel]) -> tuple[str, ...]:
     if is_head_of(kind.__name__, "VIDEO_CLASSIFICATION"):
         return ("video",)
     said: Any = getattr(kind, "input_modalities", None)
-    said_first: Any = kind.main_input_name                  # a list of names in OneFormer
-    main = INPUTS.get(said_first if isinstance(said_first, str) else said_first[0])
     named = (said,) if isinstance(said, str) else tuple(said or ())
+    names = inspect.signature(kind.forward).parameters
+    carried = {INPUTS[name] for name in names if name in INPUTS}
+    if _by_default(kind, "input_modalities") and len(carried) > 1 and is_head_of(kind.__name__, ""):
+        return tuple(each for each in ("text", "image", "audio", "video") if each in carried)
+    if "grid_thw" in names and "text" not in carried:       # a tower that looks at a grid of patches
+        return tuple(each for each in named if each != "text") or ("image",)
+    main = _main(kind, names)
     if main and main not in named and not (main == "image" and "video" in named):
         return (main,)                      # "text" is the default of every class
-    arguments = {INPUTS.get(name) for name in inspect.signature(kind.forward).parameters}
-    return tuple(each for each in named if each in arguments or each == "video") or named
+    kept = tuple(each for each in named if each in carried or each == "video")
+    return kept if carried.intersection(kept) else named
+
+
+def _main(kind: type[PreTrainedModel], names: Container[str]) -> str:
+    """What the principal input carries, where the forward has that input ("input_ids" is the default of every class);
+    "" where a class says itself that its tokens are something else (the colours of ImageGPT)."""
+    said: Any = kind.main_input_name                        # a list of names in OneFormer
+    first = said if isinstance(said, str) else said[0]
+    both = any({"main_input_name", "input_modalities"} <= vars(each).keys() for each in kind.__mro__[:-1]
+               if each is not PreTrainedModel)  # fmt: skip
+    return "" if first == "input_ids" and (both or first not in names) else INPUTS.get(first, "")
+
+
+def _encoders(kind: type[PreTrainedModel]) -> set[str]:
+    """What a model has an encoder of its own for, side by side."""
+    return {name for name in ("text", "image", "audio", "video") if hasattr(kind, f"get_{name}_features")}
+
+
+def _by_default(kind: type[PreTrainedModel], name: str) -> bool:
+    """Whether a class says nothing of its own, nor do those that it is made of."""
+    return next(each for each in kind.__mro__ if name in vars(each)) is PreTrainedModel
 
 
 def is_paired(kind: type[PreTrainedModel]) -> bool:
     """Whether a model is two encoders side by side, of text and of pictures or sounds, in one space (CLIP, CLAP)."""
-    names = {name for name in ("text", "image", "audio") if hasattr(kind, f"get_{name}_features")}
+    names = _encoders(kind) - {"video"}
     return gives(kind) == ("embedding",) and len(names) == 2 and "text" in names and set(takes(kind)) == names
 
 

@@ -20,13 +20,7 @@ from . import processor
 from .decoding import decoder_inputs
 from .folder import configuration
 from .ready import ready
-from .vocabulary import check_tokenizer
-
-VOCABULARIES = (
-    "tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model",
-    "sentencepiece.bpe.model", "source.spm", "vocab.bpe", "tokenizer.tiktoken", "tekken.json", "bpe.codes",
-)  # fmt: skip
-"""Files of which a tokenizer has one."""
+from .vocabulary import VOCABULARIES, check_tokenizer
 
 FULL_LENGTH = frozenset({"siglip", "siglip2"})
 """Model types that see the padding of a text."""
@@ -51,7 +45,13 @@ class Preprocessor:
     def __call__(self, samples: Sequence[Sample]) -> Collated:
         """The batch: of every modality that the checkpoint takes and the samples have."""
         batch = ready(samples, self.arguments)
-        present = [name for name in self.takes if all(name in sample.fields for sample in samples)]
+        kinds = list(dict.fromkeys(map(self.modalities, samples)))
+        if len(kinds) > 1:
+            raise NexusError(
+                f"One batch of '{self.home.name}' has samples with {' and others with '.join(map(_said, kinds))}: what "
+                "some of them have would be lost. Put those with the same fields together."
+            )
+        present = list(kinds[0])
         if self.paired and len(present) == 1 and not batch:
             samples, (batch.side["stands_in"],) = self._completed(samples, present), set(self.takes) - set(present)
             present = list(self.takes)
@@ -65,6 +65,10 @@ class Preprocessor:
             batch.update({name: value for name, value in part.items() if name not in batch})
             batch.side |= part.side
         return self._fitting(batch)
+
+    def modalities(self, sample: Sample) -> tuple[str, ...]:
+        """What of a sample the checkpoint takes: samples of a batch have the same."""
+        return tuple(name for name in self.takes if name in sample.fields)
 
     def _parts(self, samples: Sequence[Sample], present: Sequence[str], batch: Collated) -> Iterator[Collated]:
         makers: Mapping[str, Callable[[Sequence[Sample]], Collated]] = {
@@ -161,11 +165,11 @@ class Preprocessor:
         """A start token and right padding for decoders; the tokenizer's own special tokens for the rest."""
         texts = [str(sample.fields["text"]) for sample in samples]
         if self._pads_whole:
-            return Collated(self.tokenizer(texts, return_tensors="pt", **self._whole))
+            return Collated(self._cut(lambda words: words(texts, return_tensors="pt", **self._whole)))
         if not self.generative or self.decoder_start is not None:
             limits = {"truncation": True, "max_length": self.context} if self.context else {}
-            return Collated(self.tokenizer(texts, padding=True, return_tensors="pt", **limits))
-        found = tokenise(self.tokenizer, texts, start=start_token(self.tokenizer), limit=self.context)
+            return Collated(self._cut(lambda words: words(texts, padding=True, return_tensors="pt", **limits)))
+        found = self._cut(lambda words: tokenise(words, texts, start=start_token(words), limit=self.context))
         return Collated({"input_ids": found.ids, "attention_mask": found.mask.long()}, spans=found.spans)
 
     @property
@@ -182,8 +186,23 @@ class Preprocessor:
         if self.takes != ("text",) or not all("text" in sample.fields for sample in samples):
             return None
         texts = [str(sample.fields["text"]) for sample in samples]
-        encoded = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
+        encoded = self._cut(lambda words: words(texts, add_special_tokens=False, return_attention_mask=False))
         return [len(ids) for ids in encoded["input_ids"]]
+
+    def _cut(self, cut: Callable[[Any], Any]) -> Any:
+        """What the tokenizer makes of texts. NexusError for whatever it raises of them: its files are a stranger's, and
+        the library that reads them panics, too."""
+        words = self.tokenizer
+        try:
+            return cut(words)
+        except (NexusError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            text = " ".join(str(error).split())[:300] or type(error).__name__
+            raise NexusError(
+                f"The tokenizer in '{self.home}' cannot cut these texts: {text}. Its files are damaged or of another "
+                "model: fetch them from where the weights come from."
+            ) from error
 
     def images(self, samples: Sequence[Sample]) -> Collated:
         """uint8 [H, W, C] each -> pixel_values [B, C, H, W]."""
@@ -211,11 +230,17 @@ class Preprocessor:
     def _load(self, kind: Any, file: str, **more: Any) -> Any:
         try:
             return kind.from_pretrained(self.home, trust_remote_code=False, local_files_only=True, **more)
-        except Exception as error:                          # a missing file is anything from OSError to TypeError there
+        except (NexusError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:                      # a missing file is anything from OSError to Rust's panic
             raise NexusError(
                 f"'{self.home}' has no {file} that transformers can use here: {error}\n"
                 "Put the preprocessor's files of the checkpoint beside its weights."
             ) from error
+
+
+def _said(kind: tuple[str, ...]) -> str:
+    return " and ".join(kind) or "nothing that it takes"
 
 
 def _picture(pixels: Any, channels: int) -> Image.Image:

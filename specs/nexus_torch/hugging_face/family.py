@@ -48,7 +48,9 @@ class Family(ABC):
 
     def inspect(self, source: str) -> Blueprint:
         """What the checkpoint is; reads configuration and headers."""
-        return self.open(source, Installed()).blueprint
+        from .described import description  # torch is there once a checkpoint is open
+
+        return description(self.open(source, Installed()))
 
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
         """The checkpoint. NexusError for what is not of this family."""

@@ -13,8 +13,8 @@ from nexus_specs import Extent, NexusError, locate
 
 from nexus_torch import hub
 
-from .limits import LARGEST_FILE
-from .pickled import refusal
+from .limits import LARGEST_FILE, LARGEST_INDEX, MOST_VALUES
+from .pickled import found, refusal
 
 CONFIG, ONE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 PREPROCESSOR_FILES = (
@@ -46,9 +46,10 @@ def parsed(path: Path) -> dict[str, Any]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):           # a pipe is waited for without end
             raise NexusError(f"'{path}' is no file. Put the file there.")
-        if path.stat().st_size > LARGEST_FILE:
-            raise NexusError(f"'{path}' has {path.stat().st_size:,} bytes; a {path.name} has at most {LARGEST_FILE:,}.")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        largest = LARGEST_INDEX if path.name == INDEX else LARGEST_FILE
+        if path.stat().st_size > largest:
+            raise NexusError(f"'{path}' has {path.stat().st_size:,} bytes; a {path.name} has at most {largest:,}.")
+        data = json.loads(_few(path, path.read_bytes()))
     except OSError as error:
         raise NexusError(f"'{path}' cannot be read ({error.strerror}). Put it back, or mend `source`.") from error
     except (ValueError, RecursionError) as error:
@@ -56,6 +57,15 @@ def parsed(path: Path) -> dict[str, Any]:
         raise NexusError(f"'{path}' is no JSON ({what}). Fetch the file again.") from error
     if not isinstance(data, dict):
         raise NexusError(f"'{path}' holds no JSON object. Fetch the file again.")
+    return data
+
+
+def _few(path: Path, data: bytes) -> bytes:
+    """The bytes of a JSON file, unless they are too many values: a few bytes each become a hundred in memory."""
+    if (count := sum(data.count(mark) for mark in (b",", b"[", b"{"))) > MOST_VALUES:
+        raise NexusError(f"'{path}' holds {count:,} values; at most {MOST_VALUES:,} are read. Fetch the file again.")
+    if len(data) > LARGEST_FILE and not data.isascii():     # such a text takes up to four times its bytes
+        raise NexusError(f"'{path}' holds more than the names of tensors and files. Fetch the file again.")
     return data
 
 
@@ -79,8 +89,8 @@ def extents(home: Path) -> list[Extent]:
 def has_weights(home: Path) -> bool:
     """Whether a folder has weights at all, or names some: pickled and incomplete ones count, so that they are spoken
     of."""
-    kinds = ("*.safetensors", INDEX, "*.bin", "*.pt", "*.pth")
-    return bool(hub.weights(home)) or any(next(home.glob(kind), None) is not None for kind in kinds)
+    kinds = ("*.safetensors", INDEX)
+    return bool(hub.weights(home) or found(home)) or any(next(home.glob(kind), None) is not None for kind in kinds)
 
 
 def stored_files(home: Path) -> list[str]:
@@ -158,9 +168,7 @@ def copy_preprocessor(home: Path, target: Path) -> None:
 
 
 def _no_weights(home: Path) -> str:
-    listing = hub.behind(home)
-    names = listing.files if listing else [path.name for path in home.iterdir()]
-    pickled = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
+    pickled = found(home)
     if not pickled:
         return f"'{home}' has a {CONFIG} but no weights (*.safetensors). Fetch model.safetensors into it."
     return refusal(home, pickled)

@@ -15,16 +15,20 @@ from nexus_specs import NexusError
 
 DEEPEST, MOST_KEYS = 12, 400_000
 """Configurations inside each other; entries in all (names of 100,000 classes both ways are 200,000)."""
-LARGEST_FILE = 32 << 20
-"""Bytes of a config.json."""
+LARGEST_FILE, LARGEST_INDEX = 8 << 20, 32 << 20
+"""Bytes of a config.json, and of the list of a checkpoint's tensors (12.6 MB for 140,000 tensors)."""
+MOST_VALUES = 300_000
+"""Values in one of these files."""
 LIMITS: tuple[tuple[str, int], ...] = (
-    (r"(num_|n_)?(\w+_)*(hidden_)?(layers?|depths?|blocks|stages)", 4096),
+    (r"(num_|n_)?(\w+_)*(hidden_)?(layers?|depths?|blocks|stages)", 512),
     (r"(num_|n_)?(\w+_)*experts", 16_384),
-    (r"(num_|n_)?(\w+_)*(heads?|groups?|codebooks|quantizers|frames|queries|tiles)", 65_536),
+    (r"(num_|n_)?(\w+_)*(codebooks|quantizers)", 1024),
+    (r"(num_|n_)?(\w+_)*(heads?|groups?|frames|queries|tiles)", 65_536),
     (r"(\w+_)*(hidden_size|d_model|n_embd|embed_dim|intermediate_size|ffn_dim|d_ff|mlp_dim|dim|width)", 1 << 22),
     (r"(\w+_)*(num_inputs|group_num|per_block|per_stack|feedforward_networks|num_flows|codes_total|block_number)",
-     4096),
-    (r"(\w+_)*(num_labels|num_classes|n_classes)", 1 << 18),
+     512),
+    (r"(\w+_)*cycles", 64),
+    (r"(\w+_)*(num_labels|num_classes|n_classes)", 1 << 17),
     (r"(\w+_)*vocab_size", 1 << 26),
     (r"(\w+_)*(positions|position_embeddings|n_ctx|context_length|length|seq_len)", 1 << 26),
     (r"(\w+_)*(image_size|patch_size|num_mel_bins|num_channels)", 1 << 16),
@@ -35,10 +39,12 @@ WHOLE = re.compile(r"(num_hidden_layers|num_layers|n_layers?|hidden_size|d_model
 """What is a whole number wherever it stands."""
 ANYTHING = 1 << 53
 """No whole number is larger (JSON's own limit); contexts of 1e30 are written as floats."""
-LONGEST = 1 << 16
-"""Numbers of a list: one for each layer, stage or special token, or a factor for each column of a head."""
-LAYER_EXPERTS = 200_000
-"""Layers times experts."""
+LONGEST, LONGEST_STAGES = 1 << 16, 1 << 10
+"""Numbers of a list: special tokens, or a factor for each column of a head; and whole numbers of one that may be a
+layer or a stage each."""
+TOKENS = re.compile(r"\w*(tokens?|ids?|words)(_\w+)?")
+LAYER_EXPERTS = 1 << 20
+"""Layers times experts (half as many in a Doge, whose experts are rows of a table)."""
 
 
 def check(config: Mapping[str, Any], place: str) -> None:
@@ -71,7 +77,7 @@ def _problems(config: Mapping[str, Any], path: str, depth: int, budget: list[int
 def _wrong(name: str, value: Any) -> Iterator[str]:
     """What is the matter with one entry, if anything."""
     if isinstance(value, list):
-        if len(value) > (LONGEST if all(isinstance(each, (int, float)) for each in value) else MOST_KEYS):
+        if len(value) > _longest(name, value):
             yield f"has {len(value):,} entries"
         for each in value[:MOST_KEYS]:
             if isinstance(each, (int, float)):
@@ -80,6 +86,13 @@ def _wrong(name: str, value: Any) -> Iterator[str]:
         yield f"is {value!r}; it is a whole number"
     elif isinstance(value, int) and not isinstance(value, bool):
         yield from _out_of_range(name, value)
+
+
+def _longest(name: str, value: list[Any]) -> int:
+    """How many entries a list may have: whole numbers may each ask for a layer, unless they are tokens."""
+    if not all(isinstance(each, (int, float)) for each in value):
+        return MOST_KEYS
+    return LONGEST if TOKENS.fullmatch(name) or any(isinstance(each, float) for each in value) else LONGEST_STAGES
 
 
 def _out_of_range(name: str, value: int) -> Iterator[str]:

@@ -7,19 +7,31 @@ pieces that are no tokens: neither is an error that Python could catch in time.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nexus_specs import NexusError
 
-LARGEST_ID = 1 << 24
-"""Ids of tokens are smaller: fifty times the largest vocabulary there is."""
-LARGEST_BYTES = 1 << 28
+VOCABULARIES = (
+    "tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model",
+    "sentencepiece.bpe.model", "source.spm", "vocab.bpe", "tokenizer.tiktoken", "tekken.json", "bpe.codes",
+)  # fmt: skip
+"""Files of which a tokenizer has one."""
+FILES = (*VOCABULARIES, "merges.txt", "target.spm", "special_tokens_map.json", "added_tokens.json")
+"""All of which one may be made."""
+LARGEST_ID = 1 << 22
+"""Ids of tokens are smaller: sixteen times the largest vocabulary there is."""
+MOST_GROWTH, DEEPEST = 64, 12
+"""How many times longer a text may get before it is cut, and descriptions inside each other."""
+LARGEST_BYTES = 1 << 26
+"""Bytes of one file of a tokenizer: the largest there is has 33 MB."""
 
 
 def check_tokenizer(home: Path) -> None:
     """NexusError where tokenizer.json or tokenizer_config.json of a folder says what no tokenizer can mean."""
+    for name in FILES:
+        check_size(home / name)
     file = home / "tokenizer.json"
     found = _json(file)
     model = found.get("model")
@@ -31,9 +43,41 @@ def check_tokenizer(home: Path) -> None:
         prefix = model.get("continuing_subword_prefix")
         pairs = (each.split(" ", 1) if isinstance(each, str) else each for each in _list(model.get("merges")))
         check_merges(vocabulary, pairs, str(file), prefix if isinstance(prefix, str) else "")
+    _check_growth([found.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")], str(file))
     decoder = _json(home / "tokenizer_config.json").get("added_tokens_decoder")
     numbers = [int(key) for key in decoder if str(key).isdecimal()] if isinstance(decoder, dict) else []
     check_ids(numbers, str(home / "tokenizer_config.json"))
+
+
+def _check_growth(steps: Any, where: str) -> None:
+    """NexusError where replacements make a text longer than any tokenizer does: a space of three million letters, or
+    twenty that double it."""
+    grows = 1
+    for node in _nodes(steps, DEEPEST):
+        content = node.get("content") if node.get("type") == "Replace" else node.get("prepend")
+        grows *= max(1, len(content)) if isinstance(content, str) else 1
+        if grows > MOST_GROWTH:
+            raise NexusError(
+                f"'{where}': what it replaces makes a text more than {MOST_GROWTH} times as long. The file is damaged: "
+                "fetch it again."
+            )
+
+
+def _nodes(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
+    """The tables in a description, however deep."""
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    if isinstance(value, dict):
+        yield value
+    for each in inner if depth else ():
+        yield from _nodes(each, depth - 1)
+
+
+def check_size(file: Path) -> None:
+    """NexusError for a file that no tokenizer has."""
+    if file.is_file() and (size := file.stat().st_size) > LARGEST_BYTES:
+        raise NexusError(
+            f"'{file}' has {size:,} bytes; of a tokenizer a file has at most {LARGEST_BYTES:,}. Fetch it again."
+        )
 
 
 def check_ids(ids: Iterable[Any], where: str) -> None:
@@ -70,8 +114,6 @@ def _json(file: Path) -> Mapping[str, Any]:
     """The object that a file holds; nothing where there is no file."""
     if not file.is_file():
         return {}
-    if file.stat().st_size > LARGEST_BYTES:
-        raise NexusError(f"'{file}' has {file.stat().st_size:,} bytes; a tokenizer has at most {LARGEST_BYTES:,}.")
     try:
         found = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:

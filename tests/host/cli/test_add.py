@@ -141,13 +141,14 @@ def test_a_folder_is_read_by_what_is_in_it(add, tmp_path):
         (["box:x", "--data", "nowhere.txt"], "--data nowhere.txt: there is no such file"),
         (["box:x", "--data", "data.odd"], "no reader is installed for .odd. Readers know: .txt."),
         (["box:x", "--data", "empty.txt"], "the training part is empty. Name data that hold something."),
+        (["box:x", "--data", "few.txt"], "is held out to judge by, and of so few that is none. Name more data."),
         (["box:image", "--data", "words.txt"], "hold text, and this checkpoint takes image. Name data with"),
         (["box:x", "--data", "data.txt", "--name", "a b"], "--name a b: use letters"),
         (["box:x", "--data", "data.txt", "--share", "2"], "2.0 is not in the range"),
     ],
 )
 def test_what_is_missing_is_said_and_nothing_is_written(add, arguments, message):
-    for name in ("data.odd", "empty.txt", "words.txt"):
+    for name in ("data.odd", "empty.txt", "few.txt", "words.txt"):
         Path(name).touch()
     code, _, err = add(*arguments)
     assert code != 0
@@ -185,6 +186,20 @@ def test_a_registry_with_mistakes_is_left_alone(add):
     assert code == 2
     assert "Did you mean 'source'?" in err
     assert Path("registry.yaml").read_text() == "teachers: {a: {sorce: 1}}"
+
+
+def test_data_that_are_there_are_looked_at_too(add):
+    assert add("box:one", "--data", "data.txt", "--name", "one")[0] == 0
+    text = Path("registry.yaml").read_text()
+    for name in ("words.txt", "few.txt", "empty.txt"):
+        Path(name).touch()
+    Path("registry.yaml").write_text(text.replace("./data.txt", "./words.txt"))
+    code, _, err = add("box:image", "--data", "one")
+    assert code == 1
+    assert "data 'one' (reader lines): its samples hold text, and this checkpoint takes image" in err
+    for name, said in (("few.txt", "held out to judge by"), ("empty.txt", "the training part is empty")):
+        Path("registry.yaml").write_text(text.replace("./data.txt", f"./{name}"))
+        assert said in add("box:two", "--data", "one")[2]
 
 
 def test_mistakes_that_only_the_run_has_are_told_after_writing(add):

@@ -105,11 +105,16 @@ def test_what_nobody_foresaw_has_no_traceback(call, monkeypatch):
         run(["schema"])
 
 
-def test_without_behind_the_command_is_answered(call):
-    code, _, err = call("run", "--without", "acme")
-    assert code == 2
-    assert "It stands before the command, as in: nexus --without NAME run" in err
-    assert "stands before" not in call("run", "--wihtout", "acme")[2]
+@pytest.mark.parametrize(
+    "line", [("--without", "whole", "greet"), ("greet", "--without", "whole"), ("greet", "--without=whole")]
+)
+def test_without_stands_before_or_behind_the_command(call, line):
+    code, _, err = call(*line)
+    assert (code, "No command is named 'greet'" in err) == (2, True)
+
+
+def test_what_stands_behind_two_dashes_is_no_option(call):
+    assert "--without" in call("greet", "--", "--without")[1]
 
 
 def test_a_doubly_named_command_fails_by_name(whole, call):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -71,6 +72,26 @@ def test_the_plan_says_what_would_be_fetched_and_fetches_nothing(hub, nexus, sha
     assert data["bytes"] == data["missing"] > 0
     assert list(large(hub)) == ["acme/stories/model.safetensors"]
     assert sum(large(hub).values()) < weights / 50
+
+
+def test_data_that_nobody_named_are_proposed_and_the_hub_hears_nothing_until_a_plan(hub, nexus, shared, tmp_path):
+    file = tmp_path / "texts" / "wikitext-2-raw-v1" / "train" / "0000.parquet"
+    file.parent.mkdir(parents=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"text": f"line {at}"} for at in range(50)]), file)
+    for split in ("validation", "test"):
+        shutil.copytree(file.parent, file.parent.with_name(split))
+    hub.add("Salesforce/wikitext", tmp_path / "texts", kind="dataset")
+    (tmp_path / "work" / "registry.yaml").unlink()
+    done = nexus("add", str(shared / "models" / "stories260K"))
+    assert done.returncode == 0, done.stderr
+    assert "these data are a proposal (Salesforce/wikitext; 7.7 MB; licence: CC-BY-SA-3.0)" in done.stderr
+    assert not hub.requests
+    done = nexus("plan", "--json")
+    assert done.returncode == 0, done.stderr
+    (data,) = json.loads(done.stdout)["fetch"]
+    assert data["source"].startswith("datasets/Salesforce/wikitext@")
+    assert data["missing"] == data["bytes"] > 0
+    assert not large(hub)
 
 
 @pytest.mark.slow

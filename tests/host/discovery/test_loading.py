@@ -1,5 +1,6 @@
 """Hostile plugins: whatever one of them does, it is listed with the reason and the others work."""
 
+import re
 import subprocess
 import sys
 
@@ -161,9 +162,50 @@ def test_damaged_metadata_stops_nothing(site):
     info.mkdir()
     (info / "entry_points.txt").write_text("[nexus.plugins]\nodd = not_there\n")
     plugins = site.found()
-    assert plugins.found["odd"].distribution == "unknown"
+    assert plugins.found["odd"].distribution == "odd"
     assert plugins.found["odd"].state == "broken"
     assert plugins.found["good"].state == "loaded"
+
+
+@pytest.mark.parametrize(
+    ("points", "name", "reason"),
+    [
+        (b"[nexus.plugins]\nodd = my-plugin.plugin\n", "odd", "its entry point is 'my-plugin.plugin'; name a module"),
+        (b"[nexus.plugins]\nodd = \n", "odd", "its entry point is ''"),
+        (b"[nexus.plugins]\nodd\n", "acme-odd", r"its entry_points\.txt cannot be read"),
+        (b"[nexus.plugins]\nodd = caf\xe9\n", "acme-odd", r"its entry_points\.txt cannot be read: UnicodeDecodeError"),
+    ],
+)
+def test_damaged_entry_points_stop_nothing_and_can_be_switched_off(site, points, name, reason):
+    site.plugin("good", GOOD)
+    site.distribution("acme-odd")
+    (site.folder / "acme_odd-1.0.dist-info" / "entry_points.txt").write_bytes(points)
+    plugins = site.found()
+    assert (plugins.found[name].state, plugins.found[name].distribution) == ("broken", "acme-odd")
+    assert re.search(reason, plugins.found[name].reason)
+    assert plugins.found["good"].state == "loaded"
+    assert site.found(["acme-odd"]).found[name].state == "blocked"
+
+
+def test_damaged_metadata_of_others_is_nothing_to_us(site):
+    site.plugin("good", GOOD)
+    for name, points in (("other", b"[console_scripts]\nx\n"), ("more", b"\xff"), ("none", None)):
+        site.distribution(name)
+        info = site.folder / f"{name}-1.0.dist-info"
+        (info / "METADATA").write_bytes(b"\xff\xfe")
+        (info / "entry_points.txt").unlink()
+        if points is not None:
+            (info / "entry_points.txt").write_bytes(points)
+    assert list(site.found().found) == ["good"]
+
+
+def test_a_plugin_whose_metadata_cannot_be_read_says_so(site):
+    site.plugin("good", GOOD)
+    site.plugin("odd", GOOD)
+    (site.folder / "acme_odd-1.0.dist-info" / "METADATA").write_bytes(b"\xff\xfe")
+    plugin = site.found().found["odd"]
+    assert (plugin.distribution, plugin.version, plugin.state) == ("acme_odd", "unknown", "incompatible")
+    assert "its metadata cannot be read" in plugin.reason
 
 
 def test_plugins_are_sorted_by_name(site):

@@ -187,6 +187,30 @@ def test_what_is_not_used_may_be_missing(load):
     assert load("teachers.shapes.metric=nothing", "teachers.shapes.status=disabled").teachers
 
 
+def test_what_is_surely_wrong_is_told_of_what_is_not_used_too(load):
+    wrong = ("towers.unused.options.rank=-4", "data.spare={reader: linse, options: {limit: x}}")
+    with pytest.raises(RegistryError) as error:
+        load(*wrong)
+    first, second = sorted(error.value.lines, reverse=True)
+    assert "towers.unused.options.rank: is -4" in first
+    assert "data.spare.reader: No reader is named 'linse'. Did you mean 'lines'?" in second
+    with pytest.raises(RegistryError, match=r"towers\.shapes\.component: No tower is named 'imagee'"):
+        load("teachers.shapes.tower=shaeps", "towers.shapes.component=imagee")
+    assert load("towers.later={component: speech-synthesis, options: {codes: 7}}").towers, "of a plugin to come"
+    assert load("towers.shapes.options.size=x", "teachers.shapes.tower=unused", strict=False).towers
+
+
+def test_a_flag_reaches_an_id_with_dots(plugins, tmp_path):
+    path = tmp_path / "dots.yaml"
+    path.write_text(TEXT.replace("  later:", "  v1.05-b: {source: x, status: available}\n  later:"))
+    flags = ("teachers.v1.05-b.share=0.5", "losses.0.weight=3")
+    found = Registry.load(path, plugins, [Override.parse(each) for each in flags])
+    assert found.model.teachers["v1.05-b"].share == 0.5
+    assert found.model.losses[0].weight == 3
+    with pytest.raises(RegistryError, match=r"teachers\.v2\.05-b: unknown field"):
+        Registry.load(path, plugins, [Override.parse("teachers.v2.05-b.share=0.5")])
+
+
 def test_a_blocked_plugin_fails_the_runs_that_use_it(whole, tmp_path):
     plugins = whole.found(["whole"])
     with pytest.raises(RegistryError, match=r"Not loaded: whole \(blocked\)"):

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -87,6 +88,7 @@ def test_unknown_names_are_answered_with_a_question(toy):
     assert "no teacher is ready" in toy.command(code=2)[1]
     toy.registry["teachers"] = {}
     assert "has no teachers. Type `nexus add SOURCE`" in toy.command(code=2)[1]
+    assert not toy.run_dir.exists(), "what is refused leaves nothing behind"
 
 
 def test_failures_are_named_with_their_cause_and_their_log(toy):
@@ -163,10 +165,22 @@ def test_a_published_folder_that_was_changed_is_kept_beside_the_new_one(toy):
     assert json.loads((toy.run_dir / "release" / "result.json").read_text())["seed"] == 0
 
 
+def test_of_a_damaged_artefact_the_copy_is_used(toy):
+    toy.command()
+    (folder,) = (toy.run_dir / "artefacts" / "core" / "core").iterdir()
+    (folder / "folder" / "inner.txt").write_text("damaged")
+    _, err = toy.command()
+    assert "from the intact copy in copies/" in err
+    assert "core/core: running" not in err
+    assert (folder / "folder" / "inner.txt").read_text() != "damaged"
+    assert "Brought back" not in toy.command()[1]
+
+
 @pytest.mark.parametrize("how", ["missing", "bit"])
 def test_a_damaged_artefact_is_found_explained_and_made_again(toy, how):
     toy.command()
     (folder,) = (toy.run_dir / "artefacts" / "core" / "core").iterdir()
+    (toy.run_dir / "copies" / "core" / "core" / folder.name / "result.json").write_text("damaged, too")
     before = (folder / "artefact.json").read_bytes()
     if how == "missing":
         (folder / "result.json").unlink()
@@ -184,6 +198,7 @@ def test_a_damaged_artefact_is_found_explained_and_made_again(toy, how):
 def test_a_damaged_release_artefact_comes_back_from_its_published_copy(toy):
     toy.command()
     (folder,) = (toy.run_dir / "artefacts" / "release" / "student").iterdir()
+    shutil.rmtree(toy.run_dir / "copies")
     (folder / "result.json").unlink()
     _, err = toy.command()
     assert "Brought back" in err

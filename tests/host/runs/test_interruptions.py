@@ -84,14 +84,19 @@ def test_a_signal_saves_and_the_same_command_goes_on_from_there(toy, reference, 
     assert not list((toy.run_dir / "scratch").rglob("state.json"))
 
 
-def test_ctrl_c_in_a_terminal_reaches_the_whole_group(toy):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_is_sent_to_the_process_and_to_its_group_is_one_signal(toy, number, code):
+    """Ctrl-C in a terminal; `timeout`, and schedulers of jobs."""
     toy.stage("train", tick=0.5)
     process = toy.start(start_new_session=True)
     toy.until_running("train")
-    os.killpg(process.pid, signal.SIGINT)
+    process.send_signal(number)
+    os.killpg(process.pid, number)
     _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "failed" not in err
+    assert toy.status()["phase"] == "interrupted"
+    assert "failed" not in {unit["state"] for unit in toy.status()["units"]}
 
 
 def test_the_second_ctrl_c_ends_everything_at_once(toy):
@@ -101,6 +106,7 @@ def test_the_second_ctrl_c_ends_everything_at_once(toy):
     pids = workers(toy)
     process.send_signal(signal.SIGINT)
     toy.until(lambda status: status["phase"] == "stopping")
+    time.sleep(0.4)
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     process.communicate(timeout=30)

@@ -6,7 +6,8 @@ import pytest
 
 NOTES = ("status", "timings", "pins", "made", "published", "machine", "plugins", "lock")
 NESTED = b'{"settled": 3, "data": [], "core_teachers": 5, "release": 1, "units": [3], "profile/prose": 1}'
-ODD = (b"\x00\xff", b"[" * 100_000, b"[1]", b'"x"', b"7", b"null", NESTED)
+BARE = b'{"units": [{"name": "train/x"}], "run": {}, "phase": "done", "elapsed": 1, "eta": null}'
+ODD = (b"\x00\xff", b"[" * 100_000, b"[1]", b'"x"', b"7", b"null", NESTED, BARE)
 
 
 @pytest.fixture

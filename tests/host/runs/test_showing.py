@@ -17,7 +17,8 @@ from nexus_host.store import Lock
 def unit(name="train/prose", state="running", **fields):
     stage, _, subject = name.partition("/")
     known = {"why": [], "done": 120, "total": 400, "figures": {"loss": 1.5}, "elapsed": 65.0, "eta": 130.0, "error": ""}
-    return {"name": name, "stage": stage, "subject": subject, "state": state, **known, **fields}
+    about = {"name": name, "stage": stage, "subject": subject, "fingerprint": "0", "state": state}
+    return {**about, **known, **fields}
 
 
 def snapshot(*units, phase="running", eta=200.0):

@@ -14,7 +14,18 @@ from pathlib import Path
 import pytest
 from nexus_specs import NexusError, Unit
 
-from nexus_host.store import Store, damage, file_hash, read, replacing, sweep, verified, write_bytes, write_json
+from nexus_host.store import (
+    Store,
+    artefacts,
+    damage,
+    file_hash,
+    read,
+    replacing,
+    sweep,
+    verified,
+    write_bytes,
+    write_json,
+)
 from nexus_host.store import atomic as atomic_module
 from nexus_host.store.hashes import Remembered
 
@@ -95,6 +106,32 @@ def test_a_damaged_artefact_is_set_aside(store):
     assert (kept / "notes.txt").read_text() == "first"
     make(store, text="second")
     assert (store.quarantine(UNIT) / "notes.txt").read_text() == "second"
+
+
+@pytest.mark.parametrize("name", ["artefact.json", "tower/model.bin"])
+def test_the_copy_of_a_small_artefact_is_used_while_it_is_intact(store, name):
+    folder = make(store)
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    flip(folder / name)
+    assert store.bring_back(UNIT)
+    assert store.damage(UNIT) == ""
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
+    flip(store.copy(UNIT) / name)
+    flip(folder / name)
+    assert not store.bring_back(UNIT)
+    assert Path(name).name in store.damage(UNIT)
+
+
+def test_of_a_large_artefact_no_copy_is_kept(store, monkeypatch):
+    monkeypatch.setattr(artefacts, "SMALL", 600)
+    make(store)
+    assert not store.copy(UNIT).exists()
+    assert not store.bring_back(UNIT)
+
+
+def test_a_copy_for_which_there_is_no_room_is_done_without(store, tmp_path):
+    (tmp_path / artefacts.COPIES).touch()
+    assert store.damage(make(store) and UNIT) == ""
 
 
 def test_an_intact_copy_brings_an_artefact_back(store, tmp_path):

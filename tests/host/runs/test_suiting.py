@@ -34,7 +34,7 @@ def test_a_teacher_that_its_tower_cannot_learn_from_is_refused(toy):
     for command in ("plan", "run"):
         out, err = toy.command(command=command, code=2)
         assert EMBEDDING in " ".join(err.split())
-        assert err.startswith(f"Error: {toy.path}:")
+        assert err.startswith(f"{toy.path}:"), "the first mistake begins as the others do"
         assert out == ""
     assert not (toy.run_dir / "artefacts").exists()
     assert not toy.status()["units"]
@@ -45,6 +45,17 @@ def test_what_a_teacher_gives_can_be_recorded_without_a_tower(toy, plan):
     assert "extract/digits" in {task.unit.name for task in plan(target="extract").tasks}
     with pytest.raises(NexusError, match="gives label, the teacher gives embedding"):
         plan(target="train")
+
+
+def test_a_teacher_to_whom_no_loss_applies_is_refused(toy, plan):
+    toy.registry["losses"] = [{"name": "kl", "teachers": ["prose", "digits"]}]
+    with pytest.raises(NexusError, match=r"teachers\.code: no loss applies to it in train\. Name it in one of"):
+        plan()
+    assert plan(target="extract").tasks
+    assert plan(target="core").tasks
+    toy.registry["losses"] = []
+    with pytest.raises(NexusError, match=r"teachers\.prose: no loss applies to it in train\."):
+        plan()
 
 
 def test_a_tower_that_would_suit_is_named(toy, plan):

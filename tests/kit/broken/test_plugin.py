@@ -21,7 +21,7 @@ def nexus_metrics():
 '''
 OPTIONS = '''\
 """Options."""
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from nexus_specs import option
 
 @dataclass
@@ -98,6 +98,13 @@ def test_good_plugin_is_accepted_but_for_its_installation(plugin, said):
     (message,) = said(made(plugin()))
     assert "No installed distribution names" in message
     assert '[project.entry-points."nexus.plugins"]' in message
+
+
+def test_a_consent_needs_no_default(plugin, said):
+    consent = 'scale: __import__("typing").Literal[True] = option(MISSING, help="Write true to allow it")'
+    module = plugin("options.py", 'scale: float = option(1.0, help="Degrees in one unit")', consent)
+    (message,) = said(made(module))
+    assert "No installed distribution names" in message
 
 
 def test_installed_plugin_is_found(plugin, tmp_path):

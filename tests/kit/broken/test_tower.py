@@ -1,9 +1,12 @@
 """A good tower, and broken ones that the kit rejects with advice."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy
 import pytest
 import torch
-from nexus_specs import Adapter, Sample, content_key
+from nexus_specs import Adapter, Decoder, Sample, content_key
 from nexus_specs.testing import TowerTests
 
 SIDE = 4
@@ -175,6 +178,62 @@ class HiddenSize(Good):
         return eye
 
 
+class Speaks(Good):
+    """Good too: its answers go through models of others, one beside this file and one on a hub."""
+
+    declared = (
+        Decoder(name="codec", source=str(Path(__file__).parent), licence="MIT"),
+        Decoder(name="vocoder", source=f"acme/vocoder@{'0' * 40}", licence="MIT", parameters=9,
+                sha256={"model.safetensors": "a" * 64}),
+    )  # fmt: skip
+
+    def decoders(self):
+        return self.declared
+
+
+class DictDecoder(Speaks):
+    declared = ({"name": "codec"},)
+
+
+class TwoOfOneName(Speaks):
+    declared = (Speaks.declared[0], Speaks.declared[0])
+
+
+class ShoutedDecoder(Speaks):
+    declared = (replace(Speaks.declared[0], name="The Codec"),)
+
+
+class UnlicensedDecoder(Speaks):
+    declared = (replace(Speaks.declared[0], licence=" "),)
+
+
+class UnpinnedDecoder(Speaks):
+    declared = (replace(Speaks.declared[1], source="acme/vocoder"),)
+
+
+class NoSuchDecoder(Speaks):
+    declared = (replace(Speaks.declared[0], source="package:acme_none/codec"),)
+
+
+class UncountedDecoder(Speaks):
+    declared = (replace(Speaks.declared[1], parameters=0),)
+
+
+class ShortDigest(Speaks):
+    declared = (replace(Speaks.declared[1], sha256={"model.safetensors": "abc"}),)
+
+
+class ForgottenDecoder(Speaks):
+    def decoders(self):
+        return self.declared[: self.rank - 4]
+
+    def config(self):
+        return {"rank": 5}
+
+    def adapter(self, core, profiles):
+        return Adapter(how="cross_attention", rank=6)
+
+
 BROKEN = [
     (DictAdapter, "Return a nexus_specs.Adapter"),
     (UnknownAdapter, "Allowed: lora, cross_attention"),
@@ -196,6 +255,15 @@ BROKEN = [
     (ForgetsRank, "has another adapter"),
     (OtherConfig, "Return every option that it was made with"),
     (HiddenSize, "a release has no teacher to ask"),
+    (DictDecoder, "Give nexus_specs.Decoder"),
+    (TwoOfOneName, "Name each once"),
+    (ShoutedDecoder, "Use small letters, digits"),
+    (UnlicensedDecoder, "a release says it of each"),
+    (UnpinnedDecoder, "by its commit: owner/name@COMMIT"),
+    (NoSuchDecoder, "neither here nor pinned"),
+    (UncountedDecoder, "a release counts them"),
+    (ShortDigest, "64 hexadecimal digits"),
+    (ForgottenDecoder, "declares other decoders"),
 ]
 
 
@@ -208,7 +276,7 @@ def made(suite, component):
     return suite(TowerTests, component, samples=lambda self: images(), options={"rank": 6})
 
 
-@pytest.mark.parametrize("component", [Good, AllAdapter])
+@pytest.mark.parametrize("component", [Good, AllAdapter, Speaks])
 def test_good_tower_is_accepted(component, suite, accepted):
     accepted(made(suite, component))
 

@@ -11,7 +11,7 @@ from typing import Any
 from nexus_specs import NexusError
 from transformers import PreTrainedConfig
 
-from ..fields import real, whole
+from ..fields import LARGEST, real, whole
 from ..layout import Layout
 from ..rules import Rule
 from ..source import Source
@@ -71,7 +71,8 @@ def tower_configuration(source: Source, layout: Layout) -> PreTrainedConfig:
     numbers = {name.split(".")[2] for name in source.places if name.startswith("v.blk.")}
     positions = source.tensors.get("v.position_embd.weight")
     patches = (side(source, "image_size") // side(source, "patch_size")) ** 2 + ("v.class_embd" in source.places)
-    if not 0 < count <= len(numbers) or positions is None or positions.shape != (patches, width):
+    most = min(len(numbers), LARGEST["block_count"])
+    if not 0 < count <= most or positions is None or positions.shape != (patches, width):
         raise NexusError(
             f"'{source.path}': the metadata says {count} layers and {patches} positions, and the tensors are of "
             f"{len(numbers)} layers and {positions.shape if positions else 'no'} positions. Fetch the file again."

@@ -43,6 +43,7 @@ def rows() -> list[dict[str, Any]]:
             "config": card.get("config", ""),
             "splits": list(card["splits"].values()),
             "columns": list(card["columns"]),
+            "classes": card.get("classes", 0),
             "tags": card["tags"],
             "licence": card["licence"],
             "size": size(card),

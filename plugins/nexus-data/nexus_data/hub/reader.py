@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, get_args
 
-from nexus_specs import NexusError, Origin, Sample, Split, content_key
+from nexus_specs import NexusError, Origin, Sample, Split
 from nexus_torch import hub
 
 from ..options import HubOptions
@@ -36,7 +36,7 @@ class Hub:
         commits = self.options.revision.split("+") if self.options.revision else [""] * len(self.options.sets)
         pairs = zip(self.options.sets, [*commits, *[""] * len(self.options.sets)], strict=False)
         self.inner = tuple(Hub(**(shared | dict(each) | ({"revision": at} if at else {}))) for each, at in pairs)
-        self.table = Table(window=self.options.window, rate=self.options.rate)
+        self.table = Table(window=self.options.window, rate=self.options.rate, frames=self.options.frames)
         if bool(self.options.id) == bool(self.inner):
             raise NexusError("Name one data set (id: owner/name) or several (sets: [{id: ...}, ...]), not both.")
 
@@ -138,13 +138,8 @@ class Hub:
         return owner if share in self.splits else share
 
     def _decoded(self, row: Row, fields: Mapping[str, Any], broken: Malformed) -> Iterator[Sample]:
-        try:
-            found = list(self.table.fields(row, {"source": row.where, **fields}))
-        except (ValueError, OSError) as error:
-            broken.add(row.where, str(error))
-            return
-        for each in found:
-            yield Sample(key=content_key(each), fields=each, domain=self.options.domain)
+        found = self.table.fields(row, {"source": row.where, **fields})
+        yield from broken.samples(row.where, found, self.options.domain)
 
     def _tables(self, split: Split, columns: tuple[str, ...]) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
         if self.files.tables:

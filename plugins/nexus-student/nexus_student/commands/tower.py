@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import Lookup, NexusError, locate
+from nexus_torch.decoders import counted, disguised
 
 from ..options import TowerOptions
 from ..places import MODEL, TOWERS, student_folder
 from ..specs import TOWER, TowerSpec, read_spec, tower_folder
 from ..stages.assemble import sizes
 from ..stages.contract import HALF
+from ..stages.decoders import needed
 from ..stages.manifest import read_manifest, write_manifest
 from ..stages.release import memory
 
@@ -52,7 +54,8 @@ def listed(release: Path, *, json_: bool = False) -> str:
 
 def _line(row: Mapping[str, Any]) -> str:
     what = f"takes {row['takes']}, gives {row['gives']}, {row['parameters']:,} parameters"
-    return f"{row['name']:16} {row['component']:10} {what}"
+    needs = "".join(f", needs {each['name']} ({each['source']})" for each in row["decoders"])
+    return f"{row['name']:16} {row['component']:10} {what}{needs}"
 
 
 def _facts(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +67,12 @@ def _facts(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "gives": ", ".join(spec.gives),
         "teachers": list(spec.teachers),
         "parameters": manifest["parameters"]["towers"].get(folder.name, 0),
+        "decoders": [_told(each) for each in spec.decoders],
     }
+
+
+def _told(decoder: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: decoder[name] for name in ("name", "source", "licence", "parameters")}
 
 
 def add(release: Path, source: str, lookup: Lookup) -> str:
@@ -113,11 +121,15 @@ def _written(release: Path, manifest: dict[str, Any], *, check: bool = True) -> 
         allowed = HALF * manifest["teachers"][found["teacher"]]["parameters"]
         if towers[found["tower"]] > allowed:
             raise NexusError(f"The tower '{found['tower']}' has more than half of its teacher's parameters.")
+    manifest["decoders"] = needed(model)
+    if check and (wrong := disguised(manifest["decoders"], manifest["teachers"])):
+        raise NexusError(f"The {wrong[0]}.")
     manifest["parameters"] = {
         "student": parts["student"],
         "teachers": teachers,
         "towers": towers,
         "core": parts["core"],
+        "decoders": counted(manifest["decoders"]),
     }
     manifest["memory"] = memory(model)
     write_manifest(release, manifest)

@@ -3,7 +3,9 @@
 The gate row tells kinds of writing apart and cannot tell a language that no tower speaks from one that a tower does:
 German looks more like English prose than like anything else that it is compared with. Of German's grams few are common
 in English data. With the rows alone the starter's towers answered 47 to 93 % of windows of 256 bytes in German, Dutch,
-French, Italian, Spanish and Portuguese (Tatoeba); with this test 0 to 7 %, and 98 % of their own as before.
+French, Italian, Spanish and Portuguese (Tatoeba); with this test 0 to 7 %, and 98 % of their own as before. A sentence
+tells less: of 34 of 40 to 80 bytes, in sixteen languages, they answered 14. Refusing 2 instead of .5 % of their own
+windows of 64 bytes would leave 4, and cost code 3 % of its own.
 """
 
 from __future__ import annotations

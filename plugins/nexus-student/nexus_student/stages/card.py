@@ -39,6 +39,7 @@ def card(manifest: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
         table(["part", "parameters"], [["core", f"{parameters['core']:,}"], *_towers(parameters)]),
         f"Weights in memory: {memory['core']:,} bytes for the core, at most {memory['largest_tower']:,} more for the "
         "tower that answers.",
+        *_decoders(manifest.get("decoders", ())),
         "\n## Teachers\n",
         table(["teacher", "model", "parameters", "from", "licence"], _teachers(manifest["teachers"])),
         "\n## Made with\n",
@@ -55,6 +56,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _towers(parameters: Mapping[str, Any]) -> list[list[str]]:
     return [[f"tower {name}", f"{size:,}"] for name, size in parameters["towers"].items()]
+
+
+def _decoders(decoders: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The section of what is loaded beside the student; nothing where nothing is."""
+    if not decoders:
+        return []
+    names = ("name", "tower", "source", "licence")
+    rows = [[*(str(each[name]) for name in names), f"{each['parameters']:,}"] for each in decoders]
+    return [
+        "\n## Decoders of others\n",
+        "Answers of these towers go through models of somebody else's, whole and unchanged. They were not distilled "
+        "and are not in this release: each is loaded from where it is published, under its own licence. They count "
+        "towards the size of the whole, not of a tower.\n",
+        table(["decoder", "tower", "from", "licence", "parameters"], rows),
+    ]
 
 
 def _teachers(teachers: Mapping[str, Any]) -> list[list[str]]:

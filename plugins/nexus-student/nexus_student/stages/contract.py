@@ -10,7 +10,7 @@ from typing import Any
 from nexus_specs import Verdict
 
 HALF = 0.5
-"""Of its teacher's parameters for a tower, of all teachers' for the whole."""
+"""Of its teacher's parameters for a tower, of all teachers' for the whole with the decoders of others."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,11 @@ class Promise:
         return self.verdict.passed(self.share)
 
 
-def broken(promises: Sequence[Promise], whole: int, teachers: int, copied: Sequence[str]) -> dict[str, list[str]]:
-    """What does not hold, in words: "capabilities", "sizes", "tensors". Only capabilities may be allowed."""
+def broken(
+    promises: Sequence[Promise], whole: int, teachers: int, copied: Sequence[str], decoders: int = 0
+) -> dict[str, list[str]]:
+    """What does not hold, in words: "capabilities", "sizes", "tensors". Only capabilities may be allowed. `whole`,
+    `teachers` and `decoders` are parameters; `copied` are tensors that are a teacher's."""
     capabilities = [
         f"{each.verdict.capability}: kept {percent(each.verdict.retention)} "
         f"(at least {percent(each.verdict.retention_low)}), asked for {percent(each.share)}"
@@ -43,8 +46,9 @@ def broken(promises: Sequence[Promise], whole: int, teachers: int, copied: Seque
         for each in promises
         if each.tower_size > HALF * each.teacher_size
     ]
-    if whole > HALF * teachers:
-        sizes.append(f"the release: {whole:,} parameters, more than half of all teachers' {teachers:,}")
+    if whole + decoders > HALF * teachers:
+        with_them = f" and {decoders:,} of decoders of others" if decoders else ""
+        sizes.append(f"the release: {whole:,} parameters{with_them}, more than half of all teachers' {teachers:,}")
     tensors = [f"{name} is a teacher's tensor" for name in copied]
     return {"capabilities": capabilities, "sizes": sizes, "tensors": tensors}
 

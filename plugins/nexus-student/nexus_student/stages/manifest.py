@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,14 @@ from .sizes import files_of
 
 SCHEMA = "nexus.release/1"
 MANIFEST, TABLE, CARD = "manifest.json", "table.json", "README.md"
+SECTIONS: Mapping[str, type] = {
+    "capabilities": list, "parameters": dict, "memory": dict, "teachers": dict, "plugins": dict, "files": dict,
+}  # fmt: skip
+SCORES = (
+    "name", "tower", "teacher", "teacher_score", "student_score", "forced_score", "control_score", "floor", "retention",
+    "retention_low", "retention_high", "gap_closed", "share", "passed",
+)  # fmt: skip
+"""What the table reads of a capability."""
 COLUMNS = ["capability", "teacher", "student", "control", "floor", "retention", "gap closed", "parameters", "result"]
 
 
@@ -33,7 +41,27 @@ def read_manifest(release: Path) -> dict[str, Any]:
         raise NexusError(f"'{path}' holds a {type(manifest).__name__}. Take the release from where it is whole.")
     if manifest.get("schema") != SCHEMA:
         raise NexusError(f"'{path}' has the schema {manifest.get('schema')!r}; this version reads '{SCHEMA}'.")
+    if lacking := _lacking(manifest):
+        raise NexusError(f"'{path}' lacks {', '.join(lacking)}. Take the release from where it is whole.")
     return manifest
+
+
+def _lacking(manifest: Mapping[str, Any]) -> list[str]:
+    """What a manifest does not have that is read of it."""
+    wrong = [name for name, kind in SECTIONS.items() if not isinstance(manifest.get(name), kind)]
+    if wrong:
+        return wrong
+    found = [f"parameters.{name}" for name in ("student", "teachers", "towers") if name not in manifest["parameters"]]
+    for index, each in enumerate(manifest["capabilities"]):
+        names = SCORES if isinstance(each, dict) else ("name",)
+        found += [f"capabilities.{index}.{name}" for name in names if not isinstance(each, dict) or name not in each]
+        if isinstance(each, dict) and each.get("teacher") not in manifest["teachers"]:
+            found.append(f"teachers.{each.get('teacher')}")
+    return found + [
+        f"teachers.{name}.parameters"
+        for name, facts in manifest["teachers"].items()
+        if not isinstance(facts, dict) or not isinstance(facts.get("parameters"), int)
+    ]
 
 
 def write_texts(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -58,6 +86,8 @@ def table(manifest: Mapping[str, Any]) -> dict[str, Any]:
     notes = [
         f"Parameters of the whole student: {sizes['student']:,}, of all teachers: {sizes['teachers']:,} ({share})."
     ]
+    if decoders := manifest.get("decoders"):
+        notes.append(_decoders(decoders, sizes))
     if forced:
         notes.append(f"Student with the tower forced: {forced}.")
     below = [each["name"] for each in capabilities if not each["passed"]]
@@ -75,6 +105,14 @@ def table(manifest: Mapping[str, Any]) -> dict[str, Any]:
         notes.append(f"Towers that were added and not scored: {', '.join(unscored)}.")
     rows = [_row(each, manifest) for each in capabilities]
     return {"title": "What the student kept", "columns": COLUMNS, "rows": rows, "notes": notes}
+
+
+def _decoders(decoders: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any]) -> str:
+    """What answers go through that is in no release, and what it adds to its size."""
+    told = ", ".join(f"{each['name']} of {each['tower']} ({each['parameters']:,} parameters)" for each in decoders)
+    whole = sizes["student"] + sizes["decoders"]
+    share = percent(whole / max(1, sizes["teachers"]))
+    return f"Decoders of others, which are loaded beside it: {told}; with them {whole:,} parameters ({share})."
 
 
 def _row(found: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:

@@ -10,11 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nexus_specs import Context, Estimate, NexusError, Verdict, plain, record
+from nexus_torch.decoders import counted, disguised
 
 from ..options import ReleaseOptions
 from ..places import CORE, MODEL
 from .assemble import TEACHERS, sizes
 from .contract import Promise, broken, capability, number
+from .decoders import held, needed
 from .manifest import SCHEMA, write_manifest
 from .sizes import bytes_of, copies
 
@@ -49,8 +51,10 @@ class Release:
 
     def _judge(self, promises: Sequence[Promise], model: Path, whole: int, teachers: Mapping[str, Any]) -> None:
         hashes = frozenset(each for found in teachers.values() for each in found["tensors"] or ())
-        found = broken(promises, whole, _sum(teachers), list(copies(model, hashes)))
-        refused = [*found["sizes"], *found["tensors"]] + ([] if self.options.allow_below else found["capabilities"])
+        others = needed(model)
+        found = broken(promises, whole, _sum(teachers), list(copies(model, hashes)), counted(others))
+        refused = [*found["sizes"], *found["tensors"], *disguised(others, teachers), *held(model, others)]
+        refused += [] if self.options.allow_below else found["capabilities"]
         if refused:
             below = "" if self.options.allow_below or not found["capabilities"] else _hint(promises)
             hint = below + (SMALLER if found["sizes"] else "")
@@ -71,6 +75,7 @@ def write(
     context: Context, model: Path, promises: Sequence[Promise], parts: Mapping[str, int], teachers: Mapping[str, Any]
 ) -> None:
     """Writes all files of a release; the manifest, with the hashes of the others, comes last."""
+    others = needed(model)
     manifest = {
         "schema": SCHEMA,
         "capabilities": [capability(each) for each in promises],
@@ -79,7 +84,9 @@ def write(
             "teachers": _sum(teachers),
             "towers": {name: size for name, size in parts.items() if name not in ("student", CORE)},
             "core": parts[CORE],
+            "decoders": counted(others),
         },
+        "decoders": others,
         "memory": memory(model),
         "teachers": teachers,
         "plugins": dict(sorted(context.versions.items())),

@@ -1,0 +1,121 @@
+"""Random checkpoints as they are stored: `python stored.py FOLDER HOW LAYERS`, in a process of its own, so that what
+writing takes is gone.
+
+HOW: float32 or bfloat16 (a Llama), mxfp4 (gpt-oss: experts of four bits, an exponent for every 32), fp8 (Qwen3-MoE:
+experts and attention of eight bits, a scale for every 128 x 128).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TOKENS, VOCABULARY, WIDTH, BLOCK = 64, 8192, 1024, 128
+LAYERS = {"float32": 24, "bfloat16": 24, "mxfp4": 10, "fp8": 10}
+PACKED = {
+    "mxfp4": {"quant_method": "mxfp4", "modules_to_not_convert": ["model.embed_tokens", "lm_head", "self_attn"]},
+    "fp8": {
+        "quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [BLOCK, BLOCK], "activation_scheme": "dynamic",
+        "modules_to_not_convert": ["lm_head"],
+    },
+}  # fmt: skip
+
+
+def main(home: Path, how: str, layers: int) -> None:
+    """Weights, configuration and tokenizer; a layer's weights in memory at a time."""
+    import torch
+    from safetensors.torch import save_file
+
+    home.mkdir(parents=True)
+    torch.manual_seed(0)
+    model = empty(how, layers)
+    model.config.save_pretrained(home)
+    parts: dict[str, dict[str, Any]] = {}
+    for name, each in model.state_dict().items():
+        parts.setdefault(".".join(name.split(".")[:3]) if ".layers." in name else "rest", {})[name] = each
+    index: dict[str, str] = {}
+    for number, shapes in enumerate(parts.values()):
+        file = f"model-{number:05d}.safetensors"
+        stored = {key: each for name, like in shapes.items() for key, each in written(name, like, how)}
+        save_file(stored, home / file, metadata={"format": "pt"})
+        index |= dict.fromkeys(stored, file)
+    (home / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    if how in PACKED:
+        config = json.loads((home / "config.json").read_text())
+        (home / "config.json").write_text(json.dumps(config | {"quantization_config": PACKED[how]}))
+    save_tokenizer(home)
+
+
+def empty(how: str, layers: int) -> Any:
+    """The model without weights."""
+    import torch
+    import transformers as hf
+
+    common: dict[str, Any] = {
+        "vocab_size": VOCABULARY, "hidden_size": WIDTH, "num_hidden_layers": layers, "num_attention_heads": 16,
+        "max_position_embeddings": TOKENS, "dtype": "float32" if how == "float32" else "bfloat16",
+    }  # fmt: skip
+    routed = common | {"num_key_value_heads": 4, "head_dim": 64, "num_experts_per_tok": 4}
+    with torch.device("meta"):
+        if how == "mxfp4":
+            config = hf.GptOssConfig(intermediate_size=1024, num_local_experts=32, pad_token_id=0, **routed)
+            return hf.GptOssForCausalLM(config).to(torch.bfloat16)
+        if how == "fp8":
+            config = hf.Qwen3MoeConfig(intermediate_size=2048, moe_intermediate_size=512, num_experts=32, **routed)
+            return hf.Qwen3MoeForCausalLM(config).to(torch.bfloat16)
+        config = hf.LlamaConfig(intermediate_size=2816, num_key_value_heads=16, **common)
+        return hf.LlamaForCausalLM(config).to(getattr(torch, how))
+
+
+def written(name: str, like: Tensor, how: str) -> Iterator[tuple[str, Tensor]]:
+    """The stored tensors of a weight."""
+    import torch
+
+    if how == "mxfp4" and name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+        experts, inputs, outputs = like.shape
+        shape = (experts, outputs, inputs // 32)
+        yield f"{name}_blocks", torch.randint(256, (*shape, 16), dtype=torch.uint8)
+        yield f"{name}_scales", torch.randint(118, 121, shape, dtype=torch.uint8)
+    elif how == "fp8" and name.endswith("experts.gate_up_proj"):
+        for expert in range(like.shape[0]):
+            for half in ("gate_proj", "up_proj"):
+                rows = like.shape[1] // 2
+                yield from eight_bits(f"{name.removesuffix('gate_up_proj')}{expert}.{half}", rows, like.shape[2])
+    elif how == "fp8" and name.endswith("experts.down_proj"):
+        for expert in range(like.shape[0]):
+            yield from eight_bits(f"{name.removesuffix('down_proj')}{expert}.down_proj", *like.shape[1:])
+    elif how == "fp8" and name.endswith("proj.weight"):
+        yield from eight_bits(name.removesuffix(".weight"), *like.shape)
+    else:
+        made = torch.empty(like.shape, dtype=like.dtype)
+        yield name, made.fill_(1.0) if "norm" in name else made.normal_(std=0.02)
+
+
+def eight_bits(name: str, rows: int, columns: int) -> Iterator[tuple[str, Tensor]]:
+    """A matrix of float8 and the scales of its blocks."""
+    import torch
+
+    yield f"{name}.weight", torch.randn(rows, columns).to(torch.float8_e4m3fn)
+    yield f"{name}.weight_scale_inv", torch.full((-(-rows // BLOCK), -(-columns // BLOCK)), 0.02)
+
+
+def save_tokenizer(home: Path) -> None:
+    """Bytes."""
+    import transformers as hf
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    letters = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()), 1)}
+    inner = Tokenizer(models.BPE({"<s>": 0, **letters}, []))
+    inner.pre_tokenizer, inner.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    ends = dict.fromkeys(("bos_token", "eos_token", "pad_token"), "<s>")
+    hf.PreTrainedTokenizerFast(tokenizer_object=inner, **ends).save_pretrained(home)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

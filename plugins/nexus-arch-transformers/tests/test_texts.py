@@ -1,0 +1,98 @@
+"""Texts that a tokenizer cannot cut, tokens that a model has no row for, samples that are not alike: said in words."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nexus_arch_transformers.architecture import Transformers
+from nexus_specs import Checkpoint, Installed, NexusError, Sample, content_key
+from nexus_torch.hugging_face.vocabulary import check_tokenizer
+
+GROWING: dict[str, Any] = {
+    "a long replacement": {"type": "Replace", "pattern": {"String": " "}, "content": "x" * 3_000_000},
+    "many that double": {"type": "Sequence", "normalizers": [
+        {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"} for _ in range(30)
+    ]},
+    "a long beginning": {"type": "Prepend", "prepend": "x" * 100_000},
+}  # fmt: skip
+
+
+@pytest.fixture
+def changed(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> Callable[..., Path]:
+    """A decoder whose tokenizer.json says something else."""
+
+    def make(**values: Any) -> Path:
+        home = tmp_path / "decoder"
+        shutil.copytree(checkpoint_folder("llama"), home)
+        told = json.loads((home / "tokenizer.json").read_text())
+        (home / "tokenizer.json").write_text(json.dumps(told | values))
+        return home
+
+    return make
+
+
+def opened(home: Path) -> Checkpoint:
+    return Transformers().open(str(home), Installed())
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_replacements_that_blow_a_text_up_are_refused(name: str, changed: Callable[..., Path]) -> None:
+    home = changed(normalizer=GROWING[name])
+    with pytest.raises(NexusError, match="makes a text more than 64 times as long"):
+        check_tokenizer(home)
+    assert "tokenizer.json" in opened(home).blueprint.missing
+
+
+@pytest.mark.parametrize("charsmap", [b"\x10\0\0\0" + 16 * b"\xff", 68 * b"\xff"], ids=["at a text", "at loading"])
+def test_a_library_that_panics_is_an_error_in_words(
+    charsmap: bytes, changed: Callable[..., Path], texts: list[Sample]
+) -> None:
+    told = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()}
+    home = changed(normalizer=told)
+    with pytest.raises(NexusError, match="decoder"):
+        opened(home).collate(texts)
+
+
+def test_a_tokenizer_without_its_unknown_is_an_error_in_words(
+    changed: Callable[..., Path], texts: list[Sample]
+) -> None:
+    model = {"type": "WordLevel", "vocab": {"<s>": 0, "</s>": 1, "x": 2}, "unk_token": "[UNK]"}
+    checkpoint = opened(changed(model=model, added_tokens=[]))
+    with pytest.raises(NexusError, match=r"The tokenizer in '.*decoder' cannot cut these texts: "):
+        checkpoint.collate(texts)
+    with pytest.raises(NexusError, match="cannot cut these texts"):
+        checkpoint.lengths(texts)  # type: ignore[attr-defined]
+
+
+def test_a_word_that_was_added_and_never_learned_is_named(
+    checkpoint_folder: Callable[[str], Path], tmp_path: Path, words: Any
+) -> None:
+    home = tmp_path / "grown"
+    shutil.copytree(checkpoint_folder("llama"), home)
+    tokenizer = words()
+    tokenizer.add_tokens([f"<new{number}>" for number in range(40)])
+    tokenizer.save_pretrained(home)
+    checkpoint = opened(home)
+    known = [Sample(key="a", fields={"text": "x = 1"})]
+    assert checkpoint.collate(known)["input_ids"].max() < 300
+    with pytest.raises(NexusError, match=r"makes the id 3\d\d \('<new39>'\), and the model has 300 rows"):
+        checkpoint.collate([Sample(key="b", fields={"text": "x = <new39>"})])
+
+
+def test_samples_with_and_without_a_picture_are_never_one_batch(checkpoint_folder: Callable[[str], Path]) -> None:
+    checkpoint: Any = opened(checkpoint_folder("vit"))
+    checkpoint.preprocessor.takes = ("image", "text")
+    picture = np.zeros((8, 8, 3), np.uint8)
+    fields = [{"image": picture, "text": "a"}, {"text": "b"}, {"image": picture, "text": "c"}, {"image": picture}]
+    samples = [Sample(key=content_key(each), fields=each) for each in fields]
+    assert checkpoint.groups(samples) == [[0, 2], [1], [3]]
+    with pytest.raises(NexusError, match="image and text and others with text: what some of them have would be lost"):
+        checkpoint.collate(samples[:2])
+    assert checkpoint.groups([Sample(key="a", fields={"x": 1}), Sample(key="b", fields={"y": 2})]) == [[0, 1]]

@@ -1,0 +1,90 @@
+"""Whether a memory can hold what streaming takes at least, and how much would do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from nexus_specs import Checkpoint, Extent, NexusError
+from nexus_torch.files import DTYPES
+from torch import nn
+
+from .costs import SHARE
+from .predicting import one_sample
+from .units import Division, running
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A checkpoint whose module is there without weights, and how it runs: in which dtype, and whether weights are
+    copied to a device, so that what arrives is there as it runs and not as it is stored."""
+
+    checkpoint: Checkpoint
+    module: nn.Module
+    dtype: torch.dtype
+    copied: bool = False
+
+    def divided(self, memory: int) -> Division:
+        """Divided into units of which one runs and one arrives within a memory (0: layers stay whole). NexusError,
+        before anything is read, where not even the smallest pieces fit."""
+        most = self._most(SHARE * memory) if memory else 0
+        while self.needed(division := self._division(most)) > memory > 0:
+            if most == 1:
+                raise NexusError(self._too_little(division, memory))
+            most = max(1, min(most // 2, self._most(memory - self._staying(division) - self._sample)))
+        return division
+
+    def needed(self, division: Division) -> int:
+        """Bytes of what stays, of the largest unit that runs, of the largest that arrives, and of one sample's
+        states."""
+        units = division.units.values()
+        runs = max((running(self.module, unit) for unit in units), default=0)
+        arrives = runs if self.copied else max((unit.bytes for unit in units), default=0)
+        return self._staying(division) + runs + arrives + self._sample
+
+    @property
+    def _sample(self) -> int:
+        return one_sample(self.checkpoint.blueprint, self.dtype)
+
+    def _division(self, most: int) -> Division:
+        return Division(self.checkpoint, self.module, most)
+
+    def _most(self, memory: float) -> int:
+        """Stored bytes that a unit may have, so that one that runs and one that arrives fit in a memory."""
+        blueprint = self.checkpoint.blueprint
+        wide = max(1.0, self.dtype.itemsize * blueprint.parameters / max(1, blueprint.bytes))
+        return max(1, round(memory / (wide + (wide if self.copied else 1.0))))
+
+    def _staying(self, division: Division) -> int:
+        return sum(self._wide(extent) for part in division.stay for extent in part.extents)
+
+    def _wide(self, extent: Extent) -> int:
+        """Bytes of a stored tensor in the dtype that it runs in."""
+        stored, size = DTYPES.get(extent.dtype), extent.stop - extent.start
+        if stored is None or not stored.is_floating_point or stored.itemsize < torch.bfloat16.itemsize:
+            return size
+        return size // stored.itemsize * self.dtype.itemsize
+
+    def _too_little(self, division: Division, memory: int) -> str:
+        largest = max(division.units.values(), key=lambda unit: running(self.module, unit) + unit.bytes, default=None)
+        piece = "" if largest is None else (
+            f"'{largest.path}' takes {spelt(running(self.module, largest))} while it runs and {spelt(largest.bytes)} "
+            "while it arrives, "
+        )  # fmt: skip
+        return (
+            f"A memory of {spelt(memory)} does not hold what '{self.checkpoint.blueprint.head}' takes layer by layer, "
+            f"in the smallest pieces: {piece}{spelt(self._staying(division))} stay there, the states of one sample "
+            f"take {spelt(self._sample)}. The least that would do is {spelt(self.needed(division))}: set run.memory, "
+            "or --memory, to that or more."
+        )
+
+
+def spelt(count: int) -> str:
+    """Bytes as they are typed, rounded up.
+
+    >>> spelt(1_234_567), spelt(999_999), spelt(41), spelt(2_000_000_000)
+    ('1.24MB', '1MB', '0.05KB', '2GB')
+    """
+    unit, name = next(((unit, name) for unit, name in ((10**9, "GB"), (10**6, "MB")) if count >= unit), (1000, "KB"))
+    hundredths = -(-count * 100 // unit)
+    return f"{hundredths / 100:g}{name}" if hundredths < 100_000 or unit == 10**9 else spelt(1000 * unit)
