@@ -6,9 +6,9 @@ python benchmarks/diffusers_models.py --quick             a fixed sample; the ta
 
 The table lies in the loader's distribution, so that `nexus list architectures` says what streams. Configurations are
 diffusers' own defaults, shrunk by rule (`tiny_diffusers/shrinking.py`). `agree`: the prediction and every tapped layer
-are within 1e-5 of the model's own forward; `streamed`: layer by layer, with three samples under way together, they are
-equal to the bit to what a resident model gives. `whose` a failure is: diffusers', where the class itself says that it
-does not do this; ours, where it would with another configuration or arguments.
+are within 1e-5 of the model's own forward, as a share of the largest value; `streamed`: layer by layer, with three
+samples under way together, they are equal to the bit to what a resident model gives. `whose` a failure is: diffusers',
+where the class itself says that it does not do this; ours, where it would with another configuration or arguments.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ def main(home: Path, how: str, layers: int) -> None:
     home.mkdir(parents=True)
     torch.manual_seed(0)
     model = empty(how, layers)
+    model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(home)
     parts: dict[str, dict[str, Any]] = {}
     for name, each in model.state_dict().items():

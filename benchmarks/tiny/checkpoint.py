@@ -19,7 +19,8 @@ from .shrinking import LEVELS, shrink
 
 LARGEST = 130_000_000
 """Parameters of a checkpoint that is still made here."""
-NOISE = 0.02
+NOISE, LIMIT = 0.02, 100.0
+"""What is added to every weight, and what none is beyond."""
 FORWARDS = 3
 """Forwards that are under way together when a checkpoint is streamed."""
 
@@ -125,6 +126,7 @@ def build(kind: Any, config: Any) -> nn.Module:
         each.use_cache = False
     with torch.no_grad():
         for each in model.parameters():
-            if each.is_floating_point():
+            if each.is_floating_point():                    # some classes leave what was in memory before
+                each.nan_to_num_(0.0).clamp_(-LIMIT, LIMIT)
                 each.add_(torch.randn_like(each) * NOISE)
     return model

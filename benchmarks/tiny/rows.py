@@ -85,7 +85,8 @@ def _both(
 
 def _why_apart(again: States, theirs: States, resident: States) -> Row:
     """Whose it is: transformers' where its own forward gives something else the second time."""
-    if difference({path: theirs[path] for path in again}, again) > AGREE:
+    first = {path: [each.float().flatten() for each in theirs[path]] for path in again}
+    if difference(first, again) > AGREE:
         return {"whose": THEIRS, "reason": "forward: transformers gives other numbers for the same inputs again"}
     path = worst(resident, theirs)
     return {"whose": OURS, "reason": f"differs by {difference(resident, {path: theirs[path]}):.2g} at {path}"}

@@ -11,7 +11,7 @@ import psutil
 
 from .table import OURS, THEIRS, empty
 
-LIMIT, PATIENCE, LIVES = 120.0, 1800.0, 80
+LIMIT, PATIENCE, LIVES = 300.0, 1800.0, 80
 """Seconds of its processor for the rows of one type, and of waiting on a machine that does other things; types until a
 worker is replaced, since each leaves its modules in memory."""
 

@@ -190,11 +190,13 @@ def _seen(module: nn.Module, given: Mapping[str, Any], layers: Sequence[str]) ->
 
 
 def _apart(found: Tensor, expected: Tensor) -> float:
-    """The largest difference, whatever the arrangement: positions of a map are rows of a state."""
+    """The largest difference as a share of the largest value (of 1, where all are smaller), whatever the arrangement:
+    positions of a map are rows of a state."""
     expected = expected.reshape(-1, *expected.shape[2:]) if expected.ndim == 3 and found.ndim == 2 else expected
     if expected.ndim >= 4 and found.ndim == 2:
         expected = expected.flatten(2).transpose(1, 2).reshape(found.shape)
-    return float((found.float() - expected.reshape(found.shape).float()).abs().max())
+    scale = max(1.0, float(expected.float().abs().max()))
+    return float((found.float() - expected.reshape(found.shape).float()).abs().max()) / scale
 
 
 def _other(value: Any, factor: float) -> Any:

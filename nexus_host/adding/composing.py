@@ -52,7 +52,7 @@ class Addition:
     """Empty where the data are there already."""
     student: Data = field(default_factory=dict)
     losses: tuple[Data, ...] = ()
-    """Of a registry that has none yet; `student` likewise."""
+    """Where the registry has none that apply; `student` where it has none yet."""
     proposed: str = ""
     """The set of a catalogue that the data are, where nobody named it."""
     joins: tuple[int, ...] = ()
@@ -85,7 +85,7 @@ def compose(
         tower={} if existing or tower in model.towers else {tower: {"component": component}},
         data={entry: data} if data else {},
         student={} if model.teachers else _student(blueprint, plugins, model, memory),
-        losses=() if model.losses else _losses(name, component, plugins),
+        losses=_new_losses(name, component, model, plugins),
         joins=_joins(component, model),
         proposed="" if source or data or entry in model.data else entry,
     )
@@ -171,6 +171,16 @@ def _student(blueprint: Blueprint, plugins: Plugins, model: RegistryModel, memor
     stages = {stage: dict(given) for stage, given in template.student.stages.items()} if template and alike else {}
     core: Data = {"component": name, "core": "auto"}
     return core | {"options": changed or dict(sizes)} | ({"stages": stages} if stages else {})
+
+
+def _new_losses(name: str, component: str, model: RegistryModel, plugins: Plugins) -> tuple[Data, ...]:
+    """The losses of a registry that has none yet; of one whose losses are all for other teachers, those for this one
+    alone, so that nothing changes for the others."""
+    if not model.losses:
+        return _losses(name, component, plugins)
+    if _joins(component, model) or any(not loss.teachers for loss in model.losses):
+        return ()
+    return tuple(loss | {"teachers": [name]} for loss in _losses(name, component, plugins))
 
 
 def _losses(name: str, component: str, plugins: Plugins) -> tuple[Data, ...]:

@@ -29,7 +29,9 @@ def written(text: str, addition: Addition) -> str:
     if addition.student and not tree.get("student"):
         tree["student"] = _block(addition.student)
     if addition.losses and not tree.get("losses"):
-        tree["losses"] = [_flow(loss) for loss in addition.losses]
+        tree["losses"] = []
+    for loss in addition.losses:
+        tree["losses"].append(_flow(loss))
     for index in addition.joins:
         tree["losses"][index]["teachers"].append(addition.name)
     out = io.StringIO()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -310,3 +311,24 @@ def test_an_index_that_leads_outside_is_refused(server: LocalHub, folder: Path) 
     server.add("acme/tiny", folder)
     with pytest.raises(NexusError, match=r"outside\.safetensors', which is no file of its folder"):
         hub.weights(hub.snapshot("acme/tiny"))
+
+
+@pytest.mark.parametrize(("status", "said"), [(500, "answered 500 to each of 6 questions"), (429, "too often .429.")])
+def test_a_file_that_was_given_up_is_not_asked_for_again(
+    server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch, status: int, said: str
+) -> None:
+    """Every loader asks about every source: one that fails would keep a user waiting for each of them."""
+    server.add("acme/tiny", folder)
+    address = hub.Address.of(hub.resolve(hub.parse("acme/tiny")).hub, SHARDS[0])  # type: ignore[arg-type]
+    asked: list[int] = []
+
+    def busy(_: object, at: int, stop: int) -> Iterator[bytes]:
+        asked.append(at)
+        raise hub.ranges._Busy(status, "0")
+        yield b""
+
+    monkeypatch.setattr("nexus_torch.hub.ranges._request", busy)
+    for _ in range(3):
+        with pytest.raises(NexusError, match=said):
+            list(hub.stream(address, 0, 100))
+    assert len(asked) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from nexus_specs import NexusError
 from nexus_torch.hugging_face.vocabulary import check_merges, check_tokenizer
+from tokenizers.normalizers import Precompiled
 
 VOCABULARY = {"a": 0, "b": 1, "ab": 2, "##b": 3}
 
@@ -56,3 +58,46 @@ def test_what_is_not_json_or_too_large_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("nexus_torch.hugging_face.vocabulary.LARGEST_BYTES", 10)
     with pytest.raises(NexusError, match="at most 10"):
         check_tokenizer(tmp_path)
+
+
+def trie(units: list[int], text: bytes = b"a\0") -> bytes:
+    """A charsmap of these units, filled up to a block."""
+    filled = [*units, *[0] * (256 - len(units))]
+    return len(filled * 4).to_bytes(4, "little") + b"".join(each.to_bytes(4, "little") for each in filled) + text
+
+
+@pytest.mark.parametrize(
+    ("charsmap", "words"),
+    [
+        (b"", ""),
+        (trie([0]), ""),
+        (trie([1 << 10]), ""),
+        (b"\0\0\0\0", "does not hold the trie"),
+        (b"\xff" * 68, "does not hold the trie"),
+        (trie([1 << 20]), "leads out of its trie"),
+        (trie([1 << 31 | 1 << 20]), "leads out of its trie"),
+        (trie([0, 1 << 20]), "leads out of its trie"),
+        (trie([1 << 10 | 1 << 8, 1 << 31 | 7]), "leads out of its replacements"),
+        (trie([1 << 10 | 1 << 8, 1 << 31 | 1], "é".encode()), "leads out of its replacements"),
+        (trie([1 << 10 | 1 << 8, 1 << 31], "é".encode()), ""),
+        (trie([0], b"\xff"), "no text"),
+        (trie([0], b"x" * 300), "more than 256 bytes"),
+    ],
+)
+def test_a_charsmap_is_held_against_its_bounds(tmp_path: Path, charsmap: bytes, words: str) -> None:
+    normalizer = {"type": "Sequence", "normalizers": [
+        {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()}
+    ]}  # fmt: skip
+    home = folder(tmp_path, {"vocab": VOCABULARY}, normalizer=normalizer)
+    if not words:
+        check_tokenizer(home)
+        if charsmap:
+            assert isinstance(Precompiled(charsmap).normalize_str("aé" * 9), str)
+        return
+    with pytest.raises(NexusError, match=f"precompiled_charsmap .*{words}"):
+        check_tokenizer(home)
+
+
+def test_a_charsmap_that_is_not_base_64_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NexusError, match="is not base 64"):
+        check_tokenizer(folder(tmp_path, {"vocab": VOCABULARY}, normalizer={"precompiled_charsmap": "é"}))

@@ -23,6 +23,7 @@ def pipeline_blueprint(folder: PipelineFolder, parts: Sequence[Part]) -> Bluepri
     takes = tuple(word for argument, word in
                   (("prompt", "text"), ("image", "image"), ("video", "video"), ("class_labels", "label"))
                   if _takes(argument, arguments))  # fmt: skip
+    folder.check_parts()
     models = folder.models.values()
     parameters = sum(each.model.parameters for each in models)
     missing = list(folder.missing)

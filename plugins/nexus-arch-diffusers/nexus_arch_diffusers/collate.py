@@ -31,7 +31,14 @@ class PipelineCollate:
         self.arguments, self.options, self.spread, self.name = arguments, options, tuple(spread), name
 
     def __call__(self, samples: Sequence[Sample]) -> Collated:
-        """One row for each sample."""
+        """One row for each sample. NexusError for what only some of them have: the others would lose it."""
+        carried = [{name for name in sample.fields if name in (*MEDIA, "latents") or self._is_ready(name)}
+                   for sample in samples]  # fmt: skip
+        if some := set.union(*carried) - set.intersection(*carried):
+            raise NexusError(
+                f"Only some samples of a batch of '{self.name}' have {', '.join(sorted(some))}. Put those with the "
+                "same fields together."
+            )
         batch: dict[str, Any] = {
             "seeds": torch.tensor([seed(sample) for sample in samples]),
             "timesteps": [timesteps(sample, self.spread) for sample in samples],
@@ -91,7 +98,7 @@ class PipelineCollate:
         """Fields that are arguments of the call by name: embeddings for each sample, settings for all."""
         batch: dict[str, Any] = {}
         for name in samples[0].fields:
-            if name in NOT_ARGUMENTS or name not in self.arguments:
+            if not self._is_ready(name):
                 continue
             values = [sample.fields.get(name) for sample in samples]
             if hasattr(values[0], "shape"):
@@ -101,6 +108,10 @@ class PipelineCollate:
             else:
                 raise NexusError(f"'{name}' differs between samples that pass together: give arrays, or one value.")
         return batch
+
+    def _is_ready(self, name: str) -> bool:
+        """Whether a field is an argument of the pipeline's call as it stands."""
+        return name in self.arguments and name not in NOT_ARGUMENTS
 
     def _lacking(self, what: str, samples: Sequence[Sample]) -> NexusError:
         has = ", ".join(sorted({name for sample in samples for name in sample.fields}))

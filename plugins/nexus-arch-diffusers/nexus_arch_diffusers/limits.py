@@ -41,7 +41,6 @@ def check(config: Mapping[str, Any], place: Path) -> None:
 
 def check_part(config: Mapping[str, Any], place: Path) -> None:
     """The same for what is no model: a scheduler makes tables of all its timesteps, an extractor of its window."""
-    check({name: value for name, value in config.items() if name not in WORDS}, place)
     for name in TABLES:
         value = config.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value > STEPS):
@@ -49,6 +48,7 @@ def check_part(config: Mapping[str, Any], place: Path) -> None:
                 f"'{place}' sets {name} = {str(value)[:40]}: a number of at most {STEPS:,} is allowed. It is damaged "
                 "or hostile: fetch it again from where the weights are."
             )
+    check({name: value for name, value in config.items() if name not in WORDS}, place)
 
 
 def _most(name: str) -> int:

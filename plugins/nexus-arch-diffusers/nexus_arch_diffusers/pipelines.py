@@ -56,6 +56,12 @@ class PipelineFolder:
             if name not in self.absent and not issubclass(self.classes[name], (ModelMixin, PreTrainedModel))
         }  # fmt: skip
 
+    def check_parts(self) -> None:
+        """NexusError for what a scheduler or an extractor cannot be told; a bad tokenizer is one that is missing."""
+        for name, kind in self.classes.items():
+            if name not in self.absent and not issubclass(kind, (ModelMixin, PreTrainedModel, PreTrainedTokenizerBase)):
+                _check_part(self.home / name)
+
     @property
     def missing(self) -> tuple[str, ...]:
         """What the index names and the folder has not."""
@@ -107,9 +113,8 @@ def scheduler_of(home: Path) -> SchedulerMixin | None:
 
 
 def _read(home: Path, kind: type[Any]) -> Any:
-    for place in sorted(home.glob("*config.json")):
-        check_part(read_json(place), place)
-    if hasattr(kind, "from_pretrained") and issubclass(kind, PreTrainedTokenizerBase):
+    _check_part(home)
+    if issubclass(kind, PreTrainedTokenizerBase):
         check_tokenizer(home)
     more = {} if issubclass(kind, SchedulerMixin) else {"trust_remote_code": False}
     try:
@@ -118,6 +123,11 @@ def _read(home: Path, kind: type[Any]) -> Any:
         raise
     except BaseException as error:                          # files of a tokenizer can be damaged in any way
         raise NexusError(f"'{home}' is no {kind.__name__} that can be read here: {error}. Fetch it again.") from error
+
+
+def _check_part(home: Path) -> None:
+    for place in sorted(home.glob("*config.json")):
+        check_part(read_json(place), place)
 
 
 def _is_entry(value: Any) -> bool:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from nexus_arch_diffusers.architecture import Diffusers
+from nexus_arch_diffusers.collate import PipelineCollate
+from nexus_arch_diffusers.options import Options
 from nexus_specs import Budget, Installed, NexusError, Piece, Sample, Tap, content_key
 
 
@@ -162,3 +164,15 @@ def test_the_forward_names_what_it_takes() -> None:
     from nexus_arch_diffusers.observing import PipelineModule
 
     assert {"seeds", "timesteps", "clean", "latents"} <= set(inspect.signature(PipelineModule.forward).parameters)
+
+
+def test_what_only_some_samples_have_is_never_lost() -> None:
+    arguments = {"prompt": inspect.Parameter("prompt", inspect.Parameter.KEYWORD_ONLY)}
+    collate = PipelineCollate(arguments, Options(), [1.0], "p")
+    picture = np.zeros((8, 8, 3), np.uint8)
+    rows = [{"text": "a", "image": picture}, {"text": "b"}]
+    samples = [Sample(key=content_key(row), fields=row) for row in rows]
+    assert collate.groups(samples) == [[0], [1]]
+    with pytest.raises(NexusError, match="Only some samples of a batch of 'p' have image"):
+        collate(samples)
+    assert collate(samples[1:])["prompt"] == ["b"]

@@ -17,7 +17,7 @@ class Gguf:
     """Kind "architecture": GGUF files. The header is read by a bounded scanner; nothing in a file is run."""
 
     def match(self, source: str) -> int:
-        """2 for a GGUF file, or a folder of them without safetensors; no more is read than how a file begins."""
+        """2 for a GGUF file, or a folder of them; no more is read than how a file begins."""
         return 2 if located(source) is not None else 0
 
     def origin(self, source: str) -> Origin | None:

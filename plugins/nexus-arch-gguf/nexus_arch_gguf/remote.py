@@ -27,7 +27,8 @@ def on_hub(source: str) -> Path | None:
         if named.path not in listing.files:
             raise NexusError(f"'{named.name}' has no file '{named.path}'. {_choice(named, names)}")
         return _place(listing, named.path)
-    if not names or any(name.endswith(".safetensors") for name in listing.files):
+    theirs = "config.json" in listing.files and any(name.endswith(".safetensors") for name in listing.files)
+    if not names or theirs:
         return None
     heads = [name for name in names if "-of-" not in name or "-00001-of-" in name]
     if len(heads) > 1:

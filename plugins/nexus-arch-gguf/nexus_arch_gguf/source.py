@@ -126,8 +126,8 @@ class Source:
 
 
 def located(source: str) -> Path | None:
-    """The GGUF file that a source means: itself, or the first model in a folder without safetensors; else None.
-    `chosen` says whether it is the only one."""
+    """The GGUF file that a source means: itself, or the only model of a folder; the first of several, which `chosen`
+    speaks of, beside a config.json. None for anything else."""
     try:
         path = locate(source).absolute()
     except (FileNotFoundError, ModuleNotFoundError):
@@ -153,8 +153,9 @@ def chosen(source: str, path: Path) -> Path:
 
 
 def _models(folder: Path) -> list[Path]:
-    """The models of a folder without safetensors, splits by their first."""
-    if not folder.is_dir() or next(folder.glob("*.safetensors"), None) is not None:
+    """The models of a folder, splits by their first; none where it is another loader's: config.json and safetensors."""
+    theirs = (folder / "config.json").exists() and next(folder.glob("*.safetensors"), None) is not None
+    if not folder.is_dir() or theirs:
         return []
     found = sorted(each for each in folder.iterdir() if each.suffix.lower() == SUFFIX and is_model(each.name))
     return [each for each in found if (m := SPLIT.fullmatch(each.name)) is None or int(m["number"]) == 1]

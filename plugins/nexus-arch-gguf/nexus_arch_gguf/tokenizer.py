@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nexus_specs import NexusError
+from nexus_torch.hugging_face.charsmaps import fault_of
 from nexus_torch.hugging_face.described import hashed
 from nexus_torch.hugging_face.vocabulary import check_merges
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -157,7 +158,10 @@ def _pieces(source: Source, described: dict[str, Any]) -> Tokenizer:
         backend.normalizer, backend.pre_tokenizer = normalizers.Sequence([*before, spaces]), None
     charsmap = described.get("precompiled_charsmap")
     if kind == "t5" and isinstance(charsmap, (list, array)) and charsmap:
-        backend.normalizer = normalizers.Precompiled(bytes(each & 0xFF for each in charsmap))
+        stored = bytes(each & 0xFF for each in charsmap)
+        if wrong := fault_of(stored):
+            raise NexusError(f"The metadata 'tokenizer.ggml.precompiled_charsmap' {wrong}. Fetch the file again.")
+        backend.normalizer = normalizers.Precompiled(stored)
     return backend
 
 

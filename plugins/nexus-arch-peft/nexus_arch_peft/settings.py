@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nexus_specs import NexusError
 from nexus_torch.hugging_face.folder import parsed
 
-LONGEST_PATTERN, MOST_REPEATED, MOST_PATTERNS = 256, 2, 4096
-"""Characters of a pattern, parts of any length in it, and patterns."""
+LONGEST_PATTERN, MOST_REPEATED, MOST_CHOICES, MOST_PATTERNS = 256, 2, 4, 4096
+"""Characters of a pattern, parts of any length in it, places where it goes one way or the other, and patterns."""
+PLAIN = re.compile(r"[\w.-]+")
+"""The name of a module: its dots stand for any character, as PEFT has them, and nothing is tried twice."""
+SECONDS = 5.0
+"""Of this machine's time for all patterns of an adapter that are more than names."""
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "eva")
 """Initialisations after which the adapter fits another base than the one it names; EVA does not, and is let through."""
@@ -37,11 +42,34 @@ class Settings:
     stabilised: bool
     """Scaled by alpha / sqrt(rank) instead of alpha / rank."""
     dora: bool
+    spent: list[float] = field(default_factory=lambda: [0.0], repr=False, compare=False)
+    """Seconds that patterns have taken so far."""
 
     def scaling(self, module: str, rank: int) -> float:
         """What a product of this rank is multiplied with."""
-        found = (value for pattern, value in self.alphas.items() if re.match(rf"(.*\.)?({pattern})$", module))
+        found = (value for pattern, value in self.alphas.items() if self._fits(pattern, module))
         return float(next(found, self.alpha)) / (rank**0.5 if self.stabilised else rank)
+
+    def _fits(self, pattern: str, module: str) -> bool:
+        if PLAIN.fullmatch(pattern):
+            return self._names(pattern, module)
+        begun = time.process_time()
+        fits = re.match(rf"(.*\.)?({pattern})$", module) is not None
+        self.spent[0] += time.process_time() - begun
+        if self.spent[0] > SECONDS:
+            raise NexusError(
+                f"alpha_pattern of an adapter of '{self.base}' takes more than {SECONDS:g} seconds to compare with the "
+                "names of its modules. Write names instead of patterns there."
+            )
+        return fits
+
+    @staticmethod
+    def _names(pattern: str, module: str) -> bool:
+        """Whether a module's path ends in a name, whose dots stand for any character."""
+        rest = len(module) - len(pattern)
+        if rest < 0 or not module.endswith(pattern.rpartition(".")[2]) or (rest and module[rest - 1] != "."):
+            return False
+        return all(one in (".", other) for one, other in zip(pattern, module[rest:], strict=True))
 
 
 def read(home: Path) -> Settings:
@@ -87,12 +115,16 @@ def _number(home: Path, found: Mapping[str, Any], name: str) -> float:
 
 
 def _check_pattern(pattern: str) -> None:
-    """ValueError for what may take for ever to match: a pattern is a stranger's, and repeated groups, or many parts of
-    any length, try every way of cutting a name."""
-    re.compile(pattern)
-    repeated = len(re.findall(r"(?<!\\)[*+{]", pattern))
-    if len(pattern) > LONGEST_PATTERN or repeated > MOST_REPEATED or re.search(r"\)[*+{?]", pattern):
+    """ValueError for what may take for ever to match: a pattern is a stranger's, and repeated groups, many parts of any
+    length, or many choices, try every way of cutting a name. Whitespace and comments may hide any of them."""
+    if not isinstance(pattern, str) or len(pattern) > LONGEST_PATTERN:
+        raise ValueError(f"the pattern '{str(pattern)[:60]}' is longer than {LONGEST_PATTERN} characters")
+    seen = re.sub(r"\(\?:", "(", re.sub(r"\\.", "e", pattern))
+    repeated, chosen = len(re.findall(r"[*+{]", seen)), len(re.findall(r"[?|]", seen))
+    hidden = re.search(r"\)[*+{?]|\(\?|[\s#]", seen)
+    if hidden or repeated > MOST_REPEATED or chosen > MOST_CHOICES:
         raise ValueError(f"the pattern '{pattern[:60]}' repeats a group, or too much")
+    re.compile(pattern)
 
 
 def _patterns(home: Path, found: Any) -> dict[str, float]:

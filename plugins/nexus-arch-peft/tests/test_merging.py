@@ -12,11 +12,13 @@ import pytest
 import torch
 import transformers as hf
 from nexus_arch_peft.architecture import Peft
+from nexus_arch_peft.settings import Settings
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap, content_key
 from nexus_specs.testing import ListSink
 from nexus_specs.testing.hub import LocalHub
 from nexus_torch.files import TensorFile
 from nexus_torch.skeleton import absent, fill, holders
+from peft.utils.other import get_pattern_key
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -174,6 +176,10 @@ QUERY = "model.layers.0.self_attn.q_proj"
         ({"alpha_pattern": {"(": 2}}, product(QUERY), "alpha_pattern"),
         ({"alpha_pattern": {"([a-z_.0-9]+)+X": 8}}, product(QUERY), "repeats a group"),
         ({"alpha_pattern": {".*a.*b.*c.*X": 8}}, product(QUERY), "repeats a group, or too much"),
+        ({"alpha_pattern": {"(.|.)(.|.)(.|.)(.|.)(.|.)X": 8}}, product(QUERY), "or too much"),
+        ({"alpha_pattern": {".?.?.?.?.?.?X": 8}}, product(QUERY), "or too much"),
+        ({"alpha_pattern": {"(?x)(.+) +X": 8}}, product(QUERY), "repeats a group"),
+        ({"alpha_pattern": {"q" * 300: 8}}, product(QUERY), "longer than 256"),
         ({"alpha_pattern": {"q_proj": float("nan")}}, product(QUERY), "alpha_pattern"),
         ({"lora_alpha": float("nan")}, product(QUERY), "a finite number"),
         ({"base_model_name_or_path": None}, product(QUERY), "does not name the base"),
@@ -277,3 +283,22 @@ def test_a_base_that_bitsandbytes_packed(base: Base, tmp_path: Path) -> None:
     torch.testing.assert_close(found.get_parameter(f"{QUERY}.weight"), values[f"{QUERY}.weight"] + 4)
     other = "model.layers.1.mlp.up_proj.weight"
     torch.testing.assert_close(found.get_parameter(other), values[other])
+
+
+PATTERNS = ("q_proj", "self.attn.q_proj", "0.self_attn.q_proj", "k_proj", "self_attn", "proj", QUERY, f"x.{QUERY}",
+            "(q|k)_proj", r".*layers\.\d+\..*", r"^model\.layers\.0.*", "[qk]_proj", "layers.0", "lm.head")  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns_mean_what_they_mean_to_peft(pattern: str) -> None:
+    settings = Settings(base="b", revision="", alpha=1, alphas={pattern: 2}, stabilised=False, dora=False)
+    for module in (QUERY, QUERY.replace("0", "10"), QUERY.replace("q_", "k_"), QUERY.replace("q_", "xq_"), "q_proj"):
+        wanted = get_pattern_key([pattern], module) == pattern
+        assert settings.scaling(module, 1) == (2 if wanted else 1), (pattern, module)
+
+
+def test_patterns_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus_arch_peft.settings.SECONDS", -1.0)
+    settings = Settings(base="b", revision="", alpha=1, alphas={".*x": 2}, stabilised=False, dora=False)
+    with pytest.raises(NexusError, match="takes more than -1 seconds"):
+        settings.scaling(QUERY, 1)

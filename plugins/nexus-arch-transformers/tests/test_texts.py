@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Checkpoint, Installed, NexusError, Sample, content_key
+from nexus_torch.hugging_face.embedded import check_tokens
 from nexus_torch.hugging_face.vocabulary import check_tokenizer
 
 GROWING: dict[str, Any] = {
@@ -96,3 +98,51 @@ def test_samples_with_and_without_a_picture_are_never_one_batch(checkpoint_folde
     with pytest.raises(NexusError, match="image and text and others with text: what some of them have would be lost"):
         checkpoint.collate(samples[:2])
     assert checkpoint.groups([Sample(key="a", fields={"x": 1}), Sample(key="b", fields={"y": 2})]) == [[0, 1]]
+
+
+def carrying(**fields: Any) -> Sample:
+    return Sample(key=content_key(fields), fields=fields)
+
+
+def test_arguments_that_only_some_samples_carry_are_never_lost(checkpoint_folder: Callable[[str], Path]) -> None:
+    checkpoint: Any = opened(checkpoint_folder("llama"))
+    samples = [carrying(input_ids=[1, 5]), carrying(input_ids=[1, 6], position_ids=[0, 7]), carrying(text="x = 1")]
+    assert checkpoint.groups(samples) == [[0], [1], [2]]
+    with pytest.raises(NexusError, match="no numbers under 'position_ids', which others of its batch have"):
+        checkpoint.collate(samples[:2])
+
+
+def test_ids_of_unequal_length_have_a_mask(checkpoint_folder: Callable[[str], Path]) -> None:
+    checkpoint: Any = opened(checkpoint_folder("llama"))
+    samples = [carrying(input_ids=[1, 5, 7, 9][: 2 + number]) for number in range(3)]
+    assert checkpoint.groups(samples) == [[0, 1, 2]]
+    assert checkpoint.collate(samples)["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+    own = [carrying(input_ids=[1, 5], attention_mask=[1, 0]), carrying(input_ids=[1, 5, 6], attention_mask=[1, 1, 1])]
+    assert checkpoint.collate(own)["attention_mask"].tolist() == [[1, 0, 0], [1, 1, 1]]
+
+
+def test_without_a_mask_only_equal_lengths_go_together(checkpoint_folder: Callable[[str], Path]) -> None:
+    checkpoint: Any = opened(checkpoint_folder("llama"))
+    checkpoint.preprocessor.arguments -= {"attention_mask"}
+    samples = [carrying(input_ids=ids) for ids in ([1, 5], [1, 5, 7], [1, 9])]
+    assert checkpoint.groups(samples) == [[0, 2], [1]]
+
+
+@pytest.mark.parametrize("ids", [[1, 99_999], [1, -4]], ids=str)
+def test_a_samples_id_without_a_row_is_named(ids: list[int], checkpoint_folder: Callable[[str], Path]) -> None:
+    with pytest.raises(NexusError, match=rf"A sample has the id {ids[1]} in 'input_ids'; '.*' has rows for 0 to 299"):
+        opened(checkpoint_folder("llama")).collate([carrying(input_ids=ids)])
+
+
+def test_a_place_that_is_looked_up_nowhere_needs_no_row() -> None:
+    batch, rows = {"input_ids": torch.tensor([[1, 300]])}, {"input_ids": 300}
+    sample = [carrying(text="x")]
+    assert check_tokens(batch, rows, sample, {"vision": {"image_token_id": 300}}, "a") is None
+    assert check_tokens(batch, rows, sample, {"image_token_id": 301, "eos_token_id": None}, "a") == 300
+
+
+def test_a_pattern_that_tries_every_way_ends_in_words(changed: Callable[..., Path]) -> None:
+    told = {"type": "Replace", "pattern": {"Regex": "(a|a)+$"}, "content": "b"}
+    checkpoint = opened(changed(normalizer=told))
+    with pytest.raises(NexusError, match=r"cannot cut these texts: .*retry-limit"):
+        checkpoint.collate([carrying(text="a" * 500 + "!")])

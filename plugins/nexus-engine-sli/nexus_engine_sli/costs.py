@@ -23,7 +23,7 @@ import torch
 from nexus_specs import Blueprint, Budget
 
 from .headroom import Way
-from .predicting import TOKENS, activations, weight_dtype
+from .predicting import TOKENS, activations, making, weight_dtype
 
 RATE, READ, WEIGHTS, CALLS = 40e9, 1e9, 5e9, 2e5
 """Operations a second of one thread, bytes a second of the disk and of weights through products of a few rows, and
@@ -92,7 +92,9 @@ def streamed_memory(blueprint: Blueprint, budget: Budget) -> int:
     table = blueprint.vocabulary * _width(blueprint)
     rest = max(0, blueprint.parameters - sum(layers))
     stays = (rest - (2 if rest >= 2 * table else 1) * table if rest >= table else rest) * dtype.itemsize
-    units = max(max(layers) * dtype.itemsize + largest, 2 * table * dtype.itemsize)
+    times = making(blueprint)
+    stored = largest * (1 if times == 1 else 2)             # what is unpacked stays until it is
+    units = max(max(layers) * dtype.itemsize * times + stored, 2 * table * dtype.itemsize)
     if budget.memory:
         units = min(units, round(SHARE * budget.memory))
     return stays + units + activations(blueprint, budget, dtype)

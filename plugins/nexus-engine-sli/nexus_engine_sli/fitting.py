@@ -10,7 +10,7 @@ from nexus_torch.files import DTYPES
 from torch import nn
 
 from .costs import SHARE
-from .predicting import one_sample
+from .predicting import making, one_sample
 from .units import Division, running
 
 
@@ -39,8 +39,13 @@ class Fitting:
         states."""
         units = division.units.values()
         runs = max((running(self.module, unit) for unit in units), default=0)
-        arrives = runs if self.copied else max((unit.bytes for unit in units), default=0)
-        return self._staying(division) + runs + arrives + self._sample
+        stored = max((unit.bytes for unit in units), default=0)
+        made = runs * self._making + (stored if self._making > 1 else 0)
+        return self._staying(division) + made + (runs if self.copied else stored) + self._sample
+
+    @property
+    def _making(self) -> int:
+        return making(self.checkpoint.blueprint)
 
     @property
     def _sample(self) -> int:
@@ -53,7 +58,8 @@ class Fitting:
         """Stored bytes that a unit may have, so that one that runs and one that arrives fit in a memory."""
         blueprint = self.checkpoint.blueprint
         wide = max(1.0, self.dtype.itemsize * blueprint.parameters / max(1, blueprint.bytes))
-        return max(1, round(memory / (wide + (wide if self.copied else 1.0))))
+        made = wide * self._making + (1.0 if self._making > 1 else 0.0)
+        return max(1, round(memory / (made + (wide if self.copied else 1.0))))
 
     def _staying(self, division: Division) -> int:
         return sum(self._wide(extent) for part in division.stay for extent in part.extents)

@@ -20,6 +20,7 @@ from .fetching import files_for
 from .fitting import Fitting
 from .groups import Groups
 from .placing import Placing, bare, keeps_float32, one_by_one
+from .predicting import making
 from .reading import Reader, buffers_for
 from .rooms import complete, packed, quantised
 from .transport import Coming, transport
@@ -42,7 +43,7 @@ class Streamed:
         self.memory = budget.memory if budget else 0
         self.module = bare(checkpoint, device, dtype)
         self.placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
-        self.copied = torch.device(device).type != "cpu"
+        self.copied, self.making = torch.device(device).type != "cpu", making(checkpoint.blueprint)
         division = Fitting(checkpoint, self.module, dtype, self.copied).divided(self.memory)
         self.units, rest = division.units, division.stay
         self.stays = rest
@@ -113,7 +114,7 @@ class Streamed:
         """Bytes of what stays, of the largest unit that runs and of the largest that arrives."""
         runs = max(self.sizes.values(), default=0)
         arrives = runs if self.copied else max((unit.bytes for unit in self.units.values()), default=0)
-        return self.rest + runs + arrives
+        return self.rest + runs * self.making + arrives
 
     def passed(self, path: str, output: object) -> None:
         """A unit gave an output. NexusError where it is not finite because its weights are not."""

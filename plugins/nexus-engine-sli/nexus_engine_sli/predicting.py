@@ -52,8 +52,9 @@ def layerwise(blueprint: Blueprint, budget: Budget) -> int:
     staying, units = _units(blueprint)
     most = max((parameters for parameters, _ in units), default=0)
     arriving = max((stored for _, stored in units), default=0)
-    held = (staying + most) * dtype.itemsize + arriving + 2 * ROUNDING
-    beside = _unpacking(blueprint, most) + (arriving if _fused(blueprint) else 0)
+    times = making(blueprint)
+    held = (staying + most * times) * dtype.itemsize + arriving + 2 * ROUNDING
+    beside = (_unpacking(blueprint, most) if times == 1 else 0) + (arriving if _fused(blueprint) else 0)
     if budget.quantise:
         beside += LIBRARY + min(most // MATRICES, AT_ONCE) * QUANTISING
     return held + beside + activations(blueprint, budget, dtype)
@@ -79,6 +80,15 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int
 def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
     """What the states of one sample take at least, when it goes into a layer and comes out of it."""
     return 2 * min(blueprint.context or TOKENS, TOKENS) * _width(blueprint) * dtype.itemsize
+
+
+def making(blueprint: Blueprint) -> int:
+    """How often the weights of a layer are there while it is made of packed ones: of experts that are unpacked one by
+    one and then put together, three times; of experts that share a tensor (MXFP4), in float32 and as they run, for two
+    thirds of the layer at a time. `benchmarks/memory.py` measures both."""
+    if not blueprint.quantisation or not _fused(blueprint):
+        return 1
+    return 2 if blueprint.quantisation == "mxfp4" else 3
 
 
 def buffers(blueprint: Blueprint) -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 from nexus_specs import Batch, Budget, Checkpoint, Edit, NexusError, Sink, Tap
@@ -114,9 +117,10 @@ class Observation:
     ) -> None:  # fmt: skip
         self.room, self.layers, self.budget, self.sink = room, layers, budget, sink
         self.edits, self.watched = edits, watched
-        folder = budget.scratch if budget.scratch != Path() else None
-        durable = folder is not None and getattr(sink, "durable", False)
-        self.folder = (folder or Path()) / "states"
+        self.own = budget.scratch == Path()
+        """Whether states that are spilled have a folder that nobody asked for, and that goes at the end."""
+        durable = not self.own and getattr(sink, "durable", False)
+        self.folder = Path(tempfile.gettempdir(), f"nexus-{uuid4().hex}") if self.own else budget.scratch / "states"
         self.note: Callable[[str], None] = getattr(sink, "note", log.warning)
         self.checkpoints: Checkpoints | None = None
         if durable:
@@ -173,6 +177,8 @@ class Observation:
                 hub.lead(run for run, *_ in self._families(batches, forward, found, names))
         finally:
             spill.close()
+            if self.own:
+                shutil.rmtree(self.folder, ignore_errors=True)
             self.passes = hub.passes
 
     def _families(

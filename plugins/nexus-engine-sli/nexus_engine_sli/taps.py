@@ -47,7 +47,7 @@ class Taps:
         if isinstance(made, Deferred):
             made = made.values()
         rows = by_sample(sequence(made, mask), len(keys))
-        if len(rows) < len(keys):
+        if len(rows) != len(keys):
             raise NexusError(
                 f"'{tap.path}' gives {len(rows)} row{'s' * (len(rows) > 1)} for {len(keys)} samples: it is no state of "
                 "each of them. Name a layer, or a module inside one that computes with states."

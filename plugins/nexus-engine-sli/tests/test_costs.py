@@ -106,6 +106,18 @@ def test_a_table_that_is_looked_up_is_not_multiplied(gives: str, tables: int, ex
     assert multiplied(found) == layers + (table if expected == "one table" else 0)
 
 
+def test_packed_experts_are_there_several_times_while_they_are_put_together() -> None:
+    """As `benchmarks/memory.py` measures it."""
+    plenty = replace(FAST, memory=1 << 50)
+    dense, fp8, mxfp4 = (
+        model(4, GB, active=share, quantisation=how)
+        for share, how in ((1.0, "fp8"), (0.2, "fp8"), (0.2, "mxfp4"))
+    )
+    base, three, two = (Sli().estimate(each, 0, 0, plenty).memory for each in (dense, fp8, mxfp4))
+    assert three - base == 2 * 2 * GB + GB, "twice more as they run, and once more as they are stored"
+    assert two - base == 2 * GB + GB
+
+
 def test_few_tokens_meet_few_experts() -> None:
     sparse = model(60, 11 * GB, active=0.05)
     assert met(sparse, 1) == pytest.approx(sparse.active_parameters)

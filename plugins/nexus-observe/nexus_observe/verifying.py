@@ -77,6 +77,8 @@ def data_here(
     release: Path, wanted: Sequence[Capability], lookup: Lookup, given: Sequence[str]
 ) -> dict[str, Mapping[str, Any]]:
     """Capability -> the options of its reader as they hold on this machine. NexusError for data that are not found."""
+    if away := [place for place in given if not Path(place).expanduser().exists()]:
+        raise NexusError(f"--data {away[0]}: there is no such file or folder.")
     registry, readers = registered(release), lookup.components("reader")
     found: dict[str, Mapping[str, Any]] = {}
     for each in wanted:

@@ -100,6 +100,8 @@ def test_data_that_are_nowhere_are_an_error_that_says_what_to_do(tmp_path: Path)
         data_here(tmp_path, [capability(path="texts.jsonl")], Lookup(), (str(tmp_path),))  # type: ignore[arg-type]
     (tmp_path / "texts.jsonl").write_text("{}")
     found = data_here(tmp_path, [capability(path="texts.jsonl")], Lookup(), (str(tmp_path),))  # type: ignore[arg-type]
+    with pytest.raises(NexusError, match="--data /nowhere/at/all: there is no such file or folder"):
+        data_here(tmp_path, [capability(path="texts.jsonl")], Lookup(), (str(tmp_path), "/nowhere/at/all"))  # type: ignore[arg-type]
     assert found["prose"]["path"] == str(tmp_path / "texts.jsonl")
 
 

@@ -99,8 +99,9 @@ def open_core(folder: Path, **settings: Any) -> nn.Module:
     """A core's model with its weights; `settings` are those of `from_pretrained` (float32 unless told otherwise)."""
     errors = DAMAGE if set(settings) <= {"dtype"} else DAMAGE[:3]  # what is asked of attention may be refused as well
     settings = {"dtype": torch.float32} | settings
-    with quiet(), _whole(folder, errors):
-        return AutoModelForCausalLM.from_pretrained(core_folder(folder), trust_remote_code=False, **settings)
+    where = core_folder(folder)
+    with quiet(), _whole(where, errors):
+        return AutoModelForCausalLM.from_pretrained(where, trust_remote_code=False, **settings)
 
 
 @contextmanager

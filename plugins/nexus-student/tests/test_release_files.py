@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nexus_specs import Choice, NexusError, Sample
+from nexus_student.cores import open_core, read_tokenizer
+from nexus_student.specs import read_spec
 from nexus_student.stages.contract import number, percent
 from nexus_student.stages.manifest import read_manifest
 from nexus_student.stages.sizes import files_of
@@ -102,3 +105,29 @@ def test_undefined_numbers_are_null(world: Any, helpers: Any, tmp_path: Path) ->
     assert percent(None) == "undefined"
     context = broken(world, helpers, tmp_path, replace(odd, student_score=float("nan")))
     assert "undefined" in (context.artefact / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("core/model.safetensors", b"\x10", "core' is damaged or not whole"),
+        ("core/model.safetensors", None, "core' is damaged or not whole"),
+        ("core/config.json", b"{", "core' is damaged or not whole"),
+        ("core/tokenizer.json", b"{}", "core' is damaged or not whole"),
+        ("towers/prose/tower.json", b'{"schema": "nexus.tower/1"}', "tower.json' lacks something"),
+    ],
+)
+def test_what_is_damaged_is_named(world: Any, tmp_path: Path, file: str, content: bytes | None, said: str) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(world.release / "model", model)
+    (model / file).unlink()
+    if content is not None:
+        (model / file).write_bytes(content)
+    with pytest.raises(NexusError, match=said):
+        opened(model)
+
+
+def opened(model: Path) -> None:
+    read_tokenizer(model / "core")
+    open_core(model)
+    read_spec(model / "towers" / "prose")

@@ -64,6 +64,8 @@ class Listing:
 
 _known: dict[tuple[str, HubId], Listing] = {}
 _failed: dict[tuple[str, HubId], tuple[float, HubError]] = {}
+_lost: dict[str, tuple[float, HubError]] = {}
+"""By the address of a file: when it was given up, and why."""
 
 
 def resolve(hub: HubId) -> Listing:
@@ -91,6 +93,19 @@ def forget() -> None:
     """Forgets what this process knows of the hub."""
     _known.clear()
     _failed.clear()
+    _lost.clear()
+
+
+def lost(address: str) -> HubError | None:
+    """Why a file was given up in the last minute; None if it was not."""
+    when, error = _lost.get(address, (0.0, None))
+    return error if error is not None and time.monotonic() - when < AGAIN else None
+
+
+def lose(address: str, error: HubError) -> HubError:
+    """Notes that a file was given up."""
+    _lost[address] = time.monotonic(), error
+    return error
 
 
 def _resolved(hub: HubId) -> Listing:

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from .errors import HubError, in_words, unreachable
-from .listing import resolve
+from .errors import LOGIN, HubError, Unreachable, in_words, unreachable
+from .listing import lose, lost, resolve
 from .names import Address, HubId
 from .settings import endpoint, offline
 
@@ -24,7 +24,11 @@ BUSY = (408, 429, 500, 502, 503, 504)
 
 
 class _Busy(Exception):
-    """The server asks to come again."""
+    """The server asks to come again, perhaps after some seconds."""
+
+    def __init__(self, status: int, after: str) -> None:
+        super().__init__(f"the server answered {status}")
+        self.status, self.after = status, min(float(after), LONGEST_WAIT) if after.isdigit() else 0.0
 
 
 def stream(address: Address, start: int, stop: int) -> Iterator[bytes]:
@@ -35,6 +39,8 @@ def stream(address: Address, start: int, stop: int) -> Iterator[bytes]:
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
     at, failed = start, 0
+    if (error := lost(_place(address))) is not None:        # all loaders ask about all sources
+        raise type(error)(str(error))
     while at < stop:
         problem: Exception
         try:
@@ -51,8 +57,26 @@ def stream(address: Address, start: int, stop: int) -> Iterator[bytes]:
             return
         failed += 1
         if failed >= TRIES:
-            raise unreachable(address.hub, problem) from problem
-        time.sleep(min(FIRST_WAIT * 2 ** (failed - 1), LONGEST_WAIT))
+            raise lose(_place(address), _given_up(address, problem)) from problem
+        time.sleep(max(getattr(problem, "after", 0.0), min(FIRST_WAIT * 2 ** (failed - 1), LONGEST_WAIT)))
+
+
+def _place(address: Address) -> str:
+    return f"{endpoint()} {address}"
+
+
+def _given_up(address: Address, problem: Exception) -> HubError:
+    """What to say when a file does not come."""
+    if not isinstance(problem, _Busy):
+        return unreachable(address.hub, problem)
+    if problem.status == 429:
+        return HubError(
+            f"The hub answers too often (429) where '{address}' is asked for. Wait a few minutes, or type `{LOGIN}`."
+        )
+    return Unreachable(
+        f"The hub ({endpoint()}) answered {problem.status} to each of {TRIES} questions for '{address}'. Try again "
+        "later, or set HF_ENDPOINT to another mirror."
+    )
 
 
 def url(address: Address) -> str:
@@ -77,7 +101,7 @@ def _request(address: Address, at: int, stop: int) -> Iterator[bytes]:
     timeout = (CONNECT, SILENCE, SILENCE, CONNECT)
     with get_session().stream("GET", url(address), headers=headers, timeout=timeout) as response:
         if response.status_code in BUSY:
-            raise _Busy(f"the server answered {response.status_code}")
+            raise _Busy(response.status_code, str(response.headers.get("retry-after", "")))
         if response.status_code >= 400:
             response.read()
         hf_raise_for_status(response)

@@ -22,6 +22,7 @@ from .constants import compute_constants
 from .conversion import Conversion
 from .decoding import channels_of, decodes, start_of, transduces
 from .described import Described, hashed_files
+from .embedded import check_tokens, rows_of
 from .filming import FilmPreprocessor
 from .films import arguments_of, follows, lead, side_of
 from .fitting import buffers_without, check_shapes, layers_without, stored_twice, untie
@@ -38,8 +39,8 @@ class HuggingFaceCheckpoint(Described):
 
     prepares: type[Preprocessor] = Preprocessor
     """What makes tensors of samples; a family with inputs of its own says here another."""
-    rows = 0
-    """Words that the embedding has a row for; 0 where that cannot be told."""
+    rows: Mapping[str, int] = {}
+    """How many tokens have a row in an embedding, by the argument of the forward, where that can be told."""
     films = False
     """Whether it follows objects through a film."""
     untied: Sequence[Sequence[str]] = ()
@@ -125,7 +126,7 @@ class HuggingFaceCheckpoint(Described):
         """Through its tokenizer or processor."""
         batch = self.preprocessor(samples)
         batch.side["count"] = len(samples)
-        self._check_ids(batch)
+        self._check_ids(batch, samples)
         decoded, ids = batch.side.get("decoder_mask"), batch.get("decoder_input_ids")
         if decoded is None and isinstance(ids, Tensor) and ids.ndim == 2 and len(ids) == len(samples):
             decoded = batch.get("decoder_attention_mask", torch.ones_like(ids)).bool()
@@ -134,31 +135,29 @@ class HuggingFaceCheckpoint(Described):
             batch.side["masks"] = dict.fromkeys(stacks, decoded)
         return batch
 
-    def _check_ids(self, batch: Batch) -> None:
-        """NexusError for a token that has no row in the embedding: one that was added, and the model never grown."""
-        for name in ("input_ids", "decoder_input_ids"):
-            ids = batch.get(name)
-            if self.rows and isinstance(ids, Tensor) and ids.numel() and int(ids.max()) >= self.rows:
-                number = int(ids.max())
-                token = self.preprocessor.tokenizer.convert_ids_to_tokens(number)
-                raise NexusError(
-                    f"The tokenizer of '{self.home.name}' makes the id {number} ('{str(token)[:40]}'), and the model "
-                    f"has {self.rows} rows for words. Its tokenizer is of another model, or it was given words that "
-                    "the model never learned: fetch both from one place."
-                )
+    def _check_ids(self, batch: Batch, samples: Sequence[Sample]) -> None:
+        """NexusError for a token that has no row in the embedding."""
+        number = check_tokens(batch, self.rows, samples, self.config, self.home.name)
+        if number is not None:
+            token = self.preprocessor.tokenizer.convert_ids_to_tokens(number)
+            raise NexusError(
+                f"The tokenizer of '{self.home.name}' makes the id {number} ('{str(token)[:40]}'), and the model has "
+                f"{min(self.rows.values())} rows for words. Its tokenizer is of another model, or it was given words "
+                "that the model never learned: fetch both from one place."
+            )
 
     def lengths(self, samples: Sequence[Sample]) -> Sequence[int] | None:
         """Tokens of each sample, for those who put like lengths together; None where length is not what varies."""
         return self.preprocessor.lengths(samples)
 
     def groups(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
-        """Samples that may be one batch: those with the same modalities; films in which something is followed go
-        alone."""
+        """Samples that may be one batch: those with the same modalities and ready arguments; films in which something
+        is followed go alone."""
         if self.films:
             return [[at] for at in range(len(samples))]
-        found: dict[tuple[str, ...], list[int]] = {}
+        found: dict[tuple[Any, ...], list[int]] = {}
         for at, sample in enumerate(samples):
-            found.setdefault(self.preprocessor.modalities(sample), []).append(at)
+            found.setdefault(self.preprocessor.likeness(sample), []).append(at)
         return list(found.values())
 
     def read(self, output: Any, batch: Batch) -> Signal:
@@ -215,25 +214,22 @@ class HuggingFaceCheckpoint(Described):
 
 def _of_each(found: Tensor, batch: Batch) -> Tensor:
     """One row for each sample of a tower that gives one for each patch of all pictures, or for each frame: the mean of
-    a sample's, by its grid where the pictures have any size. Rows [N, D] -> [B, D]."""
+    a sample's, by its grid where the pictures have any size. Rows [N, D] or [N, T, D] -> [B, D]. NexusError for what
+    is of no sample alone: Jev answers one prompt a batch."""
     count = int(getattr(batch, "side", {}).get("count", 0))
-    if not count or found.ndim != 2 or len(found) <= count:
+    if not count or len(found) == count:
         return found
+    if count == 1 and found.ndim == 1:
+        return found[None]                                  # the scores of one prompt
+    if found.ndim < 2 or len(found) < count:
+        raise NexusError(f"The model gives {len(found)} rows for {count} samples. Give it one sample a batch.")
+    found = found.mean(1) if found.ndim == 3 else found
     grids = next((batch[name] for name in ("grid_thw", "image_grid_thw") if name in batch), None)
     areas = grids.prod(-1).tolist() if isinstance(grids, Tensor) and len(grids) == count else [1] * count
     if any(len(found) * area % sum(areas) for area in areas):
-        return found
+        raise NexusError(f"The model gives {len(found)} rows for {count} samples. Give it one sample a batch.")
     parts = found.split([len(found) * area // sum(areas) for area in areas])
     return torch.stack([part.mean(0) for part in parts])
-
-
-def rows_of(module: PreTrainedModel) -> int:
-    """Rows of the embedding of tokens; 0 where it is more than a table."""
-    try:
-        table = module.get_input_embeddings()
-    except (NotImplementedError, AttributeError):
-        return 0
-    return table.num_embeddings if type(table) is nn.Embedding else 0
 
 
 def _remember_state(module: nn.Module, head: nn.Module) -> None:

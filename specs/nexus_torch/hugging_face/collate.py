@@ -19,7 +19,7 @@ from nexus_torch.text import start_token, tokenise
 from . import processor
 from .decoding import decoder_inputs
 from .folder import configuration
-from .ready import ready
+from .ready import likeness, ready
 from .vocabulary import VOCABULARIES, check_tokenizer
 
 FULL_LENGTH = frozenset({"siglip", "siglip2"})
@@ -66,6 +66,10 @@ class Preprocessor:
             batch.side |= part.side
         return self._fitting(batch)
 
+    def likeness(self, sample: Sample) -> tuple[Any, ...]:
+        """Equal for samples that may be one batch: with the same modalities and the same ready arguments."""
+        return (self.modalities(sample), *likeness(sample, self.arguments))
+
     def modalities(self, sample: Sample) -> tuple[str, ...]:
         """What of a sample the checkpoint takes: samples of a batch have the same."""
         return tuple(name for name in self.takes if name in sample.fields)
@@ -80,7 +84,8 @@ class Preprocessor:
             yield from (makers[name](samples) for name in present)
         if self.decoder_start is not None and "decoder_input_ids" not in batch:
             limit = 1 if self.transduces else self.context
-            yield decoder_inputs(samples, lambda: self.tokenizer, self.decoder_start, limit, self.channels_out)
+            start, channels = self.decoder_start, self.channels_out
+            yield self._guarded(lambda: decoder_inputs(samples, lambda: self.tokenizer, start, limit, channels))
 
     def _completed(self, samples: Sequence[Sample], present: Sequence[str]) -> list[Sample]:
         """Samples with something for the encoder that they have nothing for: no words, a grey picture, silence."""
@@ -154,9 +159,9 @@ class Preprocessor:
         padding = {"padding": True} if not self._pads_whole else self._whole
         try:
             found = made(text=texts, **inputs, **padding, return_tensors="pt", padding_side="right")
-        except NexusError:
+        except (NexusError, KeyboardInterrupt, GeneratorExit):
             raise
-        except Exception as error:
+        except BaseException as error:                      # a tokenizer's panic, too
             text = " ".join(str(error).split())[:300]
             raise NexusError(f"The processor of '{self.home.name}' refuses these samples: {text}") from error
         return Collated(found)
@@ -190,11 +195,15 @@ class Preprocessor:
         return [len(ids) for ids in encoded["input_ids"]]
 
     def _cut(self, cut: Callable[[Any], Any]) -> Any:
-        """What the tokenizer makes of texts. NexusError for whatever it raises of them: its files are a stranger's, and
-        the library that reads them panics, too."""
+        """What the tokenizer makes of texts."""
         words = self.tokenizer
+        return self._guarded(lambda: cut(words))
+
+    def _guarded(self, work: Callable[[], Any]) -> Any:
+        """NexusError for whatever a tokenizer raises of texts: its files are a stranger's, and the library that reads
+        them panics, too."""
         try:
-            return cut(words)
+            return work()
         except (NexusError, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:

@@ -50,7 +50,7 @@ class FilmPreprocessor(Preprocessor):
         if "text" in self.takes and "input_ids" not in batch:
             texts = [str(sample.fields.get("text", "")) for sample in samples]
             words = {"padding": "max_length", "max_length": LONGEST, "truncation": True, "return_tensors": "pt"}
-            batch.update(self.tokenizer(texts, **words))
+            batch.update(self._cut(lambda tokenizer: tokenizer(texts, **words)))
         return self._fitting(batch)
 
     def _pixels(self, film: np.ndarray) -> Tensor:

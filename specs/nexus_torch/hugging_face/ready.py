@@ -3,7 +3,8 @@
 A field that is named like an argument of the model's forward ("input_features", "pixel_values", "image_grid_thw")
 is that argument, for this sample alone and with its batch dimension of one, so that arguments without a row for each
 sample (patches of all pictures one after the other) join the same way. A list of numbers is one row, and so is an
-array of one dimension but for a single number (`merge_sizes`), which is one for this sample.
+array of one dimension but for a single number (`merge_sizes`), which is one for this sample. Token ids of unequal
+length come with a mask of what they are; samples that carry different things are no batch.
 """
 
 from __future__ import annotations
@@ -16,14 +17,49 @@ import torch
 from nexus_specs import NexusError, Sample
 from torch import Tensor
 
-from nexus_torch.padding import Collated
+from nexus_torch.padding import Collated, mask_of
+
+MASKS = {"input_ids": "attention_mask", "decoder_input_ids": "decoder_attention_mask"}
+"""Tokens, and what says which of them are padding."""
+SERIES = (*MASKS, "input_values", "input_features")
+"""What is padded along time, so that a model without a mask takes the padding for more of it."""
 
 
 def ready(samples: Sequence[Sample], arguments: frozenset[str]) -> Collated:
-    """The arguments that all of these samples carry, as a batch; empty where they carry none."""
-    names = [name for name in samples[0].fields if name in arguments and _numbers(samples[0].fields[name])]
+    """The arguments that these samples carry, as a batch; empty where they carry none. NexusError for one that some of
+    them carry and others do not."""
+    names = dict.fromkeys(name for sample in samples for name in carried(sample, arguments))
     rows = {name: [_row(sample, name) for sample in samples] for name in names}
-    return Collated({name: join(each) for name, each in rows.items()})
+    batch = Collated({name: join(each) for name, each in rows.items()})
+    for name, mask in MASKS.items():
+        if _tokens(rows.get(name, ())) and mask not in batch and mask in arguments:
+            lengths = [each.shape[1] for each in rows[name]]
+            batch.update({mask: mask_of(lengths).long()} if len(set(lengths)) > 1 else {})
+    if "decoder_attention_mask" in batch and _tokens(rows.get("decoder_input_ids", ())):
+        batch.side["decoder_mask"] = batch["decoder_attention_mask"].bool()
+    return batch
+
+
+def carried(sample: Sample, arguments: frozenset[str]) -> list[str]:
+    """Names of the arguments that a sample carries."""
+    return [name for name, value in sample.fields.items() if name in arguments and _numbers(value)]
+
+
+def likeness(sample: Sample, arguments: frozenset[str]) -> tuple[Any, ...]:
+    """Equal for samples that may be one batch: of those that carry the same arguments, and what would be padded
+    without a mask in the same shape."""
+    names = sorted(carried(sample, arguments))
+    masked = any("mask" in name for name in names)
+    lengths = [
+        _row(sample, name).shape[1:] for name in names
+        if name in SERIES and not masked and MASKS.get(name) not in arguments
+    ]  # fmt: skip
+    return (*names, *lengths)
+
+
+def _tokens(rows: Sequence[Tensor]) -> bool:
+    """Whether there are rows of tokens, one a sample."""
+    return bool(rows) and all(each.ndim == 2 and len(each) == 1 for each in rows)
 
 
 def join(rows: Sequence[Tensor]) -> Tensor:

@@ -13,6 +13,8 @@ from typing import Any
 
 from nexus_specs import NexusError
 
+from . import charsmaps
+
 VOCABULARIES = (
     "tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model",
     "sentencepiece.bpe.model", "source.spm", "vocab.bpe", "tokenizer.tiktoken", "tekken.json", "bpe.codes",
@@ -43,7 +45,12 @@ def check_tokenizer(home: Path) -> None:
         prefix = model.get("continuing_subword_prefix")
         pairs = (each.split(" ", 1) if isinstance(each, str) else each for each in _list(model.get("merges")))
         check_merges(vocabulary, pairs, str(file), prefix if isinstance(prefix, str) else "")
-    _check_growth([found.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")], str(file))
+    steps = [found.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")]
+    _check_growth(steps, str(file))
+    for node in _nodes(steps, DEEPEST):
+        charsmap = node.get("precompiled_charsmap")
+        if isinstance(charsmap, str) and (wrong := charsmaps.fault(charsmap)):
+            raise NexusError(f"'{file}': its precompiled_charsmap {wrong}. The file is damaged: fetch it again.")
     decoder = _json(home / "tokenizer_config.json").get("added_tokens_decoder")
     numbers = [int(key) for key in decoder if str(key).isdecimal()] if isinstance(decoder, dict) else []
     check_ids(numbers, str(home / "tokenizer_config.json"))

@@ -75,6 +75,21 @@ def test_a_second_teacher_joins_and_comments_stay(add, plugins):
     assert found["teachers"]["image"]["metric"] == "accuracy"
 
 
+def test_a_teacher_to_whom_no_loss_would_apply_gets_its_own(add):
+    Path("registry.yaml").write_text(
+        "teachers:\n  one: {source: 'box:image', tower: one, data: one}\ntowers:\n  one: {component: image}\n"
+        "data:\n  one: {reader: lines, options: {path: data.txt}}\n"
+        "losses:\n  - {name: kl, teachers: [one]}   # for pictures\n"
+    )
+    assert add("box:two", "--data", "data.txt")[0] == 0
+    assert "  - {name: kl, teachers: [one]}   # for pictures" in Path("registry.yaml").read_text()
+    assert written()["losses"] == [
+        {"name": "kl", "teachers": ["one"]},
+        {"name": "kl", "weight": 1.0, "options": {"temperature": 2}, "teachers": ["two"]},
+        {"name": "anchor", "weight": 0.5, "teachers": ["two"]},
+    ]
+
+
 def test_a_tower_of_the_registry_or_a_component_can_be_named(add):
     assert add("box:one", "--data", "data.txt", "--tower", "text")[0] == 0
     assert written()["towers"] == {"one": {"component": "text"}}
