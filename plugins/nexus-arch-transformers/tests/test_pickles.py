@@ -69,8 +69,7 @@ def test_what_any_program_saved(folder: Path, expected: dict[str, torch.Tensor])
     assert Transformers().open(str(folder), Installed()).parts
 
 
-@pytest.mark.parametrize("described", [True, False], ids=["with config.json", "with params.json"])
-@pytest.mark.parametrize("processors", [1, 2])
+@pytest.mark.parametrize(("processors", "described"), [(1, True), (2, False)], ids=["config.json", "params.json"])
 def test_what_meta_publishes(
     processors: int, described: bool, folder: Path, expected: dict[str, torch.Tensor], loaded: Any,
     checkpoint_folder: Callable[[str], Path],

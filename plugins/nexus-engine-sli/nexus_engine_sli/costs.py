@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import torch
 from nexus_specs import Blueprint, Budget
 
+from .allocating import GROWN
 from .headroom import Way
 from .predicting import TOKENS, activations, making, weight_dtype
 
@@ -97,7 +98,10 @@ def streamed_memory(blueprint: Blueprint, budget: Budget) -> int:
     units = max(max(layers) * dtype.itemsize * times + stored, 2 * table * dtype.itemsize)
     if budget.memory:
         units = min(units, round(SHARE * budget.memory))
-    return stays + units + activations(blueprint, budget, dtype)
+    heap = GROWN if times > 1 else 0
+    if budget.memory:
+        heap = max(0, min(heap, budget.memory - stays - units))
+    return stays + units + heap + activations(blueprint, budget, dtype)
 
 
 def operations(blueprint: Blueprint, samples: int, length: float) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 from nexus_specs import Blueprint, Budget
 
+from .allocating import GROWN
 from .deferring import rows_at_once
 from .quantising import AT_ONCE, How, bytes_of
 from .units import LARGE
@@ -54,7 +55,7 @@ def layerwise(blueprint: Blueprint, budget: Budget) -> int:
     arriving = max((stored for _, stored in units), default=0)
     times = making(blueprint)
     held = (staying + most * times) * dtype.itemsize + arriving + 2 * ROUNDING
-    beside = (_unpacking(blueprint, most) if times == 1 else 0) + (arriving if _fused(blueprint) else 0)
+    beside = (_unpacking(blueprint, most) if times == 1 else GROWN) + (arriving if _fused(blueprint) else 0)
     if budget.quantise:
         beside += LIBRARY + min(most // MATRICES, AT_ONCE) * QUANTISING
     return held + beside + activations(blueprint, budget, dtype)
@@ -85,7 +86,8 @@ def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
 def making(blueprint: Blueprint) -> int:
     """How often the weights of a layer are there while it is made of packed ones: of experts that are unpacked one by
     one and then put together, three times; of experts that share a tensor (MXFP4), in float32 and as they run, for two
-    thirds of the layer at a time. `benchmarks/memory.py` measures both."""
+    thirds of the layer at a time. `benchmarks/memory.py` measures both. Single experts are small enough to lie on the
+    heap, which keeps what they leave until it has grown by GROWN (`allocating`)."""
     if not blueprint.quantisation or not _fused(blueprint):
         return 1
     return 2 if blueprint.quantisation == "mxfp4" else 3

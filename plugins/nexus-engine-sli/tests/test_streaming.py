@@ -313,6 +313,26 @@ def test_a_packed_weight_of_which_nobody_says_how(saved: Any, inputs: Inputs, tm
         observed(opened(home), Streamed(opened(home), "cpu"), inputs("decoder"), budget)
 
 
+@pytest.mark.usefixtures("tiny")
+def test_without_scratch_nothing_is_left(
+    saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "temporary"))
+    monkeypatch.setattr(streaming.Observation, "_limit", lambda self: 1 << 13)
+    there: list[list[Path]] = []
+    close = spilling.Spill.close
+    look = lambda self: (there.append(list((tmp_path / "temporary").glob("nexus-*"))), close(self))  # noqa: E731
+    monkeypatch.setattr(spilling.Spill, "close", look)
+    checkpoint = opened(saved(llama))
+    observed(checkpoint, Streamed(checkpoint, "cpu"), inputs("decoder"), Budget(micro_batch=1, memory=1 << 20))
+    assert there[0], "states were spilled"
+    assert not list((tmp_path / "here").iterdir())
+    assert not list((tmp_path / "temporary").glob("nexus-*"))
+
+
 def test_a_full_disk_is_said(saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")

@@ -39,8 +39,8 @@ def stream(address: Address, start: int, stop: int) -> Iterator[bytes]:
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
     at, failed = start, 0
-    if (error := lost(_place(address))) is not None:        # all loaders ask about all sources
-        raise type(error)(str(error))
+    if (known := lost(_place(address))) is not None:        # all loaders ask about all sources
+        raise type(known)(str(known))
     while at < stop:
         problem: Exception
         try:

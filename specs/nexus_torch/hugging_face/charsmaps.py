@@ -19,13 +19,11 @@ LONGEST = 256
 
 
 def fault(encoded: str) -> str:
-    """What is the matter with a charsmap in base 64; "" where nothing is. An empty one is none."""
+    """What is the matter with a charsmap in base 64; "" where nothing is."""
     try:
         found = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         return "is not base 64"
-    if not found:
-        return ""
     return fault_of(found)
 
 
