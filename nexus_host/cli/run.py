@@ -176,7 +176,7 @@ def show_plan(request: Request, *, as_json: bool) -> int:
         emit_json(plan_facts(plan, count))
     else:
         print_plan(plan, count, console())
-    check_disk(plan)
+    check_disk(plan, count)
     return 0
 
 

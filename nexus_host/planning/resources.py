@@ -109,9 +109,12 @@ def free_disk(run: Path) -> int:
     return max(0, shutil.disk_usage(folder).free - _RESERVE)
 
 
-def check_disk(plan: Plan) -> None:
-    """Raises NexusError where the disk, or the registry's `run.disk`, would not hold what the plan writes."""
-    wanted = sum(each.disk * (2 if each.disk <= SMALL else 1) for each in plan.estimates.values())
+def check_disk(plan: Plan, beside: int) -> None:
+    """Raises NexusError where the disk, or the registry's `run.disk`, would not hold what the plan writes: all that
+    lasts, small artefacts twice, and what passes of as many units as run `beside` one another."""
+    lasting = [each.disk - each.passing for each in plan.estimates.values()]
+    passing = sorted((each.passing for each in plan.estimates.values()), reverse=True)[:beside]
+    wanted = sum(size * (2 if size <= SMALL else 1) for size in lasting) + sum(passing)
     room = min(plan.budget.disk, free_disk(plan.run))
     if wanted > room:
         most = sorted(plan.estimates.items(), key=lambda item: -item[1].disk)[:3]

@@ -167,7 +167,8 @@ def _size(task: Task, estimates: Mapping[str, Estimate], store: Store) -> int:
     if task.state == "cached":
         folder = store.folder(task.unit)
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return estimates.get(task.unit.name, Estimate()).disk
+    expected = estimates.get(task.unit.name, Estimate())
+    return expected.disk - expected.passing
 
 
 def answered(future: Future[Mapping[str, Any] | None]) -> Mapping[str, Any] | None:

@@ -198,7 +198,7 @@ def _board(request: Request, executor: Executor, say: Callable[[str], None]) -> 
         samples=request.samples,
     )
     plan = prepared.plan
-    check_disk(plan)
+    check_disk(plan, workers(registry))
     _record(request, plan, prepared.pins)
     board = Board(plan, side_by_side(registry, prepared.machine), prepared.machine)
     left = f" About {duration(board.left())}." if board.left() else ""

@@ -168,5 +168,7 @@ class Estimate:
     fetched: int = 0
     memory: int = 0
     disk: int = 0
+    passing: int = 0
+    """Of `disk`, what is gone when the unit is done: the states that survive a kill."""
     passes: int = 0
     how: str = ""

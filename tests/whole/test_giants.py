@@ -21,6 +21,7 @@ towers:
 losses: [{{name: forward_kl}}]
 data:
   words: {{reader: jsonl, options: {{path: words.jsonl}}}}
+student: {{options: {{layers: 4, width: 128}}}}
 run: {{memory: 16GB, disk: 200GB}}
 """
 

@@ -74,7 +74,7 @@ def test_absurd_configurations_are_refused_at_once(name: str, tmp_path: Path) ->
     with pytest.raises(NexusError) as caught:
         Transformers().inspect(written(tmp_path, json.dumps(LLAMA | change)))
     assert message in str(caught.value)
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 8                  # 2.4 at most; with coverage beside other work 4.2
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,10 @@ LOOKED_AT = 64
 """Samples whose length is looked at."""
 FORWARD_AND_BACK = 6
 """Operations of a step for each parameter and token."""
-KEPT = 4 * 4
-"""Bytes of a trained parameter on disk: itself and, in the state that survives a kill, itself with two moments."""
+ITSELF, STATE = 4, 12
+"""Bytes of a trained parameter: itself, and in a state that survives a kill itself with two moments."""
+KEPT = 2
+"""States that stay while it is trained: the latest, and the one before it."""
 
 
 def estimate(context: Context) -> Estimate:
@@ -33,8 +35,9 @@ def estimate(context: Context) -> Estimate:
     step = EVERY_STEP + FORWARD_AND_BACK * size * tokens / rate
     return Estimate(
         seconds=options["steps"] * step,
-        memory=KEPT * size,
-        disk=KEPT * size,
+        memory=(ITSELF + STATE) * size,
+        disk=(ITSELF + KEPT * STATE) * size,
+        passing=KEPT * STATE * size,
         how=f"{options['steps']} steps of {options['batch']} samples",
     )
 

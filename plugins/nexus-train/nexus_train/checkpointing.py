@@ -18,10 +18,10 @@ import torch
 from nexus_torch.files import file_hash, read_tensors, write_tensors
 from torch import Tensor
 
+from .amount import KEPT
+
 log = logging.getLogger("nexus.train")
 NAME, FACTS, RANDOM = "training.safetensors", "facts", "random"
-KEPT = 2
-"""States that stay: the latest, and the one before it."""
 
 
 @dataclass(frozen=True, kw_only=True)

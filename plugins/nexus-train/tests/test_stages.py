@@ -163,7 +163,8 @@ def test_an_estimate_needs_no_artefact(world: Any) -> None:
         for rate in (0.0, 1.0, 1000.0)
     ]
     assert found[1].seconds > found[0].seconds > found[2].seconds > 100 * 0.012
-    assert found[0].disk == found[0].memory == 16 * 1000
+    assert found[0].memory == 16 * 1000
+    assert (found[0].disk, found[0].passing) == (28 * 1000, 24 * 1000), "the latest two states pass"
     assert found[0].how == "100 steps of 8 samples"
     assert Train().estimate(world.context("train", "pets", ["pets"], steps=100)).seconds > 1.2
     nothing = world.context("train", "prose", ["prose"], with_data={"train/prose": []})
