@@ -19,7 +19,7 @@ RUN = f"""
 shift 2
 "$@" 2> "$SAID"; echo $? > "$CODE"
 cp -r "$DISK" "$AFTER"
-mount -o remount,size=256m "$DISK" || exit 9
+mount -o remount,size=512m "$DISK" || exit 9
 "$@" || exit 8
 cp -r "$DISK/out" "$RESULT"
 """
@@ -41,7 +41,7 @@ def mountable(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory, tokens_are_bytes):
-    """A random decoder whose states of a thousand texts take more than sixty megabytes."""
+    """A random decoder whose states of 700 texts take 224 MB."""
     torch, hf = (pytest.importorskip(name) for name in ("torch", "transformers"))
     folder = tmp_path_factory.mktemp("wide")
     torch.manual_seed(0)
