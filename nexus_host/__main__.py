@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import click
 from nexus_specs import NexusError
+
+from .environment import variable
 
 TRACEBACK = "NEXUS_TRACEBACK"
 WITHOUT, EVERYWHERE = "--without", "NEXUS_WITHOUT"
@@ -64,20 +66,12 @@ def _switched_off(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return off, [*rest, *left]
 
 
-@contextmanager
-def _told(off: Sequence[str]) -> Iterator[None]:
+def _told(off: Sequence[str]) -> AbstractContextManager[None]:
     """Tells processes that are started, and what looks for components without the host, what is switched off."""
-    before = os.environ.get(EVERYWHERE)
     names = [each.removeprefix(f"{WITHOUT}=") for each in off]
-    if names:
-        os.environ[EVERYWHERE] = ",".join(filter(None, [before, *names]))
-    try:
-        yield
-    finally:
-        if names and before is None:
-            del os.environ[EVERYWHERE]
-        elif names:
-            os.environ[EVERYWHERE] = str(before)
+    if not names:
+        return nullcontext()
+    return variable(EVERYWHERE, ",".join(filter(None, [os.environ.get(EVERYWHERE), *names])))
 
 
 def _failed(error: BaseException, said: str) -> int:

@@ -3,14 +3,14 @@ the one set of a catalogue that has what the checkpoint takes and as many classe
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from nexus_specs import Blueprint, NexusError, TowerComponent, locate
 
 from ..discovery import Plugins
+from ..environment import variable
 from ..planning.data_sets import origin_of
 from ..registry import RegistryModel
 from ..registry.catalogued import MEDIA, Catalogue
@@ -90,15 +90,6 @@ def fetched(name: str, plugins: Plugins) -> bool:
     return True
 
 
-@contextmanager
-def unasked() -> Iterator[None]:
+def unasked() -> AbstractContextManager[None]:
     """No hub is asked by this process or one that it starts: the user has not named anything that lies there."""
-    before = os.environ.get(OFFLINE)
-    os.environ[OFFLINE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[OFFLINE]
-        else:
-            os.environ[OFFLINE] = before
+    return variable(OFFLINE, "1")

@@ -78,6 +78,22 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkpoi
     return checkpoint
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, opened: Callable[[str], Any]) -> Path:
+    """A decoder of twelve layers in about ten shards, untied head."""
+    home = tmp_path_factory.mktemp("sharded")
+    torch.manual_seed(1)
+    config = hf.LlamaConfig(
+        vocab_size=300, hidden_size=48, num_hidden_layers=12, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=96, max_position_embeddings=64, tie_word_embeddings=False,
+    )  # fmt: skip
+    hf.LlamaForCausalLM(config).save_pretrained(home, max_shard_size="100KB")
+    opened("decoder").save_preprocessor(home / "other")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (home / "other" / name).rename(home / name)
+    return home
+
+
 @pytest.fixture(scope="session")
 def inputs() -> Callable[[str], Sequence[Sample]]:
     """Name of a builder -> samples that it takes."""

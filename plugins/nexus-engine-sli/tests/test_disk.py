@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import transformers as hf
 from nexus_engine_sli import resuming, streaming
 from nexus_engine_sli.disk import Disk
 from nexus_engine_sli.engine import Sli
@@ -82,22 +81,6 @@ def test_without_a_limit_there_is_room() -> None:
     disk = Disk()
     disk.hold("files", 10**12)
     assert disk.spill(10**15)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, opened: Callable[[str], Any]) -> Path:
-    """A decoder of twelve layers in about ten files."""
-    home = tmp_path_factory.mktemp("sharded")
-    torch.manual_seed(1)
-    config = hf.LlamaConfig(
-        vocab_size=300, hidden_size=48, num_hidden_layers=12, num_attention_heads=4, num_key_value_heads=2,
-        intermediate_size=96, max_position_embeddings=64, tie_word_embeddings=False,
-    )  # fmt: skip
-    hf.LlamaForCausalLM(config).save_pretrained(home, max_shard_size="100KB")
-    opened("decoder").save_preprocessor(home / "other")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (home / "other" / name).rename(home / name)
-    return home
 
 
 @pytest.fixture
