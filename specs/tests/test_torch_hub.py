@@ -78,6 +78,19 @@ def test_snapshot_has_small_files_and_no_weights(server: LocalHub, folder: Path)
     assert hub.weights(home) == list(SHARDS)
 
 
+def test_one_content_under_many_names_is_fetched_once(server: LocalHub, folder: Path) -> None:
+    """A pipeline's parts share files: those that fetch them side by side wait for one another."""
+    for number in range(24):
+        (folder / f"part{number}").mkdir()
+        (folder / f"part{number}" / "special_tokens_map.json").write_text(json.dumps({"pad_token": "x" * 30_000}))
+    commit = server.add("acme/parts", folder)
+    home = hub.snapshot("acme/parts")
+    here = {path.read_bytes() for path in home.glob("part*/special_tokens_map.json")}
+    assert here == {(folder / "part0" / "special_tokens_map.json").read_bytes()}
+    asked = [line for line in server.requests if "special_tokens_map" in line and commit in line]
+    assert len(asked) == 1
+
+
 def test_a_header_is_read_once_and_nothing_more(server: LocalHub, folder: Path) -> None:
     server.add("acme/tiny", folder)
     place = hub.place(hub.snapshot("acme/tiny"), SHARDS[0])

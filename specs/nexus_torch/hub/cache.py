@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+import threading
 from pathlib import Path
 
 from .names import COMMIT, HubId
@@ -37,12 +37,10 @@ def link(hub: HubId, name: str, key: str) -> Path:
     pointer.parent.mkdir(parents=True, exist_ok=True)
     if pointer.exists():
         return pointer
-    with suppress(FileNotFoundError):
-        pointer.unlink()                                     # a link to what was deleted
+    fresh = storage(hub) / f".link-{os.getpid()}-{threading.get_ident()}"
     try:
-        pointer.symlink_to(os.path.relpath(content, pointer.parent))
-    except FileExistsError:                                  # another process was first
-        pass
+        fresh.symlink_to(os.path.relpath(content, pointer.parent))
+        fresh.replace(pointer)                               # whole at every moment, also over a link to nothing
     except OSError:
         shutil.move(content, pointer)
     return pointer

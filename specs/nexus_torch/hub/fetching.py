@@ -46,11 +46,11 @@ def fetch(listing: Listing, name: str, watch: Watch | None = None) -> Path:
     if pointer.exists():
         return pointer
     if not content.exists():
-        check_room(content.parent, file.size - _has(content), f"'{hub}/{name}'")
         lock = storage(hub).parent / ".locks" / storage(hub).name / f"{file.key}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with WeakFileLock(lock):
+        with WeakFileLock(lock):                             # two names of a commit may have one content
             if not content.exists():
+                check_room(content.parent, file.size - _has(content), f"'{hub}/{name}'")
                 download(Address.of(hub, name), file, content, watch)
     return link(hub, name, file.key)
 
