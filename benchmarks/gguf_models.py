@@ -26,6 +26,8 @@ HERE = Path(__file__).parent
 PLUGIN = HERE.parent / "plugins" / "nexus-arch-gguf"
 QUICK = ("bert", "deepseek_v3", "gemma3", "gpt2", "llama", "mamba2", "mixtral", "phi3", "qwen3", "t5-v1_1")
 EXACT = 1e-6
+TABLE = 1 << 10
+"""Bytes of an embedding or a head that comes and goes on its own while layers are streamed, as a real model's does."""
 KINDS = ("Q8_0", "Q4_0")
 COLUMNS = ("row", "architecture", "class", "opened", "exact", "difference", "q8_0", "q4_0", "streams", "reason")
 
@@ -74,6 +76,7 @@ def streams(checkpoint: Any, folder: Path) -> bool:
     from unittest import mock
 
     import nexus_engine_sli.teacher
+    import nexus_engine_sli.units
     import torch
     from nexus_specs import Budget, Installed, Sample, Tap
 
@@ -84,7 +87,11 @@ def streams(checkpoint: Any, folder: Path) -> bool:
         sink = Kept()
         budget = Budget(scratch=folder, memory=1 << 30, residency=residency, micro_batch=1)
         engine = Installed().make("engine", "sli")
-        with mock.patch.object(nexus_engine_sli.teacher, "MORE", 1), engine.load(checkpoint, budget) as teacher:
+        with (
+            mock.patch.object(nexus_engine_sli.teacher, "MORE", 1),
+            mock.patch.object(nexus_engine_sli.units, "LARGE", TABLE),
+            engine.load(checkpoint, budget) as teacher,
+        ):
             teacher.observe(samples, [Tap(path=path)], sink)
         kept[residency] = sink.found
     resident, streamed = kept["resident"], kept["stream"]

@@ -43,7 +43,8 @@ class Tiny:
 
 def heads(model_type: str) -> list[str]:
     """The classes of transformers that this very configuration builds: those that generate, else the bare model, else
-    any other. Text models listed under a composite's type are rows of their own type."""
+    any other; one that is borrowed only where there is none of its own. Text models listed under a composite's type
+    are rows of their own type."""
     table = tasks()
     generate = [name for task in GENERATIVE for name in table.get(task, {}).get(model_type, ())]
     others = [name for task in sorted(table) for name in table[task].get(model_type, ())]
@@ -51,7 +52,7 @@ def heads(model_type: str) -> list[str]:
     for names in (generate, list(table[""].get(model_type, ())), others):
         if found := [name for name in dict.fromkeys(names) if _builds(name, config)]:
             own = [name for name in dict.fromkeys(others) if _is_own(name, config)]
-            return found if any(_is_own(name, config) for name in found) else [*found, *own[:1]]
+            return found if any(_is_own(name, config) for name in found) else own[:1] or found
     return []
 
 

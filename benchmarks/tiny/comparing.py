@@ -8,6 +8,7 @@ from typing import Any
 from unittest import mock
 
 import nexus_engine_sli.teacher
+import nexus_engine_sli.units
 import numpy as np
 import torch
 from nexus_specs import Budget, Installed, Piece, Sample, Tap, content_key
@@ -19,6 +20,8 @@ from .following import follows, joined
 from .inputs import run
 from .making import Arguments
 
+TABLE = 1 << 10
+"""Bytes of an embedding or a head that comes and goes on its own: those of real models do, so those here do, too."""
 States = dict[str, list[Tensor]]
 """What came out, by module path ("": the output of the model), once for each time that the module ran."""
 
@@ -69,10 +72,11 @@ class Collected:
 
 
 def observed(
-    checkpoint: Any, arguments: Sequence[Arguments], together: int, taps: Sequence[str], residency: Any
-) -> States:
+    checkpoint: Any, arguments: Sequence[Arguments], together: int, taps: Sequence[str], residency: Any,
+    table: int = TABLE,
+) -> States:  # fmt: skip
     """The states of these taps through the engine, `together` samples a batch; small ones stay as few as that. Those
-    of the batches behind the first have its number behind their path."""
+    of the batches behind the first have its number behind their path. `table`: bytes from which one comes and goes."""
     samples = [Sample(key=content_key(each), fields=each) for each in arguments]
     sink = Collected({sample.key: at // together for at, sample in enumerate(samples)})
     if len(sink.batches) < len(samples):
@@ -80,6 +84,7 @@ def observed(
     budget = Budget(residency=residency, micro_batch=together)
     with (
         mock.patch.object(nexus_engine_sli.teacher, "MORE", 1),
+        mock.patch.object(nexus_engine_sli.units, "LARGE", table),
         Installed().make("engine", "sli").load(checkpoint, budget) as teacher,
     ):
         torch.manual_seed(0)

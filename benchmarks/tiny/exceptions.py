@@ -201,7 +201,8 @@ EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
         name: {"num_queries": 10, "backbone_config": {"image_size": 64}}
         for name in ("grounding-dino", "mm-grounding-dino")
     },
-    "oneformer": {"num_queries": 10, "backbone_config": {"image_size": 64, "out_indices": [1, 2, 3, 4]}},
+    "oneformer": {"num_queries": 10, "conv_dim": 64,        # of another width its projections lie in a plain list
+                  "backbone_config": {"image_size": 64, "out_indices": [1, 2, 3, 4]}},
     "instructblipvideo": {"video_token_index": 300},
     "lw_detr": {"projector_scale_factors": [1.0], "num_queries": 10},
     **{

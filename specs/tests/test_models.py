@@ -1,6 +1,6 @@
-"""Blueprints and stacks."""
+"""Blueprints, stacks, and what a tap names."""
 
-from nexus_specs import Stack, Unit
+from nexus_specs import SPECIAL_TAPS, Stack, Unit, is_output
 from nexus_specs.testing import blueprint
 
 SMALL = Stack(path="vision.layers", count=1, widths=(8,), layer_bytes=(64,))
@@ -19,6 +19,11 @@ def test_a_checkpoint_without_weights_says_so():
     assert not blueprint().weightless
     assert not blueprint(missing=("tokenizer.json",)).weightless
     assert blueprint(missing=("tokenizer.json", "weights of model.layers.1")).weightless
+
+
+def test_a_tap_is_an_output_or_a_module():
+    assert all(map(is_output, (*SPECIAL_TAPS, "embedding", "prediction")))
+    assert not any(map(is_output, ("lm_head", "model.layers.0", "")))
 
 
 def test_unit_is_named_by_stage_and_subject():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,18 @@ def test_a_fetch_goes_on_where_a_kill_left_it(server: LocalHub, folder: Path, tm
     assert not part.exists()
 
 
+def test_a_range_that_went_meanwhile_comes_with_the_file(server: LocalHub, folder: Path, tmp_path: Path) -> None:
+    """What was read for the last time is dropped while another thread fetches the file that it is part of."""
+    server.add("acme/tiny", folder)
+    listed = hub.resolve(hub.HubId("acme/tiny"))
+    known = [hub.Known(1000, 3000, tmp_path / "gone"), hub.Known(5000, 9000, tmp_path / "here")]
+    (tmp_path / "here").write_bytes((folder / SHARDS[0]).read_bytes()[5000:9000])
+    address = hub.Address.of(listed.hub, SHARDS[0])
+    hub.download(address, listed.files[SHARDS[0]], tmp_path / "whole", known=known)
+    assert (tmp_path / "whole").read_bytes() == (folder / SHARDS[0]).read_bytes()
+    assert server.served[f"acme/tiny/{SHARDS[0]}"] == (folder / SHARDS[0]).stat().st_size - 4000
+
+
 def test_a_damaged_file_is_fetched_again_once_then_refused(server: LocalHub, folder: Path, tmp_path: Path) -> None:
     server.add("acme/tiny", folder)
     listed = hub.resolve(hub.HubId("acme/tiny"))
@@ -183,6 +197,29 @@ def test_a_hub_that_breaks_every_connection_is_given_up(server: LocalHub, folder
     server.drops, server.drop_after = 1000, 0
     with pytest.raises(NexusError, match="cannot be reached"):
         list(hub.stream(address, 0, 1000))
+
+
+def test_a_hub_that_is_away_for_a_while_is_waited_for(
+    server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hours of fetching do not end with ten seconds of no answer; nor does anybody wait who has gone."""
+    server.add("acme/tiny", folder)
+    listed = hub.resolve(hub.HubId("acme/tiny"))
+    monkeypatch.setattr("nexus_torch.hub.ranges.PATIENT", 600.0)
+    monkeypatch.setattr("nexus_torch.hub.ranges.LONGEST_WAIT", 0.01)
+    server.drops, server.drop_after = 20, 0
+    came: list[int] = []
+    path = hub.fetch(listed, SHARDS[0], came.append)
+    assert path.read_bytes() == (folder / SHARDS[0]).read_bytes()
+    assert came.count(0) == 20, "asked before each further attempt"
+    assert "Waiting for the hub, which does not answer (hub:acme/tiny@" in capsys.readouterr().err
+
+    def gone(size: int) -> None:
+        raise InterruptedError
+
+    server.drops = 1000
+    with pytest.raises(InterruptedError):
+        hub.fetch(listed, SHARDS[1], gone)
 
 
 def test_a_disk_too_small_is_said_before_the_first_byte(
@@ -345,3 +382,32 @@ def test_a_file_that_was_given_up_is_not_asked_for_again(
         with pytest.raises(NexusError, match=said):
             list(hub.stream(address, 0, 100))
     assert len(asked) == 6
+
+
+class Portal(BaseHTTPRequestHandler):
+    """What a network answers to everything until one has logged in."""
+
+    def do_GET(self) -> None:
+        page = b"<html><body>Please accept our terms.</body></html>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_a_page_instead_of_the_hub_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as portal:
+        threading.Thread(target=portal.serve_forever, daemon=True).start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{portal.server_port}")
+        monkeypatch.setenv("NEXUS_CACHE", str(tmp_path))
+        with pytest.raises(hub.HubError, match=r"answers with a page instead of .* login page") as caught:
+            hub.resolve(hub.HubId("acme/unheard", "", ""))
+        portal.shutdown()
+    said = str(caught.value)
+    assert "HF_ENDPOINT" in said
+    assert "HTTPS_PROXY" in said
+    assert "\n" not in said

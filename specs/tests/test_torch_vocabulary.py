@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nexus_specs import NexusError
+from nexus_torch.hugging_face.panics import hushed, risky
 from nexus_torch.hugging_face.vocabulary import check_merges, check_tokenizer
 from tokenizers.normalizers import Precompiled
 
@@ -100,3 +102,21 @@ def test_a_charsmap_is_held_against_its_bounds(tmp_path: Path, charsmap: bytes, 
 def test_a_charsmap_that_is_not_base_64_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NexusError, match="is not base 64"):
         check_tokenizer(folder(tmp_path, {"vocab": VOCABULARY}, normalizer={"precompiled_charsmap": "é"}))
+
+
+def test_what_is_said_without_a_failure_comes_behind(capfd: pytest.CaptureFixture[str]) -> None:
+    assert risky("(a|a)+$")
+    assert not risky(r"\s+(?!\S)|[^\r\n\p{L}]?\p{L}+(?i:'s|'t)?")
+    with hushed(risk=True):
+        os.write(2, b"a warning\n")
+    assert capfd.readouterr().err == "a warning\n"
+
+    def panics() -> None:
+        with hushed(risk=True):
+            os.write(2, b"thread panicked\n")
+            raise ValueError("once")
+
+    with pytest.raises(ValueError, match="once"):
+        panics()
+    os.write(2, b"and heard again\n")
+    assert capfd.readouterr().err == "and heard again\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError, Origin
 from nexus_torch import hub
 from nexus_torch.hugging_face.folder import folder
+from nexus_torch.hugging_face.quiet import quiet
 
 from .catalogue import models
 from .folder import CONFIG, INDEX, described
@@ -32,19 +33,28 @@ class Diffusers:
         """The commit and the sizes of what lies on a hub; None for what is here."""
         return hub.origin(source)
 
+    def latest(self, source: str) -> str:
+        """The commit that a name on the hub has now; "" where nobody can tell."""
+        return hub.latest(source)
+
     def inspect(self, source: str) -> Blueprint:
-        """What the checkpoint is; reads configurations and headers."""
-        return self._checkpoint(source).blueprint
+        """What the checkpoint is; reads configurations and headers. Configurations alone are described too: their
+        weights are `missing`."""
+        return self._checkpoint(source, weightless=True).blueprint
 
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
         """The checkpoint. NexusError for weights that are pickled, packed in a way that is not read, or not there."""
-        from nexus_torch.hugging_face.packed import refuse_unknown  # torch: not for `match`
+        from nexus_torch.hugging_face.packed import refuse_unread  # torch: not for `match`
 
         checkpoint = self._checkpoint(source)
-        refuse_unknown(checkpoint.blueprint.quantisation, source)
+        models = getattr(checkpoint, "models", {"": checkpoint})    # of a pipeline, or the one that it is
+        for name, each in models.items():
+            inner = getattr(each, "model", each)
+            refuse_unread(inner.packing.settings, f"{source}#{name}" if name else source)
         return checkpoint
 
-    def _checkpoint(self, source: str) -> Checkpoint:
+    @quiet()
+    def _checkpoint(self, source: str, *, weightless: bool = False) -> Checkpoint:
         # torch and diffusers: not for `match`
         from .checkpoint import ModelCheckpoint, PipelineCheckpoint, component_checkpoint
 
@@ -55,11 +65,11 @@ class Diffusers:
         if not (home / INDEX).is_file():
             if component:
                 raise NexusError(f"'{home}' is one model, not a pipeline: leave '#{component}' out.")
-            return ModelCheckpoint(home, None, options)
+            return ModelCheckpoint(home, None, options, weightless=weightless)
         if not component:
-            return PipelineCheckpoint(home, options)
+            return PipelineCheckpoint(home, options, weightless=weightless)
         inner = home / component
         if Path(component).name != component or not (inner / CONFIG).is_file():
             known = sorted(each.parent.name for each in home.glob(f"*/{CONFIG}"))
             raise NexusError(f"'{home}' has no component '{component}'. It has: {', '.join(known) or 'none'}.")
-        return component_checkpoint(inner, home, options)
+        return component_checkpoint(inner, home, options, weightless=weightless)

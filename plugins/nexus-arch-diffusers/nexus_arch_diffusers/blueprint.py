@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from nexus_specs import Blueprint, NexusError, Part, Stack
+from nexus_torch.hugging_face.packed import lacking
 from nexus_torch.text import tokenizer_hash
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from .catalogue import made
-from .components import Diffusion, Encoder
+from .components import Diffusion, Encoder, Model
 from .pipelines import PipelineFolder
 
 
@@ -26,7 +27,8 @@ def pipeline_blueprint(folder: PipelineFolder, parts: Sequence[Part]) -> Bluepri
     folder.check_parts()
     models = folder.models.values()
     parameters = sum(each.model.parameters for each in models)
-    missing = list(folder.missing)
+    packings = [each.model.packing.settings for each in models]
+    missing = [*folder.missing, *dict.fromkeys(lack for each in packings for lack in lacking(each))]
     return Blueprint(
         family=folder.kind.__module__.split(".")[2] if folder.kind.__module__.count(".") > 1 else "diffusers",
         head=name,
@@ -39,7 +41,7 @@ def pipeline_blueprint(folder: PipelineFolder, parts: Sequence[Part]) -> Bluepri
                            and each.model.quantisation), ""),
         tokenizer=_tokenizer(folder, missing),
         missing=tuple(missing),
-        **_stored(parts),
+        **_stored(parts, [each.model for each in models]),
     )  # fmt: skip
 
 
@@ -59,17 +61,23 @@ def model_blueprint(module: nn.Module, model: Diffusion | Encoder, parts: Sequen
         parameters=model.parameters,
         active_parameters=model.parameters,
         quantisation=model.quantisation,
-        **_stored(parts),
+        missing=(*model.missing, *lacking(model.packing.settings)),
+        **_stored(parts, [model]),
     )
 
 
-def _stored(parts: Sequence[Part]) -> dict[str, Any]:
+def _stored(parts: Sequence[Part], models: Sequence[Model]) -> dict[str, Any]:
+    """What the weights take in files, those that are not here as it is expected."""
     everything = [extent for part in parts for extent in part.extents]
     weight: dict[str, int] = {}
     for extent in everything:
         weight[extent.dtype] = weight.get(extent.dtype, 0) + math.prod(extent.shape)
+    for each in models:
+        for kind in each.expected:
+            weight[kind] = weight.get(kind, 0) + each.parameters
     return {
-        "bytes": sum(extent.stop - extent.start for extent in everything),
+        "bytes": sum(extent.stop - extent.start for extent in everything)
+        + sum(size for each in models for size in each.expected.values()),
         "dtype": max(sorted(weight), key=lambda kind: weight[kind], default=""),
     }
 

@@ -20,6 +20,7 @@ from .blueprint import model_blueprint, pipeline_blueprint
 from .collate import PipelineCollate, seed
 from .components import Diffusion, Prefixed
 from .fields import ModelCollate
+from .folder import dtype_of, has_weights
 from .observing import PipelineModule
 from .options import Options
 from .pipelines import PipelineFolder, scheduler_of
@@ -34,9 +35,10 @@ LARGEST_KEPT = 64 << 20
 class PipelineCheckpoint:
     """Kind "checkpoint" of a whole pipeline."""
 
-    def __init__(self, home: Path, options: Options) -> None:
+    def __init__(self, home: Path, options: Options, *, weightless: bool = False) -> None:
+        """`weightless`: it may be described without weights."""
         self.home, self.options = home, options
-        self.folder = PipelineFolder(home, vae=options.vae)
+        self.folder = PipelineFolder(home, vae=options.vae, weightless=weightless)
         self.models = self.folder.models
         self.parts = _merged(list(self.models.values()))
         self.blueprint = pipeline_blueprint(self.folder, self.parts)
@@ -100,9 +102,10 @@ class PipelineCheckpoint:
 class ModelCheckpoint:
     """Kind "checkpoint" of one model of diffusers: its own forward, samples that carry its arguments."""
 
-    def __init__(self, home: Path, pipeline: Path | None, options: Options) -> None:
+    def __init__(self, home: Path, pipeline: Path | None, options: Options, *, weightless: bool = False) -> None:
+        """`weightless`: it may be described without weights."""
         self.home = home
-        self.model = Diffusion(home)
+        self.model = Diffusion(home, weightless=weightless, dtype=dtype_of(pipeline) if pipeline else "")
         self.parts = tuple(self.model.parts)
         module = self.model.skeleton()
         self.blueprint = model_blueprint(module, self.model, self.parts)
@@ -144,12 +147,14 @@ class ModelCheckpoint:
         _copy(self.home, folder)
 
 
-def component_checkpoint(home: Path, pipeline: Path, options: Options) -> ModelCheckpoint | HuggingFaceCheckpoint:
+def component_checkpoint(
+    home: Path, pipeline: Path, options: Options, *, weightless: bool = False
+) -> ModelCheckpoint | HuggingFaceCheckpoint:
     """One component of a pipeline: a model of diffusers, or an encoder with the pipeline's tokenizer or processor."""
     folder = PipelineFolder(pipeline, vae=True)
     if not issubclass(folder.classes.get(home.name, nn.Module), PreTrainedModel):
-        return ModelCheckpoint(home, pipeline, options)
-    checkpoint = HuggingFaceCheckpoint(home, read_config(home))
+        return ModelCheckpoint(home, pipeline, options, weightless=weightless)
+    checkpoint = HuggingFaceCheckpoint(home, read_config(home), weightless=weightless and not has_weights(home))
     number = home.name.removeprefix("text_encoder") if home.name.startswith("text_encoder") else ""
     name = "feature_extractor" if home.name == "image_encoder" else f"tokenizer{number}"
     if not (pipeline / name).is_dir():
@@ -157,7 +162,8 @@ def component_checkpoint(home: Path, pipeline: Path, options: Options) -> ModelC
     checkpoint.preprocessor.home = pipeline / name
     words = folder.others.get(name)
     known = tokenizer_hash(words) if isinstance(words, PreTrainedTokenizerBase) else ""
-    checkpoint.blueprint = dataclasses.replace(checkpoint.blueprint, tokenizer=known, missing=())
+    own = tuple(each for each in checkpoint.blueprint.missing if each.startswith("weights"))
+    checkpoint.blueprint = dataclasses.replace(checkpoint.blueprint, tokenizer=known, missing=own)
     return checkpoint
 
 

@@ -160,4 +160,6 @@ def tensor(value: Any) -> torch.Tensor:
 
 def shape_of(value: Any) -> Any:
     """What must be alike for samples to pass together."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((str(name), shape_of(each)) for name, each in value.items()))
     return tuple(value.shape) if hasattr(value, "shape") else type(value).__name__

@@ -14,12 +14,13 @@ from nexus_specs import Extent, NexusError, Part, Stack
 from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.hugging_face.classes import read_config
 from nexus_torch.hugging_face.packed import Packing
+from nexus_torch.hugging_face.sizes import Expected, stored_bytes
 from nexus_torch.skeleton import without_weights
 from nexus_torch.stacks import owner
 from torch import Tensor, nn
 
 from .classes import model_class
-from .folder import CONFIG, extents, read_json
+from .folder import CONFIG, extents, has_weights, read_json
 from .limits import check
 from .stacks import order, stacks
 from .streams import hidden_first
@@ -27,6 +28,8 @@ from .vae import TILED
 from .widths import widths
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+WEIGHTS = "weights (*.safetensors)"
 
 
 class Model(Protocol):
@@ -37,6 +40,10 @@ class Model(Protocol):
     parameters: int
     quantisation: str
     config: Any
+    missing: Sequence[str]
+    """Weights that are not here, as a blueprint says it."""
+    expected: Mapping[str, int]
+    """Bytes by dtype that may be expected of weights that are not here."""
 
     def skeleton(self) -> nn.Module:
         """The module on the meta device."""
@@ -49,7 +56,8 @@ class Diffusion:
     """A model of diffusers. Its names in a file are those in the module, old attention blocks aside; what a quantiser
     packed comes out as it was before."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, weightless: bool = False, dtype: str = "") -> None:
+        """`weightless`: it may be described without weights, whose dtype is expected to be `dtype`."""
         self.home, self.config = home, read_json(home / CONFIG)
         check(self.config, home / CONFIG)
         self.kind = model_class(self.config, home / CONFIG)
@@ -57,13 +65,18 @@ class Diffusion:
         self.quantisation = str(quantiser.get("quant_method", "unknown")) if quantiser else ""
         module = self.skeleton()
         self.layers = stacks(module)
-        found = {extent.key: extent for extent in extents(home, f"import diffusers; diffusers.{self.kind.__name__}")}
+        gone = weightless and not has_weights(home)
+        stored = () if gone else extents(home, f"import diffusers; diffusers.{self.kind.__name__}")
+        found = {extent.key: extent for extent in stored}
+        sizes = Expected(TYPES.get(dtype), quantiser) if gone else None
+        self.missing = (WEIGHTS,) if gone else ()
         self.packing = Packing.of(quantiser, found, _plain_dtype(found))
         self.names = self._names(module, found)
         self.parts = _parts(order(self.layers), found, self.names, self.packing)
         held = {part.path: part.extents for part in self.parts}
-        self.stacks = tuple(_stack(module, path, layers, held) for path, layers in self.layers.items())
+        self.stacks = tuple(_stack(module, path, layers, held, sizes) for path, layers in self.layers.items())
         self.parameters = _size(module)
+        self.expected = {sizes.name: _expected(module, self.stacks, sizes)} if sizes else {}
 
     def skeleton(self) -> ModelMixin:
         """The module on the meta device, evaluating, its buffers real."""
@@ -104,12 +117,15 @@ class Diffusion:
 class Encoder:
     """A model of transformers, opened by the way that all of them are."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, weightless: bool = False) -> None:
         self.config = read_config(home)
-        self.inner = HuggingFaceCheckpoint(home, self.config)
+        gone = weightless and not has_weights(home)
+        self.inner = HuggingFaceCheckpoint(home, self.config, weightless=gone)
         blueprint = self.inner.blueprint
+        self.missing = tuple(each for each in blueprint.missing if each.startswith("weights"))
+        self.expected = {blueprint.dtype: blueprint.bytes} if gone else {}
         self.parts, self.stacks, self.parameters = self.inner.parts, blueprint.stacks, blueprint.parameters
-        self.quantisation = blueprint.quantisation
+        self.quantisation, self.packing = blueprint.quantisation, self.inner.packing
 
     def skeleton(self) -> nn.Module:
         """The module on the meta device."""
@@ -142,6 +158,13 @@ class Prefixed:
 
     def _own(self, found: Sequence[Extent]) -> tuple[Extent, ...]:
         return tuple(dataclasses.replace(extent, key=f"{self.name}/{extent.key}") for extent in found)
+
+
+def _expected(module: nn.Module, found: Sequence[Stack], sizes: Expected) -> int:
+    """Bytes of all weights: layers as they are packed, the rest as it is."""
+    layers = [layer for stack in found for layer in stack.layers]
+    inside = sum(sizes.bytes(module.get_submodule(layer), packed=False) for layer in layers)
+    return sizes.bytes(module, packed=False) - inside + sum(sum(stack.layer_bytes) for stack in found)
 
 
 def _size(module: nn.Module) -> int:
@@ -178,12 +201,17 @@ def _parts(
 
 
 def _stack(
-    module: ModelMixin, path: str, layers: Sequence[str], held: Mapping[str, Sequence[Extent]]
+    module: ModelMixin, path: str, layers: Sequence[str], held: Mapping[str, Sequence[Extent]], sizes: Expected | None
 ) -> Stack:
+    def size(layer: str) -> int:
+        if sizes is not None:
+            return sizes.bytes(module.get_submodule(layer), layer, packed=True)
+        return stored_bytes(held[layer])
+
     return Stack(
         path=path,
         count=len(layers),
         widths=widths(module, layers),
-        layer_bytes=tuple(sum(each.stop - each.start for each in held[layer]) for layer in layers),
+        layer_bytes=tuple(size(layer) for layer in layers),
         layer_parameters=tuple(_size(module.get_submodule(layer)) for layer in layers),
     )

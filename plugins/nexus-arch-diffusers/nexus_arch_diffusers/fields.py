@@ -7,7 +7,7 @@ inside one). The main input is that field, or clean "latents" on which the pipel
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,14 @@ from .schedule import Schedule, noised
 
 TIME = ("timestep", "timesteps", "t", "timestep_ratio", "sigma")
 """What diffusers' denoisers call their timestep."""
+ADDED = "added_cond_kwargs"
+"""The argument of a U-Net that is a table of arrays."""
+INSIDE: Mapping[str, tuple[str, ...]] = {
+    "text_time": ("text_embeds", "time_ids"), "text_image": ("image_embeds",), "image": ("image_embeds",),
+    "image_hint": ("image_embeds", "hint"), "text_image_proj": ("image_embeds",), "image_proj": ("image_embeds",),
+    "ip_image_proj": ("image_embeds",),
+}  # fmt: skip
+"""What must be in it, by what a configuration says that is embedded (SDXL: "text_time")."""
 SPREAD = (833.0, 500.0, 167.0)
 """Timesteps where no scheduler says which there are."""
 
@@ -122,21 +130,45 @@ class ModelCollate:
 
     def _others(self, samples: Sequence[Sample]) -> dict[str, Any]:
         batch: dict[str, Any] = {}
-        for field in samples[0].fields:
+        rows = [dict(self._flat(sample)) for sample in samples]
+        for field in rows[0]:
             name, _, inner = field.partition(".")
             if name not in self.parameters or name in (self.main, self.time):
                 continue
-            value = _argument(field, [sample.fields[field] for sample in samples])
+            if any(field not in row for row in rows):
+                raise self._lacking([field], next(each for each, row in zip(samples, rows, strict=True)
+                                                  if field not in row))  # fmt: skip
+            value = _argument(field, [row[field] for row in rows])
             if inner:
                 batch.setdefault(name, {})[inner] = value
             else:
                 batch[name] = value
         return batch
 
+    def _flat(self, sample: Sample) -> Iterator[tuple[str, Any]]:
+        """The fields of a sample; a table is one for each of its entries, and what the model takes inside an argument
+        ("text_embeds") is meant for there."""
+        for field, value in sample.fields.items():
+            if isinstance(value, Mapping):
+                yield from ((f"{field}.{inner}", each) for inner, each in value.items())
+            elif field in self.added and field not in self.parameters:
+                yield f"{ADDED}.{field}", value
+            else:
+                yield field, value
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """What a U-Net wants inside `added_cond_kwargs`, by its configuration."""
+        said = (getattr(self.config, name, None) for name in ("addition_embed_type", "encoder_hid_dim_type"))
+        found = [each for kind in said for each in INSIDE.get(str(kind), ())]
+        return tuple(dict.fromkeys(found)) if ADDED in self.parameters else ()
+
     def _complete(self, batch: Mapping[str, Any], samples: Sequence[Sample]) -> None:
         needed = [name for name, each in self.parameters.items()
                   if name not in ("self", *batch) and each.default is each.empty
                   and each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]  # fmt: skip
+        inner = batch.get(ADDED) or {}
+        needed += [f"{ADDED}.{name}" for name in self.added if name not in inner]
         if needed:
             raise self._lacking(needed, samples[0])
 

@@ -11,6 +11,7 @@ from typing import Any
 from nexus_specs import Extent, NexusError
 from nexus_torch import hub
 from nexus_torch.hugging_face.folder import file_extents
+from nexus_torch.hugging_face.folder import has_weights as stored
 from nexus_torch.hugging_face.pickled import refusal
 
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
@@ -62,6 +63,22 @@ def extents(home: Path, loading: str) -> list[Extent]:
             if found[-1].stop > size:
                 raise NexusError(f"'{path}' is shorter than its header says: the download was cut off. Fetch it again.")
     return found
+
+
+def has_weights(home: Path) -> bool:
+    """Whether one component has weights, or names some: pickled and incomplete ones count, so that they are spoken
+    of."""
+    return stored(home) or next(home.glob("*.safetensors.index*.json"), None) is not None
+
+
+def dtype_of(pipeline: Path) -> str:
+    """The dtype that the text encoders of a pipeline name ("bfloat16"), which its other models are published in and do
+    not say; "" where there are none."""
+    for place in sorted(pipeline.glob(f"text_encoder*/{CONFIG}")):
+        said = described(place.parent)
+        if isinstance(found := said.get("dtype") or said.get("torch_dtype"), str):
+            return found.removeprefix("torch.")
+    return ""
 
 
 def weight_files(home: Path, loading: str) -> list[Path]:

@@ -10,13 +10,14 @@ from typing import Any
 
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from nexus_specs import NexusError
+from nexus_torch.hugging_face.named import check_classes, without_models
 from nexus_torch.hugging_face.vocabulary import check_tokenizer
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 from .classes import component_class, pipeline_class
-from .components import Diffusion, Encoder, Prefixed
-from .folder import CONFIG, INDEX, read_json
+from .components import WEIGHTS, Diffusion, Encoder, Prefixed
+from .folder import CONFIG, INDEX, dtype_of, read_json
 from .limits import check_part
 from .observing import DENOISERS
 
@@ -27,8 +28,9 @@ UNUSED = frozenset({"safety_checker", "watermark", "watermarker"})
 class PipelineFolder:
     """What a folder with a model_index.json holds."""
 
-    def __init__(self, home: Path, *, vae: bool) -> None:
-        self.home, self.place = home, home / INDEX
+    def __init__(self, home: Path, *, vae: bool, weightless: bool = False) -> None:
+        """`weightless`: its models may be described without their weights."""
+        self.home, self.place, self.weightless = home, home / INDEX, weightless
         self.index = read_json(self.place)
         self.kind = pipeline_class(self.index, self.place)
         self.entries = {
@@ -45,7 +47,8 @@ class PipelineFolder:
         for name in sorted(self.entries, key=_rank):
             kind = self.classes[name]
             if name not in self.absent and issubclass(kind, (ModelMixin, PreTrainedModel)):
-                found[name] = Prefixed(name, load(self.home / name, kind))
+                made = load(self.home / name, kind, weightless=self.weightless)
+                found[name] = Prefixed(name, made)
         return found
 
     @cached_property
@@ -64,13 +67,16 @@ class PipelineFolder:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the index names and the folder has not."""
-        return tuple(f"{name}/" for name in self.absent)
+        """What the index names and the folder has not: components, and the weights of others."""
+        lacks = [(name, each) for name, model in self.models.items() for each in model.model.missing]
+        weights = (each.replace(WEIGHTS, f"weights of {name}/ (*.safetensors)", 1) if each == WEIGHTS
+                   else f"{each} in {name}/" for name, each in lacks)  # fmt: skip
+        return (*(f"{name}/" for name in self.absent), *weights)
 
     def pipeline(self, modules: Mapping[str, nn.Module]) -> DiffusionPipeline:
         """The pipeline, of these modules. NexusError where something that it needs is not here."""
         if self.absent:
-            lacks = ", ".join(self.missing)
+            lacks = ", ".join(f"{name}/" for name in self.absent)
             raise NexusError(f"'{self.home}' lacks {lacks}, which {INDEX} names. Fetch what is missing.")
         parameters = inspect.signature(self.kind.__init__).parameters
         settings = {name: value for name, value in self.index.items() if name in parameters and not _is_entry(value)}
@@ -94,11 +100,13 @@ class PipelineFolder:
         return inspect.signature(self.kind.__call__).parameters
 
 
-def load(home: Path, kind: type[Any]) -> Diffusion | Encoder:
-    """One model of a folder."""
+def load(home: Path, kind: type[Any], *, weightless: bool = False) -> Diffusion | Encoder:
+    """One model of a pipeline."""
     if not (home / CONFIG).is_file():
         raise NexusError(f"'{home}' has no {CONFIG}. Fetch it from where the weights are.")
-    return Encoder(home) if issubclass(kind, PreTrainedModel) else Diffusion(home)
+    if issubclass(kind, PreTrainedModel):
+        return Encoder(home, weightless=weightless)
+    return Diffusion(home, weightless=weightless, dtype=dtype_of(home.parent))
 
 
 def scheduler_of(home: Path) -> SchedulerMixin | None:
@@ -117,6 +125,8 @@ def _read(home: Path, kind: type[Any]) -> Any:
     if issubclass(kind, PreTrainedTokenizerBase):
         check_tokenizer(home)
     more = {} if issubclass(kind, SchedulerMixin) else {"trust_remote_code": False}
+    check_classes(home)
+    kind = without_models(kind) if issubclass(kind, ProcessorMixin) else kind
     try:
         return kind.from_pretrained(str(home), local_files_only=True, **more)
     except (KeyboardInterrupt, GeneratorExit, NexusError):

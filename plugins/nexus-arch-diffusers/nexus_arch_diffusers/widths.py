@@ -41,9 +41,9 @@ def _channels(block: nn.Module) -> int:
 
 def _declared(module: Any) -> int:
     """The width that a transformer says it has: an attribute, its configuration, heads times their width."""
-    for place in (module, module.config):
+    for place in (vars(module), module.config):             # what it lacks diffusers looks up there, and warns
         for name in NAMES:
-            if isinstance(width := getattr(place, name, None), int):
+            if isinstance(width := place.get(name), int):
                 return width
     heads, each = (getattr(module.config, name, None) for name in ("num_attention_heads", "attention_head_dim"))
     return heads * each if isinstance(heads, int) and isinstance(each, int) else -1

@@ -11,17 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nexus_specs import Budget, Installed, Piece, Sample, Tap, content_key
+from nexus_specs import Budget, Installed, Piece, Sample, Tap
+from nexus_specs.testing import sample
 
 sys.path.insert(0, str(Path(__file__).parent))               # for diffusers_files, which a benchmark uses too
 
 from diffusers_files.pipelines import PIPELINES, save
 
 PROMPTS = ("a red cat", "two dogs in the snow, painted", "night")
-
-
-def sample(**fields: Any) -> Sample:
-    return Sample(key=content_key(fields), fields=fields)
 
 
 @pytest.fixture(scope="session")

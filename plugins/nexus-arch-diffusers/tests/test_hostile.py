@@ -113,7 +113,10 @@ def test_damaged_weights_are_named(damage: str, saved: Callable[[str], Path], tm
     words = {"cut": "shorter than", "gone": "no weights", "shard": "lacks", "outside": "outside its folder",
              "header": "header"}  # fmt: skip
     with pytest.raises(NexusError, match=words[damage]):
-        Diffusers().inspect(f"{place}#transformer")
+        Diffusers().open(f"{place}#transformer", Installed())
+    if damage != "gone":                                    # configurations alone are described
+        with pytest.raises(NexusError, match=words[damage]):
+            Diffusers().inspect(f"{place}#transformer")
 
 
 def test_missing_components_are_reported(saved: Callable[[str], Path], tmp_path: Path) -> None:

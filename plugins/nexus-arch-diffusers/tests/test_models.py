@@ -29,6 +29,13 @@ def made(count: int = 2, **shapes: Any) -> list[Sample]:
     return [Sample(key=content_key(row), fields=row) for row in rows]
 
 
+def added() -> Any:
+    """SDXL's: the sizes and a pooled text beside the words."""
+    plain = {name: value for name, value in unet().config.items() if not name.startswith("_")}
+    more = {"addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 6 * 8 + 16}
+    return df.UNet2DConditionModel(**{**plain, **more, "addition_embed_type": "text_time"})
+
+
 def flux() -> Any:
     return df.FluxTransformer2DModel(in_channels=4, num_layers=2, num_single_layers=2, joint_attention_dim=16,
                                      pooled_projection_dim=16, axes_dims_rope=(2, 2, 4), **NARROW)  # fmt: skip
@@ -82,6 +89,10 @@ def _write(build: Callable[[], Any], folder: Path) -> None:
     build().save_pretrained(folder)
 
 
+ADDED = {"text_embeds": (16,), "time_ids": (6,)}
+"""What lies inside `added_cond_kwargs`."""
+
+
 WRITERS = {name: partial(_write, build) for name, (build, _) in MODELS.items()}
 
 
@@ -112,6 +123,29 @@ def test_denoisers_answer_as_their_own_forward(
     for stack in blueprint.stacks:
         for layer, width in zip(stack.layers, stack.widths, strict=True):
             assert found[samples[0].key, layer].shape[-1] == width, layer
+
+
+@torch.no_grad()
+def test_arrays_inside_an_argument(tmp_path: Path, observed: Callable[..., Any]) -> None:
+    """Named by their place, by their name alone, or as a table."""
+    _write(added, tmp_path)
+    source, words = f"{tmp_path}#timesteps=900,100", {"sample": (4, 8, 8), **WORDS}
+    drawn = made(**words, **ADDED)
+    inside = [{name: each.fields[name] for name in ADDED} for each in drawn]
+    plain = [{name: each.fields[name] for name in words} for each in drawn]
+    placed = [{f"added_cond_kwargs.{name}": value for name, value in each.items()} for each in inside]
+    ways = (inside, placed, [{"added_cond_kwargs": each} for each in inside])
+    native = df.AutoModel.from_pretrained(str(tmp_path)).eval()
+    tensors = [{name: torch.as_tensor(value)[None] for name, value in each.items()} for each in (*plain, *inside)]
+    for way in ways:
+        samples = [Sample(key=str(at), fields={**plain[at], **way[at]}) for at in range(len(plain))]
+        found = observed(source, samples, ["prediction"])
+        for at, sample in enumerate(samples):
+            expected = native(timestep=torch.tensor([900]), **tensors[at],
+                              added_cond_kwargs=tensors[len(plain) + at])[0][0]  # fmt: skip
+            torch.testing.assert_close(found[sample.key, "prediction"][0], expected, rtol=0, atol=1e-5)
+    with pytest.raises(NexusError, match=r"takes added_cond_kwargs\.text_embeds, added_cond_kwargs\.time_ids as"):
+        observed(source, [Sample(key="0", fields=plain[0])], ["prediction"])
 
 
 def _argument(name: str, value: Any) -> Any:

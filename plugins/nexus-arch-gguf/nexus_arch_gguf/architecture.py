@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError, Origin
 from nexus_torch import hub
+from nexus_torch.hugging_face.quiet import quiet
 
 from .source import chosen, files, located
 
@@ -27,6 +28,10 @@ class Gguf:
         names = [] if address is None or path is None else [hub.Address.parse(str(each)) for each in files(path)]
         return hub.origin(source, [each.file for each in names if each])
 
+    def latest(self, source: str) -> str:
+        """The commit that a name on the hub has now; "" where nobody can tell."""
+        return hub.latest(source)
+
     def inspect(self, source: str) -> Blueprint:
         """What the checkpoint is; reads the header, and small tensors of rotary factors."""
         return self._checkpoint(source).described
@@ -35,6 +40,7 @@ class Gguf:
         """The checkpoint."""
         return self._checkpoint(source)
 
+    @quiet()
     def _checkpoint(self, source: str) -> GgufCheckpoint:
         from .checkpoint import open_checkpoint  # torch and transformers: not for `match`
 

@@ -26,7 +26,7 @@ from .dequantise import dequantise
 from .layout import configuration
 from .layouts import layout
 from .plan import divide, members, recipes, scales, weights
-from .rules import layer_of
+from .rules import LAYER, layer_of
 from .source import Source
 from .tokenizer import brief, tokenizer
 from .types import PLAIN, commonest, described, type_name
@@ -62,6 +62,7 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         self.constants: Mapping[str, Tensor] = constants(source, module) if constants else {}
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights(module).items()}
         self.plan = recipes(module, source, self.layout, frozenset(self.constants))
+        self._check_shapes()
         self.targets = {name: (name, None) for name in (*self.plan, *self.constants)}
         self.parts: tuple[Part, ...] = divide(module, source, self.plan)
         self.members = members((*self.plan, *self.constants), self.parts)
@@ -106,18 +107,34 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
             if name in self.constants:
                 made[name] = self.constants[name]
                 continue
-            recipe = self.plan[name]
-            target = Target(name, self.shapes[name], layer_of(name), text)
-            try:
-                with self._named():
-                    made[name] = recipe.undo([opened[each] for each in recipe.sources], target)
-            except (RuntimeError, IndexError, ValueError, ZeroDivisionError) as error:
-                shapes = ", ".join(f"{each} {tuple(opened[each].shape)}" for each in recipe.sources)
-                raise NexusError(
-                    f"'{self.home}': the weight '{name}' {target.shape} cannot be made of {shapes}. The metadata and "
-                    "tensors of the file do not belong together: fetch or convert it again."
-                ) from error
+            made[name] = self._made(name, opened, text)
         return made
+
+    def _made(self, name: str, opened: Mapping[str, Tensor], text: Any) -> Tensor:
+        """One weight of the module from stored tensors; `text` is the configuration of what reads words."""
+        recipe = self.plan[name]
+        target = Target(name, self.shapes[name], layer_of(name), text)
+        try:
+            with self._named():
+                return recipe.undo([opened[each] for each in recipe.sources], target)
+        except (RuntimeError, IndexError, ValueError, ZeroDivisionError) as error:
+            shapes = ", ".join(f"{each} {tuple(opened[each].shape)}" for each in recipe.sources)
+            raise NexusError(
+                f"'{self.home}': the weight '{name}' {target.shape} cannot be made of {shapes}. The metadata and "
+                "tensors of the file do not belong together: fetch or convert it again."
+            ) from error
+
+    def _check_shapes(self) -> None:
+        """NexusError for stored tensors that do not make a weight of the module, seen from the header: each sort of
+        layer once."""
+        text, seen = self.config.get_text_config(), set()
+        for name, recipe in self.plan.items():
+            stored = [self.source.tensors[each].shape for each in recipe.sources]
+            kind = (recipe.undo, LAYER.sub("", name), *stored, self.shapes[name])
+            if kind not in seen:
+                seen.add(kind)
+                found = dict(zip(recipe.sources, (torch.empty(each, device="meta") for each in stored), strict=True))
+                self._made(name, found, text)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Through its tokenizer. NexusError for a draft, which computes from another model's states."""

@@ -5,6 +5,7 @@ The keys are those that llama.cpp's converter writes (gguf's `Keys`); a configur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -120,8 +121,12 @@ def _whole(source: Source, key: str, value: Any) -> Any:
 
 
 def _real(source: Source, key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise _wrong(source, key, value, "a number")
+    if value < 0 and key.endswith("epsilon"):
+        raise _wrong(source, key, value, "a number, zero or more")
+    if value <= 0 and "freq_base" in key:
+        raise _wrong(source, key, value, "a number above zero")
     return round_to_short(float(value))
 
 

@@ -158,6 +158,12 @@ def _bounded(source: Source, layout: Layout) -> None:
         raise NexusError(
             f"'{source.path}' has no tensor 'token_embd.weight': it is a vocabulary or an adapter, not a whole model."
         )
+    embedding = source.tensors.get("token_embd.weight")
+    if embedding is not None and len(embedding.shape) != 2:
+        raise NexusError(
+            f"'{source.path}': the tensor 'token_embd.weight' has {len(embedding.shape)} dimensions, and should have "
+            "two. The file is damaged: fetch it again."
+        )
     _borne_out(source, layout.blocks, NUMBER, least=1)
     if source.get("{arch}.decoder_block_count") is not None and not layout.head.endswith("EncoderModel"):
         _borne_out(source, "decoder_block_count", DECODER, least=0)
@@ -167,7 +173,6 @@ def _bounded(source: Source, layout: Layout) -> None:
             f"'{source.path}': the metadata '{source.architecture}.context_length' does not agree with the "
             f"{rows.shape[0]} positions that have a row. Fetch or convert the file again."
         )
-    embedding = source.tensors.get("token_embd.weight")
     width = embedding.shape[-1] if embedding else source.whole("{arch}.embedding_length")
     if source.whole("{arch}.embedding_length", width) != width:
         raise NexusError(
@@ -178,12 +183,16 @@ def _bounded(source: Source, layout: Layout) -> None:
 
 def _borne_out(source: Source, key: str, names: re.Pattern[str], least: int) -> None:
     """NexusError for a count of layers that the tensors of so many layers do not bear out."""
-    count, key = source.whole("{arch}." + key), f"{source.architecture}.{key}"
+    count = source.whole("{arch}." + key)
+    whole(source, key)                                      # NexusError for one that is beyond all reason
+    key = f"{source.architecture}.{key}"
     numbers = {match[1] for name in source.places if (match := names.match(name))}
-    if not least <= count <= len(numbers):
+    last = max((int(each) for each in numbers), default=-1)
+    beyond = key.endswith("block_count") and last >= count      # else layers would be left out in silence
+    if not least <= count <= len(numbers) or beyond:
         raise NexusError(
-            f"'{source.path}': the metadata '{key}' is {count}, and tensors of {len(numbers)} layers are there. The "
-            "file is cut off or damaged: fetch it again."
+            f"'{source.path}': the metadata '{key}' is {count}, and tensors of {len(numbers)} layers are there, up to "
+            f"number {last}. The file is cut off or damaged: fetch it again."
         )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .layout import Layout
 from .names import gguf_name
-from .rules import GENERAL, Recipe, recipe
+from .rules import GENERAL, Recipe, apart, recipe
 from .source import Source
 
 
@@ -25,6 +25,7 @@ def recipes(module: nn.Module, source: Source, layout: Layout, known: frozenset[
         if name in known:
             continue
         made = recipe(name, rules, source.places, lambda key: gguf_name(source.architecture, blocks, key))
+        made = made or apart(name, source.places)
         if made is None:
             missing.append(name)
         else:

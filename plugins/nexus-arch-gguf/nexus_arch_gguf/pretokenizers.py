@@ -88,6 +88,12 @@ WHOLE_WORDS_FIRST = frozenset({
     "glm4", "glm5", "youtu", "minicpm5", "granite-embed-multi-97m",
 })  # fmt: skip
 """Where a word that is a token is one, whatever the merges say: `ignore_merges` in llama.cpp's vocabulary."""
+STARTED = frozenset({
+    "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano", "tekken",
+    "chameleon",
+})  # fmt: skip
+"""Where a text begins with the start token unless the file says otherwise (Llama 3's of spring 2024 say nothing):
+`add_bos` in llama.cpp's vocabulary."""
 SPACED = frozenset({"gemma4", "granite-embed-multi-311m", "sarvam-moe"})
 """Byte pairs of characters, not of bytes: a space is written as sentencepiece writes it, lines are cut alone."""
 BY_NAME: Mapping[str, tuple[str, ...]] = {name: found for names, found in PATTERNS.items() for name in names}

@@ -13,6 +13,7 @@ from .values import (
     joined_transposed,
     latent_keys_and_values,
     log_of_negative,
+    one_each,
     same,
     transposed,
 )
@@ -40,6 +41,9 @@ class Recipe:
 
 LAYER = re.compile(r"(?:^|\.)(?:layers|layer|h|block|blocks)\.(\d+)\.")
 """The number of a layer in the name of a weight."""
+
+EXPERTS = re.compile(r"\.experts\.(gate_up|down)_proj$")
+"""Weights of all experts of a layer in one tensor."""
 
 GENERAL: tuple[Rule, ...] = (
     Rule(r"experts\.gate_up_proj$", ("blk.{n}.ffn_gate_exps.weight", "blk.{n}.ffn_up_exps.weight"), joined),
@@ -95,6 +99,19 @@ def recipe(
         if sources and all(each in stored for each in sources):
             return Recipe(sources, rule.undo)
     return Recipe((usual,), same) if usual in stored and usual is not None else None
+
+
+def apart(name: str, stored: Mapping[str, object]) -> Recipe | None:
+    """How fused experts are made of tensors of their own, as files of before April 2024 hold them
+    (`blk.0.ffn_gate.3.weight`); None for what is no such weight."""
+    found = EXPERTS.search(name)
+    number = layer_of(name)
+    parts = {"gate_up": ("gate", "up"), "down": ("down",)}.get(found[1], ()) if found else ()
+    count = 0
+    while parts and f"blk.{number}.ffn_{parts[0]}.{count}.weight" in stored:
+        count += 1
+    sources = tuple(f"blk.{number}.ffn_{part}.{each}.weight" for part in parts for each in range(count))
+    return Recipe(sources, one_each) if count and all(each in stored for each in sources) else None
 
 
 def layer_of(name: str) -> int:

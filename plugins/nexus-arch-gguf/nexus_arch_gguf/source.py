@@ -46,9 +46,9 @@ class Source:
         self.places: Mapping[str, tuple[Path, TensorInfo]] = _together(scans)
         self.tensors: Mapping[str, TensorInfo] = {name: info for name, (_, info) in self.places.items()}
         self.architecture = self.text("general.architecture")
-        count = self.metadata.get("split.count", 1)
-        if len(scans) == 1 and isinstance(count, int) and count > 1:
-            number = int(self.metadata.get("split.no", 0)) + 1
+        count = self.whole("split.count", 1)
+        if len(scans) == 1 and count > 1:
+            number = self.whole("split.no", 0) + 1
             raise NexusError(
                 f"'{path}' is split {number} of {count} of a model, and renamed: the others are found by its name. "
                 f"Call it NAME-{number:05d}-of-{count:05d}.gguf, as the others are called."

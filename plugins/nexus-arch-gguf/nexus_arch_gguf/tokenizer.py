@@ -18,7 +18,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import PreTrainedTokenizerFast
 from transformers.integrations.gguf import gguf_tokenizer_mapping as official
 
-from .pretokenizers import BY_NAME, SPACED, WHOLE_WORDS_FIRST
+from .pretokenizers import BY_NAME, SPACED, STARTED, WHOLE_WORDS_FIRST
 from .scanner import STRING_COST, Stored
 from .source import Source
 from .types import ARRAY, STRING
@@ -199,7 +199,9 @@ def _special(source: Source, tokens: list[str]) -> dict[str, str]:
 def _frame(source: Source, backend: Tokenizer, special: Mapping[str, str]) -> None:
     """What stands around a text when special tokens are asked for: [CLS] and [SEP], or a start and an end token."""
     encoder = source.architecture in ENCODERS
-    wanted = source.text("tokenizer.ggml.model") == "llama" or encoder
+    kind = source.text("tokenizer.ggml.model")
+    started = kind == "gpt2" and source.get("tokenizer.ggml.pre", "") in STARTED
+    wanted = kind == "llama" or encoder or started
     first = special.get("cls_token") or special.get("bos_token")
     last = special.get("sep_token") or special.get("eos_token")
     before = bool(source.get("tokenizer.ggml.add_bos_token", wanted))

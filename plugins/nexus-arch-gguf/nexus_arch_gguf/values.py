@@ -63,6 +63,13 @@ def joined(tensors: Sequence[Tensor], target: Target) -> Tensor:
     return same([torch.cat(tuple(tensors), rows)], target)
 
 
+def one_each(tensors: Sequence[Tensor], target: Target) -> Tensor:
+    """A tensor for each expert, those of the gates before those that go up: [I, W] each -> [E, I, W] or [E, 2 I, W]."""
+    experts = target.shape[0]
+    parts = [torch.stack(tuple(tensors[at : at + experts])) for at in range(0, len(tensors), experts)]
+    return same([torch.cat(parts, 1)], target)
+
+
 def joined_transposed(tensors: Sequence[Tensor], target: Target) -> Tensor:
     """Parts joined along the rows, then rows and columns exchanged: [E, I, W] twice -> [E, W, 2 I]."""
     return torch.cat(tuple(tensors), 1).transpose(1, 2).reshape(target.shape).contiguous()

@@ -84,16 +84,14 @@ LIES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", sorted(LIES))
-def test_lies_are_named(name: str, tmp_path: Path) -> None:
+def test_lies_are_named(name: str, tmp_path: Path, at_once: Any) -> None:
     data, said = LIES[name]
     path = tmp_path / "lie.gguf"
     path.write_bytes(data)
-    started = time.monotonic()
-    with pytest.raises(NexusError) as caught:
+    with at_once(2), pytest.raises(NexusError) as caught:
         scan(path)
     assert said in str(caught.value)
     assert "lie.gguf" in str(caught.value)
-    assert time.monotonic() - started < 2
 
 
 WHOLE = header(2, 4, body=b"".join([
@@ -169,10 +167,11 @@ def _vocabulary() -> bytes:
 
 
 MEASURED = """
-import sys
+import sys, time
 from pathlib import Path
 from nexus_arch_gguf.source import Source
 from nexus_specs import NexusError
+began = time.process_time()
 peak = lambda: int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 before, read = peak(), {}
 try:
@@ -180,7 +179,7 @@ try:
     read = {key: source.get(key) for key in source.metadata}
 except NexusError as error:
     print(error, file=sys.stderr)
-print((peak() - before) * 1024, len(read))
+print((peak() - before) * 1024, len(read), time.process_time() - began)
 """
 
 
@@ -188,10 +187,9 @@ def grown(path: Path) -> tuple[int, int]:
     """By how much a process of its own grows that reads all metadata of a file at once, and how many entries that
     were. A process that has built a model before would hide it under the most that it ever had, and hands that on to
     its children (`ru_maxrss`); VmHWM is the child's own."""
-    began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", MEASURED, str(path)], capture_output=True, text=True, check=True)
-    assert time.monotonic() - began < 20
-    growth, entries = done.stdout.split()
+    growth, entries, seconds = done.stdout.split()
+    assert float(seconds) < 20
     return int(growth), int(entries)
 
 
@@ -213,14 +211,14 @@ def test_lies_take_no_memory(name: str, tmp_path: Path) -> None:
 
 def survives(path: Path) -> None:
     """Opened, or refused with words: nothing else, and not for long."""
-    started = time.monotonic()
+    started = time.process_time()
     try:
         source = Source(path)
         for key in source.metadata:
             source.get(key)
     except NexusError:
         pass
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -72,6 +72,23 @@ def test_byte_pairs(pre: str, tmp_path: Path) -> None:
     same(original, tokenizer(written(tmp_path / "v.gguf", "gpt2", by_number(original), **more)))
 
 
+@pytest.mark.parametrize(
+    ("pre", "said", "starts"),
+    [("llama-bpe", None, True), ("tekken", None, True), ("chameleon", None, True), ("llama-bpe", False, False),
+     ("qwen2", None, False), ("glm4", None, False), ("qwen2", True, True)],
+)  # fmt: skip
+def test_a_text_starts_as_its_way_of_cutting_says_where_the_file_does_not(
+    pre: str, said: bool | None, starts: bool, tmp_path: Path
+) -> None:
+    """Files of Llama 3 of spring 2024 have no `add_bos_token`."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    more = {"token_types": [1] * len(alphabet) + [3], "bos_token_id": len(alphabet), "pre": pre}
+    more |= {} if said is None else {"add_bos_token": said}
+    tokens = [*alphabet, "<s>"]
+    found = tokenizer(written(tmp_path / "v.gguf", "gpt2", tokens, **more))
+    assert (found("a")["input_ids"][0] == len(alphabet)) == starts
+
+
 @pytest.mark.parametrize("pre", sorted(SPACED))
 def test_pairs_of_characters(pre: str, tmp_path: Path) -> None:
     original = Tokenizer(models.BPE(byte_fallback=True))

@@ -11,16 +11,27 @@ from nexus_torch.hugging_face.folder import folder
 
 from .settings import CONFIG, base_of, read
 
-DEEPEST = 8
-"""Adapters on top of adapters."""
+DEEPEST, SHOWN = 8, 4
+"""Adapters on top of adapters; names that a message shows."""
+MODELS = ("config.json", "model_index.json")
+"""Files of folders that are models."""
 
 
 class Peft:
     """Kind "architecture": adapters, merged into their base as it is read."""
 
     def match(self, source: str) -> int:
-        """2 for a folder of an adapter, also where a copy of the base's configuration lies beside it."""
-        return 2 if (folder(parts(source)[1]) / CONFIG).is_file() else 0
+        """2 for a folder of an adapter, also where a copy of the base's configuration lies beside it. NexusError for a
+        folder of several and nothing else, as peft saves those that have names."""
+        home = folder(parts(source)[1])
+        if (home / CONFIG).is_file():
+            return 2
+        bare = bool(source) and home.is_dir() and not any((home / name).exists() for name in MODELS)
+        if bare and (several := sorted(each.parent.name for each in home.glob(f"*/{CONFIG}"))):
+            shown = ", ".join(f"{source.rstrip('/')}/{name}" for name in several[:SHOWN])
+            more = ", …" if len(several) > SHOWN else ""
+            raise NexusError(f"'{source}' holds adapters in folders of their own. Name one of them: {shown}{more}.")
+        return 0
 
     def inspect(self, source: str) -> Blueprint:
         """What base and adapter are together; reads configuration and headers. The base is found as it is installed."""

@@ -261,6 +261,16 @@ def test_a_base_that_lies_elsewhere_is_named_with_the_adapter(base: Base, tmp_pa
 
 
 @torch.no_grad()
+def test_a_folder_of_several_adapters_names_them(base: Base, tmp_path: Path) -> None:
+    """As peft saves those that have names."""
+    for name in ("one", "two"):
+        adapt(base("llama"), tmp_path / "several" / name, {"target_modules": ["q_proj"]})
+    with pytest.raises(NexusError, match=r"in folders of their own\. Name one of them: .*/one, .*/two\."):
+        Peft().match(str(tmp_path / "several"))
+    (tmp_path / "several" / "config.json").write_text("{}")
+    assert Peft().match(str(tmp_path / "several")) == 0, "a model with adapters beside it"
+
+
 def test_a_base_that_bitsandbytes_packed(base: Base, tmp_path: Path) -> None:
     functional = pytest.importorskip("bitsandbytes").functional
     stored, values = load_file(base("llama") / "model.safetensors"), {}

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError, Origin
 from nexus_torch import hub
-from nexus_torch.hugging_face.catalogue import model_types
 from nexus_torch.hugging_face.folder import CONFIG, configuration, folder, has_weights
+from nexus_torch.hugging_face.meant import model_type, way_out
 from nexus_torch.hugging_face.originals import converted, foreign
 from nexus_torch.hugging_face.pickled import found, refusal
-from nexus_torch.hugging_face.trusting import is_remote, trusted
+from nexus_torch.hugging_face.quiet import quiet
+from nexus_torch.hugging_face.trusting import is_remote, trusted, untrusted
 
 if TYPE_CHECKING:
     from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
@@ -28,17 +29,24 @@ class Transformers:
 
     def match(self, source: str) -> int:
         """1 for a folder of a model type that transformers itself knows, and for one whose config.json cannot be read:
-        `inspect` says why. NexusError for what is in the format of its makers, with what to name instead."""
+        `inspect` says why. NexusError for what is in the format of its makers, with what to name instead, and for what
+        brings a program that is not trusted."""
         config, home = configuration(source), folder(source)
         known = is_remote(config) and trusted(home)
         if not known and (instead := converted(config) if config else _foreign(home)):
             raise NexusError(f"'{source}' {instead}")
-        known = known or str(config.get("model_type")) in model_types()
+        known = known or bool(model_type(config))
+        if not known and is_remote(config):
+            raise NexusError(untrusted(source, home, config) + way_out(config))
         return int(known or (not config and (home / CONFIG).is_file()))
 
     def origin(self, source: str) -> Origin | None:
         """The commit and the sizes of what lies on a hub; None for what is here."""
         return hub.origin(source)
+
+    def latest(self, source: str) -> str:
+        """The commit that a name on the hub has now; "" where nobody can tell."""
+        return hub.latest(source)
 
     def inspect(self, source: str) -> Blueprint:
         """What the checkpoint is; reads configuration and headers. A config.json alone is described too: its weights
@@ -48,11 +56,12 @@ class Transformers:
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
         """The checkpoint. NexusError for weights that are pickled, packed in an unknown way, or not there."""
         checkpoint = self._checkpoint(source)
-        from nexus_torch.hugging_face.packed import refuse_unknown
+        from nexus_torch.hugging_face.packed import refuse_unread
 
-        refuse_unknown(checkpoint.described.quantisation, source)
+        refuse_unread(checkpoint.packing.settings, source)
         return checkpoint
 
+    @quiet()
     def _checkpoint(self, source: str, *, weightless: bool = False) -> HuggingFaceCheckpoint:
         from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint  # torch and transformers: not for `match`
         from nexus_torch.hugging_face.configuration import read_config
@@ -61,7 +70,8 @@ class Transformers:
         if not (home / CONFIG).is_file():
             raise NexusError(_no_folder(source, home))
         values = configuration(source)
-        if str(values.get("model_type")) not in model_types() and is_remote(values):
+        named = model_type(values)
+        if is_remote(values) and named != values.get("model_type") and (trusted(home) or not named):
             from nexus_torch.hugging_face.remote import open_remote
 
             return open_remote(source, home, weightless=weightless and not has_weights(home))

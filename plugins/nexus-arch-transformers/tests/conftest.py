@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,18 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from nexus_specs import Sample, content_key
+from nexus_specs import Budget, Installed, Piece, Sample, Tap
+from nexus_specs.testing import sample
 from nexus_torch.files import TensorFile
 from nexus_torch.skeleton import absent, fill, holders
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+sys.path.insert(0, str(Path(__file__).parent))               # for packed_files
 
 TEXTS = (
     "Layers carry what a model knows.", "A tower keeps one ability; naïve copies keep none.", "Short.", "x = [1, 2]",
 )  # fmt: skip
 SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
-
-
-def sample(**fields: Any) -> Sample:
-    return Sample(key=content_key(fields), fields=fields)
 
 
 @pytest.fixture(scope="session")
@@ -150,3 +150,30 @@ def _filled(checkpoint: Any) -> Any:
 def loaded() -> Callable[[Any], Any]:
     """A checkpoint -> its skeleton, filled part by part."""
     return _filled
+
+
+class Kept(dict[str, Any]):
+    """A sink that keeps the pieces of one sample by tap."""
+
+    def put(self, piece: Piece) -> None:
+        self[piece.tap] = piece.values[0]
+
+    def flush(self) -> None:
+        """Everything is kept as it comes."""
+
+
+@pytest.fixture
+def observed() -> Callable[[str, torch.Tensor, str], torch.Tensor]:
+    """A source, token ids [1, T] and a residency -> the engine's logits [T, V] in float32."""
+
+    def run(source: str, ids: torch.Tensor, residency: Any) -> torch.Tensor:
+        kept, lookup = Kept(), Installed()
+        if "sli" not in lookup.components("engine"):
+            pytest.skip("the engine 'sli' is not installed")
+        given = sample(input_ids=ids[0].numpy())
+        budget = Budget(memory=1 << 30, residency=residency)
+        with lookup.make("engine", "sli").load(lookup.open(source), budget) as teacher:
+            teacher.observe([given], [Tap(path="logits")], kept)
+        return kept["logits"].float()
+
+    return run

@@ -12,16 +12,14 @@ import pytest
 import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
-from nexus_specs import Budget, Installed, NexusError, Sample, Tap, content_key
+from nexus_specs import Budget, Installed, NexusError, Sample, Tap
+from nexus_specs.testing import sample
+from nexus_torch.hugging_face.films import staying
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
 FRAMES, SIDE, WIDE = 3, 256, 128
 """WIDE: more than the 64 of a memory, which stand in transformers' code."""
 TOWER, DECODER = "vision_encoder.backbone.blocks.1", "mask_decoder.transformer.layers.0"
-
-
-def sample(**fields: Any) -> Sample:
-    return Sample(key=content_key(fields), fields=fields)
 
 
 def tiny() -> Any:
@@ -208,3 +206,9 @@ def sam3() -> Any:
     )  # fmt: skip
     torch.manual_seed(0)
     return hf.Sam3VideoModel(config).eval()
+
+
+def test_what_a_decoder_asks_again_stays_while_it_streams() -> None:
+    layers = ["transformer_module.decoder.layers.0", "transformer_module.decoder.mask_embed.layers.0"]
+    assert staying(hf.OneFormerModel, layers) == {layers[1]}
+    assert staying(hf.LlamaModel, ["layers.0"]) == frozenset()

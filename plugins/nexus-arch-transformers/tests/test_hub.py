@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,10 @@ class TinyForCausalLM(LlamaForCausalLM):
 
 @pytest.fixture(autouse=True)
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where transformers puts programs that a test trusts."""
+    """Where transformers puts programs that a test trusts; those of other tests are forgotten."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "transformers_modules"]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
 
 
@@ -126,15 +130,17 @@ def test_a_program_runs_only_of_the_commit_that_is_trusted(
 ) -> None:
     commit = server.add("acme/remote", remote)
     source = f"acme/remote@{commit}"
-    assert Transformers().match(source) == 0
-    with pytest.raises(NexusError, match=r"brings its own program.*trust: owner/name@COMMIT"):
-        Transformers().open(source, Installed())
+    for ask in (Transformers().match, Transformers().inspect, lambda named: Transformers().open(named, Installed())):
+        with pytest.raises(NexusError, match=rf"its own program: .*/tree/{commit}.*trust: acme/remote@{commit} "):
+            ask(source)
     assert not (hub.snapshot(source) / "modeling_tiny.py").exists()
     monkeypatch.setenv("NEXUS_TRUST", f"acme/other@{commit} acme/remote@{'0' * 40}")
-    assert Transformers().match(source) == 0
+    with pytest.raises(NexusError, match="Trusted is another commit, 000000000000: name it behind the source"):
+        Transformers().match(source)
     monkeypatch.setenv("NEXUS_TRUST", f"acme/remote@{commit}")
     assert Transformers().match(source) == 1
-    assert Transformers().match(str(remote)) == 0
+    with pytest.raises(NexusError, match=r"never run from a folder.*trust: OWNER/NAME@COMMIT"):
+        Transformers().match(str(remote))
     checkpoint = Transformers().open(source, Installed())
     assert checkpoint.blueprint.head == "TinyForCausalLM"
     expected = hf.LlamaForCausalLM(hf.LlamaConfig.from_dict(json.loads((remote / "config.json").read_text())))
@@ -152,3 +158,57 @@ def test_a_program_of_another_repository_never_runs(
     monkeypatch.setenv("NEXUS_TRUST", f"acme/remote@{commit}")
     with pytest.raises(NexusError, match="takes its program from another repository"):
         Transformers().open(f"acme/remote@{commit}", Installed())
+
+
+def test_a_trusted_commit_may_bring_its_tokenizer_too(
+    server: LocalHub, remote: Path, texts: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["tokenization_own.Own", None]}}
+    told = json.loads((remote / "tokenizer_config.json").read_text()) | told
+    (remote / "tokenizer_config.json").write_text(json.dumps(told))
+    (remote / "tokenization_own.py").write_text(
+        "from transformers import PreTrainedTokenizerFast\nclass Own(PreTrainedTokenizerFast): pass\n"
+    )
+    source = f"acme/worded@{server.add('acme/worded', remote)}"
+    monkeypatch.setenv("NEXUS_TRUST", source)
+    checkpoint = Transformers().open(source, Installed())
+    assert not checkpoint.blueprint.missing
+    assert checkpoint.blueprint.processors["tokenizer"] == "Own"
+    assert outputs(checkpoint, remote, texts).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("import there_is_no_such_package", "pip install there_is_no_such_package"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("from .absent_tiny import nothing", "absent_tiny.py"),
+    ],
+)
+def test_what_a_trusted_program_lacks_is_said(
+    server: LocalHub, remote: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
+) -> None:
+    (remote / "modeling_tiny.py").write_text(f"{line}\n{PROGRAM}")
+    source = f"acme/lacking@{server.add('acme/lacking', remote)}"
+    monkeypatch.setenv("NEXUS_TRUST", source)
+    with pytest.raises(NexusError, match=rf"The program of .* cannot be loaded \(.*{message}"):
+        Transformers().inspect(source)
+
+
+def test_a_program_of_several_files_runs_and_none_is_read_from_elsewhere(
+    server: LocalHub, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files import one another; what was copied aside and changed there is put right before it runs."""
+    (remote / "modeling_tiny.py").write_text(f"from .parts_tiny import LAYERS\n{PROGRAM}")
+    (remote / "parts_tiny.py").write_text("from .deep_tiny import LAYERS\n")
+    (remote / "deep_tiny.py").write_text("LAYERS = 1\n")
+    source = f"acme/several@{server.add('acme/several', remote)}"
+    monkeypatch.setenv("NEXUS_TRUST", source)
+    described = Transformers().inspect(source)
+    for path in (hub.snapshot(source) / "deep_tiny.py", hub.snapshot(source) / "modeling_tiny.py"):
+        good = path.read_bytes()
+        path.resolve().write_bytes(good + b"\nraise SystemExit(3)\n")
+        with pytest.raises(NexusError, match="is not the file of its commit"):
+            Transformers().inspect(source)
+        path.resolve().write_bytes(good)
+    assert Transformers().inspect(source) == described

@@ -12,13 +12,11 @@ import pytest
 import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
-from nexus_specs import Budget, Installed, NexusError, Sample, Tap, content_key
+from nexus_specs import Budget, Installed, NexusError, Sample, Tap
+from nexus_specs.testing import sample
+from nexus_torch.text import tokenizer_hash
 
 SHAPE = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-
-
-def sample(**fields: Any) -> Sample:
-    return Sample(key=content_key(fields), fields=fields)
 
 
 class Kept:
@@ -157,6 +155,27 @@ def test_speech_becomes_the_target(recogniser: Path) -> None:
         assert found[each.key, "model.encoder.layers.0"].shape == (50, 32)
     asked = sample(audio=wave, rate=16000, max_new_tokens=3)
     assert isinstance(answers(recogniser, [asked])[0], str)
+
+
+def test_what_writes_alone_has_words_of_its_decoder(recogniser: Path, words: Callable[[], Any], tmp_path: Path) -> None:
+    blueprint = Transformers().inspect(str(recogniser))
+    assert (blueprint.vocabulary, blueprint.context, blueprint.missing) == (320, 448, ())
+    assert blueprint.tokenizer == tokenizer_hash(words())
+    hf.WhisperConfig(architectures=["WhisperForConditionalGeneration"]).save_pretrained(tmp_path)
+    found = Transformers().inspect(str(tmp_path))
+    assert (found.vocabulary, found.context) == (51865, 448)
+    assert found.missing == ("weights (*.safetensors)", "tokenizer.json", "preprocessor_config.json")
+
+
+def test_scores_of_frames_have_words_and_colours_have_none(tmp_path: Path) -> None:
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    hf.Wav2Vec2Config(vocab_size=40, architectures=["Wav2Vec2ForCTC"], **shape).save_pretrained(tmp_path)
+    heard = Transformers().inspect(str(tmp_path))
+    assert (heard.vocabulary, heard.context) == (40, 0)
+    assert "tokenizer.json" in heard.missing
+    config = hf.ImageGPTConfig(n_embd=32, n_layer=2, n_head=2, architectures=["ImageGPTForCausalImageModeling"])
+    config.save_pretrained(tmp_path)
+    assert "tokenizer.json" not in Transformers().inspect(str(tmp_path)).missing
 
 
 def test_arguments_that_a_sample_carries_are_taken_as_they_are(recogniser: Path) -> None:

@@ -69,6 +69,18 @@ def test_what_any_program_saved(folder: Path, expected: dict[str, torch.Tensor])
     assert Transformers().open(str(folder), Installed()).parts
 
 
+def test_a_head_under_its_old_name_is_converted_with_the_rest(tmp_path: Path) -> None:
+    """As t5-11b is published: pickled alone, and named as its class was called in 2019."""
+    home = tmp_path / "t5"
+    shape = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 1, "num_heads": 4, "vocab_size": 90}
+    model = hf.T5ForConditionalGeneration(hf.T5Config(**shape, architectures=["T5WithLMHeadModel"]))
+    model.config.save_pretrained(home)
+    torch.save(model.state_dict(), home / "pytorch_model.bin")
+    run(refused(str(home)), tmp_path)
+    assert Transformers().open(str(home), Installed()).blueprint.head == "T5ForConditionalGeneration"
+    assert json.loads((home / "config.json").read_text())["architectures"] == ["T5ForConditionalGeneration"]
+
+
 @pytest.mark.parametrize(("processors", "described"), [(1, True), (2, False)], ids=["config.json", "params.json"])
 def test_what_meta_publishes(
     processors: int, described: bool, folder: Path, expected: dict[str, torch.Tensor], loaded: Any,

@@ -22,8 +22,11 @@ from .sizes import Expected, commonest, stored_bytes
 
 WIDTHS = ("hidden_size", "d_model", "n_embd", "embed_dim", "hidden_dim", "model_dim", "dim", "width")
 """Names of the residual width in configurations."""
-CONTEXTS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
-"""Names of the longest input in tokens."""
+CONTEXTS = (
+    "max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx",
+    "max_target_positions",
+)  # fmt: skip
+"""Names of the longest input in tokens; at last that of a decoder beside an encoder of sound."""
 
 
 def divide(module: nn.Module, found: Mapping[str, Extent], targets: Mapping[str, tuple[str, Any]]) -> tuple[Part, ...]:
@@ -49,7 +52,7 @@ def blueprint(
     text = text_part(config)
     everything = [extent for part in parts for extent in part.extents]
     label = gives(kind) == ("label",)
-    reads_text = "text" in takes(kind)
+    has_words = "text" in (*takes(kind), *gives(kind))       # of what writes alone: those of its decoder
     expected = None if everything else Expected(stored_as, settings(config))
     unused = idle(module)
     found = _stacks(module, {part.path: part.extents for part in parts}, expected, unused)
@@ -65,11 +68,11 @@ def blueprint(
         bytes=stored_bytes(everything) if expected is None else _expected(module, found, layers, expected),
         dtype=commonest([extent.dtype for extent in everything]) if expected is None else expected.name,
         quantisation=str(settings(config).get("quant_method", "")),
-        vocabulary=_number(text, ("vocab_size",)) if reads_text else 0,
+        vocabulary=_number(text, ("vocab_size",)) if has_words else 0,
         tokenizer=tokenizer,
         processors=processors or {},
         labels=tuple(str(config.id2label[index]) for index in sorted(config.id2label)) if label else (),
-        context=context_of(config) if reads_text else 0,
+        context=context_of(config) if has_words else 0,
         missing=tuple(missing),
     )
 
@@ -85,7 +88,7 @@ def _stacks(
     def size(layer: str) -> int:
         if expected is None:
             return stored_bytes(held[layer])
-        return expected.bytes(module.get_submodule(layer), packed=True)
+        return expected.bytes(module.get_submodule(layer), layer, packed=True)
 
     return tuple(
         Stack(

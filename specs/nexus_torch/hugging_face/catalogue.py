@@ -25,7 +25,10 @@ TAKES = (
     (r"VIDEO_CLASSIFICATION", ("video",)),
 )  # fmt: skip
 """Tasks -> what their models take."""
-PARTS = {"text": "text", "vision": "image", "audio": "audio", "encodec": "audio", "dac": "audio", "video": "video"}
+PARTS = {
+    "text": "text", "vision": "image", "image": "image", "backbone": "image", "audio": "audio", "encodec": "audio",
+    "dac": "audio", "video": "video",
+}  # fmt: skip
 """Words in the names of model types that are parts of others."""
 GENERATIVE = (
     "CAUSAL_LM", "SEQ_TO_SEQ_CAUSAL_LM", "IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM", "SPEECH_SEQ_2_SEQ",

@@ -20,8 +20,9 @@ from .attention import use_blocks
 from .catalogue import is_head_of, tasks
 from .configuration import read_config, said, text_part
 from .films import follows, reads_words
+from .heads import lost, writers
 
-__all__ = ["gives", "is_paired", "model_class", "read_config", "runnable", "skeleton", "takes"]
+__all__ = ["gives", "headless", "is_paired", "model_class", "read_config", "runnable", "skeleton", "takes"]
 
 _CODEC = PreTrainedAudioTokenizerBase
 CODECS = ("MimiModel",)
@@ -42,18 +43,29 @@ THINKING = {
 
 
 def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
-    """The class that the checkpoint names, else the automatic one (which often is a body without its head)."""
-    for name in config.architectures or ():
-        for each in (str(name), *_same_head(str(name), config.model_type)):
-            if (found := _class(each)) is not None and _builds(found, config) and not _guesses(found):
-                return found
+    """The class that the checkpoint names; where that is none, one that writes if a name asks for it or nothing is
+    named; else the automatic one (which often is a body without its head)."""
+    named = [str(each) for each in config.architectures or ()]
+    same = [each for name in named for each in (name, *_same_head(name, config.model_type))]
+    known = any(_class(each) is not None for each in named)
+    for each in (*same, *(() if known else writers(named, config.model_type))):
+        if (found := _class(each)) is not None and _builds(found, config) and not _guesses(found):
+            return found
     try:
-        return AutoModel._model_mapping[type(config)]  # type: ignore[no-any-return]
+        bare: Any = AutoModel._model_mapping[type(config)]
+        return bare[0] if isinstance(bare, tuple) else bare  # type: ignore[no-any-return]
     except KeyError:
         raise NexusError(
             f"transformers {transformers.__version__} has no class {config.architectures} and none for the model type "
             f"'{config.model_type}'. Code from a checkpoint is never run: install a loader plugin for this family."
         ) from None
+
+
+def headless(config: PreTrainedConfig, kind: type[PreTrainedModel]) -> str:
+    """What is missing where a checkpoint names a head that transformers does not have, and its body alone is opened as
+    `kind`; "" for all others."""
+    named = [str(each) for each in config.architectures or ()]
+    return "" if any(_class(each) is not None for each in named) else lost(named, kind.__name__)
 
 
 def runnable(config: PreTrainedConfig) -> PreTrainedConfig:

@@ -17,8 +17,11 @@ from nexus_torch.padding import Collated
 from nexus_torch.text import start_token, tokenise
 
 from . import processor
+from .configuration import told
 from .decoding import decoder_inputs
 from .folder import configuration
+from .named import check_classes
+from .panics import hushed
 from .ready import likeness, ready
 from .vocabulary import VOCABULARIES, check_tokenizer
 
@@ -28,6 +31,9 @@ FULL_LENGTH = frozenset({"siglip", "siglip2"})
 
 class Preprocessor:
     """What turns the samples of one checkpoint into arguments of its forward."""
+
+    risk = False
+    """Whether a regular expression of its tokenizer may go on without end."""
 
     def __init__(
         self, home: Path, takes: Sequence[str], *, generative: bool, context: int, channels: int,
@@ -116,8 +122,8 @@ class Preprocessor:
                 f"'{self.home}' has no tokenizer.json, nor any other vocabulary. Put the tokenizer's files of the "
                 "checkpoint beside its weights."
             )
-        check_tokenizer(self.home)
-        return self._load(AutoTokenizer, "tokenizer.json")
+        self.risk = check_tokenizer(self.home)
+        return self._load(AutoTokenizer, "tokenizer.json", **told(self.home))
 
     @cached_property
     def image_processor(self) -> Any:
@@ -158,7 +164,8 @@ class Preprocessor:
         texts = [processor.with_places(made, str(sample.fields.get("text", "")), counts) for sample in samples]
         padding = {"padding": True} if not self._pads_whole else self._whole
         try:
-            found = made(text=texts, **inputs, **padding, return_tensors="pt", padding_side="right")
+            with hushed(risk=self.risk):
+                found = made(text=texts, **inputs, **padding, return_tensors="pt", padding_side="right")
         except (NexusError, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:                      # a tokenizer's panic, too
@@ -203,7 +210,8 @@ class Preprocessor:
         """NexusError for whatever a tokenizer raises of texts: its files are a stranger's, and the library that reads
         them panics, too."""
         try:
-            return work()
+            with hushed(risk=self.risk):
+                return work()
         except (NexusError, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:
@@ -237,6 +245,7 @@ class Preprocessor:
         return np.asarray(sample.fields["audio"], dtype=np.float32)
 
     def _load(self, kind: Any, file: str, **more: Any) -> Any:
+        check_classes(self.home)
         try:
             return kind.from_pretrained(self.home, trust_remote_code=False, local_files_only=True, **more)
         except (NexusError, KeyboardInterrupt, GeneratorExit):

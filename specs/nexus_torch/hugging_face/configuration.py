@@ -15,15 +15,14 @@ from nexus_specs import NexusError
 from transformers import PreTrainedConfig, backbone_utils
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from .folder import CONFIG, parsed
+from .folder import CONFIG, configuration, parsed
 from .limits import check
+from .meant import model_type as meant
 
-DROPPED = frozenset({
-    "attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation",
-    "_experts_implementation_internal", "auto_map", "custom_pipelines", "trust_remote_code",
-})  # fmt: skip
-"""Left out wherever they stand: an implementation is a kernel that transformers would fetch ("hub:owner/kernel") and
-run, a map names code of the checkpoint. Nexus chooses implementations itself."""
+DROPPED = re.compile(r"\w*implementation(_internal)?|_?use_kernels|kernel_config|allow_all_kernels|auto_map|"
+                     r"custom_pipelines?|trust_remote_code")  # fmt: skip
+"""Left out wherever they stand: an implementation (of attention, of experts) is a kernel that transformers would fetch
+("owner/kernel") and run, a map names code of the checkpoint. Nexus chooses implementations itself."""
 
 NETWORKS = frozenset({"backbone", "architecture"})
 """Say by name which network of timm a model stands on. A name of the hub ("owner/name", "hf-hub:owner/name") would be
@@ -31,6 +30,8 @@ asked for there, and what came would pass no check of ours."""
 
 NOISES = ("noise_scale", "noise_scale_duration")
 """How loud the noise is that a model of speech draws in its forward (VITS)."""
+INNER = ("text_config", "decoder", "generator", "text_encoder")
+"""Where transformers looks for the configuration of what reads or writes text."""
 TABLES = ("quantization_config", "id2label", "label2id")
 LISTS = re.compile(r"\.? (?:Errors:|Should contain one of|doesn't match any type in) ")
 SPECIAL = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
@@ -46,6 +47,8 @@ def build_config(values: Mapping[str, Any], place: str) -> PreTrainedConfig:
     check(values, place)
     _check_forms(values, place)
     _check_networks(values, place)
+    if named := meant(values):
+        values = {**values, "model_type": named}
     model_type = values.get("model_type")
     if model_type == "mistral" and "layer_types" in values:             # as AutoConfig reads it
         model_type = "ministral"
@@ -56,6 +59,14 @@ def build_config(values: Mapping[str, Any], place: str) -> PreTrainedConfig:
             "family (`nexus list architectures` shows what is known)."
         )
     return _made(CONFIG_MAPPING[model_type], values, place)
+
+
+def told(home: Path) -> dict[str, PreTrainedConfig]:
+    """What an automatic class must be told of a folder: the configuration where it cannot be read from config.json,
+    which names no model type, or one that transformers does not know."""
+    values = configuration(str(home))
+    named = meant(values)
+    return {"config": CONFIG_MAPPING[named]()} if named and named != values.get("model_type") else {}
 
 
 def _check_forms(values: Mapping[str, Any], place: str) -> None:
@@ -126,7 +137,7 @@ def cleaned(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values without what runs or fetches code, at every depth."""
     found: dict[str, Any] = {}
     for name, value in values.items():
-        if name in DROPPED:
+        if DROPPED.fullmatch(str(name)):
             continue
         if name in ("dtype", "torch_dtype") and not _is_dtype(value):
             continue
@@ -163,7 +174,11 @@ def text_part(config: PreTrainedConfig) -> PreTrainedConfig:
 
 
 def _settle(config: PreTrainedConfig) -> None:
-    """No forward keeps keys and values: every batch would hold its own. None adds noise: what is observed is one."""
+    """No forward keeps keys and values: every batch would hold its own. None adds noise: what is observed is one. A
+    table in the place of a part that the class has not is left out: transformers takes it for a configuration."""
+    for name in INNER:
+        if isinstance(vars(config).get(name), Mapping) and name not in getattr(config, "__dataclass_fields__", {}):
+            delattr(config, name)
     for each in {id(config): config, id(text := text_part(config)): text}.values():
         each.use_cache = False
     for name in NOISES:

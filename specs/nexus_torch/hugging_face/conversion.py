@@ -52,7 +52,7 @@ class Conversion:
                 result[name] = raw[key]
                 continue
             rule = waiting.setdefault(name, deepcopy(converters[pattern]))
-            rule.add_tensor(name, key, pattern, lambda tensor=raw[key]: tensor)
+            rule.add_tensor(name, key, pattern, lambda key=key: raw[key])
         for name, rule in waiting.items():
             made = rule.convert(name, model=self.module, config=self.module.config)
             result |= {target: each[0] if isinstance(each, list) else each for target, each in made.items()}

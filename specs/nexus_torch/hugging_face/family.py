@@ -46,6 +46,10 @@ class Family(ABC):
         """Where the source is pinned on the hub; None for what is on this machine."""
         return hub.origin(self.place(source))
 
+    def latest(self, source: str) -> str:
+        """The commit that a name on the hub has now; "" where nobody can tell."""
+        return hub.latest(self.place(source))
+
     def inspect(self, source: str) -> Blueprint:
         """What the checkpoint is; reads configuration and headers."""
         from .described import description  # torch is there once a checkpoint is open

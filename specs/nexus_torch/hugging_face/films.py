@@ -27,6 +27,8 @@ FRAMES = 8
 """Frames that the towers see at a time."""
 TOWERS = frozenset({"vision_encoder", "text_encoder"})
 """Names of the parts whose layers run once for FRAMES frames, or once for a prompt."""
+ASKED_AGAIN = frozenset({"mask_embed"})
+"""Names of small stacks that run behind every layer of another."""
 PROMPTS = frozenset({"input_points", "input_labels", "input_boxes", "input_masks"})
 WORDS = frozenset({"input_ids", "attention_mask"})
 NOTHING = -1024.0
@@ -65,8 +67,12 @@ def side_of(config: Any) -> int:
 
 
 def staying(kind: type[nn.Module], layers: Iterable[str]) -> frozenset[str]:
-    """The layers that run again for every frame: they are small, and stay while towers are streamed."""
-    return frozenset(each for each in layers if TOWERS.isdisjoint(each.split("."))) if follows(kind) else frozenset()
+    """The layers that run again for every frame, or that a decoder asks for a mask behind each of its own (OneFormer):
+    they are small, and stay while towers are streamed."""
+    parts = {each: each.split(".") for each in layers}
+    if follows(kind):
+        return frozenset(each for each in parts if TOWERS.isdisjoint(parts[each]))
+    return frozenset(each for each in parts if not ASKED_AGAIN.isdisjoint(parts[each]))
 
 
 def lead(module: nn.Module) -> None:

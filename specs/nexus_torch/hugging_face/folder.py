@@ -83,7 +83,24 @@ def folder(source: str) -> Path:
 def extents(home: Path) -> list[Extent]:
     """Every stored tensor of the folder, from the headers alone: where its bytes lie here, or on the hub. NexusError
     where weights are missing or unsafe."""
-    return [extent for file in stored_files(home) for extent in file_extents(file)]
+    files = stored_files(home)
+    found = [extent for file in files for extent in file_extents(file)]
+    _refuse_lacking(home, files, found)
+    return found
+
+
+def _refuse_lacking(home: Path, files: list[str], found: list[Extent]) -> None:
+    """NexusError for a tensor that the index of these files places in one of them, and that none of them holds."""
+    if {Path(file).name for file in files} == {ONE_FILE} or not (home / INDEX).is_file():
+        return
+    places, known = parsed(home / INDEX).get("weight_map"), {extent.key for extent in found}
+    lacking = [key for key in places if key not in known] if isinstance(places, dict) else []
+    if lacking and isinstance(places, dict):
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise NexusError(
+            f"'{home / str(places[lacking[0]])}' lacks the tensor '{lacking[0]}'{more}, which {INDEX} places in it. "
+            "Fetch both again."
+        )
 
 
 def has_weights(home: Path) -> bool:
@@ -104,11 +121,20 @@ def file_extents(file: str) -> list[Extent]:
     """The stored tensors of one safetensors file, by its path or its address."""
     entries, start, size = _header(file)
     found = [_extent(file, start, key, entry) for key, entry in entries.items()]
-    if lacking := [extent.key for extent in sorted(found, key=lambda each: each.start) if extent.stop > size]:
+    placed = sorted(found, key=lambda each: (each.start, each.stop))
+    if lacking := [extent.key for extent in placed if extent.stop > size]:
         raise NexusError(
             f"'{file}' is shorter than its header says, from the tensor '{lacking[0]}' on: the download was cut off. "
             "Fetch it again."
         )
+    at = start
+    for extent in placed:                                   # as the library of the format reads it
+        if extent.start != at:
+            how = "overlaps the one before it" if extent.start < at else "does not begin where the one before it ends"
+            raise NexusError(f"'{file}' has a damaged header: the tensor '{extent.key}' {how}. Fetch the file again.")
+        at = extent.stop
+    if at != size:
+        raise NexusError(f"'{file}' has {size - at:,} bytes behind its last tensor. Fetch the file again.")
     return found
 
 

@@ -18,9 +18,11 @@ THEIRS, META = re.compile(r"pytorch_model[\w.-]*\.bin"), re.compile(r"consolidat
 """Files as transformers writes them, and as Meta does."""
 TRANSFORMERS = (
     "import transformers as t; p = {place}; c = t.AutoConfig.from_pretrained(p); "
-    "k = getattr(t, (c.architectures or ['AutoModel'])[0], t.AutoModel); k.from_pretrained(p).save_pretrained(p)"
+    "n = (c.architectures or ['AutoModel'])[0]; "
+    "h = t.AutoModelForSeq2SeqLM if c.is_encoder_decoder else t.AutoModelForCausalLM; "
+    "k = getattr(t, n, h if 'LMHead' in n else t.AutoModel); k.from_pretrained(p).save_pretrained(p)"
 )
-"""The Python that converts a folder of transformers."""
+"""The Python that converts a folder of transformers, also one with an old name for its head (T5WithLMHeadModel)."""
 PLAIN = """
 import torch, safetensors.torch as s
 p, found = {place}, {}

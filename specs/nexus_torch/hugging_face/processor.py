@@ -15,6 +15,7 @@ from nexus_specs import NexusError
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
 from .folder import configuration
+from .named import check_classes, makes_tensors, without_models
 
 NAMES = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
 """Files that may name the class."""
@@ -30,7 +31,7 @@ def processor_class(home: Path, model_type: str) -> type | None:
 
     named = [str(parsed(home / name).get("processor_class") or "") for name in NAMES if (home / name).is_file()]
     for name in (*named, PROCESSOR_MAPPING_NAMES.get(model_type) or ""):
-        if name and isinstance(found := getattr(transformers, name, None), type):
+        if name and isinstance(found := getattr(transformers, name, None), type) and makes_tensors(name):
             return found
     return None
 
@@ -44,8 +45,9 @@ def load(home: Path, part: Callable[[str], Any]) -> Any:
             f"'{home.name}' takes several modalities at once and has no processor that transformers knows. Give its "
             "inputs as fields named like the arguments of its forward, or one modality a sample."
         )
+    check_classes(home)
     try:
-        values, _ = kind.get_processor_dict(home, local_files_only=True)
+        values, _ = without_models(kind).get_processor_dict(home, local_files_only=True)
         parts = {name: _found(part, name) for name in kind.get_attributes()}
         lenient: Any = type(kind.__name__, (_Lenient, kind), {})
         made = lenient.from_args_and_dict(list(parts.values()), values)

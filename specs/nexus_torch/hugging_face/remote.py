@@ -4,25 +4,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nexus_specs import NexusError
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from nexus_torch import hub
 
 from .checkpoint import HuggingFaceCheckpoint
 from .classes import skeleton
-from .configuration import cleaned
+from .collate import Preprocessor
+from .configuration import cleaned, said
 from .folder import CONFIG, parsed
 from .limits import check
-from .trusting import VARIABLE, trusted
+from .trusting import trusted, untrusted
+from .vocabulary import check_tokenizer
+
+TOKENIZER = "tokenizer_config.json"
+
+
+class RemotePreprocessor(Preprocessor):
+    """Its tokenizer may be a class of its own commit as well."""
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer that `auto_map` names, the fast one first; without one, as of any checkpoint."""
+        file = self.home / TOKENIZER
+        mapped = parsed(file).get("auto_map") if file.is_file() else None
+        named = mapped.get("AutoTokenizer") if isinstance(mapped, Mapping) else None
+        for reference in reversed(named if isinstance(named, list) else [named]):
+            if isinstance(reference, str):
+                check_tokenizer(self.home)
+                kind = _class(self.home, {"auto_map": {"AutoTokenizer": reference}}, "AutoTokenizer")
+                return self._load(kind, "tokenizer")
+        return self._load(AutoTokenizer, "tokenizer.json", config=PreTrainedConfig())  # else it is asked for once more
 
 
 class RemoteCheckpoint(HuggingFaceCheckpoint):
     """A checkpoint whose configuration and model are classes of its own commit."""
+
+    prepares = RemotePreprocessor
 
     def __init__(self, home: Path, *, weightless: bool = False) -> None:
         values = parsed(home / CONFIG)
@@ -37,10 +61,7 @@ class RemoteCheckpoint(HuggingFaceCheckpoint):
 def open_remote(source: str, home: Path, *, weightless: bool = False) -> RemoteCheckpoint:
     """The checkpoint behind a source whose code is trusted. NexusError where it is not."""
     if not trusted(home):
-        raise NexusError(
-            f"'{source}' brings its own program, which is run only where the registry trusts its commit. Read its "
-            f"code, then write `trust: owner/name@COMMIT` in the teacher's card (or set {VARIABLE})."
-        )
+        raise NexusError(untrusted(source, home, parsed(home / CONFIG)))
     hub.trusted_code(home)
     return RemoteCheckpoint(home, weightless=weightless)
 
@@ -65,5 +86,19 @@ def _class(home: Path, values: Mapping[str, Any], *names: str) -> Any:
         module = reference.partition(".")[0]
         if not (home / f"{module}.py").is_file():
             raise NexusError(f"'{home}' names the program {module}.py, which its commit does not hold.")
-        return get_class_from_dynamic_module(reference, str(home), local_files_only=True)
+        return _loaded(home, reference)
     raise NexusError(f"'{home}' names no program for {' or '.join(names)} in auto_map. Use a loader plugin for it.")
+
+
+def _loaded(home: Path, reference: str) -> Any:
+    """A class of a program. NexusError for whatever keeps it from being imported: it is a stranger's, and may want
+    packages that are not here."""
+    try:
+        return get_class_from_dynamic_module(reference, str(home), local_files_only=True)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise NexusError(
+            f"The program of '{home}' cannot be loaded ({reference}): {type(error).__name__}: {said(error)}. Install "
+            "what it needs, or name a commit that runs with this version of transformers."
+        ) from error

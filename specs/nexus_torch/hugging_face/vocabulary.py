@@ -14,6 +14,7 @@ from typing import Any
 from nexus_specs import NexusError
 
 from . import charsmaps
+from .panics import risky
 
 VOCABULARIES = (
     "tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model",
@@ -30,8 +31,9 @@ LARGEST_BYTES = 1 << 26
 """Bytes of one file of a tokenizer: the largest there is has 33 MB."""
 
 
-def check_tokenizer(home: Path) -> None:
-    """NexusError where tokenizer.json or tokenizer_config.json of a folder says what no tokenizer can mean."""
+def check_tokenizer(home: Path) -> bool:
+    """NexusError where tokenizer.json or tokenizer_config.json of a folder says what no tokenizer can mean. Whether
+    one of its regular expressions may go on without end over some text."""
     for name in FILES:
         check_size(home / name)
     file = home / "tokenizer.json"
@@ -54,6 +56,8 @@ def check_tokenizer(home: Path) -> None:
     decoder = _json(home / "tokenizer_config.json").get("added_tokens_decoder")
     numbers = [int(key) for key in decoder if str(key).isdecimal()] if isinstance(decoder, dict) else []
     check_ids(numbers, str(home / "tokenizer_config.json"))
+    patterns = [node["pattern"] for node in _nodes(steps, DEEPEST) if isinstance(node.get("pattern"), dict)]
+    return any(risky(pattern.get("Regex")) for pattern in patterns)
 
 
 def _check_growth(steps: Any, where: str) -> None:

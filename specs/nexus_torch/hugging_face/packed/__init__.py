@@ -9,6 +9,7 @@ exponents of microscaling (`mxfp4`), integers of GPTQ and AWQ (`integers`), bits
 compressed-tensors (`compressed`). None needs the library that packed the weights, none needs a GPU.
 """
 
-from .packing import METHODS, Packing, refuse_transposed, refuse_unknown, settings
+from .packing import METHODS, Packing, settings
+from .refusing import check_stored, lacking, refuse_unread
 
-__all__ = ["METHODS", "Packing", "refuse_transposed", "refuse_unknown", "settings"]
+__all__ = ["METHODS", "Packing", "check_stored", "lacking", "refuse_unread", "settings"]

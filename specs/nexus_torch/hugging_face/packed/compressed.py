@@ -1,8 +1,10 @@
-"""compressed-tensors (llm-compressor, vLLM): floats or integers of eight bits with scales, integers packed into int32.
+"""compressed-tensors (llm-compressor, vLLM): floats or integers of eight bits with scales, integers packed into int32,
+floats of four bits packed into bytes (NVFP4, MXFP4).
 
 Packed: `weight_packed [O, I / 8]` at four bits, lowest first, stored as unsigned (value + 8), `weight_scale [O, G]`,
-`weight_shape` = (O, I); asymmetric ones have `weight_zero_point [O / 8, G]`, packed along the outputs.
-Source: https://github.com/neuralmagic/compressed-tensors (compressors/quantized_compressors/pack_quantized.py)
+`weight_shape` = (O, I); asymmetric ones have `weight_zero_point [O / 8, G]`, packed along the outputs. NVFP4:
+`weight_packed [O, I / 2]` of bytes, `weight_scale [O, I / 16]` to be divided by `weight_global_scale`.
+Source: https://github.com/neuralmagic/compressed-tensors (compressors/pack_quantized/base.py, nvfp4/base.py)
 """
 
 from __future__ import annotations
@@ -11,57 +13,88 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from nexus_specs import NexusError
 from torch import Tensor
 
 from . import fp8
-from .layout import Layout, Settings, Stored, check, need, whole
+from .layout import Layout, Settings, Stored, check, fields, four_bits, length, need, whole
 
-WORD, BITS = 32, (4, 8)
-"""Bits of a word; bits of a value that are read."""
+SHARED = 32
+"""Inputs that share an exponent in MXFP4."""
 
 
 def packed(name: str, stored: Stored, settings: Settings) -> Tensor:
     """float32 [O, I]."""
     words, scale = need(name, stored, "packed", "scale")
-    bits = _bits(settings)
-    if words.dtype != torch.int32:
-        raise NexusError(f"'{name}' is packed as {words.dtype} (NVFP4 or a like format), which is not read; int32 is.")
-    values = WORD // bits
-    found = stored["shape"].flatten().tolist() if "shape" in stored else [words.shape[0], words.shape[1] * values]
-    check(len(found) == 2 and found[0] == words.shape[0], name, f"has {words.shape[0]} rows and the shape {found}")
-    rows, columns = found
-    check(0 < columns <= words.shape[1] * values, name, f"has {words.shape[1]} words a row and the shape {found}")
-    numbers = _unpack(words, bits).flatten(1)[:, :columns].sub_(2 ** (bits - 1))
+    if words.dtype == torch.uint8:
+        return _floats(name, words, scale, stored.get("whole"))
+    check(words.dtype == torch.int32 and words.ndim == 2, name, f"lies in {words.dtype} {tuple(words.shape)}")
+    rows, columns = _shape(name, stored, words, settings)
+    if words.is_meta:
+        return words.new_empty(rows, columns, dtype=torch.float32)
+    bits = _bits(name, words, columns, settings)
+    numbers = fields(words, bits)[:, :columns].sub_(2 ** (bits - 1))
+    scale = scale.float().reshape(1 if scale.numel() == 1 else rows, -1)
     groups = _groups(name, stored.get("order"), columns, scale.shape[-1])
     if "zero" in stored:
         numbers -= _zeros(name, stored["zero"], bits, rows, scale.shape[-1])[:, groups]
-    return numbers.float() * scale.float().reshape(rows, -1)[:, groups]
+    return numbers.float() * scale[:, groups]
 
 
 def plain(name: str, stored: Stored, settings: Settings) -> Tensor:
     """Eight bits, floats or integers, each with scales of rows, groups or blocks: float32 [O, I]."""
     weight, scale = need(name, stored, "weight", "scale")
     if weight.is_floating_point():
-        block = _weights(settings).get("block_structure")
+        block = next((each["block_structure"] for each in _weights(settings) if each.get("block_structure")), None)
         return fp8.dequantise(name, stored, {"weight_block_size": block} if block else {})
     groups = _groups(name, None, weight.shape[1], scale.shape[-1] if scale.ndim == 2 else 1)
+    if weight.is_meta:
+        return weight.float()
     numbers = weight.float()
     if "zero" in stored:
         numbers -= stored["zero"].float().reshape(-1, scale.shape[-1] if scale.ndim == 2 else 1)[:, groups]
     return numbers * scale.float().reshape(-1, int(groups.max()) + 1)[:, groups]
 
 
-def _unpack(words: Tensor, bits: int) -> Tensor:
-    shifts = torch.arange(0, WORD, bits, dtype=torch.int32)
-    return (words[..., None] >> shifts) & (2**bits - 1)
+def _floats(name: str, packed: Tensor, scale: Tensor, whole_scale: Tensor | None) -> Tensor:
+    """Two e2m1 values a byte [O, I / 2], a scale [O, G] for each group: float32 [O, I]."""
+    values = four_bits(packed)
+    if values.is_meta:
+        return values
+    if scale.dtype == torch.uint8:
+        check(scale.shape[-1] * SHARED == values.shape[-1], name, f"has {scale.shape[-1]} exponents a row")
+        by = fp8.exponents(scale)
+    else:
+        check(whole_scale is not None and whole_scale.numel() == 1, name, "has no weight_global_scale")
+        by = scale.float() / (1.0 if whole_scale is None else whole_scale.float().reshape(()))
+    groups = _groups(name, None, values.shape[-1], scale.shape[-1])
+    check(len(by) == len(values), name, f"has {len(values)} rows and scales of {len(by)}")
+    return values * by[:, groups]
+
+
+def _shape(name: str, stored: Stored, words: Tensor, settings: Settings) -> tuple[int, int]:
+    """Rows and columns as they were before they were packed."""
+    bits = whole(next(iter(_weights(settings)), {}), "num_bits", 4, 1, 8)
+    found = [len(words), words.shape[1] * 32 // bits]
+    if "shape" in stored and not stored["shape"].is_meta:
+        found = stored["shape"].flatten().tolist()
+    check(len(found) == 2 and found[0] == len(words), name, f"has {len(words)} rows and the shape {found}")
+    check(0 < found[1] <= words.shape[1] * 32, name, f"has {words.shape[1]} words a row and the shape {found}")
+    return found[0], found[1]
+
+
+def _bits(name: str, words: Tensor, columns: int, settings: Settings) -> int:
+    """Those of the first group of the configuration that rows of this length are of: a checkpoint may have several."""
+    every = [whole(each, "num_bits", 4, 1, 8) for each in _weights(settings)] or [4]
+    found = [bits for bits in every if length(columns, bits) == words.shape[1]]
+    said = " or ".join(map(str, dict.fromkeys(every)))
+    check(bool(found), name, f"has {words.shape[1]} words for {columns} values, which are not of {said} bits")
+    return found[0]
 
 
 def _zeros(name: str, words: Tensor, bits: int, rows: int, groups: int) -> Tensor:
     """Zeros [O, G] from words that are packed along the outputs."""
-    check(words.shape == (-(-rows * bits // WORD), groups), name, f"has zeros of the shape {tuple(words.shape)}")
-    found = _unpack(words, bits).transpose(1, 2).flatten(0, 1)[:rows]
-    return found.sub_(2 ** (bits - 1))
+    check(words.shape == (length(rows, bits), groups), name, f"has zeros of the shape {tuple(words.shape)}")
+    return fields(words.T, bits).T[:rows].sub(2 ** (bits - 1))
 
 
 def _groups(name: str, order: Tensor | None, columns: int, count: int) -> Tensor:
@@ -73,23 +106,16 @@ def _groups(name: str, order: Tensor | None, columns: int, count: int) -> Tensor
     return torch.arange(columns) // (columns // count)
 
 
-def _weights(settings: Settings) -> Mapping[str, Any]:
-    """How weights are stored; the groups of one checkpoint that are packed as integers have the same bits."""
+def _weights(settings: Settings) -> list[Mapping[str, Any]]:
+    """How the weights of each group of the configuration are stored, those of whole numbers first."""
     groups = settings.get("config_groups")
     every = [each.get("weights") for each in groups.values()] if isinstance(groups, Mapping) else []
-    found = [each for each in every if isinstance(each, Mapping)]
-    return next((each for each in found if each.get("type") == "int"), found[0] if found else {})
-
-
-def _bits(settings: Settings) -> int:
-    bits = whole(_weights(settings), "num_bits", 4, 1, 8)
-    if bits not in BITS:
-        raise NexusError(f"compressed-tensors of {bits} bits are not read; {', '.join(map(str, BITS))} are.")
-    return bits
+    return sorted((each for each in every if isinstance(each, Mapping)), key=lambda each: each.get("type") != "int")
 
 
 _ROLES = {"scale": (".weight_scale",), "zero": (".weight_zero_point",), "order": (".weight_g_idx",)}
+_PACKED = {"packed": (".weight_packed",), "shape": (".weight_shape",), "whole": (".weight_global_scale",)}
 LAYOUTS = (
-    Layout(".weight_packed", ".weight", {"packed": (".weight_packed",), "shape": (".weight_shape",), **_ROLES}, packed),
+    Layout(".weight_packed", ".weight", {**_PACKED, **_ROLES}, packed),
     Layout(".weight_scale", ".weight", {"weight": (".weight",), **_ROLES}, plain),
 )

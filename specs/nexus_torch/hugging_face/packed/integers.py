@@ -1,9 +1,9 @@
 """Integers of few bits in int32 words with a scale and a zero for each group of inputs: GPTQ and AWQ.
 
-GPTQ packs along the inputs (`qweight [I / 8, O]` at four bits), lowest bits first; `g_idx [I]` names the group of every
-input, in any order after activation ordering; zeros are stored one too small unless the format is "gptq_v2".
-AWQ ("gemm") packs along the outputs (`qweight [I, O / 8]`) in the order 0 2 4 6 1 3 5 7.
-Both: weight[o, i] = (q[i, o] - zero[g, o]) * scale[g, o].
+GPTQ packs along the inputs (`qweight [I / 8, O]` at four bits), lowest bits first, of three bits 32 values in three
+words; `g_idx [I]` names the group of every input, in any order after activation ordering; zeros are stored one too
+small unless the format is "gptq_v2". AWQ ("gemm") packs along the outputs (`qweight [I, O / 8]`) in the order
+0 2 4 6 1 3 5 7. Both: weight[o, i] = (q[i, o] - zero[g, o]) * scale[g, o].
 Sources: https://github.com/AutoGPTQ/AutoGPTQ/blob/main/auto_gptq/nn_modules/qlinear/qlinear_cuda_old.py and
 https://github.com/casper-hansen/AutoAWQ/blob/main/awq/modules/linear/gemm.py
 """
@@ -11,14 +11,13 @@ https://github.com/casper-hansen/AutoAWQ/blob/main/awq/modules/linear/gemm.py
 from __future__ import annotations
 
 import torch
-from nexus_specs import NexusError
 from torch import Tensor
 
-from .layout import Layout, Settings, Stored, check, need, whole
+from .layout import Layout, Settings, Stored, check, fields, length, need, whole
 
-WORD = 32
-GPTQ_BITS = (2, 4, 8)
-"""Of three bits, values lie across words."""
+GPTQ_BITS = (2, 3, 4, 8)
+GPTQ_FORMATS = ("gptq", "gptq_v2")
+AWQ_VERSION, AWQ_BITS = "gemm", 4
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 """Position in a word -> column."""
 COLUMNS = 1024
@@ -28,35 +27,39 @@ COLUMNS = 1024
 def gptq(name: str, stored: Stored, settings: Settings) -> Tensor:
     """float32 [O, I]."""
     weight, zeros, scales = need(name, stored, "qweight", "qzeros", "scales")
-    bits = whole(settings, "bits", 4, 2, 8)
-    if bits not in GPTQ_BITS:
-        raise NexusError(f"GPTQ of {bits} bits is not read; {', '.join(map(str, GPTQ_BITS))} are.")
-    values = WORD // bits
-    inputs, outputs = weight.shape[0] * values, weight.shape[1]
+    check(weight.dtype == zeros.dtype == torch.int32, name, f"lies in words of {weight.dtype}, which are not int32")
+    bits = _bits(name, stored, settings)
+    inputs, outputs = weight.shape[0] * 32 // bits, weight.shape[1]
+    _fits(name, scales, zeros, outputs, bits)
+    result = torch.empty(outputs, inputs, dtype=torch.float32, device=weight.device)
+    if result.is_meta:
+        return result                                       # asked what it would be, before anything is read
     groups = _groups(name, stored.get("g_idx"), inputs, scales.shape[0], settings)
-    _fits(name, scales, zeros, outputs, values)
-    offset = 0 if settings.get("checkpoint_format", settings.get("format")) == "gptq_v2" else 1
-    zero = (_unpack(zeros, bits).flatten(1)[:, :outputs] + offset) & (2**bits - 1)
-    result = torch.empty(outputs, inputs, dtype=torch.float32)
+    offset = 0 if gptq_format(settings) == "gptq_v2" else 1
+    zero = (fields(zeros, bits)[:, :outputs] + offset) & (2**bits - 1)
     for first in range(0, outputs, COLUMNS):
         some = slice(first, min(outputs, first + COLUMNS))
-        found = _unpack(weight[:, some], bits).transpose(1, 2).flatten(0, 1)
-        result[some] = _values(found, zero[:, some], scales[:, some], groups)
+        result[some] = _values(fields(weight[:, some].T, bits).T, zero[:, some], scales[:, some], groups)
     return result
+
+
+def gptq_format(settings: Settings) -> str:
+    """How GPTQ's tensors lie, as the settings name it."""
+    said = settings.get("checkpoint_format") or settings.get("format")
+    return "marlin" if settings.get("is_marlin_format") else str(said or "gptq").lower()
 
 
 def awq(name: str, stored: Stored, settings: Settings) -> Tensor:
     """float32 [O, I]."""
     weight, zeros, scales = need(name, stored, "qweight", "qzeros", "scales")
-    version = str(settings.get("version", settings.get("format", "gemm"))).lower()
-    if version != "gemm" or settings.get("bits", 4) != 4:
-        kind = f"version '{version}', {settings.get('bits', 4)} bits"
-        raise NexusError(f"AWQ weights of this kind ({kind}) are not read; version 'gemm' with 4 bits is.")
+    check(weight.dtype == zeros.dtype == torch.int32, name, f"lies in words of {weight.dtype}, which are not int32")
     inputs, outputs = weight.shape[0], weight.shape[1] * len(AWQ_ORDER)
+    _fits(name, scales, zeros, outputs, AWQ_BITS)
     groups = _groups(name, None, inputs, scales.shape[0], settings)
-    _fits(name, scales, zeros, outputs, len(AWQ_ORDER))
+    result = torch.empty(outputs, inputs, dtype=torch.float32, device=weight.device)
+    if result.is_meta:
+        return result
     zero, place = _ordered(zeros), len(AWQ_ORDER)
-    result = torch.empty(outputs, inputs, dtype=torch.float32)
     for first in range(0, outputs, COLUMNS):
         some = slice(first, min(outputs, first + COLUMNS))
         found = _ordered(weight[:, first // place : -(-some.stop // place)])
@@ -64,21 +67,37 @@ def awq(name: str, stored: Stored, settings: Settings) -> Tensor:
     return result
 
 
+def awq_version(settings: Settings) -> str:
+    """How AWQ's tensors lie, as the settings name it."""
+    return str(settings.get("version") or settings.get("format") or AWQ_VERSION).lower()
+
+
 def _values(found: Tensor, zero: Tensor, scales: Tensor, groups: Tensor) -> Tensor:
     """Integers [I, O], zeros and scales [G, O], the group of each input [I] -> values [O, I]."""
     return ((found - zero[groups]).float() * scales.float()[groups]).T
 
 
-def _unpack(words: Tensor, bits: int) -> Tensor:
-    """int32 [..., N] -> the values in each word, lowest first: int32 [..., N, 32 / bits]."""
-    shifts = torch.arange(0, WORD, bits, dtype=torch.int32)
-    return (words[..., None] >> shifts) & (2**bits - 1)
+def _bits(name: str, stored: Stored, settings: Settings) -> int:
+    """The configured bits where the shapes are of so many; else the only ones that they are of: a checkpoint may have
+    other bits in some layers ("dynamic")."""
+    said = whole(settings, "bits", 4, 2, 8)
+    weight, zeros, order = stored["qweight"], stored["qzeros"], stored.get("g_idx")
+
+    def fits(bits: int) -> bool:
+        inputs = weight.shape[0] * 32 if order is None else order.numel() * bits
+        return bool(weight.shape[0] * 32 == inputs and zeros.shape[1] == length(weight.shape[1], bits))
+
+    shapes = f"has words {tuple(weight.shape)}, zeros {tuple(zeros.shape)}"
+    check(weight.ndim == zeros.ndim == 2, name, shapes)
+    found = [bits for bits in GPTQ_BITS if fits(bits)]
+    check(said in found or len(found) == 1, name, f"{shapes}, which are not of {said} bits")
+    return said if said in found else found[0]
 
 
 def _ordered(words: Tensor) -> Tensor:
     """AWQ's words [R, N] -> values [R, 8 N], column by column."""
     found = torch.empty(*words.shape, len(AWQ_ORDER), dtype=torch.int32)
-    found[..., list(AWQ_ORDER)] = _unpack(words, 4)
+    found[..., list(AWQ_ORDER)] = fields(words, AWQ_BITS).unflatten(-1, (-1, len(AWQ_ORDER)))
     return found.flatten(-2)
 
 
@@ -94,9 +113,9 @@ def _groups(name: str, given: Tensor | None, inputs: int, count: int, settings: 
     return given.long()
 
 
-def _fits(name: str, scales: Tensor, zeros: Tensor, outputs: int, values: int) -> None:
+def _fits(name: str, scales: Tensor, zeros: Tensor, outputs: int, bits: int) -> None:
     shapes = f"has {outputs} outputs, scales {tuple(scales.shape)} and zeros {tuple(zeros.shape)}"
-    check(scales.shape[1] == outputs and zeros.shape == (scales.shape[0], -(-outputs // values)), name, shapes)
+    check(scales.shape[1] == outputs and zeros.shape == (scales.shape[0], length(outputs, bits)), name, shapes)
 
 
 _ROLES = {"qweight": (".qweight",), "qzeros": (".qzeros",), "scales": (".scales",), "g_idx": (".g_idx",)}

@@ -9,23 +9,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .fp8 import exponents
-from .layout import E2M1, Layout, Settings, Stored, check, need, nibbles
+from .fp8 import AT_ONCE, exponents
+from .layout import Layout, Settings, Stored, check, four_bits, need
 
 
-def dequantise(name: str, stored: Stored, _: Settings) -> Tensor:
-    """Blocks [..., O, G, B] and scales [..., O, G] -> float32 [..., 2 B G, O]."""
+def dequantise(name: str, stored: Stored, _: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Blocks [..., O, G, B] and scales [..., O, G] -> `dtype` [..., 2 B G, O]; bfloat16 holds every value exactly."""
     blocks, scales = need(name, stored, "blocks", "scales")
     shapes = f"has blocks of the shape {tuple(blocks.shape)} and scales {tuple(scales.shape)}"
     check(blocks.ndim >= 3 and blocks.shape[:-1] == scales.shape, name, f"{shapes}, one for each block")
     *outer, outputs, groups, width = blocks.shape
-    result = torch.empty(*outer, outputs, groups * width * 2, dtype=torch.float32)
-    codes = torch.tensor(E2M1)
-    rows = result.view(-1, outputs, groups, width * 2)
-    packed, shared = blocks.reshape(-1, outputs, groups, width), scales.reshape(-1, outputs, groups)
-    for row, block, scale in zip(rows, packed, shared, strict=True):  # an expert at a time
-        row.copy_(codes[nibbles(block)] * exponents(scale)[..., None])
+    result = torch.empty(*outer, outputs, groups * width * 2, dtype=dtype, device=blocks.device)
+    if not result.is_meta:                                  # asked what it would be, before anything is read
+        rows, step = result.view(-1, groups, width * 2), max(1, AT_ONCE // max(1, groups * width * 2))
+        some = (each.split(step) for each in (rows, blocks.reshape(-1, groups, width), scales.reshape(-1, groups)))
+        for row, block, scale in zip(*some, strict=True):
+            row.copy_(four_bits(block).mul_(exponents(scale)[..., None]))
     return result.transpose(-1, -2)
 
 
-LAYOUTS = (Layout("_blocks", "", {"blocks": ("_blocks",), "scales": ("_scales",)}, dequantise),)
+LAYOUTS = (Layout("_blocks", "", {"blocks": ("_blocks",), "scales": ("_scales",)}, dequantise, narrow=True),)

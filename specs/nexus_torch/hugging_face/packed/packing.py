@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,12 +20,15 @@ METHODS: Mapping[str, tuple[Layout, ...]] = {
     "awq": integers.AWQ,
     "bitsandbytes": bnb.LAYOUTS,
     "compressed-tensors": compressed.LAYOUTS,
-    "fbgemm_fp8": fp8.LAYOUTS,
+    "fbgemm_fp8": fp8.FBGEMM,
     "fp8": fp8.LAYOUTS,
     "gptq": integers.GPTQ,
     "mxfp4": mxfp4.LAYOUTS,
+    "mxfp8": fp8.LAYOUTS,
 }
 """quantization_config.quant_method -> how its weights may be stored."""
+TURNING = ("bitsandbytes", "gptq")
+"""Quantisers that pack layers whose weights are stored as [inputs, outputs], and turn them first."""
 
 
 def settings(config: Any) -> Settings:
@@ -46,6 +50,8 @@ class Packing:
     made: Mapping[str, tuple[Layout, Mapping[str, str]]]
     """Packed weight -> its layout, and role -> stored key."""
     dtype: torch.dtype = torch.float32
+    turned: frozenset[str] = frozenset()
+    """Packed weights that were turned before: those of layers that multiply from the left."""
 
     @classmethod
     def of(cls, settings: Settings, keys: Iterable[str], dtype: torch.dtype | None = None) -> Packing:
@@ -61,21 +67,32 @@ class Packing:
         groups |= {name: tuple(roles.values()) for name, (_, roles) in made.items()}
         return cls(settings=settings, groups=groups, made=made, dtype=dtype or torch.float32)
 
-    def unpack(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Stored tensors by key -> weights by name, those that were packed in `dtype`, one after the other."""
+    def turning(self, module: nn.Module, targets: Mapping[str, tuple[str, Any]]) -> Packing:
+        """This packing for a module with layers that hold their weights turned (GPT-2's): quantisers that pack rows of
+        outputs turn them as they pack. `targets` are those of the weights: name -> (name in the module, ...)."""
+        paths = {f"{path}.weight" for path, each in module.named_modules() if isinstance(each, Conv1D)}
+        if str(self.settings.get("quant_method")) not in TURNING or not paths:
+            return self
+        return replace(self, turned=frozenset(name for name in self.made if targets.get(name, ("",))[0] in paths))
+
+    def unpack(self, raw: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Stored tensors by key -> weights by name, those that were packed in `dtype`: each is unpacked when it is
+        looked up, so that of hundreds of experts no more are there than somebody puts together."""
         left = dict(raw)
-        result: dict[str, Tensor] = {}
+        waiting: dict[str, Callable[[], Tensor]] = {}
         for name, (layout, roles) in self.made.items():
             if not any(key in left for key in roles.values()):
                 continue
             stored = {role: left.pop(key) for role, key in roles.items() if key in left}
-            result[name] = self._unpacked(name, layout, stored)
-        return left | result
+            waiting[name] = partial(self._unpacked, name, layout, stored)
+        return Unpacked(left, waiting)
 
     def _unpacked(self, name: str, layout: Layout, stored: Mapping[str, Tensor]) -> Tensor:
         """One weight. NexusError for tensors that the layout cannot have written, whatever is wrong with them."""
         try:
-            return layout.dequantise(name, stored, self.settings).to(self.dtype)
+            narrow = [self.dtype] if layout.narrow else []
+            values = layout.dequantise(name, stored, self.settings, *narrow).to(self.dtype)
+            return values.T if name in self.turned else values
         except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             shapes = ", ".join(f"{role} {list(tensor.shape)}" for role, tensor in sorted(stored.items()))
             raise NexusError(
@@ -84,20 +101,21 @@ class Packing:
             ) from error
 
 
-def refuse_unknown(method: str, source: str) -> None:
-    """NexusError for a packing that is not read."""
-    if method and method not in METHODS:
-        raise NexusError(
-            f"'{source}' is packed by '{method}', which is not read; {', '.join(sorted(METHODS))} are. Fetch the "
-            "checkpoint as it was before it was packed, or packed in one of these ways."
-        )
+class Unpacked(Mapping[str, Tensor]):
+    """Weights by name: some as they are, some that are made each time that they are looked up."""
 
+    def __init__(self, there: Mapping[str, Tensor], waiting: Mapping[str, Callable[[], Tensor]]) -> None:
+        self.there, self.waiting = there, waiting
 
-def refuse_transposed(module: nn.Module, method: str, source: str) -> None:
-    """NexusError where bitsandbytes packed GPT-2's transposed layers: it turns them as it packs, and nothing in the
-    file says so, so a square weight would be opened wrongly."""
-    if method == "bitsandbytes" and any(isinstance(each, Conv1D) for each in module.modules()):
-        raise NexusError(
-            f"'{source}' holds Conv1D layers packed by bitsandbytes, which are not read. Fetch the checkpoint as it "
-            "was before it was packed; `quantise: nf4` in its card packs it here."
-        )
+    def __getitem__(self, name: str) -> Tensor:
+        """The weight."""
+        return self.waiting[name]() if name in self.waiting else self.there[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        yield from self.there
+        yield from self.waiting
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.there) + len(self.waiting)

@@ -1,0 +1,1 @@
+"""Packed checkpoints, written bit by bit or by the library that packs."""

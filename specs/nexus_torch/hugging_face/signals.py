@@ -1,0 +1,124 @@
+"""What a model of transformers gives, in standard terms: logits with the states before them, scores of classes, sound,
+masks of a film, one vector for each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from nexus_specs import Batch, NexusError, Signal
+from torch import Tensor, nn
+
+
+def signal(output: Any, batch: Batch, gives: Sequence[str], channels: int, *, films: bool) -> Signal:
+    """Logits of a vocabulary as outputs["logits"] with `hidden` before them; scores of classes, sound and the masks of
+    a film as outputs["output"]; else an embedding. `gives` is the blueprint's, `channels` the rows of codes that a
+    decoder takes for one sample."""
+    if gives == ("text",):
+        return _text(output, batch, channels)
+    if gives == ("label",):
+        return Signal(outputs={"output": getattr(output, "logits", None) if "logits" in output else _first(output)})
+    if gives == ("audio",):
+        return Signal(outputs={"output": _sound(output, batch, channels)})
+    if films:
+        return Signal(outputs={"output": output.pred_masks, "embedding": output.pred_masks.flatten(3).mean(-1)})
+    vector = _embedding(output, batch.get("attention_mask"), getattr(batch, "side", {}).get("stands_in", ""))
+    vector = _of_each(vector, batch)
+    return Signal(outputs={"output": vector, "embedding": vector})
+
+
+def remember_state(module: nn.Module, head: nn.Module) -> None:
+    """Lets the output carry what went into the head: the same object, taken when the head runs."""
+    last: list[Tensor] = []
+
+    def into(_: nn.Module, inputs: tuple[Any, ...], __: Any) -> None:
+        last[:] = inputs[:1]                                # behind the head: forwards that are led may wait before it
+
+    def after(_: nn.Module, __: Any, output: Any) -> Any:
+        if last and output is not None:
+            object.__setattr__(output, "final", last.pop())
+        return output
+
+    head.register_forward_hook(into)
+    module.register_forward_hook(after)
+
+
+def _of_each(found: Tensor, batch: Batch) -> Tensor:
+    """One row for each sample of a tower that gives one for each patch of all pictures, or for each frame: the mean of
+    a sample's, by its grid where the pictures have any size. Rows [N, D] or [N, T, D] -> [B, D]. NexusError for what
+    is of no sample alone: Jev answers one prompt a batch."""
+    count = int(getattr(batch, "side", {}).get("count", 0))
+    if not count or len(found) == count:
+        return found
+    if count == 1 and found.ndim == 1:
+        return found[None]                                  # the scores of one prompt
+    if found.ndim < 2 or len(found) < count:
+        raise NexusError(f"The model gives {len(found)} rows for {count} samples. Give it one sample a batch.")
+    found = found.mean(1) if found.ndim == 3 else found
+    grids = next((batch[name] for name in ("grid_thw", "image_grid_thw") if name in batch), None)
+    areas = grids.prod(-1).tolist() if isinstance(grids, Tensor) and len(grids) == count else [1] * count
+    if any(len(found) * area % sum(areas) for area in areas):
+        raise NexusError(f"The model gives {len(found)} rows for {count} samples. Give it one sample a batch.")
+    parts = found.split([len(found) * area // sum(areas) for area in areas])
+    return torch.stack([part.mean(0) for part in parts])
+
+
+def _text(output: Any, batch: Batch, channels: int) -> Signal:
+    """Logits with what belongs to them; those of `channels` codebooks side by side: [B, channels, T, V]."""
+    side = getattr(batch, "side", {})
+    decoded = "decoder_input_ids" in batch
+    mask = side.get("decoder_mask") if decoded else batch.get("attention_mask")
+    tokens = batch.get("decoder_input_ids" if decoded else "input_ids")
+    scores = output.logits if getattr(output, "logits", None) is not None else _first(output)
+    if tokens is None or scores.shape[:2] != tokens.shape[:2]:          # frames of a sound: no token to each
+        tokens = mask = None
+    if decoded and channels > 1:
+        scores, tokens, mask = scores.unflatten(0, (-1, channels)), None, None
+    return Signal(
+        hidden=getattr(output, "final", None) if tokens is not None else None,
+        tokens=tokens,
+        mask=None if mask is None else mask.bool(),
+        spans=side.get("spans") if tokens is not None else None,
+        outputs={"logits": scores},
+    )
+
+
+def _first(output: Any) -> Tensor:
+    """The first tensor of numbers in an output, however deep; not a loss. NexusError where there is none."""
+    items = [output] if isinstance(output, Tensor) else list(output.values() if isinstance(output, Mapping) else output)
+    for item in items:
+        if isinstance(item, Tensor) and item.is_floating_point() and item.ndim:
+            return item
+    for item in items:
+        if isinstance(item, (tuple, list, Mapping)) and len(item):
+            return _first(item)
+    raise NexusError("The model's output holds no numbers that could be observed. Tap a module by its path instead.")
+
+
+def _sound(output: Any, batch: Batch, channels: int) -> Tensor:
+    """The waves of an output, by name: before a codec's stands its loss, one number for each sample. Of a decoder of
+    codes their logits, those of a sample's codebooks side by side: [B, channels, T, V]."""
+    named = (getattr(output, name, None) for name in ("audio_values", "waveform"))
+    found = next((each for each in named if isinstance(each, Tensor)), None)
+    if found is not None:
+        return found
+    found = _first(output)
+    coded = channels > 1 and "decoder_input_ids" in batch and found is getattr(output, "logits", None)
+    return found.unflatten(0, (-1, channels)) if coded else found
+
+
+def _embedding(output: Any, mask: Tensor | None, empty: str = "") -> Tensor:
+    """The vector of each sample; of two encoders side by side not that of the one that had nothing (`empty`)."""
+    for name in ("image_embeds", "text_embeds", "embeddings", "pooler_output"):
+        if empty and name == f"{empty}_embeds":
+            continue
+        if (found := getattr(output, name, None)) is not None:
+            return found
+    states = getattr(output, "last_hidden_state", None)
+    states = _first(output) if states is None else states
+    if states.ndim != 3:
+        return states.flatten(2).mean(-1) if states.ndim == 4 else states
+    weight = torch.ones(states.shape[:2]) if mask is None or mask.shape != states.shape[:2] else mask
+    weight = weight.to(states)[..., None]
+    return (states * weight).sum(1) / weight.sum(1)
