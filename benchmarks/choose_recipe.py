@@ -15,7 +15,6 @@ Prints a table and what was best; `--write` keeps it, and the winners are then f
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import Budget, Installed, MetricComponent
+from report import arguments, finish, spread
 
 from nexus_host.discovery import Plugins
 from nexus_host.registry import Registry
@@ -189,42 +189,31 @@ class Search:
 
 def main() -> None:
     """Tries, prints, chooses."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--registry", type=Path, help="registry file (default: ./registry.yaml, else the starter's)")
-    parser.add_argument("--run-dir", type=Path, default=Path("recipe-run"), help="where the runs are kept")
-    parser.add_argument("--only", default="", help="options whose name begins so")
-    parser.add_argument(
-        "--write", type=Path, help="JSON file that keeps what was chosen (what it holds of others stays)"
+    given = arguments(
+        __doc__,
+        registry={"type": Path, "help": "registry file (default: ./registry.yaml, else the starter's)"},
+        only={"default": "", "help": "options whose name begins so"},
+        write={"type": Path, "help": "JSON file that keeps what was chosen (what it holds of others stays)"},
+        **{"run-dir": {"type": Path, "default": Path("recipe-run"), "help": "where the runs are kept"}},
     )
-    parser.add_argument("--quick", action="store_true", help="one tower, two values, few steps")
-    parser.add_argument("--json", action="store_true", help="print one object of figures as the last line")
-    given = parser.parse_args()
     every = (option for option in (quick() if given.quick else options()) if option.name.startswith(given.only))
     search = Search(Bench(given.registry, given.run_dir, QUICK if given.quick else []), every)
     for option in search.options:
         search.choose(option)
-    print("\nbest on development:")
-    for place, value in search.found.items():
-        print(f"{place:60s} {value}")
     if given.write:
         keep(given.write, search)
-    if given.json:
-        print(json.dumps({"runs": len(search.rows), "chosen": search.found}))
+    print()
+    rows = [[place, str(value)] for place, value in search.found.items()]
+    finish(["best on development", "value"], rows, {"runs": len(search.rows), "chosen": search.found}, given)
 
 
 def keep(file: Path, search: Search) -> None:
     """Adds what a search found to a file: a line for each option, a line for each run."""
     before = json.loads(file.read_text()) if file.exists() else {"chosen": {}, "runs": []}
     names = {row[0] for row in search.rows}
-    rows = [row for row in before["runs"] if row[0] not in names] + search.rows
-    chosen = before["chosen"] | search.found
-    file.write_text(
-        '{\n "chosen": {\n'
-        + ",\n".join(f"  {json.dumps(place)}: {json.dumps(value)}" for place, value in chosen.items())
-        + '\n },\n "runs": [\n'
-        + ",\n".join(f"  {json.dumps(row)}" for row in rows)
-        + "\n ]\n}\n"
-    )
+    runs = [row for row in before["runs"] if row[0] not in names] + search.rows
+    found = {"chosen": before["chosen"] | search.found, "runs": runs}
+    file.write_text(spread(found, found))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Memory that the engine predicts for a checkpoint against the anonymous memory that it takes, for each way to hold it.
 
 Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth) and random mixtures of experts
-whose weights are packed (gpt-oss in MXFP4, Qwen3-MoE in FP8; about 550 MB), and loads and observes each in a process of
+(Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4; about 550 MB), and loads and observes each in a process of
 its own, which polls the anonymous part of its resident memory (RssAnon) every few milliseconds. Measured is the growth
 from before loading to the highest point. Target: within 15 % on checkpoints of at least 500 MB.
 
@@ -34,13 +34,20 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "float32 nf4": ("float32", {"residency": "resident", "quantise": "nf4"}),
     "bfloat16 offload": ("bfloat16", {"residency": "offload"}),
     "bfloat16 stream": ("bfloat16", {"residency": "stream"}),
+    "bfloat16 resident, long texts": ("bfloat16", {"residency": "resident", "tokens": "2000"}),
+    "bfloat16 stream, long texts": ("bfloat16", {"residency": "stream", "tokens": "2000"}),
+    "experts resident": ("experts", {"residency": "resident"}),
+    "experts nf4": ("experts", {"residency": "resident", "quantise": "nf4"}),
+    "experts int8": ("experts", {"residency": "resident", "quantise": "int8"}),
+    "experts offload": ("experts", {"residency": "offload"}),
+    "experts stream": ("experts", {"residency": "stream"}),
     "MXFP4 experts resident": ("mxfp4", {"residency": "resident"}),
     "MXFP4 experts offload": ("mxfp4", {"residency": "offload"}),
     "MXFP4 experts stream": ("mxfp4", {"residency": "stream"}),
     "FP8 experts resident": ("fp8", {"residency": "resident"}),
     "FP8 experts stream": ("fp8", {"residency": "stream"}),
 }
-"""Name -> how the file is stored, and what the budget says."""
+"""Name -> how the file is stored, and what the budget says; tokens of a text, if not the usual."""
 SAMPLES, BATCH = 4, 2
 POLL = 0.004
 
@@ -82,12 +89,13 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
 
     lookup = Installed()
     engine, checkpoint = lookup.make("engine", "sli"), lookup.open(home)
+    length = int(settings.pop("tokens", TOKENS))
     plenty: dict[str, Any] = {"memory": 1 << 40, "scratch": Path(home) / "scratch"}
     budget = Budget(**plenty | {"micro_batch": BATCH, "precision": "bfloat16"} | settings)
-    texts = [{"text": f"{number} " + "a b" * (TOKENS // 3)} for number in range(SAMPLES)]
+    texts = [{"text": f"{number} " + "a b" * (length // 3)} for number in range(SAMPLES)]
     samples = [Sample(key=content_key(fields), fields=fields) for fields in texts]
     checkpoint.collate(samples)
-    predicted = engine.estimate(checkpoint.blueprint, SAMPLES, 0, budget).memory
+    predicted = engine.estimate(checkpoint.blueprint, SAMPLES, 0, budget, tokens=length).memory
     with Peak() as peak, engine.load(checkpoint, budget) as teacher:
         teacher.observe(samples, [Tap(path="logprob")], ListSink())
     return {"bytes": checkpoint.blueprint.bytes, "predicted": predicted, "measured": peak.growth}

@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,30 @@ def record(
     machine = {"python": platform.python_version(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
     short = {name: _rounded(each) for name, each in figures.items()}
     top = {"note": note, "machine": machine, "figures": short, "columns": list(columns)}
-    lines = [f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in top.items()]
-    body = ",\n".join(f"  {json.dumps([_rounded(cell) for cell in row])}" for row in rows)
-    text = "{\n" + "".join(lines) + ' "rows": [\n' + body + "\n ]\n}\n"
+    text = spread(top | {"rows": [[_rounded(cell) for cell in row] for row in rows]}, ["rows"])
     (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+def spread(fields: Mapping[str, Any], wide: Collection[str]) -> str:
+    """A JSON object with a line for each field, and for each item of the `wide` ones: what changed shows in a diff.
+
+    >>> print(spread({"note": "idle", "rows": [["help", 0.25], ["plan", 1.5]]}, ["rows"]), end="")
+    {
+     "note": "idle",
+     "rows": [
+      ["help", 0.25],
+      ["plan", 1.5]
+     ]
+    }
+    """
+    written = {name: _items(each) if name in wide else json.dumps(each) for name, each in fields.items()}
+    return "{\n" + ",\n".join(f" {json.dumps(name)}: {each}" for name, each in written.items()) + "\n}\n"
+
+
+def _items(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(each)}" for key, each in value.items()) + "\n }"
+    return "[\n" + ",\n".join(f"  {json.dumps(each)}" for each in value) + "\n ]"
 
 
 def _rounded(value: Any) -> Any:

@@ -51,7 +51,8 @@ def ours(given: Given, residency: Literal["stream", "offload"] = "stream") -> Ou
         threads=torch.get_num_threads(), device=given.device,
     )  # fmt: skip
     machine = Sli().machine(given.folder)
-    rates = {name: getattr(machine, name) for name in ("gigaflops", "read_rate", "weight_rate", "call_rate")}
+    names = ("gigaflops", "gigaflops_float32", "read_rate", "weight_rate", "call_rate")
+    rates = {name: getattr(machine, name) for name in names}
     known, rated = replace(checkpoint.blueprint, context=given.case.tokens), replace(budget, **rates)
     predicted = Sli().estimate(known, given.case.samples, 0, rated, tokens=given.case.tokens)
     given.more |= {"predicted_seconds": predicted.seconds, "rates": rates}

@@ -1,8 +1,8 @@
 """Random checkpoints as they are stored: `python stored.py FOLDER HOW LAYERS`, in a process of its own, so that what
 writing takes is gone.
 
-HOW: float32 or bfloat16 (a Llama), mxfp4 (gpt-oss: experts of four bits, an exponent for every 32), fp8 (Qwen3-MoE:
-experts and attention of eight bits, a scale for every 128 x 128).
+HOW: float32 or bfloat16 (a Llama), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of four bits, an exponent
+for every 32), fp8 (Qwen3-MoE: experts and attention of eight bits, a scale for every 128 x 128).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-TOKENS, VOCABULARY, WIDTH, BLOCK = 64, 8192, 1024, 128
-LAYERS = {"float32": 24, "bfloat16": 24, "mxfp4": 10, "fp8": 10}
+TOKENS, LONGEST, VOCABULARY, WIDTH, BLOCK = 64, 4096, 8192, 1024, 128
+LAYERS = {"float32": 24, "bfloat16": 24, "experts": 10, "mxfp4": 10, "fp8": 10}
 PACKED = {
     "mxfp4": {"quant_method": "mxfp4", "modules_to_not_convert": ["model.embed_tokens", "lm_head", "self_attn"]},
     "fp8": {
@@ -60,15 +60,16 @@ def empty(how: str, layers: int) -> Any:
 
     common: dict[str, Any] = {
         "vocab_size": VOCABULARY, "hidden_size": WIDTH, "num_hidden_layers": layers, "num_attention_heads": 16,
-        "max_position_embeddings": TOKENS, "dtype": "float32" if how == "float32" else "bfloat16",
+        "max_position_embeddings": LONGEST, "dtype": "float32" if how == "float32" else "bfloat16",
     }  # fmt: skip
     routed = common | {"num_key_value_heads": 4, "head_dim": 64, "num_experts_per_tok": 4}
     with torch.device("meta"):
         if how == "mxfp4":
             config = hf.GptOssConfig(intermediate_size=1024, num_local_experts=32, pad_token_id=0, **routed)
             return hf.GptOssForCausalLM(config).to(torch.bfloat16)
-        if how == "fp8":
-            config = hf.Qwen3MoeConfig(intermediate_size=2048, moe_intermediate_size=512, num_experts=32, **routed)
+        if how in ("fp8", "experts"):
+            count = 32 if how == "fp8" else 16
+            config = hf.Qwen3MoeConfig(intermediate_size=2048, moe_intermediate_size=512, num_experts=count, **routed)
             return hf.Qwen3MoeForCausalLM(config).to(torch.bfloat16)
         config = hf.LlamaConfig(intermediate_size=2816, num_key_value_heads=16, **common)
         return hf.LlamaForCausalLM(config).to(getattr(torch, how))
@@ -83,19 +84,29 @@ def written(name: str, like: Tensor, how: str) -> Iterator[tuple[str, Tensor]]:
         shape = (experts, outputs, inputs // 32)
         yield f"{name}_blocks", torch.randint(256, (*shape, 16), dtype=torch.uint8)
         yield f"{name}_scales", torch.randint(118, 121, shape, dtype=torch.uint8)
-    elif how == "fp8" and name.endswith("experts.gate_up_proj"):
+    elif name.endswith("experts.gate_up_proj"):
         for expert in range(like.shape[0]):
             for half in ("gate_proj", "up_proj"):
                 rows = like.shape[1] // 2
-                yield from eight_bits(f"{name.removesuffix('gate_up_proj')}{expert}.{half}", rows, like.shape[2])
-    elif how == "fp8" and name.endswith("experts.down_proj"):
+                yield from expert_of(f"{name.removesuffix('gate_up_proj')}{expert}.{half}", rows, like.shape[2], how)
+    elif name.endswith("experts.down_proj"):
         for expert in range(like.shape[0]):
-            yield from eight_bits(f"{name.removesuffix('down_proj')}{expert}.down_proj", *like.shape[1:])
+            yield from expert_of(f"{name.removesuffix('down_proj')}{expert}.down_proj", *like.shape[1:], how)
     elif how == "fp8" and name.endswith("proj.weight"):
         yield from eight_bits(name.removesuffix(".weight"), *like.shape)
     else:
         made = torch.empty(like.shape, dtype=like.dtype)
         yield name, made.fill_(1.0) if "norm" in name else made.normal_(std=0.02)
+
+
+def expert_of(name: str, rows: int, columns: int, how: str) -> Iterator[tuple[str, Tensor]]:
+    """A matrix of one expert."""
+    import torch
+
+    if how == "fp8":
+        yield from eight_bits(name, rows, columns)
+    else:
+        yield f"{name}.weight", torch.empty(rows, columns, dtype=torch.bfloat16).normal_(std=0.02)
 
 
 def eight_bits(name: str, rows: int, columns: int) -> Iterator[tuple[str, Tensor]]:

@@ -32,7 +32,7 @@ from .hooks import ENTRY_POINTS, KINDS, PROJECT, Hooks, hookimpl
 from .installed import Installed, loader
 from .matching import reader_for
 from .models import Blueprint, Budget, Estimate, Extent, Machine, Origin, Part, Stack
-from .observation import SPECIAL_TAPS, Basis, Batch, Edit, Piece, Signal, Sink, Tap
+from .observation import SPECIAL_TAPS, Basis, Batch, Edit, Piece, Signal, Sink, Tap, is_output
 from .records import plain, record
 from .students import Adapter, Decoder, Link, Loss, Student, StudentMaker, Tower, decoders_of
 from .teachers import Architecture, Checkpoint, Engine, LayerProfile, Metric, Profile, Profiler, Teacher
@@ -116,6 +116,7 @@ __all__ = [
     "decoders_of",
     "fraction",
     "hookimpl",
+    "is_output",
     "loader",
     "locate",
     "location",

@@ -112,6 +112,8 @@ class Machine:
     """Whether the device multiplies bfloat16 natively."""
     gigaflops: float
     """Rate of a square matrix product in the precision that training uses, one thread."""
+    gigaflops_float32: float = 0.0
+    """The same in float32, in which teachers are scored and profiled; 0: not measured."""
     read_rate: float = 0.0
     """Bytes per second read from the run's disk."""
     weight_rate: float = 0.0
@@ -138,6 +140,8 @@ class Budget:
     """How its weights are packed once they are loaded; "auto": not chosen yet, which `Engine.place` does."""
     gigaflops: float = neutral(0.0)
     """As the machine was measured, so that estimates know its rate; 0: it was not."""
+    gigaflops_float32: float = neutral(0.0)
+    """Likewise, in float32."""
     read_rate: float = neutral(0.0)
     """Likewise, bytes a second from the run's disk."""
     weight_rate: float = neutral(0.0)
@@ -157,6 +161,8 @@ class Origin:
     """Of all that a reading of it takes."""
     missing: int
     """Bytes of these that are not on this machine yet."""
+    rows: int = 0
+    """Rows of data in all that a reading of it takes; 0 where nobody says."""
 
 
 @dataclass(frozen=True, kw_only=True)

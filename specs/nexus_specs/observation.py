@@ -17,6 +17,17 @@ SPECIAL_TAPS = ("final", "logits", "logprob", "output", "tokens", "spans")
 """Taps that are no module: the hidden state before the head [T, D], next-token logits [T, V], log-probability of the
 observed tokens after the start token [T - 1], the output of a head that is not a vocabulary [C], token ids [T] and
 their byte offsets [T, 2]. Any other name of `Signal.outputs` is one too."""
+OUTPUTS = ("embedding", "prediction")
+"""What loaders call outputs besides: a sample's vector, what a diffusion model predicts."""
+
+
+def is_output(tap: str) -> bool:
+    """Whether a tap is read off the end of a forward, also where a module is called so.
+
+    >>> is_output("logits"), is_output("embedding"), is_output("lm_head")
+    (True, True, False)
+    """
+    return tap in SPECIAL_TAPS or tap in OUTPUTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +94,8 @@ class Sink(Protocol):
     whole corpus, a resident one batch by batch. After `flush` what was put is durable: a sink that keeps it when the
     process is killed has `durable = True`, and an engine may then go on in the middle of a corpus (what edits have seen
     of modules that all batches passed is gone then). One that has `progress(done, total)` is told how many steps of a
-    streamed observation are over, one that has `note(text)` what people should know of it."""
+    streamed observation are over, one that has `note(text)` what people should know of it. A durable one has `forget()`
+    too: it lets go of all it was given, since weights turned out not to be those of the checkpoint."""
 
     def put(self, piece: Piece) -> None:
         """Takes a piece."""

@@ -81,9 +81,10 @@ class Engine(Protocol):
         """What a pass would cost, from the blueprint and measured rates; no weights. `tokens`: of a sample in the
         mean, 0 where that is not known."""
 
-    def place(self, blueprint: Blueprint, budget: Budget) -> Budget:
+    def place(self, blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> Budget:
         """The budget with what is open in it settled for this model and this memory: `quantise` "auto", `micro_batch`
-        0. What is not open stays. The plan asks before anything runs, and hashes what it is told."""
+        0. What is not open stays. The plan asks before anything runs, and hashes what it is told. `tokens`: of the
+        longest sample, 0 where that is not known."""
 
     def load(self, checkpoint: Checkpoint, budget: Budget) -> AbstractContextManager[Teacher]:
         """The checkpoint, loaded as the budget allows."""

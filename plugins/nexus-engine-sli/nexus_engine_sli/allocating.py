@@ -9,7 +9,8 @@ layer computes leaves holes of some 200 MB, and at times a gigabyte.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .buffers import PAGE
@@ -19,6 +20,9 @@ GROWN = 192 << 20
 STATM = Path("/proc/self/statm")
 MAPPED, KEPT = 12 << 20, 64 << 20
 """Bytes from which on a block is mapped by itself; free bytes at the end of the heap that stay there."""
+FINE = 768 << 10
+"""Bytes from which on a block is mapped by itself while packed weights are unpacked: the matrices of hundreds of
+experts, each of which is gone once they are put together, or once it was multiplied. What computes them is smaller."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
@@ -34,12 +38,23 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
 _TRIM, _OPTION = _of_glibc("malloc_trim"), _of_glibc("mallopt")
 
 
-def map_large_blocks() -> None:
+def map_large_blocks(least: int = MAPPED) -> None:
     """Large blocks go back as soon as they are freed: from a fixed size on they are mapped by themselves, in the whole
     process. By itself glibc raises that size to 32 MiB once a block of it was freed."""
     if _OPTION is not None:
-        _OPTION(_MMAP_THRESHOLD, MAPPED)
+        _OPTION(_MMAP_THRESHOLD, least)
         _OPTION(_TRIM_THRESHOLD, KEPT)
+
+
+@contextmanager
+def mapping_finely() -> Iterator[None]:
+    """As `map_large_blocks`, for blocks of a matrix too, while this lasts."""
+    if _OPTION is not None:
+        _OPTION(_MMAP_THRESHOLD, FINE)
+    try:
+        yield
+    finally:
+        map_large_blocks()
 
 
 class Heap:
@@ -48,13 +63,13 @@ class Heap:
     def __init__(self) -> None:
         self.least = 0
 
-    def give_back(self) -> None:
-        """Trims where the process has grown by GROWN: that takes 2 ms, and what left comes back page by page."""
+    def give_back(self, grown: int) -> None:
+        """Trims where the process has grown by so much: that takes 2 ms, and what left comes back page by page."""
         if _TRIM is None or not STATM.is_file():
             return
         now = anonymous()
         self.least = min(self.least, now)
-        if now - self.least > GROWN:
+        if now - self.least > grown:
             _TRIM(0)
             self.least = anonymous()
 
@@ -62,10 +77,10 @@ class Heap:
 _HEAP = Heap()
 
 
-def give_back() -> None:
-    """Pages of the heap that hold nothing leave the process, if they are many. To be called where large blocks have
-    just gone: behind a layer, at the end of a batch."""
-    _HEAP.give_back()
+def give_back(grown: int = GROWN) -> None:
+    """Pages of the heap that hold nothing leave the process, if it has grown by so many bytes. To be called where large
+    blocks have just gone: behind a layer, at the end of a batch."""
+    _HEAP.give_back(grown)
 
 
 def anonymous() -> int:

@@ -17,14 +17,15 @@ narrow models, the third in tiny ones.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from nexus_specs import Blueprint, Budget
 
-from .allocating import GROWN
 from .headroom import Way
-from .predicting import TOKENS, activations, making, weight_dtype
+from .predicting import layerwise, weight_dtype
+from .predicting import length as usual
 
 RATE, READ, WEIGHTS, CALLS = 40e9, 1e9, 5e9, 2e5
 """Operations a second of one thread, bytes a second of the disk and of weights through products of a few rows, and
@@ -37,6 +38,8 @@ PARALLEL = 0.92
 """What every further thread adds, as a share of the first."""
 UNPACK, WIDEN = 0.6e9, 2.5e9
 """Weights a second and thread that are unpacked (FP8, four bits), or brought from sixteen bits to thirty-two."""
+FIRST = 1
+"""States that a forward holds besides those that its last layer gave: its code keeps what the first one was given."""
 SHARE = 0.7
 """Of the memory: what the unit that runs and the one that arrives may take. States and work have the rest."""
 SETUP, EACH = 0.1, 0.02
@@ -65,7 +68,7 @@ def cost(
 ) -> Cost:
     """What an observation of `samples` samples of `tokens` tokens (0: not known) with `edits` ablations costs where it
     is held in one way."""
-    length = tokens or _length(blueprint)
+    length = tokens or usual(blueprint)
     passes = 1 + edits / 2
     reading = blueprint.bytes / (budget.read_rate or READ)
     unpacking = _unpacking(blueprint, budget)
@@ -73,8 +76,9 @@ def cost(
     arithmetic = _arithmetic(blueprint, samples, length, budget, watched=streamed) * passes
     setup = SETUP + EACH * _layers(blueprint)
     work = unpacking + arithmetic
-    states = round(samples * length * _width(blueprint) * weight_dtype(blueprint, budget).itemsize * passes)
-    held = streamed_memory(blueprint, budget) if streamed else way.memory
+    each = samples * length * _width(blueprint) * weight_dtype(blueprint, budget).itemsize
+    states = round(each * (FIRST + passes))
+    held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory
     room = max(0, budget.memory - held) if budget.memory else states
     return Cost(
         reading=reading, unpacking=unpacking, arithmetic=arithmetic, passes=passes,
@@ -84,24 +88,9 @@ def cost(
     )  # fmt: skip
 
 
-def streamed_memory(blueprint: Blueprint, budget: Budget) -> int:
-    """Most bytes of weights and of one batch's work: the unit that runs, the one that arrives, what stays. What is too
-    large for that comes in parts (`units`): layers, embeddings, heads."""
-    dtype = weight_dtype(blueprint, budget)
-    layers = [size for stack in blueprint.stacks for size in stack.layer_parameters] or [0]
-    largest = max((size for stack in blueprint.stacks for size in stack.layer_bytes), default=0)
-    table = blueprint.vocabulary * _width(blueprint)
-    rest = max(0, blueprint.parameters - sum(layers))
-    stays = (rest - (2 if rest >= 2 * table else 1) * table if rest >= table else rest) * dtype.itemsize
-    times = making(blueprint)
-    stored = largest * (1 if times == 1 else 2)             # what is unpacked stays until it is
-    units = max(max(layers) * dtype.itemsize * times + stored, 2 * table * dtype.itemsize)
-    if budget.memory:
-        units = min(units, round(SHARE * budget.memory))
-    heap = GROWN if times > 1 else 0
-    if budget.memory:
-        heap = max(0, min(heap, budget.memory - stays - units))
-    return stays + units + heap + activations(blueprint, budget, dtype)
+def streamed_memory(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
+    """Most bytes of weights and of one batch's work: the unit that runs, the one that arrives, what stays."""
+    return layerwise(blueprint, budget, tokens, SHARE * budget.memory if budget.memory else math.inf)
 
 
 def operations(blueprint: Blueprint, samples: int, length: float) -> float:
@@ -127,8 +116,10 @@ def met(blueprint: Blueprint, tokens: float) -> float:
 
 
 def rate(budget: Budget) -> float:
-    """Operations a second of the threads of a budget."""
-    return (budget.gigaflops * 1e9 or RATE) * _together(budget)
+    """Operations a second of the threads of a budget, in the precision in which products are made."""
+    half = budget.precision == "bfloat16" or budget.quantise in ("nf4", "int8")
+    reached = budget.gigaflops if half else budget.gigaflops_float32 or budget.gigaflops
+    return (reached * 1e9 or RATE) * _together(budget)
 
 
 def beside(blueprint: Blueprint, length: float, itemsize: int) -> float:
@@ -171,10 +162,6 @@ def _unpacking(blueprint: Blueprint, budget: Budget) -> float:
     stored = blueprint.bytes / max(1, blueprint.parameters)
     widened = weight_dtype(blueprint, budget).itemsize > stored + 1
     return blueprint.parameters / (WIDEN * threads) if widened else 0.0
-
-
-def _length(blueprint: Blueprint) -> int:
-    return min(blueprint.context or TOKENS, TOKENS)
 
 
 def _width(blueprint: Blueprint) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from .allocating import give_back
 
@@ -34,6 +34,8 @@ POINTWISE = frozenset({
 })  # fmt: skip
 """What is done to every number by itself; with another tensor, only if that is the same for all rows."""
 Step = Callable[[Tensor], Tensor]
+Further = Callable[[Tensor, int], Tensor]
+"""What is done to logits [n, some of V], of which the first is that of a token."""
 
 
 def rows_at_once(vocabulary: int) -> int:
@@ -60,6 +62,10 @@ def windows(first: int, last: int, total: int, size: int) -> Iterator[tuple[int,
         first = end
 
 
+class _NotMade(Exception):
+    """All of the logits is needed, and blocks of the head must be waited for."""
+
+
 class Deferred(Tensor):
     """Logits [..., V] that nobody has made yet."""
 
@@ -67,7 +73,7 @@ class Deferred(Tensor):
     """[N, D]: what goes into the head, all rows after each other."""
     head: Step
     """[n, D] -> [n, V]."""
-    steps: tuple[Step, ...]
+    steps: tuple[Further, ...]
     whole: Tensor | None
     watch: Callable[[Tensor], None] | None
     """Is shown every window that is made."""
@@ -75,12 +81,10 @@ class Deferred(Tensor):
     """Of a head that comes some rows at a time: first token, how many, [n, D] -> their logits, block by block."""
     last: tuple[int, Tensor | None]
     """The window that was made last, and where it begins: samples share windows."""
-    __torch_function__ = torch._C._disabled_torch_function_impl
-
     @staticmethod
     def __new__(
         cls: type[Deferred], states: Tensor, head: Step, shape: torch.Size, dtype: torch.dtype,
-        steps: tuple[Step, ...] = (),
+        steps: tuple[Further, ...] = (),
     ) -> Deferred:  # fmt: skip
         """Of a shape and dtype, as the head would give them."""
         made = Tensor._make_wrapper_subclass(cls, shape, dtype=dtype, device=states.device)
@@ -99,7 +103,7 @@ class Deferred(Tensor):
         if self.whole is None and self.columns is not None:
             made = self.head(self.states)                   # in one pass over the blocks of the head
             for step in self.steps:
-                made = step(made)
+                made = step(made, 0)
             self.whole = made.reshape(self.shape)
         elif self.whole is None:
             parts = list(self.windows(0, len(self.states)))
@@ -107,11 +111,18 @@ class Deferred(Tensor):
             self.last = (-1, None)
         return self.whole
 
+    @property
+    def waits(self) -> bool:
+        """Whether to make it is to wait for blocks of the head."""
+        return self.whole is None and self.columns is not None
+
     def by_columns(self) -> Iterator[tuple[int, int, Step]]:
         """Blocks of the vocabulary, for a head that comes in blocks: first token, how many, states -> their logits."""
         assert self.columns is not None
         for first, count, head in self.columns():
-            yield first, count, lambda rows, head=head: reduce(lambda made, step: step(made), self.steps, head(rows))
+            yield first, count, lambda rows, head=head, at=first: reduce(
+                lambda made, step: step(made, at), self.steps, head(rows)
+            )
 
     def _window(self, begin: int, size: int) -> Tensor:
         if self.whole is not None or self.columns is not None:
@@ -121,7 +132,7 @@ class Deferred(Tensor):
             give_back()
             made = self.head(self.states[begin : begin + size])
             for step in self.steps:
-                made = step(made)
+                made = step(made, 0)
             assert made.dtype == self.dtype
             if self.watch is not None:
                 self.watch(made)
@@ -137,18 +148,28 @@ class Deferred(Tensor):
         others = [each for each in (*args[1:], *kwargs.values()) if isinstance(each, Tensor)]
         if any(isinstance(each, Deferred) or each.numel() not in (1, *each.shape[-1:]) for each in others):
             return None
-        if self.columns is not None and any(each.numel() != 1 for each in others):
-            return None
         flat = tree_map(lambda each: each.reshape(each.shape[-1:]) if isinstance(each, Tensor) else each, args[1:])
         like = torch.empty(self.shape, dtype=self.dtype, device="meta")
         others = tree_map(lambda each: each.to("meta") if isinstance(each, Tensor) else each, flat)
         probe = func(like, *others, **{name: each for name, each in kwargs.items() if name != "device"})
         if probe.shape != self.shape or torch.device(kwargs.get("device") or self.device) != self.device:
             return None
-        steps = (*self.steps, lambda rows: func(rows, *flat, **kwargs))
+        steps = (*self.steps, partial(_step, func, flat, kwargs))
         made = Deferred(self.states, self.head, self.shape, probe.dtype, steps)
         made.watch, made.columns = self.watch, self.columns
         return made
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What needs all of it waits for the blocks of the head here, where a forward may: inside an operation torch
+        has set aside who looks on."""
+        kwargs = kwargs or {}
+        try:
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **kwargs)
+        except _NotMade:
+            whole = tree_map(lambda each: each.values() if isinstance(each, Deferred) else each, (args, kwargs))
+            return func(*whole[0], **whole[1])
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -156,12 +177,21 @@ class Deferred(Tensor):
         kwargs = kwargs or {}
         if args and isinstance(args[0], Deferred) and (later := args[0]._then(func, args, kwargs)) is not None:
             return later
+        if any(isinstance(each, Deferred) and each.waits for each in tree_leaves((args, kwargs))):
+            raise _NotMade
         whole = tree_map(lambda each: each.values() if isinstance(each, Deferred) else each, (args, kwargs))
         found = func(*whole[0], **whole[1])
         return args[0] if args and isinstance(args[0], Deferred) and found is args[0].whole else found
 
     def __repr__(self) -> str:  # type: ignore[override]
         return f"Deferred(shape={tuple(self.shape)}, dtype={self.dtype})"
+
+
+def _step(func: Any, others: Any, kwargs: Any, rows: Tensor, at: int) -> Tensor:
+    """An operation on some columns of logits, with the part of a vector of all tokens that belongs to them."""
+    here = slice(at, at + rows.shape[-1])
+    own = tree_map(lambda each: each[here] if isinstance(each, Tensor) and each.numel() > 1 else each, others)
+    return func(rows, *own, **kwargs)  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -29,15 +29,16 @@ class Sli:
         """Measures this machine; about a second."""
         return measure(folder)
 
-    def place(self, blueprint: Blueprint, budget: Budget) -> Budget:
-        """The budget with residency, quantisation and micro-batch settled from the memory, where they are open."""
-        return headroom.place(blueprint, budget)
+    def place(self, blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> Budget:
+        """The budget with residency, quantisation and micro-batch settled from the memory, where they are open, for
+        samples of so many tokens."""
+        return headroom.place(blueprint, budget, tokens)
 
     def estimate(
         self, blueprint: Blueprint, samples: int, edits: int, budget: Budget, tokens: float = 0.0
     ) -> Estimate:
         """What one observation of `samples` samples, of `tokens` tokens in the mean, with `edits` ablations costs."""
-        way = headroom.choose(blueprint, budget)
+        way = headroom.choose(blueprint, budget, tokens=tokens)
         found = cost(blueprint, samples, edits, budget, way, tokens)
         return Estimate(
             seconds=found.seconds,

@@ -14,7 +14,7 @@ from nexus_specs import Budget, Extent
 from nexus_torch import hub
 
 from .disk import Disk
-from .rolling import Rolling
+from .rolling import Closing, Rolling
 
 ROLLING = 20_000_000_000
 """Bytes of the disk that a streamed checkpoint may take at a time, where nothing else is said."""
@@ -80,13 +80,13 @@ class Cached:
         addresses = dict(_addresses(groups))
         first = next(iter(addresses.values()))
         hub.check_room(hub.snapshot_folder(first.hub), missing(groups), f"'{first.hub.name}'")
-        self.pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="sli-fetch")
+        self.pool, self.closing = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="sli-fetch"), False
         self.coming: dict[str, Future[Path]] = {}
         self.paths: dict[str, str] = {}
         for text, address in addresses.items():
             path = str(hub.snapshot_folder(address.hub) / address.file)
             self.paths[text] = path
-            self.coming[path] = self.pool.submit(hub.fetch, hub.resolve(address.hub), address.file)
+            self.coming[path] = self.pool.submit(hub.fetch, hub.resolve(address.hub), address.file, self._watch)
 
     def place(self, extents: Sequence[Extent]) -> tuple[Extent, ...]:
         """In the cache's folder."""
@@ -103,8 +103,13 @@ class Cached:
         """All are sent for already."""
 
     def close(self) -> None:
-        """What was not begun is not fetched any more."""
+        """What was not begun is not fetched any more; what came of the rest stays for who goes on."""
+        self.closing = True
         self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def _watch(self, _: int) -> None:
+        if self.closing:
+            raise Closing
 
 
 def files_for(

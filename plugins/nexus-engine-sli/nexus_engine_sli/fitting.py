@@ -10,8 +10,8 @@ from nexus_torch.files import DTYPES
 from torch import nn
 
 from .costs import SHARE
-from .predicting import making, one_sample
-from .units import Division, running
+from .predicting import KERNELS, fused, making, one_sample
+from .units import EXPERT, Division, Unit, running
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Fitting:
     def divided(self, memory: int) -> Division:
         """Divided into units of which one runs and one arrives within a memory (0: layers stay whole). NexusError,
         before anything is read, where not even the smallest pieces fit."""
-        most = self._most(SHARE * memory) if memory else 0
+        beside = self._kernels if memory > 2 * self._kernels else 0
+        most = self._most(SHARE * (memory - beside)) if memory else 0
         while self.needed(division := self._division(most)) > memory > 0:
             if most == 1:
                 raise NexusError(self._too_little(division, memory))
@@ -40,12 +41,23 @@ class Fitting:
         units = division.units.values()
         runs = max((running(self.module, unit) for unit in units), default=0)
         stored = max((unit.bytes for unit in units), default=0)
-        made = runs * self._making + (stored if self._making > 1 else 0)
-        return self._staying(division) + made + (runs if self.copied else stored) + self._sample
+        fused = max((unit.bytes for unit in units if self._fuses(unit)), default=0)
+        weights = max(runs * self._making, runs + fused) + (runs if self.copied else stored)
+        return self._staying(division) + weights + self._sample
 
     @property
     def _making(self) -> int:
         return making(self.checkpoint.blueprint)
+
+    def _fuses(self, unit: Unit) -> bool:
+        """Whether experts are put together, each from tensors of its own: then they are there as they are stored,
+        too."""
+        return any(EXPERT.match(extent.key) for extent in unit.part.extents)
+
+    @property
+    def _kernels(self) -> int:
+        """What stays of running experts on different numbers of tokens."""
+        return KERNELS if self.dtype == torch.bfloat16 and fused(self.checkpoint.blueprint) else 0
 
     @property
     def _sample(self) -> int:
@@ -58,8 +70,7 @@ class Fitting:
         """Stored bytes that a unit may have, so that one that runs and one that arrives fit in a memory."""
         blueprint = self.checkpoint.blueprint
         wide = max(1.0, self.dtype.itemsize * blueprint.parameters / max(1, blueprint.bytes))
-        made = wide * self._making + (1.0 if self._making > 1 else 0.0)
-        return max(1, round(memory / (made + (wide if self.copied else 1.0))))
+        return max(1, round(memory / (wide * self._making + (wide if self.copied else 1.0))))
 
     def _staying(self, division: Division) -> int:
         return sum(self._wide(extent) for part in division.stay for extent in part.extents)

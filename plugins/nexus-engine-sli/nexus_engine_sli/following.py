@@ -9,7 +9,7 @@ the last intact batch.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,8 +65,10 @@ class EditHub(Hub):
         self.places = dict.fromkeys(self.units, -1) | self.places
         self.waits = self.layers | frozenset(room.order)
         self.shared: dict[tuple[int, str, int], Shared] = {}
-        self.passed: Counter[tuple[str, int]] = Counter()
-        self.batches = 0
+        self.passed: dict[tuple[str, int], set[int]] = defaultdict(set)
+        """Which batches a module has seen intact."""
+        self.batches, self.over = 0, set[int]()
+        """How many there are, and which are over intact."""
 
     def lead_all(self, families: Iterable[Kin]) -> None:
         """Runs the forwards of every batch, intact and under every edit. Modules run: B x (L + L (L + 1) / 2 - L) for L
@@ -113,9 +115,12 @@ class EditHub(Hub):
         self._turns(here, (path, visit, kind))
 
     def _enter(self, path: str, families: Sequence[Kin]) -> None:
-        self.shared.clear()
+        waiting = [run for run in _all(families) if run.edit and not run.apart and run.stop]
+        needed = {(run.index, run.stop.path, run.stop.visit) for run in waiting if run.stop}
+        self.shared = {place: each for place, each in self.shared.items() if place in needed}
         if path != self.current and self.keeper:
-            self.keeper.round([run for run in _all(families) if not run.dead], path)
+            alive = [run for run in _all(families) if not run.dead]
+            self.keeper.round(alive, path, whole=not self.shared)
         self.current = path
         self.room.enter(path)
 
@@ -132,6 +137,8 @@ class EditHub(Hub):
                     self._take(run)
                     self._leave(run)
                 self._close(run)
+                if run.dead and run.edit is None:
+                    self.over.add(run.index)
             if self.keeper:
                 self.keeper.after(family[0])
 
@@ -155,8 +162,8 @@ class EditHub(Hub):
         return not self._must_run(stop.path, edit) and (run.index, stop.path, stop.visit) in self.shared
 
     def _known(self, stop: Stop) -> bool:
-        """Whether all intact batches have passed a module."""
-        return self.passed[stop.path, stop.visit] >= self.batches
+        """Whether all intact batches have passed a module, or are over: those without pictures never meet it."""
+        return len(self.passed[stop.path, stop.visit] | self.over) >= self.batches
 
     def _run(self, run: Run) -> None:
         """Through the module before which it waits."""
@@ -184,7 +191,7 @@ class EditHub(Hub):
         self.room.passed(stop.path, stop.output)
         hidden = first_tensor(stop.output)
         self.shared[run.index, stop.path, stop.visit] = Shared(stop.output, hidden._version)
-        self.passed[stop.path, stop.visit] += 1
+        self.passed[stop.path, stop.visit].add(run.index)
         mask = mask_of(run.batch, stop.path)
         fits = mask is not None and mask.shape == hidden.shape[:2]
         if run.ledger:

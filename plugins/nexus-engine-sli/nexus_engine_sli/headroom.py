@@ -23,6 +23,8 @@ from .predicting import activations, layerwise, offloaded, resident, weight_dtyp
 
 LARGE = 60_000_000_000
 """Parameters from which on a checkpoint streams unless the registry says otherwise."""
+LONG = 2048
+"""Tokens of a sample for which a micro-batch must fit where nobody says how long they are."""
 SHARE = 0.8
 """Of the free memory where the budget names no limit: the rest is for what else runs here."""
 
@@ -60,10 +62,11 @@ class Free:
         return cls(device=budget.memory or host, host=budget.memory or host)
 
 
-def choose(blueprint: Blueprint, budget: Budget, free: Free | None = None) -> Way:
-    """The first way that fits. NexusError where the budget asks for what this machine has not."""
+def choose(blueprint: Blueprint, budget: Budget, free: Free | None = None, tokens: float = 0.0) -> Way:
+    """The first way that fits, with samples of so many tokens (0: not known). NexusError where the budget asks for what
+    this machine has not."""
     free = free or Free.of(budget)
-    ways = list(_ways(blueprint, budget))
+    ways = list(_ways(blueprint, budget, tokens))
     if budget.residency == "auto" and blueprint.parameters > LARGE:
         way = next(each for each in ways if each.residency == "stream")
         return replace(way, why=f"{blueprint.parameters / 1e9:.0f} B parameters are more than {LARGE // 10**9} B")
@@ -72,40 +75,41 @@ def choose(blueprint: Blueprint, budget: Budget, free: Free | None = None) -> Wa
     return replace(way, why=_reason(way, ways, free))
 
 
-def place(blueprint: Blueprint, budget: Budget) -> Budget:
+def place(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> Budget:
     """The budget with residency, quantisation and micro-batch settled; what was settled before stays."""
-    settled = replace(budget, micro_batch=budget.micro_batch or _batch(blueprint, budget))
-    way = choose(blueprint, settled)
+    settled = replace(budget, micro_batch=budget.micro_batch or _batch(blueprint, budget, tokens or LONG))
+    way = choose(blueprint, settled, tokens=tokens)
     return replace(settled, residency=way.residency, quantise=way.quantise)
 
 
-def _ways(blueprint: Blueprint, budget: Budget) -> Iterator[Way]:
+def _ways(blueprint: Blueprint, budget: Budget, tokens: float) -> Iterator[Way]:
     """What the budget allows, the best first; at least one."""
     wanted, open_ = budget.residency, budget.quantise == "auto"
     kept: Quantise = "" if budget.quantise == "auto" else budget.quantise
     if wanted in ("auto", "resident"):
-        yield _resident(blueprint, budget, kept)
+        yield _resident(blueprint, budget, kept, tokens)
     if wanted in ("auto", "offload"):
-        yield _offloaded(blueprint, budget, kept)
+        yield _offloaded(blueprint, budget, kept, tokens)
     if wanted in ("auto", "resident") and open_:
-        yield _resident(blueprint, budget, "int8")
-        yield _resident(blueprint, budget, "nf4")
+        yield _resident(blueprint, budget, "int8", tokens)
+        yield _resident(blueprint, budget, "nf4", tokens)
     if wanted in ("auto", "stream"):
         with_ = replace(budget, quantise=kept)
-        memory = layerwise(blueprint, with_)
+        memory = layerwise(blueprint, with_, tokens)
         yield Way(residency="stream", quantise=kept, dtype=weight_dtype(blueprint, with_), memory=memory, why="")
 
 
-def _resident(blueprint: Blueprint, budget: Budget, quantise: Quantise) -> Way:
+def _resident(blueprint: Blueprint, budget: Budget, quantise: Quantise, tokens: float) -> Way:
     with_ = replace(budget, quantise=quantise)
-    memory, dtype = resident(blueprint, with_), weight_dtype(blueprint, with_)
+    memory, dtype = resident(blueprint, with_, tokens), weight_dtype(blueprint, with_)
     return Way(residency="resident", quantise=quantise, dtype=dtype, memory=memory, why="")
 
 
-def _offloaded(blueprint: Blueprint, budget: Budget, quantise: Quantise) -> Way:
+def _offloaded(blueprint: Blueprint, budget: Budget, quantise: Quantise, tokens: float) -> Way:
     with_ = replace(budget, quantise=quantise)
     here = torch.device(budget.device).type == "cpu"
-    memory, dtype = (offloaded if here else layerwise)(blueprint, with_), weight_dtype(blueprint, with_)
+    memory = (offloaded if here else layerwise)(blueprint, with_, tokens)
+    dtype = weight_dtype(blueprint, with_)
     return Way(residency="offload", quantise=quantise, dtype=dtype, memory=memory, why="")
 
 
@@ -125,12 +129,16 @@ def _reason(way: Way, ways: list[Way], free: Free) -> str:
     return said
 
 
-def _batch(blueprint: Blueprint, budget: Budget) -> int:
+def _batch(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
     """The usual micro-batch, halved until its tensors take no more than a quarter of the memory."""
     free, batch = Free.of(budget).device, Budget.micro_batch
-    while batch > 1 and activations(blueprint, replace(budget, micro_batch=batch), torch.float32) > free // 4:
+    while batch > 1 and _activations(blueprint, budget, batch, tokens) > free // 4:
         batch //= 2
     return batch
+
+
+def _activations(blueprint: Blueprint, budget: Budget, batch: int, tokens: float) -> int:
+    return activations(blueprint, replace(budget, micro_batch=batch), weight_dtype(blueprint, budget), tokens)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -11,7 +12,7 @@ from nexus_torch.skeleton import absent, empty, fill
 from torch import Tensor
 
 from .ahead import Order
-from .allocating import give_back, map_large_blocks
+from .allocating import GROWN, give_back, map_large_blocks, mapping_finely
 from .changes import Change, Changes
 from .checking import check_finite, finite, refuse_infinite, watch
 from .demand import Awaited
@@ -41,6 +42,7 @@ class Streamed:
         map_large_blocks()
         self.device, self.dtype, self.quantise = device, dtype, quantise
         self.memory = budget.memory if budget else 0
+        self.unpacks = bool(checkpoint.blueprint.quantisation)
         self.module = bare(checkpoint, device, dtype)
         self.placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
         self.copied, self.making = torch.device(device).type != "cpu", making(checkpoint.blueprint)
@@ -56,6 +58,7 @@ class Streamed:
         self.disk = Disk(budget.disk if budget else 0)
         self.files = files_for(groups, budget, small=len(rest), disk=self.disk)
         self.reader = Reader(self.files, buffers_for(device))
+        self.reader.watch({extent.file for group in groups for extent in group})
         self.transport = transport(device, self._begin, self._make)
         self.inside, self.borrowed = "", set[str]()
         self.seen = set[str]()
@@ -78,7 +81,7 @@ class Streamed:
         }
         self.groups = Groups(self.units, self._holders)
         held = {name for unit in self.units.values() for name in unit.names} | set(self.groups.units)
-        self._empty(held)
+        self._empty({each for name in held for each in self._holders(name)})
         complete([name for name in absent(self.module) if not held & set(self._holders(name))], "")
         self.sizes = {path: running(self.module, unit) for path, unit in self.units.items()}
         stay = (each for each in self.module.parameters() if not each.is_meta)
@@ -94,7 +97,7 @@ class Streamed:
         if path not in self.units or path == self.inside:
             return
         self._leave()
-        give_back()
+        give_back(0 if self.unpacks else GROWN)
         self.sequence.entered(path, self.inside)
         self.inside = path
         self.files.reach(self.units[path].part.extents)
@@ -203,7 +206,8 @@ class Streamed:
         return self.reader.send_for(unit.part.extents)
 
     def _make(self, unit: Unit, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self.placing.made(unit.part, raw, "" if unit.rows else unit.module)
+        with mapping_finely() if self.unpacks else nullcontext():
+            return self.placing.made(unit.part, raw, "" if unit.rows else unit.module)
 
     def _expect(self, path: str) -> None:
         """Begins to bring what comes after a unit."""

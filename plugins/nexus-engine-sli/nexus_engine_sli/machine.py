@@ -16,6 +16,7 @@ from nexus_specs import Extent, Machine, NexusError
 from torch import nn
 from torch.nn.functional import linear
 
+from . import containers
 from .reading import read
 
 NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
@@ -25,7 +26,6 @@ WEIGHT, WEIGHTS, ROWS = (2816, 2048), 8, 16
 """Matrices that do not fit in a cache together, and rows that pass them."""
 NARROW, CALLS = 8, 300
 """Width at which operations take as long as calling them, and how often that is tried."""
-CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def measure(folder: Path) -> Machine:
@@ -42,6 +42,7 @@ def measure(folder: Path) -> Machine:
         device_memory=torch.cuda.mem_get_info()[0] if device == "cuda" else 0,
         bfloat16=native,
         gigaflops=reached,
+        gigaflops_float32=gigaflops(device, torch.float32) if native else reached,
         read_rate=read_rate(folder),
         weight_rate=weight_rate(device, dtype, reached),
         call_rate=call_rate(device),
@@ -62,13 +63,9 @@ def bfloat16(device: str) -> bool:
 
 
 def free_memory() -> int:
-    """Bytes of RAM that this process may still take; a container's limit counts."""
-    free = int(psutil.virtual_memory().available)
-    try:
-        limit = int(CGROUP.read_text())
-    except (OSError, ValueError):
-        return free
-    return min(free, limit)
+    """Bytes of RAM that this process may still take; the limit of a container or a batch system counts."""
+    free, left = int(psutil.virtual_memory().available), containers.left()
+    return free if left is None else min(free, left)
 
 
 def gigaflops(device: str, dtype: torch.dtype) -> float:

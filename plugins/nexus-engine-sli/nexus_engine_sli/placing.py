@@ -62,7 +62,8 @@ class Placing:
         """What a loader makes of stored tensors, by full name, placed. NexusError names the file."""
         try:
             made = self.checkpoint.assemble(part, raw)
-            return {name: self._placed(name, each, path) for name, each in made.items()}
+            placed = {name: self._placed(name, each, path) for name, each in made.items()}
+            return _apart(placed, raw)
         except NexusError as error:
             raise NexusError(f"{error} {_origin(part, path)}") from error
         except (RuntimeError, ValueError) as error:
@@ -89,6 +90,16 @@ class Placing:
     def _kind(self, name: str) -> torch.dtype:
         known = (self.kinds[each] for each in self.tied.get(name, ()) if each in self.kinds)
         return next(known, torch.get_default_dtype())
+
+
+def _apart(made: Mapping[str, Tensor], raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights; where most of what was read was unpacked into memory of its own, the rest gets its own too: norms would
+    hold the buffer with all that was packed."""
+    read = {each.untyped_storage().data_ptr() for each in raw.values()}
+    there = {name for name, each in made.items() if not each.is_meta and each.untyped_storage().data_ptr() in read}
+    if 2 * sum(made[name].nbytes for name in there) >= sum(each.nbytes for each in raw.values()):
+        return dict(made)
+    return {name: each.clone() if name in there else each for name, each in made.items()}
 
 
 def _origin(part: Part, path: str) -> str:

@@ -4,10 +4,11 @@ what a batch takes. Bytes. `benchmarks/memory.py` measures how near that comes.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from nexus_specs import Blueprint, Budget
 
-from .allocating import GROWN
 from .deferring import rows_at_once
 from .quantising import AT_ONCE, How, bytes_of
 from .units import LARGE
@@ -23,10 +24,14 @@ STATES, LOGITS = 16, 3
 """Tensors of the residual width, and of the vocabulary, that a batch holds at a time."""
 RUNTIME = 32_000_000
 """What torch takes for the first products: compiled kernels, buffers of threads."""
-QUANTISING, LIBRARY = 12, 120_000_000
+KERNELS = 90_000_000
+"""What it takes more where experts get different numbers of tokens: oneDNN keeps a kernel for each size."""
+QUANTISING, LIBRARY = {"nf4": 12, "int8": 4}, 100_000_000
 """Bytes for each value that is quantised at a time; bytes that bitsandbytes takes once it is imported."""
 MATRICES = 4
 """A layer's largest matrix is about this part of it."""
+DIRECT = frozenset({"fp8", "fbgemm_fp8", "mxfp4", "mxfp8"})
+"""Packings whose weights are unpacked into the dtype in which they stay, without all of a matrix in float32."""
 ROUNDING = 2 << 20
 """Buffers that files are read into are whole pages of this size."""
 
@@ -39,58 +44,66 @@ def weight_dtype(blueprint: Blueprint, budget: Budget) -> torch.dtype:
     return torch.bfloat16 if half else torch.float32
 
 
-def resident(blueprint: Blueprint, budget: Budget) -> int:
-    """Most bytes that everything in memory takes, while it is loaded or while it runs."""
+def resident(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
+    """Most bytes that everything in memory takes, while it is loaded or while it runs on samples of so many tokens (0:
+    not known)."""
     dtype = weight_dtype(blueprint, budget)
     held = _held(blueprint, budget.quantise, dtype)
     library = LIBRARY if budget.quantise else 0
-    return held + library + max(_loading(blueprint, budget.quantise, dtype), activations(blueprint, budget, dtype))
+    running = activations(blueprint, budget, dtype, tokens)
+    return held + library + max(_loading(blueprint, budget.quantise, dtype), running)
 
 
-def layerwise(blueprint: Blueprint, budget: Budget) -> int:
-    """Most bytes that running a layer at a time takes: what stays, the layer that runs, the one that arrives."""
+def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: float = math.inf) -> int:
+    """Most bytes that running a layer at a time takes: what stays, the layer that runs, the one that arrives. Where
+    these two may take `most`, what is too large for it comes in parts (`units`)."""
     dtype = weight_dtype(blueprint, budget)
     staying, units = _units(blueprint)
-    most = max((parameters for parameters, _ in units), default=0)
+    largest = max((parameters for parameters, _ in units), default=0)
     arriving = max((stored for _, stored in units), default=0)
-    times = making(blueprint)
-    held = (staying + most * times) * dtype.itemsize + arriving + 2 * ROUNDING
-    beside = (_unpacking(blueprint, most) if times == 1 else GROWN) + (arriving if _fused(blueprint) else 0)
+    coming = largest * making(blueprint) * dtype.itemsize + arriving + 2 * ROUNDING
+    coming += _unpacking(blueprint, largest) + (arriving if fused(blueprint) and not blueprint.quantisation else 0)
     if budget.quantise:
-        beside += LIBRARY + min(most // MATRICES, AT_ONCE) * QUANTISING
-    return held + beside + activations(blueprint, budget, dtype)
+        coming += LIBRARY + min(largest // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
+    working = activations(blueprint, budget, dtype, tokens)
+    return staying * dtype.itemsize + round(min(coming, most)) + working
 
 
-def offloaded(blueprint: Blueprint, budget: Budget) -> int:
+def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     """Most bytes that weights in RAM take where they run a layer at a time on the processor: all of them as stored, and
     what a layer takes that is made of them. One that runs as it is stored is not made."""
     dtype = weight_dtype(blueprint, budget)
     stored = blueprint.bytes + buffers(blueprint)
-    if _as_stored(blueprint, dtype) and not budget.quantise and not _fused(blueprint):
-        return stored + activations(blueprint, budget, dtype)
-    return stored + layerwise(blueprint, budget)
+    if _as_stored(blueprint, dtype) and not budget.quantise and not fused(blueprint):
+        return stored + activations(blueprint, budget, dtype, tokens)
+    return stored + layerwise(blueprint, budget, tokens)
 
 
-def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
+def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float = 0.0) -> int:
     """What the tensors of one batch take, and what computes them."""
-    positions = max(1, budget.micro_batch) * min(blueprint.context or TOKENS, TOKENS)
+    positions = max(1, budget.micro_batch) * round(length(blueprint, tokens))
     rows = min(positions, rows_at_once(blueprint.vocabulary))          # more logits than that are never there
-    return RUNTIME + positions * STATES * _width(blueprint) * dtype.itemsize + rows * LOGITS * blueprint.vocabulary * 4
+    many = fused(blueprint) and dtype == torch.bfloat16 and not budget.quantise
+    runtime = RUNTIME + (KERNELS if many else 0)
+    return runtime + positions * STATES * _width(blueprint) * dtype.itemsize + rows * LOGITS * blueprint.vocabulary * 4
+
+
+def length(blueprint: Blueprint, tokens: float = 0.0) -> float:
+    """Tokens of a sample: as many as are said (0: not known), and no more than a text can have."""
+    wanted = tokens or TOKENS
+    return min(blueprint.context or wanted, wanted) if "text" in blueprint.takes else wanted
 
 
 def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
     """What the states of one sample take at least, when it goes into a layer and comes out of it."""
-    return 2 * min(blueprint.context or TOKENS, TOKENS) * _width(blueprint) * dtype.itemsize
+    return 2 * round(length(blueprint)) * _width(blueprint) * dtype.itemsize
 
 
 def making(blueprint: Blueprint) -> int:
     """How often the weights of a layer are there while it is made of packed ones: of experts that are unpacked one by
-    one and then put together, three times; of experts that share a tensor (MXFP4), in float32 and as they run, for two
-    thirds of the layer at a time. `benchmarks/memory.py` measures both. Single experts are small enough to lie on the
-    heap, which keeps what they leave until it has grown by GROWN (`allocating`)."""
-    if not blueprint.quantisation or not _fused(blueprint):
-        return 1
-    return 2 if blueprint.quantisation == "mxfp4" else 3
+    one and then put together, twice; of experts that share a tensor (MXFP4), once. `benchmarks/memory.py` measures
+    both."""
+    return 2 if blueprint.quantisation not in ("", "mxfp4") and fused(blueprint) else 1
 
 
 def buffers(blueprint: Blueprint) -> int:
@@ -118,11 +131,12 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     if not as_stored:
         arriving = max(arriving, blueprint.bytes - sum(stored for _, stored in layers))
     if as_stored and not quantise:
-        return buffers(blueprint) + (arriving if _fused(blueprint) else 0)
-    beside = arriving + _unpacking(blueprint, most)
+        return buffers(blueprint) + (arriving if fused(blueprint) else 0)
+    beside = arriving + _unpacking(blueprint, most) + (making(blueprint) - 1) * most * dtype.itemsize
     if quantise:
-        beside += (0 if as_stored else most * dtype.itemsize) + min(most // MATRICES, AT_ONCE) * QUANTISING
-    return beside + (arriving if _fused(blueprint) else 0)
+        made = 0 if as_stored else most * dtype.itemsize
+        return beside + made + min(most // MATRICES, AT_ONCE) * QUANTISING.get(quantise, 0)
+    return beside + (arriving if fused(blueprint) and not blueprint.quantisation else 0)
 
 
 def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
@@ -132,10 +146,11 @@ def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
 
 def _unpacking(blueprint: Blueprint, most: int) -> int:
     """What it takes to unpack the largest matrix of a layer: its values in float32, and once more."""
-    return 2 * most // MATRICES * torch.float32.itemsize if blueprint.quantisation else 0
+    packed = blueprint.quantisation and blueprint.quantisation not in DIRECT
+    return 2 * most // MATRICES * torch.float32.itemsize if packed and making(blueprint) == 1 else 0
 
 
-def _fused(blueprint: Blueprint) -> bool:
+def fused(blueprint: Blueprint) -> bool:
     """Whether experts are put together from tensors of their own, which takes a layer twice."""
     return blueprint.active_parameters < blueprint.parameters
 

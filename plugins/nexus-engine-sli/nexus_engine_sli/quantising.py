@@ -237,7 +237,6 @@ def _bitsandbytes() -> Any:
             ) from error
         finally:
             noise.setLevel(level)
-            del sys.modules["kernels"]
-            if hidden is not None:
+            if hidden is not None:                          # else it stays hidden, as loaders leave it
                 sys.modules["kernels"] = hidden
     return sys.modules["bitsandbytes.functional"]

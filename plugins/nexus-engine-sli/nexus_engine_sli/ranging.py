@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from nexus_torch import hub
 
@@ -28,7 +29,7 @@ def _complete(item: Item, watch: hub.Watch) -> None:
         for start, stop in item.ranges:
             skip = min(at, stop - start)
             at -= skip
-            for block in hub.stream(item.address, start + skip, stop):
+            for block in hub.stream(item.address, start + skip, stop, partial(watch, 0)):
                 out.write(block)
                 watch(len(block))
         out.flush()

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,8 @@ GAP = 64 << 10
 """Bytes between two tensors that are read along rather than skipped."""
 DIRECT = 1 << 20
 """From this size on a range goes past the page cache; less is read as it is, to the byte."""
+Stamp = tuple[int, int, int, int]
+"""Device, inode, size and time of writing of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,15 @@ class Reader:
         self.files: Files = files or Here()
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sli-read")
         self.buffers, self.bytes, self.lock = buffers or Buffers(), 0, threading.Lock()
+        self.stamps: dict[str, Stamp] = {}
+        """Of files that must stay as they are."""
+
+    def watch(self, files: Iterable[str]) -> None:
+        """From now on these files on this disk must stay the files that they are: layers of two checkpoints make no
+        model. NexusError, when one of them is read, where it is another."""
+        for file in files:
+            with suppress(OSError):
+                self.stamps[file] = stamp(Path(file).stat())
 
     def send_for(self, extents: Sequence[Extent]) -> Arriving:
         """Begins to read; the memory is one buffer for all of them."""
@@ -109,7 +121,7 @@ class Reader:
         for place in places:
             for first in range(place.start, place.stop, CHUNK):
                 last = min(first + CHUNK, place.stop)
-                tasks.append(self.pool.submit(self._chunk, here, place, first, last, memory))
+                tasks.append(self.pool.submit(self._chunk, here, place, first, last, [memory]))
         self._when_read(extents, tasks)
         return Arriving(here, places, memory, tasks)
 
@@ -140,20 +152,23 @@ class Reader:
         self.pool.shutdown(wait=True, cancel_futures=True)
         self.buffers.clear()
 
-    def _chunk(self, extents: Sequence[Extent], place: Span, first: int, last: int, memory: object) -> None:
-        """Bytes `first` to `last` of a file into their place; whole pages where they go past the cache."""
+    def _chunk(self, extents: Sequence[Extent], place: Span, first: int, last: int, memory: list[object]) -> None:
+        """Bytes `first` to `last` of a file into their place; whole pages where they go past the cache. The buffer is
+        taken out of its list: a thread that is not through with its task when the task is done must not keep it."""
         at = place.offset + place.start % PAGE + (first - place.start)
         path = self.files.local(place.file)
         with Opened(path, direct=place.direct) as file:
             wanted = last - first
             room = rounded(wanted) if file.direct else wanted
             done = 0
-            view = memoryview(memory)[at : at + room]  # type: ignore[arg-type]
+            view = memoryview(memory.pop())[at : at + room]  # type: ignore[arg-type]
             while done < wanted:
                 got = file.read(view[done:], first + done)
                 if got == 0:
                     raise NexusError(_short(extents, place.file, first + done))
                 done += got
+            if self.stamps.get(place.file, file.stamp) != file.stamp:
+                raise NexusError(_replaced(extents, place.file, first))
             with self.lock:
                 self.bytes += done
 
@@ -177,6 +192,11 @@ class Opened:
 
     def __enter__(self) -> Opened:
         return self
+
+    @property
+    def stamp(self) -> Stamp:
+        """Which file it is, as it is now."""
+        return stamp(os.fstat(self.file))
 
     def __exit__(self, *_: object) -> None:
         os.close(self.file)
@@ -209,6 +229,19 @@ def read(extents: Iterable[Extent]) -> dict[str, Tensor]:
         return reader.read(tuple(extents))
     finally:
         reader.close()
+
+
+def stamp(found: os.stat_result) -> Stamp:
+    """Which file it is, its size, and when it was written."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _replaced(extents: Sequence[Extent], file: str, at: int) -> str:
+    inside = next((each.key for each in extents if each.file == file and each.stop > at), "?")
+    return (
+        f"'{file}' was replaced or written to while the model ran (found at the tensor '{inside}'): what was read "
+        "before is of another checkpoint. Leave the files alone, and run it again."
+    )
 
 
 def _short(extents: Sequence[Extent], file: str, at: int) -> str:

@@ -25,7 +25,7 @@ SIDE_BY_SIDE = 4
 """Connections at a time."""
 
 
-class _Closing(Exception):
+class Closing(Exception):
     """Nobody waits for the rest any more."""
 
 
@@ -125,7 +125,11 @@ class Rolling:
         """No more than the largest layer from now on: what came ahead of its use goes, and is fetched again."""
         with self.changed:
             self.limit = self.plan.peak
+            self._call_back()
             self._make_room(self.limit)
+            while self.held > self.limit and any(map(_on_its_way, self.plan.items)):
+                self.changed.wait(0.02)                      # what has begun to come can go once it is here
+                self._make_room(self.limit)
             self.disk.hold("files", max(self.limit, self.held))
 
     def close(self) -> None:
@@ -198,6 +202,12 @@ class Rolling:
                 return
             self._drop(item)
 
+    def _call_back(self) -> None:
+        """What was sent for ahead of its use, and waits for a connection, does not come yet."""
+        for item in filter(_on_its_way, self.plan.items):
+            if item.coming is not None and item.coming.cancel():
+                item.coming, self.held = None, self.held - item.size
+
     def _drop_idle(self) -> None:
         """What was read for the last time goes, unless the hash of its file waits for it: for that is half the room."""
         over = [item for item in self.plan.items if _idle(item) and not item.uses & self.pending]
@@ -238,12 +248,17 @@ class Rolling:
         with self.changed:
             self.fetched += size
             if self.closing:
-                raise _Closing
+                raise Closing
 
 
 def _idle(item: Item) -> bool:
     """Whether an item is here and nobody reads it."""
     return not item.users and item.coming is not None and item.coming.done()
+
+
+def _on_its_way(item: Item) -> bool:
+    """Whether an item comes that nobody waits for."""
+    return not item.users and item.coming is not None and not item.coming.done()
 
 
 def _name(extents: Sequence[Extent]) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from nexus_specs import Budget, Checkpoint, NexusError
 from nexus_torch.skeleton import absent
 from torch import Tensor, nn
 
+from .allocating import FINE, map_large_blocks
 from .fetching import files_for
 from .placing import Placing, bare, keeps_float32
 from .reading import Reader
@@ -43,6 +44,8 @@ class Resident:
         self, checkpoint: Checkpoint, device: str, dtype: torch.dtype = torch.float32, quantise: str = "",
         budget: Budget | None = None,
     ) -> None:  # fmt: skip
+        if quantise:                                        # a matrix is made for each product and dropped
+            map_large_blocks(FINE)
         self.dtype, self.order = dtype, ()
         self.module = bare(checkpoint, device, dtype)
         placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))

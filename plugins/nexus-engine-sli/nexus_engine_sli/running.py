@@ -15,6 +15,7 @@ from nexus_specs import NexusError
 from torch import nn
 
 from .allocating import give_back
+from .belongings import Belongings
 from .forwards import Run, Stop, end, put_back, stopping, thread_state
 from .rooms import Room
 from .tracking import Ledger, Tracker
@@ -35,8 +36,9 @@ class Keeper(Protocol):
     def behind(self, run: Run, stop: Stop) -> None:
         """A unit gave an output."""
 
-    def round(self, runs: Sequence[Run], unit: str) -> None:
-        """All forwards wait, the first of them before the next unit."""
+    def round(self, runs: Sequence[Run], unit: str, *, whole: bool = True) -> None:
+        """All forwards wait, the first of them before the next unit. Not `whole`: some of them for what others were
+        given, which is no state of theirs."""
 
     def failed(self) -> None:
         """Something raised; the forwards are not ended yet."""
@@ -54,6 +56,7 @@ class Hub:
         self.units = sorted((self.layers - split) | modules)
         self.places = {path: at for at, path in enumerate(dict.fromkeys((*room.order, *layers)))}
         self.tracker, self.keeper = tracker, keeper
+        self.belongings = Belongings(Run)
         self.back: Callable[[Hub, Sequence[Run]], None] | None = None
         """Takes forwards that have just started (a batch, intact and edited) to where they were when a process was
         killed."""
@@ -103,8 +106,10 @@ class Hub:
             self._turn(run)
         drawn = torch.get_rng_state()
         torch.set_rng_state(run.random)
+        self.belongings.bring(run)
         with self._tracked(run):
             found = run.switch() if run.stop is None else run.switch(answer)
+        self.belongings.leave(run)
         run.random = torch.get_rng_state()
         torch.set_rng_state(drawn)
         put_back(own)
@@ -191,7 +196,8 @@ class Hub:
     def _stopping(self) -> Iterator[None]:
         """The forwards of all units wait for the hub while this lasts. Nothing is compiled: flex attention would be,
         and a compiler sees neither the hub nor the tracker."""
-        with stopping(self.room.module, self.units), torch.compiler.set_stance("force_eager"):
+        eager = torch.compiler.set_stance("force_eager")
+        with stopping(self.room.module, self.units), eager, self.belongings.noting():
             yield
 
 

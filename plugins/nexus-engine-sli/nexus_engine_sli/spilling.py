@@ -43,7 +43,7 @@ class Spill:
         """Bytes that went to the file, for those who measure."""
         self.file = -1
         self.free: list[tuple[int, int]] = []
-        """(start, length) of places in the file that nobody uses."""
+        """(start, length) of places in the file that nobody uses, in order, none beside another."""
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="sli-spill")
 
     def settle(self, family: Family) -> None:
@@ -69,7 +69,7 @@ class Spill:
         away.written.result()
         (away.read or self.pool.submit(self._read, away)).result()
         family.fetch = None
-        self.free.append((away.start, away.room))
+        self._leave(away.start, away.room)
 
     def expect(self, family: Family) -> None:
         """Forwards will be the next but one: their states may come already."""
@@ -97,8 +97,26 @@ class Spill:
         """Room in the file, which is allocated before it is written to, so that a full disk is found in time."""
         for at, (start, room) in enumerate(self.free):
             if room >= size:
-                del self.free[at]
-                return start, room
+                self.free[at : at + 1] = [(start + size, room - size)] if room > size else []
+                return start, size
+        start = self.end
+        if self.free and sum(self.free[-1]) == self.end:    # it grows from there
+            start, _ = self.free.pop()
+        self._grow(start + size - self.end)
+        return start, size
+
+    def _leave(self, start: int, room: int) -> None:
+        """A place is free: states grow when the first layer has passed, and take several that they left."""
+        merged: list[tuple[int, int]] = []
+        for each in sorted([*self.free, (start, room)]):
+            if merged and sum(merged[-1]) == each[0]:
+                merged[-1] = merged[-1][0], merged[-1][1] + each[1]
+            else:
+                merged.append(each)
+        self.free = merged
+
+    def _grow(self, size: int) -> None:
+        """So many bytes more. NexusError where the budget or the disk has none."""
         if self.file < 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.file = os.open(self.folder / FILE, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -114,8 +132,7 @@ class Spill:
                 os.posix_fallocate(self.file, self.end, size)
         except OSError as error:
             raise _full(self.folder, error) from error
-        start, self.end = self.end, self.end + size
-        return start, size
+        self.end += size
 
     def _write(self, away: Away, storages: list[torch.UntypedStorage]) -> None:
         at = away.start

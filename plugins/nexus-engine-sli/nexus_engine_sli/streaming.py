@@ -82,12 +82,12 @@ class States:
         if self.checkpoints:
             self.checkpoints.taken(run)
 
-    def round(self, runs: Sequence[Run], unit: str) -> None:
-        """A checkpoint, where it is time."""
+    def round(self, runs: Sequence[Run], unit: str, *, whole: bool = True) -> None:
+        """A checkpoint, where it is time and all that must be kept is the forwards' own."""
         self.at, self.here, self.alive = self.places.get(unit, self.at), 0, len({family_of(run) for run in runs})
-        if self.checkpoints and self.checkpoints.due():
+        if self.checkpoints and whole and self.checkpoints.due():
             self._keep(runs)
-        self.standing = runs
+        self.standing = runs if whole else ()
 
     def failed(self) -> None:
         """Where a unit could not be brought, or somebody stopped the process, all forwards may still stand before it:

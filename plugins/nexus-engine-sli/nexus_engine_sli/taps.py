@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from nexus_specs import SPECIAL_TAPS, Batch, NexusError, Piece, Signal, Sink, Tap
+from nexus_specs import Batch, NexusError, Piece, Signal, Sink, Tap, is_output
 from nexus_torch.bases import project
 from nexus_torch.padding import unpad
 from torch import Tensor
@@ -15,8 +15,6 @@ from torch import Tensor
 from .deferring import Deferred
 from .scores import Scores, logprob, logprob_in_columns, row
 
-OUTPUTS = ("embedding", "prediction")
-"""What loaders call outputs besides `SPECIAL_TAPS`."""
 NOTHING = torch.empty(0)
 EMPTY = {"tokens": torch.empty(0, dtype=torch.long), "spans": torch.empty(0, 2, dtype=torch.long)}
 """Of what a model has not: no positions."""
@@ -39,14 +37,14 @@ class Taps:
         named = {path for path in self.top if not is_output(path)}
         return {tap.path: tap for tap in self.wanted if "." in tap.path or tap.path in named}
 
-    def state(self, keys: Sequence[str], tap: Tap, output: Any, mask: Tensor | None, edit: str) -> None:
+    def state(self, keys: Sequence[str], tap: Tap, output: Any, batch: Batch, edit: str) -> None:
         """The output of a module goes out as soon as it is there, in memory of its own: the model may write into what
         it gave (residual sums in place), and that of a forward that waits may be emptied. A copy costs a thousandth of
         what a layer's products do."""
-        made = first_tensor(output)
+        made, mask = first_tensor(output), mask_of(batch, tap.path)
         if isinstance(made, Deferred):
             made = made.values()
-        rows = by_sample(sequence(made, mask), len(keys))
+        rows = by_sample(sequence(made, positions(batch, mask)), len(keys))
         if len(rows) != len(keys):
             raise NexusError(
                 f"'{tap.path}' gives {len(rows)} row{'s' * (len(rows) > 1)} for {len(keys)} samples: it is no state of "
@@ -75,15 +73,6 @@ class Taps:
         if not isinstance(values, Scores):
             values = [value.cpu() for value in values]
         self.sink.put(Piece(keys=tuple(keys), tap=tap.path, values=values, edit=edit))
-
-
-def is_output(path: str) -> bool:
-    """Whether a tap is read off the end of a forward, also where a module is called so.
-
-    >>> is_output("logits"), is_output("embedding"), is_output("lm_head")
-    (True, True, False)
-    """
-    return path in SPECIAL_TAPS or path in OUTPUTS
 
 
 def special(signal: Signal, tap: Tap, count: int, vocabulary: int = 0) -> Sequence[Any]:
@@ -164,13 +153,21 @@ def with_first(value: Any, tensor: Tensor) -> Any:
     return type(value)([*value[:place], with_first(value[place], tensor), *value[place + 1 :]])
 
 
-def sequence(state: Tensor, mask: Tensor | None = None) -> Tensor:
-    """A state as [B, T, D]: feature maps [B, C, H, W] (of films [B, C, F, H, W]) position by position, the heads
-    [B, T, H, D] of tokens (by their mask [B, T]) beside each other, vectors [B, D] as one position; what a model keeps
-    as [T, B, D] (XLNet) is turned by the mask, too."""
-    if state.ndim == 4 and mask is not None and state.shape[:2] == mask.shape:
+def positions(batch: Batch, mask: Tensor | None) -> tuple[int, int] | None:
+    """(B, T) of a batch of tokens, by its mask, or where there is none by the tokens themselves; None for media."""
+    tokens = batch.get("input_ids") if mask is None else mask
+    return (tokens.shape[0], tokens.shape[1]) if isinstance(tokens, Tensor) and tokens.ndim == 2 else None
+
+
+def sequence(state: Tensor, tokens: tuple[int, int] | None = None) -> Tensor:
+    """A state as [B, T, D]: feature maps [B, C, H, W] (of films [B, C, F, H, W]) position by position, vectors [B, D]
+    as one position; of `tokens` (B, T) heads or streams [B, T, H, D] beside each other, as well those that come first
+    ([H, B, T, D]: Gemma 3n); what a model keeps as [T, B, D] (XLNet) is turned, too."""
+    if state.ndim == 4 and tokens == state.shape[:2]:
         return state.flatten(2)
-    if state.ndim == 3 and mask is not None and len(mask) != mask.shape[1] and state.shape[1::-1] == mask.shape:
+    if state.ndim == 4 and tokens == state.shape[1:3]:
+        return state.permute(1, 2, 0, 3).flatten(2)
+    if state.ndim == 3 and tokens and tokens[0] != tokens[1] and tokens == state.shape[1::-1]:
         return state.transpose(0, 1)
     if state.ndim in (4, 5):
         return state.flatten(2).transpose(1, 2)

@@ -22,6 +22,7 @@ from nexus_specs import (
     Sample,
     Sink,
     Tap,
+    is_output,
 )
 from nexus_torch.padding import to_device
 from torch import nn
@@ -35,7 +36,7 @@ from .loading import Streamed
 from .rooms import Resident, Room
 from .running import layer_paths
 from .streaming import MicroBatch, Observation, fingerprint
-from .taps import Taps, is_output, mask_of
+from .taps import Taps
 from .tracking import unnoted
 
 BATCHES_AT_ONCE = 32
@@ -162,7 +163,7 @@ class SliTeacher:
             if (edit and tap.intact) or (isinstance(run, Run) and run.replaying):
                 return                                      # nobody asked, or it was before the process was killed
             with self._precision(False), unnoted(run):      # a basis is no work for half precision
-                taps.state(each.keys, tap, output, mask_of(each.batch, tap.path), edit)
+                taps.state(each.keys, tap, output, each.batch, edit)
 
         return hook
 
@@ -217,9 +218,16 @@ class SliTeacher:
 
 
 def _small(sample: Sample) -> bool:
-    """Whether a sample holds media, and little of it."""
-    sizes = [math.prod(value.shape) for value in sample.fields.values() if hasattr(value, "shape")]
-    return "text" not in sample.fields and 0 < sum(sizes) <= SMALL
+    """Whether a sample holds media, and little of it; token ids are no media, and as long as one likes."""
+    found = {name: value for name, value in sample.fields.items() if hasattr(value, "shape")}
+    tokens = any(name.endswith(("ids", "mask")) or _are_ids(value) for name, value in found.items())
+    size = sum(math.prod(each.shape) for each in found.values())
+    return not tokens and "text" not in sample.fields and 0 < size <= SMALL
+
+
+def _are_ids(value: Any) -> bool:
+    """Whether an array is one row of whole numbers: no picture, and no sound."""
+    return len(value.shape) < 2 and "float" not in str(value.dtype)
 
 
 def _chunks(items: Iterable[Sample], size: int) -> Iterator[list[Sample]]:

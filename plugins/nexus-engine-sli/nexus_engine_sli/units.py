@@ -118,13 +118,22 @@ class Division:
         return True
 
     def _experts(self, part: Part) -> bool:
-        """Splits a module with experts along its first dimension; False for any other."""
+        """Splits a module with experts along its first dimension; their biases, which are little, stay. False for any
+        other."""
         module = self.module.get_submodule(part.path)
-        weights = dict(module.named_parameters(recurse=False))
-        counts = {weight.shape[0] for weight in weights.values() if weight.ndim == 3}
-        inner = len(list(module.parameters())) != len(weights)
-        if len(counts) != 1 or any(weight.ndim != 3 for weight in weights.values()) or inner:
+        every = dict(module.named_parameters(recurse=False))
+        weights = {name: weight for name, weight in every.items() if weight.ndim == 3}
+        counts = {weight.shape[0] for weight in weights.values()}
+        inner = len(list(module.parameters())) != len(every)
+        beside = {f"{part.path}.{name}" for name in every.keys() - weights.keys()}
+        little = [each for each in part.extents if (made := self._made(part, [each])) and made.keys() <= beside]
+        known = {name for each in little for name in self._made(part, [each])}
+        if len(counts) != 1 or inner or known != beside:
             return False
+        if little:
+            self.stay.append(replace(part, extents=tuple(little)))
+            kept = {each.key for each in little}
+            part = replace(part, extents=tuple(each for each in part.extents if each.key not in kept))
         total = counts.pop()
         each = max(1, min(total, self.most * total // max(1, stored(part.extents))))
         numbered, fused = _by_expert(part.extents)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nexus_engine_sli.allocating import GROWN
 from nexus_engine_sli.costs import OPERATIONS, met, multiplied, operations
 from nexus_engine_sli.engine import Sli
+from nexus_engine_sli.predicting import KERNELS
 from nexus_specs import Blueprint, Budget, Stack
 
 GB = 10**9
@@ -58,7 +58,7 @@ def test_memory_stays_within_what_there_is(memory: int) -> None:
     for blueprint in (SEVENTY, model(60, 11 * GB, active=0.055, quantisation="fp8")):
         found = Sli().estimate(blueprint, 1000, 0, replace(FAST, memory=memory))
         assert found.memory <= memory
-        states = 1000 * 256 * 8192 * 2
+        states = 2 * 1000 * 256 * 8192 * 2
         assert found.disk <= states
         assert Sli().estimate(blueprint, 100_000, 0, replace(FAST, memory=memory)).disk > 50 * states
 
@@ -114,9 +114,9 @@ def test_packed_experts_are_there_several_times_while_they_are_put_together() ->
         model(4, GB, active=share, quantisation=how)
         for share, how in ((1.0, "fp8"), (0.2, "fp8"), (0.2, "mxfp4"))
     )
-    base, three, two = (Sli().estimate(each, 0, 0, plenty).memory for each in (dense, fp8, mxfp4))
-    assert three - base == 2 * 2 * GB + GB + GROWN, "twice more as they run, once more as they are stored, and the heap"
-    assert two - base == 2 * GB + GB + GROWN
+    base, two, one = (Sli().estimate(each, 0, 0, plenty).memory for each in (dense, fp8, mxfp4))
+    assert two - base == 2 * GB + KERNELS, "once more as they run, since they are put together"
+    assert one - base == KERNELS, "made where they stay"
 
 
 def test_few_tokens_meet_few_experts() -> None:
@@ -128,7 +128,10 @@ def test_few_tokens_meet_few_experts() -> None:
 
 
 def test_the_machine_is_measured(tmp_path: Path) -> None:
-    found = Sli().machine(tmp_path)
-    assert 1e8 < found.weight_rate < 1e13
-    assert 1e3 < found.call_rate < 1e7
+    for _ in range(10):                                     # other work may slow one of two measurements down
+        found = Sli().machine(tmp_path)
+        assert 1e8 < found.weight_rate < 1e13
+        assert 1e3 < found.call_rate < 1e7
+        if found.weight_rate / 2 < found.gigaflops * 1e9:
+            break
     assert found.weight_rate / 2 < found.gigaflops * 1e9, "a product of many rows makes more of a weight"

@@ -151,6 +151,29 @@ def test_states_that_need_more_take_what_came_ahead(server: LocalHub, folder: Pa
         assert not disk.spill(files.plan.peak + 1)
 
 
+def test_what_is_under_way_ahead_of_its_use_gives_its_room_too(
+    server: LocalHub, folder: Path, tmp_path: Path
+) -> None:
+    """States ask for their room at any moment, also while files come."""
+    server.add("acme/large", folder)
+    lookup = Installed()
+    checkpoint = lookup.make("architecture", "transformers").open("acme/large", lookup)
+    total = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    groups, disk = [part.extents for part in checkpoint.parts], Disk(total * 9 // 10)
+    server.rate = 200_000.0
+    files = Rolling(groups, tmp_path / "scratch", limit=disk.total // 2, disk=disk)
+    files.reach(groups[0])
+    assert files.held > files.plan.peak, "more than what is needed now comes"
+    assert disk.spill(disk.total - files.plan.peak)
+    assert files.held <= files.plan.peak
+    server.rate = 0.0
+    for group in groups:
+        placed = files.place(group)
+        assert all(files.local(each.file).is_file() for each in placed)
+        files.done(group)
+    files.close()
+
+
 def test_too_little_for_states_says_who_has_the_rest(
     folder: Path, texts: Sequence[Sample], watched: list[Watched], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,13 +122,18 @@ class Watched:
 
     def look(self) -> None:
         while not self.over.wait(0.001):
-            held = 0
-            for path in self.folder.glob("*"):
-                try:
-                    held += path.stat().st_size
-                except FileNotFoundError:
-                    continue
-            self.most = max(self.most, held)
+            before = self.files()
+            if before.keys() == self.files().keys():         # else one that went meanwhile and one that came add up
+                self.most = max(self.most, sum(before.values()))
+
+    def files(self) -> dict[tuple[str, int], int]:
+        """Name and number of what is there -> bytes."""
+        found = {}
+        for path in self.folder.glob("*"):
+            with suppress(FileNotFoundError):
+                about = path.stat()
+                found[path.name, about.st_ino] = about.st_size
+        return found
 
     def __enter__(self) -> Watched:
         self.thread.start()
@@ -232,7 +238,7 @@ def test_a_killed_pass_goes_on_with_what_is_there(server: LocalHub, source: Path
     budget = Budget(disk=total(source) // 3, scratch=tmp_path / "scratch")
     keys = json.dumps([[each.key for each in group] for group in groups])
     child = [sys.executable, "-c", CHILD, keys, str(budget.disk), str(budget.scratch)]
-    done = subprocess.run(child, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(child, check=False, capture_output=True, text=True, timeout=600)
     assert done.returncode == -signal.SIGKILL, done.stderr
     here = [path for path in (tmp_path / "scratch" / "fetch").iterdir() if not path.name.endswith(".part")]
     before = served(server)

@@ -105,7 +105,9 @@ def test_weights_stay_in_sixteen_bits_where_nothing_is_lost_by_it() -> None:
 def test_what_is_open_is_settled_and_what_is_not_stays() -> None:
     budget = replace(HALF, memory=7 * GB, quantise="auto", micro_batch=0)
     settled = Sli().place(model(7), budget)
-    assert (settled.residency, settled.quantise, settled.micro_batch) == ("resident", "nf4", 8)
+    assert (settled.residency, settled.quantise, settled.micro_batch) == ("resident", "nf4", 4)
+    assert Sli().place(model(7), budget, tokens=256).micro_batch == 8, "short texts"
+    assert Sli().place(model(7), budget, tokens=4096).micro_batch == 2, "long ones"
     assert place(model(7), settled) == settled
     asked = replace(budget, quantise="int8", residency="stream", micro_batch=3)
     assert place(model(7), asked) == asked

@@ -14,7 +14,6 @@ from nexus_engine_sli.deferring import Deferred, rows_at_once, windows
 from nexus_engine_sli.engine import Sli
 from nexus_specs import Budget, Installed, NexusError, Piece, Sample, Tap, content_key
 from nexus_specs.testing import ListSink
-from torch.utils._python_dispatch import TorchDispatchMode
 
 VOCABULARY = 131072
 SMALL = {
@@ -23,21 +22,6 @@ SMALL = {
 }  # fmt: skip
 KINDS = {"llama": {}, "gemma2": {}, "granite": {"logits_scaling": 3.0}, "cohere": {"logit_scale": 0.3}}
 """Some scale their logits, or cap them softly, behind the head."""
-
-
-class Largest(TorchDispatchMode):
-    """Notes the most bytes of a tensor that any operation made."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for each in made if isinstance(made, (tuple, list)) else (made,):
-            if isinstance(each, torch.Tensor) and not isinstance(each, Deferred) and not each.is_meta:
-                self.bytes = max(self.bytes, each.numel() * each.itemsize)
-        return made
 
 
 def model(kind: str, dtype: torch.dtype) -> Any:
@@ -51,10 +35,10 @@ def model(kind: str, dtype: torch.dtype) -> Any:
     [("gemma2", torch.float32), ("gemma2", torch.bfloat16), ("granite", torch.float32), ("cohere", torch.bfloat16)],
 )
 @torch.no_grad()
-def test_windows_are_the_whole_bit_for_bit(kind: str, dtype: torch.dtype) -> None:
+def test_windows_are_the_whole_bit_for_bit(kind: str, dtype: torch.dtype, largest: Any) -> None:
     teacher, tokens = model(kind, dtype), torch.arange(3 * 70).view(3, 70)
     whole = teacher(tokens).logits
-    with Largest() as largest, deferring.deferring(teacher):
+    with largest, deferring.deferring(teacher):
         scores = teacher(tokens).logits
         found = [torch.cat(list(scores.windows(at, at + 33))) for at in (140, 0, 70)]
     assert isinstance(scores, Deferred)
@@ -109,25 +93,28 @@ class InBlocks(ListSink):
         super().put(piece)
 
 
-def observed(checkpoint: Any, samples: Sequence[Sample], **how: Any) -> tuple[ListSink, int]:
+def observed(checkpoint: Any, samples: Sequence[Sample], **how: Any) -> ListSink:
     sink = InBlocks()
-    with Sli().load(checkpoint, Budget(micro_batch=4, **how)) as teacher, Largest() as largest:
+    with Sli().load(checkpoint, Budget(micro_batch=4, **how)) as teacher:
         teacher.observe(samples, [Tap(path="logits"), Tap(path="logprob"), Tap(path="final")], sink)
-    return sink, largest.bytes
+    return sink
 
 
 @pytest.mark.parametrize(
     ("residency", "precision"), [("resident", "float32"), ("stream", "float32"), ("stream", "bfloat16")]
 )
 def test_logits_of_a_batch_are_never_there_whole(
-    residency: Any, precision: Any, wide: Any, texts: Sequence[Sample], monkeypatch: pytest.MonkeyPatch
+    residency: Any, precision: Any, wide: Any, texts: Sequence[Sample], largest: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how = {"residency": residency, "precision": precision}
-    found, largest = observed(wide, texts, **how)
-    assert largest <= 64 * VOCABULARY * 4
+    with largest:
+        found = observed(wide, texts, **how)
+    in_blocks = largest.bytes
+    assert in_blocks <= 64 * VOCABULARY * 4
     monkeypatch.setattr(deferring, "BLOCK", 1 << 40)
-    whole, needed = observed(wide, texts, **how)
-    assert needed > 2 * largest, "without windows there would be far more"
+    with largest:
+        whole = observed(wide, texts, **how)
+    assert largest.bytes > 2 * in_blocks, "without windows there would be far more"
     for tap in ("logits", "logprob", "final"):
         expected = whole.values(tap)
         assert expected.keys() == found.values(tap).keys()

@@ -193,8 +193,8 @@ def test_zeros_stay_zeros() -> None:
 
 
 def test_no_kernel_is_fetched_when_the_library_is_imported() -> None:
+    quantise(nn.Sequential(nn.Linear(64, 64)), "nf4")
     assert sys.modules.get("kernels") is None or "kernels-community" not in repr(sys.modules["kernels"])
-    assert "kernels" not in sys.modules or sys.modules["kernels"] is not None
 
 
 TAPS = ("logits", "model.layers.1")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import Executor, Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,32 @@ def test_memory_is_used_again_but_never_under_somebody(stored: Any) -> None:
         reader.close()
 
 
+class Lingering(Executor):
+    """Threads that are not through with their tasks when those are done: they still hold what they were given."""
+
+    def __init__(self) -> None:
+        self.held: list[Any] = []
+
+    def submit(self, call: Any, /, *given: Any, **named: Any) -> Future[Any]:
+        self.held.append((given, named))
+        done: Future[Any] = Future()
+        done.set_result(call(*given, **named))
+        return done
+
+
+def test_memory_is_free_as_soon_as_it_was_read_however_slow_the_threads_are(stored: Any) -> None:
+    tensors, extents = stored
+    reader = Reader()
+    reader.pool.shutdown()
+    reader.pool = Lingering()  # type: ignore[assignment]
+    for _ in range(3):
+        found = reader.read(extents)
+        assert torch.equal(found["large.5"], tensors["large.5"])
+        del found
+    assert len(reader.buffers.maps) == 1
+    reader.close()
+
+
 def test_what_is_not_aligned_is_copied() -> None:
     memory = Buffers().take(64)
     memory[3:7] = torch.tensor([1.5]).numpy().tobytes()
@@ -122,3 +150,21 @@ def test_maps_are_no_larger_than_what_was_asked_for_lately() -> None:
         buffers.take(size)
     assert {id(each) for each in buffers.maps} <= kept
     assert len(buffers.maps) <= made
+
+
+def test_a_file_that_is_replaced_while_a_model_runs(stored: Any, tmp_path: Path) -> None:
+    """Layers of two checkpoints would pass for one."""
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(Path(stored[1][0].file).read_bytes())
+    extents = [replace(each, file=str(file)) for each in stored[1]]
+    reader = Reader()
+    try:
+        reader.watch([str(file), str(tmp_path / "on a hub")])
+        reader.read(extents)
+        other = tmp_path / "other"
+        other.write_bytes(bytes(file.stat().st_size))
+        other.replace(file)
+        with pytest.raises(NexusError, match=r"model.safetensors' was replaced or written to .* 'large.0'"):
+            reader.read(extents)
+    finally:
+        reader.close()

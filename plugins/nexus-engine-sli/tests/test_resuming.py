@@ -125,7 +125,7 @@ def run(
     (out / "units").unlink(missing_ok=True)
     process = FORK.Process(target=extract, args=(teacher, out, at, memory, edited), kwargs=more)
     process.start()
-    process.join(120)
+    process.join(900)
     assert process.exitcode == (-signal.SIGKILL if at else 0)
     read, events = (out / "units").read_text().split() if not at else ("0", "0")
     return int(read), int(events)

@@ -16,7 +16,7 @@ from nexus_engine_sli.loading import Streamed
 from nexus_engine_sli.placing import one_by_one
 from nexus_engine_sli.quantising import Quantised
 from nexus_engine_sli.rooms import Resident
-from nexus_engine_sli.taps import sequence
+from nexus_engine_sli.taps import positions, sequence
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_specs import Budget, Checkpoint, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
@@ -143,7 +143,7 @@ def test_edits_share_the_pass_and_the_disk(
     def mean() -> list[Mean]:
         return [*(Mean(path) for path in paths)]
 
-    room = Streamed(checkpoint, "cpu", budget=Budget(memory=250_000 if build is experts else 1 << 20))
+    room = Streamed(checkpoint, "cpu", budget=Budget(memory=340_000 if build is experts else 1 << 20))
     found = observed(checkpoint, room, inputs("decoder"), budget, mean())
     assert written[0] > 0
     assert sorted(room.loads) == sorted(room.order), "each unit once, intact and under all edits"
@@ -183,7 +183,7 @@ def test_a_layer_that_is_too_large_comes_in_parts(saved: Any, inputs: Inputs) ->
 @pytest.mark.usefixtures("tiny")
 def test_experts_come_in_groups_and_each_once(saved: Any, inputs: Inputs) -> None:
     checkpoint, budget = opened(saved(experts)), Budget(micro_batch=2)
-    room = Streamed(checkpoint, "cpu", budget=Budget(memory=250_000))
+    room = Streamed(checkpoint, "cpu", budget=Budget(memory=340_000))
     groups = [path for path in room.order if "#" in path]
     assert len(groups) == len(room.order) - len({path for path in room.order if "#" not in path}) >= 6
     streamed = observed(checkpoint, room, inputs("decoder"), budget)
@@ -295,8 +295,19 @@ def test_random_numbers_are_a_forwards_own(saved: Any, inputs: Inputs) -> None:
 
 def test_heads_of_tokens_are_no_feature_maps() -> None:
     state, mask = torch.randn(2, 3, 4, 5), torch.ones(2, 3, dtype=torch.bool)
-    assert torch.equal(sequence(state, mask), state.flatten(2))
+    assert torch.equal(sequence(state, positions({}, mask)), state.flatten(2))
     assert sequence(state).shape == (2, 20, 3)
+
+
+def test_streams_of_tokens_are_no_feature_maps() -> None:
+    """Gemma 3n's layers give [streams, B, T, D], DeepSeek-V4's [B, T, streams, D], also where no mask is needed."""
+    ids, streams = torch.ones(2, 3, dtype=torch.long), torch.randn(4, 2, 3, 5)
+    tokens = positions({"input_ids": ids}, None)
+    found = sequence(streams, tokens)
+    assert found.shape == (2, 3, 20)
+    assert torch.equal(found[1, 2], streams[:, 1, 2].flatten()), "of one token of one sample"
+    assert torch.equal(sequence(streams.permute(1, 2, 0, 3), tokens), found)
+    assert positions({"pixel_values": torch.ones(2, 3)}, None) is None
 
 
 def test_a_packed_weight_of_which_nobody_says_how(saved: Any, inputs: Inputs, tmp_path: Path) -> None:

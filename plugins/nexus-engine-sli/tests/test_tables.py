@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,10 @@ def saved(tmp_path: Path, tokenizer: Any) -> Callable[[Callable[[], Any]], Path]
         with torch.no_grad():
             model.get_input_embeddings().weight[1000:] *= 3.0
         model.save_pretrained(tmp_path / build.__name__)
-        tokenizer.save_pretrained(tmp_path / build.__name__)
+        own = deepcopy(tokenizer)
+        if model.config.is_encoder_decoder:
+            own.pad_token = "<s>"
+        own.save_pretrained(tmp_path / build.__name__)
         return tmp_path / build.__name__
 
     return folder
@@ -106,6 +110,65 @@ def test_states_are_equal_and_scores_but_for_rounding(build: Any, saved: Any, in
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
     once = [path for path in room.loads if not path.startswith((table, "lm_head"))]
     assert len(once) == len(set(once))
+
+
+def bart() -> Any:
+    config = hf.BartConfig(
+        vocab_size=WORDS, d_model=WIDTH, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
+        decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=64,
+        pad_token_id=0, bos_token_id=0, eos_token_id=0, decoder_start_token_id=0, forced_eos_token_id=None,
+    )  # fmt: skip
+    return hf.BartForConditionalGeneration(config)
+
+
+def t5() -> Any:
+    config = hf.T5Config(
+        vocab_size=WORDS, d_model=WIDTH, d_kv=8, d_ff=48, num_layers=2, num_heads=4, decoder_start_token_id=0,
+        pad_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    return hf.T5ForConditionalGeneration(config)
+
+
+@pytest.mark.parametrize("memory", [0, 250_000])
+@pytest.mark.parametrize("build", [bart, t5])
+def test_a_table_that_encoder_and_decoder_share(
+    build: Any, memory: int, saved: Any, inputs: Inputs, tmp_path: Path
+) -> None:
+    """Nobody calls the module under whose name it is stored: it comes when it is looked up in."""
+    checkpoint, samples = opened(saved(build)), inputs("decoder")
+    taps = [each for stack in checkpoint.blueprint.stacks for each in stack.layers]
+    room = Streamed(checkpoint, "cpu", budget=Budget(memory=memory))
+    assert any(path.startswith(("shared", "model.shared")) for path in room.order)
+    assert any("#" in path for path in room.order) == bool(memory), "in rows where the memory is small"
+    found = observed(checkpoint, room, samples, (*taps, "logprob"), memory=memory, scratch=tmp_path / "scratch")
+    plain = observed(checkpoint, Resident(checkpoint, "cpu"), samples, (*taps, "logprob"))
+    for sample in samples:
+        assert all(torch.equal(found.value(sample.key, tap), plain.value(sample.key, tap)) for tap in taps)
+        one, other = found.value(sample.key, "logprob"), plain.value(sample.key, "logprob")
+        if memory:
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+        else:
+            assert torch.equal(one, other)
+    assert memory or len(room.loads) == len(set(room.loads)), "each is read once"
+
+
+def test_a_model_that_needs_all_its_logits(saved: Any, inputs: Inputs, tmp_path: Path) -> None:
+    """It waits for the blocks of the head in the middle of its forward."""
+
+    def normal(_: Any, __: Any, output: Any) -> Any:
+        output.logits = output.logits - output.logits.logsumexp(-1, keepdim=True)
+        return output
+
+    checkpoint, samples = opened(saved(untied)), inputs("decoder")
+    room = Streamed(checkpoint, "cpu", budget=Budget(memory=MEMORY))
+    plain = Resident(checkpoint, "cpu")
+    for each in (room, plain):
+        each.module.register_forward_hook(normal)
+    found = observed(checkpoint, room, samples, ("logits",), memory=MEMORY, scratch=tmp_path / "scratch")
+    expected = observed(checkpoint, plain, samples, ("logits",))
+    for sample in samples:
+        one, other = found.value(sample.key, "logits"), expected.value(sample.key, "logits")
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
 def test_each_block_is_read_once_for_all_batches(saved: Any, inputs: Inputs, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from nexus_specs import Blueprint, Budget, Context, Estimate, Sample, Split
 from nexus_torch.profiles import read_profile
 
 MOST, PATIENCE = 20_000, 0.5
-"""Samples that are counted, and seconds that this may take: an estimate must not read a large corpus through."""
+"""Samples that are counted, and seconds that this may take from the `TEXT`th on: an estimate must not read a large
+corpus through, and what it says of a small one must not depend on how busy the machine is."""
 TEXT, LETTERS, SPELT, TOKENS = 64, 2.5, 3.5, 256
 """Samples whose length is looked at; characters of a token (few, so that room is not promised in vain), and as many as
 they mostly are; tokens or patches of a sample where nothing tells."""
@@ -68,7 +69,7 @@ def counted(context: Context, split: Split, most: int) -> tuple[list[Sample], bo
     until = time.monotonic() + PATIENCE
     for sample in context.samples(split):
         found.append(sample)
-        if len(found) >= most or time.monotonic() > until:
+        if len(found) >= most or (len(found) >= TEXT and time.monotonic() > until):
             return found, False
     return found, True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from nexus_specs import Context, Estimate, Profile
+from nexus_specs import Blueprint, Budget, Context, Estimate, Profile
 from nexus_torch.files import write_json
 from nexus_torch.profiles import PREPROCESSOR, PROFILE, write_profile
 
@@ -32,9 +32,10 @@ class ProfileStage:
         """Writes profile, bases, preprocessor, hashes and the table."""
         checkpoint = context.open(str(context.card["source"]))
         metric, budget = context.chosen("metric"), exact(context.budget)
+        engine, profiler = context.chosen("engine"), context.chosen("profiler")
         hashing = Hashing(checkpoint, budget.threads, budget.scratch)
-        with context.chosen("engine").load(hashing, budget) as teacher:
-            found: Profile = context.chosen("profiler").profile(teacher, context.samples("train"), metric, context)
+        with engine.load(hashing, beside(profiler, engine, checkpoint.blueprint, budget)) as teacher:
+            found: Profile = profiler.profile(teacher, context.samples("train"), metric, context)
         with context.write(PREPROCESSOR) as path:
             checkpoint.save_preprocessor(path)
         with context.write(PROFILE) as path:
@@ -44,6 +45,17 @@ class ProfileStage:
             write_json(path, {"tensors": tensors} | ({"unknown": unknown} if unknown else {}))
         with context.write("table.json") as path:
             write_json(path, table(found))
+
+
+def beside(profiler: Any, engine: Any, blueprint: Blueprint, budget: Budget) -> Budget:
+    """What the engine may take beside a profiler that keeps states of a teacher that is not resident: of the disk, what
+    that leaves."""
+    keeps = getattr(profiler, "keeps", None)
+    if not budget.disk or keeps is None:
+        return budget
+    placed = engine.place(blueprint, budget) if hasattr(engine, "place") else budget
+    kept = 0 if placed.residency == "resident" else keeps(blueprint, budget)
+    return dataclasses.replace(budget, disk=max(1, budget.disk - kept))
 
 
 def table(profile: Profile) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from nexus_specs import (
     Sample,
     Split,
     Tap,
+    is_output,
     reader_for,
     sizes,
 )
@@ -39,8 +40,6 @@ from .unfinished import Unfinished, request, told
 PARTS: tuple[Split, ...] = ("train", "development", "held_out")
 SHARE, COUNTED = 0.8, 256
 """Of the free memory, where none is named; samples whose tokens are counted to tell how long it will take."""
-OUTPUTS = ("embedding", "prediction")
-"""What loaders call outputs besides `SPECIAL_TAPS`; any other name is a module's."""
 PER_SHARD = 256
 """Samples of a shard, at least."""
 
@@ -102,7 +101,9 @@ class Taps:
         refuse_unknown(checkpoint, taps)
         asked = request(self.options.source, checkpoint, [tap.path for tap in taps], [each.key for each in samples])
         pinned = work.take_up(asked)
-        budget = self._settled(engine, blueprint, work.folder, pinned)
+        lengths = getattr(checkpoint, "lengths", None)
+        counts = (lengths(samples[:COUNTED]) if lengths else None) or [0]
+        budget = self._settled(engine, blueprint, work.folder, pinned, max(counts))
         work.begin(asked, budget)
         writer = ShardWriter(
             work.folder / "shards", [each.key for each in samples], [name for tap in taps for name in records(tap)],
@@ -110,39 +111,29 @@ class Taps:
             vocabulary=blueprint.vocabulary, per_shard=whole_batches(PER_SHARD, budget.micro_batch),
         )  # fmt: skip
         if pending := set(writer.pending):
-            self._observe(engine, checkpoint, budget, [each for each in samples if each.key in pending], taps, writer)
+            left = [each for each in samples if each.key in pending]
+            estimate = engine.estimate(blueprint, len(left), 0, budget, tokens=sum(counts) / len(counts))
+            there = f"; {len(samples) - len(left)} samples are there already" if len(left) < len(samples) else ""
+            say(f"{estimate.how}; about {duration(estimate.seconds)}{there}")
+            _observe(engine, checkpoint, budget, left, taps, Records(writer, taps[0].path, len(left)))
         return writer
 
-    def _observe(
-        self, engine: Any, checkpoint: Checkpoint, budget: Budget, samples: Sequence[Sample], taps: Sequence[Tap],
-        writer: ShardWriter,
-    ) -> None:  # fmt: skip
-        counts = lengths(samples[:COUNTED]) if (lengths := getattr(checkpoint, "lengths", None)) else None
-        mean = sum(counts) / len(counts) if counts else 0.0
-        estimate = engine.estimate(checkpoint.blueprint, len(samples), 0, budget, tokens=mean)
-        done = len(writer.group_of) - len(samples)
-        there = f"; {done} samples are there already" if done else ""
-        say(f"{estimate.how}; about {duration(estimate.seconds)}{there}")
-        torch.set_num_threads(budget.threads)
-        sink = Records(writer, taps[0].path, len(samples))
-        try:
-            with engine.load(checkpoint, budget) as teacher:
-                teacher.observe(samples, taps, sink)
-        finally:
-            sink.shown.broken()
-
-    def _settled(self, engine: Any, blueprint: Blueprint, folder: Path, pinned: Mapping[str, Any]) -> Budget:
-        """The budget, with what decides the bits as it was when the work began."""
+    def _settled(
+        self, engine: Any, blueprint: Blueprint, folder: Path, pinned: Mapping[str, Any], longest: int
+    ) -> Budget:
+        """The budget, with what decides the bits as it was when the work began; else for the longest of the samples
+        whose tokens were counted."""
         budget = self._budget(engine.machine(folder), folder)
         if self.options.micro_batch and pinned.get("micro_batch") not in (None, self.options.micro_batch):
             raise NexusError(
                 f"--micro-batch {self.options.micro_batch}: this extraction began with {pinned['micro_batch']} samples "
                 "at once, and another number gives other bits. Leave it out, or choose another --out."
             )
-        budget = replace(budget, **pinned)
-        if not budget.micro_batch:
-            budget = engine.place(blueprint, budget) if hasattr(engine, "place") else replace(budget, micro_batch=8)
-        return budget
+        memory = budget.memory if self.options.memory else pinned.get("memory", budget.memory)
+        budget = replace(budget, **{**pinned, "memory": memory})
+        if hasattr(engine, "place"):
+            return engine.place(blueprint, budget, tokens=longest)  # type: ignore[no-any-return]
+        return budget if budget.micro_batch else replace(budget, micro_batch=8)
 
     def _budget(self, machine: Any, work: Path) -> Budget:
         return Budget(
@@ -150,8 +141,9 @@ class Taps:
             disk=size(self.options.disk, "--disk") or shutil.disk_usage(work).free, scratch=work / "scratch",
             threads=self.options.threads or machine.cores,
             precision="bfloat16" if machine.bfloat16 else "float32", micro_batch=self.options.micro_batch,
-            residency=self.options.residency, gigaflops=machine.gigaflops, read_rate=machine.read_rate,
-            weight_rate=machine.weight_rate, call_rate=machine.call_rate,
+            residency=self.options.residency, gigaflops=machine.gigaflops,
+            gigaflops_float32=machine.gigaflops_float32, read_rate=machine.read_rate, weight_rate=machine.weight_rate,
+            call_rate=machine.call_rate,
         )  # fmt: skip
 
     def _samples(self, lookup: Lookup) -> Iterator[Sample]:
@@ -163,6 +155,17 @@ class Taps:
             if sample.key not in seen:
                 seen.add(sample.key)
                 yield sample
+
+
+def _observe(
+    engine: Any, checkpoint: Checkpoint, budget: Budget, samples: Sequence[Sample], taps: Sequence[Tap], sink: Records
+) -> None:
+    torch.set_num_threads(budget.threads)
+    try:
+        with engine.load(checkpoint, budget) as teacher:
+            teacher.observe(samples, taps, sink)
+    finally:
+        sink.shown.broken()
 
 
 class Records:
@@ -249,7 +252,7 @@ def records(tap: Tap) -> tuple[str, ...]:
     """The names under which a tap is stored: logits as the likeliest tokens and some of the rest, as `extract` does."""
     if tap.path == "logits":
         return "ids", "probabilities"
-    return (tap.path if tap.path in (*SPECIAL_TAPS, *OUTPUTS) else STATE + tap.path,)
+    return (tap.path if is_output(tap.path) else STATE + tap.path,)
 
 
 def size(text: str, flag: str = "--memory") -> int:

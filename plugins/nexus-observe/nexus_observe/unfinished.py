@@ -19,8 +19,9 @@ from nexus_specs import Budget, Checkpoint, NexusError
 from nexus_torch.files import write_json
 
 REQUEST, LOCK = "request.json", "lock"
-PINNED = ("micro_batch", "precision", "quantise", "device")
-"""Of the budget: what decides the bits, and stays as it was when the work began."""
+PINNED = ("micro_batch", "precision", "quantise", "device", "memory")
+"""Of the budget: what decides the bits, and stays as it was when the work began; the memory too, by which a large head
+is divided, unless another one is named."""
 
 
 class Unfinished:

@@ -13,17 +13,13 @@ import pytest
 import torch
 import transformers as hf
 from nexus_observe import plugin
-from nexus_specs import Checkpoint, Choice, Installed, Sample, content_key, resolve
-from nexus_specs.testing import LocalContext
+from nexus_specs import Checkpoint, Choice, Installed, Sample, resolve
+from nexus_specs.testing import LocalContext, sample
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 TEXTS = [f"Shard {number} is read by key; text {number * 7} is {'long ' * (number % 3)}enough." for number in range(9)]
 SMALL = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 3, "intermediate_size": 48}
 STAGES = {each.name: each for each in plugin.nexus_stages()}
-
-
-def sample(**fields: Any) -> Sample:
-    return Sample(key=content_key(fields), fields=fields)
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,7 @@ def run(source: Path, texts: Path, out: Path, at: int = 0, disk: int = 0) -> tup
     notes = out.with_suffix(".notes")
     process = FORK.Process(target=apart, args=(source, texts, out, at, notes, disk))
     process.start()
-    process.join(120)
+    process.join(900)
     assert process.exitcode == (-signal.SIGKILL if at else 0)
     brought, events = notes.read_text().split() if not at else ("0", "0")
     return int(brought), int(events)

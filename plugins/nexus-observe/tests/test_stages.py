@@ -280,6 +280,11 @@ def test_the_room_that_shards_will_take_is_known_before(bench: Any, subject: str
     assert taken / 3 < expected <= before < 10 * taken
 
 
+def test_a_slow_machine_counts_a_small_corpus_through_too(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus_observe.amount.PATIENCE", -1.0)
+    assert "at least" not in ExtractStage().estimate(bench.context("extract", "digits")).how
+
+
 def test_an_estimate_counts_every_reading_of_a_streamed_teacher(bench: Any, sources: Mapping[str, Path]) -> None:
     blueprint = Installed().inspect(str(sources["prose"]))
 

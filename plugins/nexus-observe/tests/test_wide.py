@@ -16,26 +16,10 @@ from nexus_observe.options import ExtractOptions
 from nexus_observe.tapping import Taps
 from nexus_specs import Budget, Installed, Sample, Tap, content_key
 from nexus_torch.shards import Shards, ShardWriter
-from torch.utils._python_dispatch import TorchDispatchMode
 
 VOCABULARY = 131072
 BLOCK = 64 * VOCABULARY * 4
 TEXTS = [f"{'rows of logits ' * (5 + 2 * at)}{at}" for at in range(4)]
-
-
-class Largest(TorchDispatchMode):
-    """Notes the most bytes of a tensor that an operation made, views left out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = func(*args, **(kwargs or {}))
-        for each in made if isinstance(made, (tuple, list)) else (made,):
-            if type(each) is torch.Tensor and not each.is_meta and each.untyped_storage().nbytes() > self.bytes:
-                self.bytes = each.untyped_storage().nbytes()
-        return made
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +36,14 @@ def wide(tmp_path_factory: pytest.TempPathFactory, sources: Mapping[str, Path]) 
 
 
 def test_the_command_thins_logits_out_block_by_block(
-    wide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wide: Path, tmp_path: Path, largest: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = Sli().machine(tmp_path)
     monkeypatch.setattr(Sli, "machine", lambda *_: machine)  # measuring takes large tensors of its own
     data = tmp_path / "texts.jsonl"
     data.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
     how = {"data": str(data), "out": tmp_path / "out", "taps": "logits", "micro_batch": 4, "threads": 1}
-    with Largest() as largest:
+    with largest:
         Taps(source=str(wide), **how)(Installed())
     found = Shards(tmp_path / "out")
     lengths = [len(found.signal([key]).tokens[0]) for key in found.keys]
@@ -78,7 +62,7 @@ class Told:
         return True
 
 
-def test_the_stage_thins_logits_out_block_by_block(wide: Path, tmp_path: Path) -> None:
+def test_the_stage_thins_logits_out_block_by_block(wide: Path, tmp_path: Path, largest: Any) -> None:
     samples = [Sample(key=content_key({"text": text}), fields={"text": text}) for text in TEXTS]
     installed, context = Installed(), Told()
     writer = ShardWriter(
@@ -87,7 +71,7 @@ def test_the_stage_thins_logits_out_block_by_block(wide: Path, tmp_path: Path) -
     )  # fmt: skip
     sink = ShardSink(context, writer, ExtractOptions(), 0)  # type: ignore[arg-type]
     engine = installed.make("engine", "sli")
-    with engine.load(installed.open(str(wide)), Budget(micro_batch=4)) as teacher, Largest() as largest:
+    with engine.load(installed.open(str(wide)), Budget(micro_batch=4)) as teacher, largest:
         teacher.observe(samples, [Tap(path="logits")], sink)
     assert largest.bytes <= BLOCK
     writer.finish()

@@ -85,6 +85,11 @@ class Niwt:
             return [(count, layers)], size
         return [(count, layers), (count, 0)], 0
 
+    def keeps(self, blueprint: Blueprint, budget: Budget) -> int:
+        """Most bytes of states that it keeps on the disk while a teacher is observed that is not resident: whoever
+        shares a budget of disk with it has the rest."""
+        return room_for(blueprint, budget)
+
     def _judged(
         self, who: Judge, chosen: Sequence[Sample], seen: Values, names: Sequence[str], seed: int
     ) -> list[LayerProfile]:

@@ -87,6 +87,11 @@ class Both:
         elif not piece.edit:
             self.states.put(piece)
 
+    def forget(self) -> None:
+        """Of both, where weights were not those of the checkpoint."""
+        self.values.forget()
+        self.states.drop()
+
     def flush(self) -> None:
         """Of both."""
         self.values.flush()

@@ -37,6 +37,12 @@ class Values:
         if self.journal:
             self.journal.sync()
 
+    def forget(self) -> None:
+        """Weights were used that are not those of the checkpoint: what they gave goes, on the disk too."""
+        self.found = {}
+        if self.journal:
+            self.journal.remove()
+
     def whole(self, keys: Iterable[str], taps: Iterable[str], edits: Iterable[str]) -> bool:
         """Whether everything is there already."""
         wanted = [(key, tap) for key in keys for tap in taps]

@@ -11,17 +11,14 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from nexus_specs import Budget, Installed, Sample, Teacher, content_key
+from nexus_specs import Budget, Installed, Sample, Teacher
+from nexus_specs.testing import sample
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 WORDS = ["layer", "mean", "basis", "rank", "share", "teacher", "tower", "token", "state", "loss"]
 SMALL = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 48}
 IDLE = 2
 """The layer that does nothing."""
-
-
-def sample(**fields: Any) -> Sample:
-    return Sample(key=content_key(fields), fields=fields)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ from .plugins import PluginTests
 from .profiler import ProfilerTests
 from .reader import ReaderTests
 from .registry import RegistryTests
+from .samples import sample
 from .stage import StageTests
 from .student import StudentTests
 from .tower import TowerTests
@@ -62,4 +63,5 @@ __all__ = [
     "StudentTests",
     "TowerTests",
     "blueprint",
+    "sample",
 ]

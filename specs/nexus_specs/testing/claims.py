@@ -71,21 +71,31 @@ def check_reads_no_weights(architecture: Architecture, source: str, folder: Path
     """`inspect` gives the same for a copy without numbers, and reads no more bytes than headers have."""
     if not locate(source).exists():  # more than a path, as "FOLDER#tower": its plain form is checked
         return
-    copy = weightless(source, folder)
-    weights = sum(file.stat().st_size for file in Path(copy).rglob("*.safetensors"))
-    before = _bytes_read()
-    found = architecture.inspect(copy)
-    read = _bytes_read() - before
-    assert found == architecture.inspect(source), (
-        "`inspect` gives another blueprint when the weights are overwritten. Read configuration and headers alone."
-    )
-    inside = Path(copy).rglob("*") if Path(copy).is_dir() else [Path(copy)]
-    plain_files = [file for file in inside if file.is_file() and file.suffix != ".safetensors"]
-    others = sum(file.stat().st_size for file in plain_files)
-    assert read < 4 * others + weights // 2 + 65_536, (
+    expected = architecture.inspect(source)  # and imports what it needs, which would count as read
+    for attempt in range(3):  # what other threads of this process read counts, too
+        place = folder / f"attempt-{attempt}"
+        place.mkdir()
+        copy = weightless(source, place)
+        before = _bytes_read()
+        found = architecture.inspect(copy)
+        read = _bytes_read() - before
+        assert found == expected, (
+            "`inspect` gives another blueprint when the weights are overwritten. Read configuration and headers alone."
+        )
+        weights = sum(file.stat().st_size for file in Path(copy).rglob("*.safetensors"))
+        if read < _enough(copy, weights):
+            return
+    raise AssertionError(
         f"`inspect` read {read} bytes; the weights have {weights}. Read the headers of weight files "
         f"(8 bytes of length, then JSON), not the tensors: a checkpoint may have a terabyte."
     )
+
+
+def _enough(copy: str, weights: int) -> int:
+    """More bytes than anybody has to read who leaves the numbers alone."""
+    inside = Path(copy).rglob("*") if Path(copy).is_dir() else [Path(copy)]
+    others = sum(file.stat().st_size for file in inside if file.is_file() and file.suffix != ".safetensors")
+    return 4 * others + weights // 2 + 65_536
 
 
 def _bytes_read() -> int:

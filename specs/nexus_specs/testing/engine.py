@@ -80,7 +80,7 @@ def check_place(engine: Engine, blueprint: Blueprint, budget: Budget) -> None:
         f"hashes them."
     )
     given = replace(budget, quantise="", micro_batch=3)
-    kept = engine.place(blueprint, given)
+    kept = engine.place(blueprint, given, tokens=4096.0)
     assert (kept.micro_batch, kept.quantise, kept.precision) == (3, "", budget.precision), (
         "`place` changed what was not open. Keep the micro-batch, the quantisation and the precision that are given."
     )

@@ -27,6 +27,13 @@ ELSEWHERE = ("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HOME", "NEXUS_TRUST")
 """Variables that would lead to another hub or its caches: unset them, so that a test asks this one alone."""
 
 
+class Server(ThreadingHTTPServer):
+    """Many may come at once: where more wait than it queues, the system lets them try again after a second."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @dataclass
 class LocalHub:
     """The hub. Set `drops`, `damaged` and `rate` at any time."""
@@ -49,8 +56,7 @@ class LocalHub:
     def __post_init__(self) -> None:
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": self}))
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": self}))
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
 
     @property

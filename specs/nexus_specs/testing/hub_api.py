@@ -98,7 +98,9 @@ class Handler(BaseHTTPRequestHandler):
         self._json([*map(_folder, sorted(folders)), *rows])
 
     def _search(self, kind: str, word: str) -> None:
-        names = [name for each, name in self.hub.repositories if each == kind]
+        known = self.headers.get("Authorization") == f"Bearer {self.hub.token}"
+        every = self.hub.repositories.values()
+        names = [each.name for each in every if each.kind == kind and (known or not each.private)]
         shown = [name for name in names if set(word.lower()) & set(name.lower())]
         self._json([{"_id": "0" * 24, "id": name, "private": False, "tags": []} for name in shown])
 

@@ -11,7 +11,7 @@ from .fetching import Known, Watch, check_room, download, fetch, room_for, sized
 from .headers import header, kept_head
 from .listing import File, Listing, resolve
 from .names import Address, HubId, parse
-from .origins import origin
+from .origins import latest, origin
 from .ranges import RangeFile, stream
 from .snapshots import behind, place, snapshot, trusted_code, weights
 
@@ -30,6 +30,7 @@ __all__ = [
     "fetch",
     "header",
     "kept_head",
+    "latest",
     "origin",
     "parse",
     "place",

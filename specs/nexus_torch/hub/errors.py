@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -47,6 +48,8 @@ def in_words(hub: HubId) -> Iterator[None]:
         raise _refused(hub, error) from error
     except errors.HTTPError as error:
         raise unreachable(hub, error) from error
+    except json.JSONDecodeError as error:
+        raise Unreachable(_no_hub(hub)) from error
 
 
 def not_here(hub: HubId) -> str:
@@ -63,6 +66,16 @@ def unreachable(hub: HubId, error: Exception) -> Unreachable:
     return Unreachable(
         f"'{hub}' {here}, and the hub ({endpoint()}) cannot be reached: {_reason(error)}. "
         "Check the network, HTTPS_PROXY and HF_ENDPOINT, or name what lies on this machine."
+    )
+
+
+def _no_hub(hub: HubId) -> str:
+    """The message where something else than a hub answers."""
+    here = "was not fetched yet" if hub.kind == "dataset" else "is not a folder here"
+    return (
+        f"'{hub}' {here}, and {endpoint()} answers with a page instead of the hub's data: a proxy or the login page of "
+        "a network stands between, as a rule. Open it in a browser and log in, or set HTTPS_PROXY, or HF_ENDPOINT to "
+        "the hub or a mirror of it; or name what lies on this machine."
     )
 
 
@@ -118,7 +131,7 @@ def _alike(hub: HubId) -> list[str]:
     api, word = HfApi(endpoint=endpoint()), hub.name.rpartition("/")[2]
     search = api.list_datasets if hub.kind == "dataset" else api.list_models
     try:
-        found = [each.id for each in search(search=word, limit=20)]
+        found = [each.id for each in search(search=word, limit=20) if each.id != hub.name]
     except Exception:  # a hint is not worth a second error
         return []
     return get_close_matches(hub.name, found, 3, 0.5) or found[:3]

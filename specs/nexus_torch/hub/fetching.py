@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .cache import blob, link, snapshot_folder, storage
@@ -22,7 +23,8 @@ RESERVE = 200_000_000
 BLOCK = 1 << 20
 
 Watch = Callable[[int], None]
-"""Told of every block that came, in bytes."""
+"""Told of every block that came, in bytes, and with 0 before the hub is asked again after it fell silent; what it
+raises ends the fetch. Who has none does not wait for a hub that is away."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def _complete(address: Address, file: File, part: Path, pieces: Sequence[Known],
         out.seek(0)
         while block := out.read(BLOCK):
             digest.update(block)
-        for block, came in _blocks(address, out.tell(), file.size, pieces):
+        still = partial(watch, 0) if watch else None
+        for block, came in _blocks(address, out.tell(), file.size, pieces, still):
             out.write(block)
             digest.update(block)
             if watch and came:
@@ -122,18 +125,21 @@ def _complete(address: Address, file: File, part: Path, pieces: Sequence[Known],
     return str(digest.hexdigest())
 
 
-def _blocks(address: Address, at: int, size: int, pieces: Sequence[Known]) -> Iterator[tuple[bytes, bool]]:
+def _blocks(
+    address: Address, at: int, size: int, pieces: Sequence[Known], still: Callable[[], None] | None
+) -> Iterator[tuple[bytes, bool]]:
     """The bytes from `at` on in blocks, and whether they came over the network."""
     for piece in pieces:
         if piece.stop <= at or piece.start > size:
             continue
-        yield from ((block, True) for block in stream(address, at, piece.start))
+        yield from ((block, True) for block in stream(address, at, piece.start, still))
         at = max(at, piece.start)
-        with piece.path.open("rb") as kept:
+        with suppress(FileNotFoundError), piece.path.open("rb") as kept:  # who held it may have let it go: it comes
             kept.seek(piece.offset + at - piece.start)
-            yield kept.read(piece.stop - at), False
-        at = piece.stop
-    yield from ((block, True) for block in stream(address, at, size))
+            block = kept.read(piece.stop - at)
+            yield block, False
+            at += len(block)
+    yield from ((block, True) for block in stream(address, at, size, still))
 
 
 def _has(target: Path) -> int:

@@ -122,6 +122,22 @@ def _resolved(hub: HubId) -> Listing:
         return found
 
 
+def revision_now(hub: HubId) -> str:
+    """The commit of a branch or tag as the hub has it this moment; "" where it does not tell, or must not be asked."""
+    from huggingface_hub import HfApi
+
+    if offline():
+        return ""
+    limit_patience()
+    api = HfApi(endpoint=endpoint(), library_name="nexus")
+    try:
+        info = api.repo_info(hub.name, revision=hub.revision or None, repo_type=hub.kind, timeout=PATIENCE)
+    except Exception:  # that somebody published something else is news, and no more
+        return ""
+    commit = str(info.sha)
+    return commit if COMMIT.fullmatch(commit) else ""
+
+
 def _asked(hub: HubId) -> Listing:
     """From the hub: the commit, then its files."""
     from huggingface_hub import HfApi

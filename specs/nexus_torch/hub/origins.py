@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from nexus_specs import Origin, locate
 
 from .cache import snapshot_folder
-from .listing import resolve
+from .listing import resolve, revision_now
 from .names import HubId, parse
 from .snapshots import WEIGHTS, snapshot, weights
 
@@ -35,6 +35,14 @@ def origin(source: str, names: Iterable[str] = ()) -> Origin | None:
         bytes=sum(sizes.values()),
         missing=sum(size for name, size in sizes.items() if not (home / name).exists()),
     )
+
+
+def latest(source: str) -> str:
+    """The commit that a name on the hub has now: asks for nothing else. "" where the name says the commit itself, for
+    what lies on this machine, and where the hub does not tell."""
+    source = source.partition("#")[0]
+    hub = None if not source or here(source) else parse(source)
+    return revision_now(hub) if hub and not hub.commit else ""
 
 
 def here(source: str) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .errors import LOGIN, HubError, Unreachable, in_words, unreachable
@@ -16,6 +17,8 @@ from .settings import endpoint, offline
 
 TRIES = 6
 """Connections in a row that may break without one byte before it is given up."""
+PATIENT = 300.0
+"""Seconds in which a hub that was there may be away while weights are fetched: hours of work wait for them."""
 FIRST_WAIT, LONGEST_WAIT = 0.25, 8.0
 CONNECT, SILENCE = 15.0, 60.0
 """Seconds to connect, and seconds without a byte after which a connection counts as broken."""
@@ -31,14 +34,15 @@ class _Busy(Exception):
         self.status, self.after = status, min(float(after), LONGEST_WAIT) if after.isdigit() else 0.0
 
 
-def stream(address: Address, start: int, stop: int) -> Iterator[bytes]:
+def stream(address: Address, start: int, stop: int, still: Callable[[], None] | None = None) -> Iterator[bytes]:
     """The bytes from `start` to `stop` in blocks, each fetched once: a connection that breaks is continued.
 
-    HubError where the hub refuses, or where nothing comes in `TRIES` attempts.
+    HubError where the hub refuses, or where nothing comes in `TRIES` attempts; of a long fetch, where nothing comes for
+    PATIENT seconds: `still` is called before each further attempt, and raises where nobody waits any more.
     """
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
-    at, failed = start, 0
+    at, failed, since = start, 0, 0.0
     if (known := lost(_place(address))) is not None:        # all loaders ask about all sources
         raise type(known)(str(known))
     while at < stop:
@@ -56,8 +60,13 @@ def stream(address: Address, start: int, stop: int) -> Iterator[bytes]:
         if at >= stop:
             return
         failed += 1
-        if failed >= TRIES:
+        since = time.monotonic() if failed == 1 else since
+        if failed >= TRIES and (still is None or time.monotonic() - since >= PATIENT):
             raise lose(_place(address), _given_up(address, problem)) from problem
+        if still is not None:
+            if failed == TRIES:
+                print(f"Waiting for the hub, which does not answer ({address}): {problem}", file=sys.stderr)
+            still()
         time.sleep(max(getattr(problem, "after", 0.0), min(FIRST_WAIT * 2 ** (failed - 1), LONGEST_WAIT)))
 
 

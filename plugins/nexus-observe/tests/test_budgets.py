@@ -1,0 +1,51 @@
+"""One budget of disk: what a profiler keeps is none of the engine's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nexus_observe.profiling import beside
+from nexus_observe.tapping import Taps
+from nexus_observe.unfinished import Unfinished
+from nexus_specs import Blueprint, Budget, Installed, Stack
+
+GB = 10**9
+LARGE = Blueprint(
+    family="llama", head="LlamaForCausalLM", takes=("text",), gives=("text",), parameters=70 * GB, dtype="bfloat16",
+    active_parameters=70 * GB, bytes=140 * GB, context=4096, vocabulary=32000,
+    stacks=(Stack(path="model.layers", count=80, widths=(8192,) * 80, layer_bytes=(GB,) * 80,
+                  layer_parameters=(GB // 2,) * 80),),
+)  # fmt: skip
+BUDGET = Budget(disk=40 * GB, memory=16 * GB, micro_batch=1, residency="auto")
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[Any, Any]:
+    installed = Installed()
+    return installed.make("profiler", "niwt"), installed.make("engine", "sli")
+
+
+def test_states_of_a_profile_and_the_engine_share_the_disk(parts: tuple[Any, Any]) -> None:
+    profiler, engine = parts
+    left = beside(profiler, engine, LARGE, BUDGET).disk
+    assert left + profiler.keeps(LARGE, BUDGET) == BUDGET.disk
+    assert left == 30 * GB, "a quarter is kept for states"
+    small = replace(LARGE, parameters=GB, active_parameters=GB, bytes=2 * GB)
+    assert beside(profiler, engine, small, replace(BUDGET, residency="resident")).disk == BUDGET.disk
+    assert beside(profiler, engine, LARGE, replace(BUDGET, disk=0)).disk == 0, "no limit"
+    assert beside(object(), engine, LARGE, BUDGET) is BUDGET, "who keeps nothing"
+
+
+def test_the_memory_stays_what_it_was_when_the_work_began(parts: tuple[Any, Any], tmp_path: Path) -> None:
+    """By it a large head is divided, and with that the last bits of its sums: another process may find less of it."""
+    engine, work, asked = parts[1], Unfinished(tmp_path / "out"), {"files": None}
+    small = replace(LARGE, parameters=GB, active_parameters=GB, bytes=2 * GB)
+    work.folder.mkdir()
+    work.begin(asked, replace(BUDGET, memory=3 * GB))
+    pinned = work.take_up(asked)
+    for given, memory in (("", 3 * GB), ("2GB", 2 * GB)):
+        found = Taps(source="x", data="y", memory=given)._settled(engine, small, tmp_path, pinned, 256)
+        assert found.memory == memory, "unless another one is named"
