@@ -1,9 +1,22 @@
-"""Words for people: suggestions, lists of names, sizes."""
+"""Words for people: what can be shown, suggestions, lists of names, sizes."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What steers a terminal or turns the order of what it shows, and what cannot be written at all."""
+
+
+def visible(text: str) -> str:
+    """A text that may hold words of a stranger's file, as it can be shown: what would steer the terminal is spelt out.
+
+    >>> visible("plain") + visible(chr(27) + "[2J")
+    'plain\\\\x1b[2J'
+    """
+    return HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from nexus_specs import Blueprint, NexusError, TowerComponent, locate
+from nexus_specs import Blueprint, NexusError, TowerComponent
 
 from ..discovery import Plugins
+from ..discovery.opening import is_here
 from ..environment import variable
 from ..planning.data_sets import origin_of
 from ..registry import RegistryModel
@@ -36,14 +37,6 @@ def _classes(source: str, plugins: Plugins) -> int:
         return len(plugins.inspect(source).labels) if is_here(source) else 0
     except NexusError:
         return 0
-
-
-def is_here(source: str) -> bool:
-    """Whether a source lies on this machine: looking at it asks nobody."""
-    try:
-        return locate(source).exists()
-    except OSError:
-        return False
 
 
 def proposed(tower: TowerComponent, blueprint: Blueprint, rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -56,8 +56,13 @@ def _section(tree: Any, name: str) -> Any:
 
 
 def _block(card: dict[str, Any]) -> CommentedMap:
-    """A card with one field a line."""
-    return CommentedMap({key: _flow(value) if isinstance(value, dict) else value for key, value in card.items()})
+    """A card with one field a line; of stages, each on a line of its own."""
+    return CommentedMap({key: _field(value) if isinstance(value, dict) else value for key, value in card.items()})
+
+
+def _field(value: dict[str, Any]) -> CommentedMap:
+    nested = value and all(isinstance(each, dict) for each in value.values())
+    return _block(value) if nested else _flow(value)
 
 
 def _flow(card: dict[str, Any]) -> CommentedMap:

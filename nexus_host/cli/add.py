@@ -9,9 +9,9 @@ import psutil
 from nexus_specs import Blueprint, NexusError
 
 from ..adding import Addition, Wish, component_of, compose, look, written
-from ..adding.proposing import fetched, is_here, told, unasked
+from ..adding.proposing import fetched, told, unasked
 from ..discovery import Plugins
-from ..planning import preview
+from ..discovery.opening import is_here
 from ..planning.suiting import mismatch, without_weights
 from ..registry import Registry, RegistryError, RegistryModel
 from ..registry.catalogued import Catalogue
@@ -21,6 +21,7 @@ from ..words import bytes_text
 from .app import State
 from .inspecting import facts, looked_at
 from .output import say
+from .run import preview
 
 
 @click.command("add")

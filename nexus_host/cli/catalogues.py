@@ -29,14 +29,25 @@ LIMIT = 120
 def architectures(plugins: Plugins) -> list[Row]:
     """All rows, sorted by name; from the cache where nothing that is installed has changed."""
     place = cache_folder() / f"architectures-{_key(plugins)}.json"
-    try:
-        found: list[Row] = json.loads(place.read_text(encoding="utf-8"))
+    if found := _kept(place):
         return found
-    except (OSError, ValueError):
-        rows = _asked(plugins)
+    rows = _asked(plugins)
     if all("error" not in row for row in rows):
         _keep(place, rows)
     return rows
+
+
+def _kept(place: Path) -> list[Row]:
+    """The rows of a cache; none where there is none, or what is there is damaged."""
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    right = isinstance(found, list) and all(
+        isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("loader"), str)
+        for row in found
+    )
+    return found if right else []
 
 
 def joined(rows: list[Row]) -> list[Row]:
@@ -89,8 +100,8 @@ def _key(plugins: Plugins) -> str:
     digest = hashlib.sha256(repr((sys.version, sorted(plugins.components("architecture")))).encode())
     for entry in sorted(set(sys.path)):
         folder = Path(entry or ".")
-        if folder.name in ("site-packages", "dist-packages") and folder.is_dir():
-            digest.update(repr(sorted(each.name for each in folder.glob("*-info"))).encode())
+        if installed := sorted(each.name for each in folder.glob("*-info")):
+            digest.update(repr(installed).encode())         # wherever it was put: `pip install --target` as well
     for file in _own_files(plugins):
         state = file.stat()
         digest.update(f"{file} {state.st_size} {state.st_mtime_ns}".encode())

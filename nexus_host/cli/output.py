@@ -11,13 +11,15 @@ import click
 from nexus_specs import plain
 
 from ..showing.tables import console, print_table
+from ..words import HIDDEN, visible
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout")
 
 
 def emit_json(value: Any) -> None:
     """A value on stdout, as JSON."""
-    print(json.dumps(plain(value), indent=2, ensure_ascii=False, default=str))
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False, default=str)
+    print(HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def emit_table(
@@ -29,4 +31,4 @@ def emit_table(
 
 def say(text: str) -> None:
     """A line on stderr."""
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)

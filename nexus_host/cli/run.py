@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from ..discovery import OptionField
+from ..discovery import OptionField, Plugins
+from ..planning.resources import check_disk, workers
 from ..registry import Override, Registry
 from ..running.preparing import planned
 from ..running.session import Request, Result, perform
@@ -161,8 +162,6 @@ def _flags(given: dict[str, Any]) -> list[Override]:
 
 def show_plan(request: Request, *, as_json: bool) -> int:
     """Prints the plan."""
-    from ..planning.resources import check_disk, workers
-
     plan = planned(
         request.registry,
         request.plugins,
@@ -178,6 +177,11 @@ def show_plan(request: Request, *, as_json: bool) -> int:
         print_plan(plan, count, console())
     check_disk(plan, count)
     return 0
+
+
+def preview(registry: Registry, plugins: Plugins, run_dir: Path) -> None:
+    """Prints the plan of a registry as `nexus plan` does. Raises NexusError."""
+    print_plan(planned(registry, plugins, run_dir), workers(registry), console())
 
 
 def report(result: Result, request: Request, *, as_json: bool) -> int:

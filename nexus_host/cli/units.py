@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from nexus_specs import NexusError
 
 from ..adding import Wish, compose, written
 from ..registry import Override, Registry, RegistryModel
-from ..running.made import Made
 from ..running.session import Request, Result, perform
 from ..store import Store, read, replacing, verified, write_bytes
+from ..store.made import Made
 from .app import State
 from .inspecting import looked_at
 from .output import json_option, say
@@ -34,16 +34,39 @@ _OPTIONS: tuple[Callable[..., Any], ...] = (
     json_option,
 )
 _TAPS: tuple[Callable[..., Any], ...] = (
-    click.option("--taps", default="", metavar="LAYERS", help="Only the states of these layers: 8,16, or module paths"),
+    click.option("--taps", metavar="LAYERS", help="Only the states of these layers: 8,16, or module paths"),
     click.option("--memory", default="", metavar="SIZE", help="What weights and states may take, as 2GiB"),
     click.option("--disk", default="", metavar="SIZE", help="What files of a hub and states may take, as 20GB"),
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a command line says of one teacher; each field stands as an option above."""
+
+    source: str
+    data: str
+    tower: str
+    out: Path | None
+    run_dir: Path | None
+    sample_size: int | None
+    sets: tuple[str, ...]
+    as_json: bool
+    taps: str | None = None
+    memory: str = ""
+    disk: str = ""
+
+    def overrides(self) -> list[Override]:
+        """What it changes in the registry."""
+        bounds = [f"run.{name}={size}" for name, size in (("memory", self.memory), ("disk", self.disk)) if size]
+        return [Override.parse(each) for each in (*self.sets, *bounds)]
+
+
 def _command(stage: str, does: str) -> click.Command:
     @click.pass_obj
     def run(state: State, /, **given: Any) -> int:
-        return _one_teacher(state, stage, **given)
+        asked = Asked(**given)
+        return _one_teacher(state, stage, asked) if asked.taps is None else _layers_alone(state, asked)
 
     for option in reversed((*_OPTIONS, *(_TAPS if stage == "extract" else ()))):
         run = option(run)
@@ -55,45 +78,38 @@ extract = _command("extract", "Record what one teacher gives on its data, as sha
 score = _command("score", "Score one teacher on its held-out data.")
 
 
-def _one_teacher(
-    state: State,
-    stage: str,
-    *,
-    source: str,
-    data: str,
-    tower: str,
-    out: Path | None,
-    run_dir: Path | None,
-    sample_size: int | None,
-    sets: tuple[str, ...],
-    as_json: bool,
-    taps: str = "",
-    memory: str = "",
-    disk: str = "",
-) -> int:
-    """Writes the registry of one teacher into the run directory, and runs it up to a stage. With taps, no registry and
-    no run: the command `taps` of whatever plugin brings it."""
-    if taps:
-        flags = {"--tower": tower, "--run-dir": run_dir, "--set": sets, "--json": as_json}
-        if ignored := [flag for flag, value in flags.items() if value]:
-            raise click.UsageError(f"{', '.join(ignored)}: not with --taps, which runs without a registry.")
-        given = {"source": source, "data": data, "out": out, "taps": taps, "memory": memory, "disk": disk,
-                 "samples": sample_size}  # fmt: skip
-        made = state.plugins.make("command", "taps", **{name: value for name, value in given.items() if value})
-        return int(made(state.plugins) or 0)
-    sets += tuple(f"run.{name}={size}" for name, size in (("memory", memory), ("disk", disk)) if size)
-    wish = Wish(source=source, data=data, tower=tower)
-    run, text = _registry(wish, state, run_dir)
+def _layers_alone(state: State, asked: Asked) -> int:
+    """No registry and no run: the command `taps` of whatever plugin brings it."""
+    if not (asked.taps or "").strip(" ,"):
+        raise click.UsageError("--taps names no layer. Write numbers or module paths, as in --taps 8,16.")
+    flags = {"--tower": asked.tower, "--run-dir": asked.run_dir, "--set": asked.sets, "--json": asked.as_json}
+    if ignored := [flag for flag, value in flags.items() if value]:
+        raise click.UsageError(f"{', '.join(ignored)}: not with --taps, which runs without a registry.")
+    given = {name: getattr(asked, name) for name in ("source", "data", "out", "taps", "memory", "disk")}
+    options = {name: value for name, value in (given | {"samples": asked.sample_size}).items() if value}
+    return int(state.plugins.make("command", "taps", **options)(state.plugins) or 0)
+
+
+def _one_teacher(state: State, stage: str, asked: Asked) -> int:
+    """Writes the registry of one teacher into the run directory, and runs it up to a stage."""
+    wish = Wish(source=asked.source, data=asked.data, tower=asked.tower)
+    run, text = _registry(wish, state, asked.run_dir)
     path = run / FILE
     Made(run).add(FILE)
     write_bytes(path, text.encode())
-    registry = Registry.load(path, state.plugins, [Override.parse(each) for each in sets], files=True)
-    asked = Request(registry=registry, plugins=state.plugins, run=run, without=state.without, target=stage)
-    request = dataclasses.replace(asked, samples=sample_size or 0)
+    registry = Registry.load(path, state.plugins, asked.overrides(), files=True)
+    request = Request(
+        registry=registry,
+        plugins=state.plugins,
+        run=run,
+        without=state.without,
+        target=stage,
+        samples=asked.sample_size or 0,
+    )
     result = perform(request)
-    if out and result.code == 0:
-        _copy(result, stage, out.absolute())
-    return report(result, request, as_json=as_json)
+    if asked.out and result.code == 0:
+        _copy(result, stage, asked.out.absolute())
+    return report(result, request, as_json=asked.as_json)
 
 
 def _registry(wish: Wish, state: State, run_dir: Path | None) -> tuple[Path, str]:

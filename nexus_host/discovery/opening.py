@@ -13,6 +13,7 @@ from nexus_specs import Architecture, ArchitectureComponent, Component, Lookup, 
 from ..words import did_you_mean, listed
 
 _CONFIG, _GGUF = "config.json", ".gguf"
+_EXAMPLE = '"model_type": "bert", say'
 _ADDRESS = re.compile(r"https?://[^/]+/([\w.-]+/[\w.-]+)(?:/.*)?")
 _BARE = re.compile(r"[\w-][\w.-]*")
 _INSIDE = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w.#-]+){2,}")
@@ -40,11 +41,20 @@ def loader(lookup: Offers, source: str) -> tuple[str, Architecture]:
     if best == 0 and said:
         raise NexusError(" ".join(said))
     if best == 0:
-        tried = f"Tried: {listed(claims)}." + (f" Failed: {'; '.join(failed)}" if failed else "")
-        raise NexusError(f"No loader opens '{source}': {_absence(source)} {tried}")
+        tried = f"Tried: {listed(claims)}." + (f" Failed: {'; '.join(failed)}." if failed else "")
+        first = " Mend what failed first: it may be what opens this." if failed and is_here(source) else ""
+        raise NexusError(f"No loader opens '{source}': {_absence(source)} {tried}{first}")
     if len(names) > 1:
         raise NexusError(f"Two loaders claim '{source}' alike: {' and '.join(names)}. Switch one off with --without.")
     return names[0], claims[names[0]][1]
+
+
+def is_here(source: str) -> bool:
+    """Whether a source lies on this machine: looking at it asks nobody."""
+    try:
+        return locate(source).exists()
+    except OSError:
+        return False
 
 
 def _absence(source: str) -> str:
@@ -89,9 +99,9 @@ def _unknown(config: Path) -> str:
         return f"its {_CONFIG} cannot be read. Fetch it again."
     named = told.get("model_type")
     if not isinstance(named, str):
-        return f"its {_CONFIG} names no model_type, so it describes no model that is known. Fetch it again."
+        return f"its {_CONFIG} names no model_type. Fetch it again, or add the one it is of ({_EXAMPLE})."
     own = " The code that it brings along is never run, unless the registry trusts its commit." * ("auto_map" in told)
-    return f"it is of the model type '{named[:60]}', which no loader knows.{own} Update transformers or add a plugin."
+    return f"it is of the model type {named[:60]!r}, which no loader knows.{own} Update transformers or add a plugin."
 
 
 def asked(name: str, source: str, ask: Callable[[], _Said]) -> _Said:

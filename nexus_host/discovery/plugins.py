@@ -182,6 +182,11 @@ class Plugins:
         found: Callable[[str], Origin | None] | None = getattr(opening.loader(self, source)[1], "origin", None)
         return found(source) if found else None
 
+    def latest(self, pinned: str, source: str) -> str:
+        """The commit that a source has now whose pinned form is known; "" where its loader cannot tell."""
+        found: Callable[[str], str] | None = getattr(opening.loader(self, pinned)[1], "latest", None)
+        return found(source) if found else ""
+
     def catalogue(self, kind: str) -> list[dict[str, Any]]:
         """Rows of every architecture's `catalogue`, or of every dataset card, each with the component's name. A
         catalogue that fails gives one row with its error."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from nexus_specs import Budget, Estimate, NexusError, Origin, StageComponent, Unit
+from nexus_specs import Budget, Estimate, NexusError, Origin, Split, StageComponent, Unit
 
 from ..discovery import Plugins
 from ..registry import Registry, RegistryError
@@ -56,6 +56,8 @@ class Plan:
     """Teacher -> where its data lie, if they are on a hub."""
     data_pins: Mapping[str, str] = field(default_factory=dict)
     """What `DataSets` finds again: the commits of these data."""
+    data_moved: Mapping[str, str] = field(default_factory=dict)
+    """Teacher -> the commit that its data have by now, where the run keeps another one."""
     estimates: Mapping[str, Estimate] = field(default_factory=dict)
     """Unit name -> what its stage expects, for those that run."""
     settled: Mapping[str, Settled] = field(default_factory=dict)
@@ -118,8 +120,9 @@ def make_plan(
         versions=cook.counted.versions,
         timings=timings,
         settled=settled or {},
-        data=data.origins,
+        data=data.read(_parts(tasks)),
         data_pins=data.pins,
+        data_moved=data.moved,
     )
 
 
@@ -146,6 +149,15 @@ def _nobody(registry: Registry) -> str:
     if not any(card.status == "ready" for card in cards.values()):
         return "no teacher is ready. Write `status: ready` in a card; see `nexus list teachers`."
     return "no ready teacher is left by --models, --datasets and --skip-non-llm. See `nexus list teachers`."
+
+
+def _parts(tasks: Iterable[Task]) -> Mapping[str, tuple[Split, ...]]:
+    """Teacher -> the parts of its data that units read which have to run."""
+    found: dict[str, dict[Split, None]] = {}
+    for task in tasks:
+        for teacher in task.recipe.readers if task.state == "run" else ():
+            found.setdefault(teacher, {}).update(dict.fromkeys(task.recipe.stage.reads))
+    return {teacher: tuple(splits) for teacher, splits in found.items()}
 
 
 def work(task: Task) -> Mapping[str, Any]:

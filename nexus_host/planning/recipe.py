@@ -149,8 +149,11 @@ class Cook:
         try:
             yield
         except (OSError, NexusError) as error:
-            where = registry.where("data", registry.model.teachers[teacher].data)
-            self._unread[teacher] = RegistryError([f"{where}cannot be read: {error}"])
+            name = registry.model.teachers[teacher].data
+            where, what = registry.where("data", name), ""
+            if ("data", name) not in registry.places:  # of a catalogue, as the card or the command line names it
+                where, what = registry.where("teachers", teacher, "datasets"), f"the data '{name}' "
+            self._unread[teacher] = RegistryError([f"{where}{what}cannot be read: {error}"])
             raise self._unread[teacher] from error
 
     def _facts(self, recipe: Recipe) -> dict[str, Any]:

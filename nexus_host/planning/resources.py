@@ -76,6 +76,7 @@ def budget(registry: Registry, machine: Machine, run: Path) -> Budget:
         threads=threads(registry),
         precision=precision,
         gigaflops=machine.gigaflops,
+        gigaflops_float32=machine.gigaflops_float32,
         read_rate=machine.read_rate,
         weight_rate=machine.weight_rate,
         call_rate=machine.call_rate,

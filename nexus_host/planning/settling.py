@@ -34,6 +34,8 @@ class Settled:
     """The same source at one commit, where it lies on a hub; empty: as the card says."""
     missing: int = 0
     """Bytes of it that are still to be fetched."""
+    latest: str = ""
+    """The commit that the card's name for it has by now, where that is another one; the run keeps its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +72,9 @@ class Question:
     @property
     def _fixed(self) -> Budget:
         return replace(
-            self.budget, memory=0, disk=0, threads=1, gigaflops=0.0, read_rate=0.0, weight_rate=0.0, call_rate=0.0
-        )
+            self.budget, memory=0, disk=0, threads=1, gigaflops=0.0, gigaflops_float32=0.0, read_rate=0.0,
+            weight_rate=0.0, call_rate=0.0,
+        )  # fmt: skip
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -160,4 +163,8 @@ def known_pins(run: Path) -> dict[str, Any]:
 
 def pins(settled: Mapping[str, Settled], questions: Mapping[str, Question]) -> dict[str, Any]:
     """The note for later runs."""
-    return {name: {"for": questions[name].pin, **plain(replace(found, missing=0))} for name, found in settled.items()}
+    kept = {name: plain(replace(found, missing=0)) for name, found in settled.items()}
+    return {
+        name: {"for": questions[name].pin} | {field: value for field, value in note.items() if field != "latest"}
+        for name, note in kept.items()
+    }

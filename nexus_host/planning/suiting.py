@@ -43,13 +43,20 @@ def unsuited(registry: Registry, known: Mapping[str, Blueprint]) -> Iterator[str
 def mismatch(component: str, blueprint: Blueprint, plugins: Plugins) -> str:
     """What a tower and a teacher do not have in common, with what to do; "" where the tower can learn from it."""
     tower: Component | None = plugins.components("tower").get(component)
-    if not isinstance(tower, TowerComponent) or set(tower.gives) & set(blueprint.gives):
+    if not isinstance(tower, TowerComponent):
+        return ""
+    fed = not tower.takes or not blueprint.takes or set(tower.takes) & set(blueprint.takes)
+    if fed and set(tower.gives) & set(blueprint.gives):
         return ""
     gives, others = listed(blueprint.gives), towers_for(blueprint, plugins)
-    remedy = f"Install a plugin whose tower gives {gives} (`nexus list towers`)"
+    wanted = f"takes {listed(blueprint.takes)} and gives {gives}" if not fed else f"gives {gives}"
+    remedy = f"Install a plugin whose tower {wanted} (`nexus list towers`), write one (`nexus new-plugin tower NAME`)"
     if others:
         remedy = f"Choose the component {' or '.join(others)} for it"
-    return f"gives {listed(tower.gives)}, the teacher gives {gives}. {remedy}"
+    apart = f"gives {listed(tower.gives)}, the teacher gives {gives}"
+    if not fed:
+        apart = f"takes {listed(tower.takes)}, the teacher takes {listed(blueprint.takes)}"
+    return f"{apart}. {remedy}"
 
 
 def lossless(registry: Registry, target: str) -> Iterator[str]:

@@ -15,7 +15,6 @@ from pydantic import (
     Field,
     Strict,
     WithJsonSchema,
-    field_validator,
 )
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -54,7 +53,8 @@ def _id(value: str) -> str:
 
 
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_SIZE = {"anyOf": [{"const": "auto"}, {"type": "integer"}, {"type": "string", "pattern": r"^[0-9.]+ *[KMGT]?i?B?$"}]}
+_WRITTEN_SIZE = r"^ *[0-9]+(\.[0-9]+)? *([kKmMgGtT]([iI]?[bB])?|[bB])? *$"
+_SIZE = {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 0}, {"type": "string", "pattern": _WRITTEN_SIZE}]}
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), WithJsonSchema(_TEXTS)]
 ComponentName = Annotated[str, BeforeValidator(lambda value: _name(value) if isinstance(value, str) else value)]
 Id = Annotated[str, BeforeValidator(lambda value: _id(value) if isinstance(value, str) else value)]
@@ -76,7 +76,7 @@ def _device(value: str) -> str:
     return value
 
 
-Device = Annotated[str, AfterValidator(_device)]
+Device = Annotated[str, AfterValidator(_device), WithJsonSchema({"type": "string", "pattern": f"^({DEVICE.pattern})$"})]
 
 
 def _parameters(value: Any) -> Any:
@@ -149,7 +149,7 @@ class StudentCard(Card):
     component: ComponentName = "nexus"
     options: Plain = {}
     core: str = Field(default="auto", description="auto, or a checkpoint to start from")
-    core_teachers: Annotated[tuple[str, ...] | None, BeforeValidator(_one_or_none)] = None
+    core_teachers: Annotated[tuple[str, ...] | None, BeforeValidator(_one_or_none), WithJsonSchema(_TEXTS)] = None
     tier: Integer = Field(default=1, ge=1, le=3, description="1: language; 2: code, tools, agents; 3: all media")
     stages: StageOptions = {}
 
@@ -195,12 +195,7 @@ class RegistryModel(Card):
     version: Literal[1] = 1
     teachers: Annotated[dict[Id, TeacherCard], BeforeValidator(_none_is_empty)] = {}
     towers: Annotated[dict[Id, TowerCard], BeforeValidator(_none_is_empty)] = {}
-    student: StudentCard = StudentCard()
+    student: Annotated[StudentCard, BeforeValidator(_none_is_empty)] = StudentCard()
     losses: Annotated[tuple[LossCard, ...], BeforeValidator(lambda value: () if value is None else value)] = ()
     data: Annotated[dict[Id, DataCard], BeforeValidator(_none_is_empty)] = {}
-    run: RunCard = RunCard()
-
-    @field_validator("run", "student", mode="before")
-    @classmethod
-    def _empty_section(cls, value: Any) -> Any:
-        return _none_is_empty(value)
+    run: Annotated[RunCard, BeforeValidator(_none_is_empty)] = RunCard()

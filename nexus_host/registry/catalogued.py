@@ -8,6 +8,8 @@ from typing import Any
 from nexus_specs import TowerComponent
 
 from ..discovery import Plugins
+from ..words import did_you_mean, listed
+from .problems import Problem
 
 Row = Mapping[str, Any]
 Data = dict[str, Any]
@@ -60,6 +62,28 @@ def complete(data: Data, plugins: Plugins, datasets: Iterable[str] = ()) -> None
                 _add(data, catalogue, [wanted])
         elif wanted is None and isinstance(names, list) and names and all(each in catalogue.rows for each in names):
             card["data"] = _add(data, catalogue, names)
+
+
+def unknown(data: Data, plugins: Plugins) -> Iterator[Problem]:
+    """Sets that ready cards name, and neither the registry nor a catalogue has."""
+    catalogue, entries = Catalogue(plugins), _entries(data)
+    teachers = data.get("teachers")
+    for name, card in teachers.items() if isinstance(teachers, dict) else ():
+        if not (_is(card) and card.get("status", "ready") == "ready"):
+            continue
+        wanted = card.get("data")
+        if wanted is None:
+            for place, each in enumerate(_listed(card)):
+                if isinstance(each, str) and each not in catalogue.rows:
+                    near = did_you_mean(each, catalogue.rows)
+                    message = (
+                        f"'{each}' is in no catalogue.{near} `nexus list datasets` shows them; or name data: ENTRY"
+                    )
+                    yield Problem(("teachers", name, "datasets", place), message)
+        elif isinstance(wanted, str) and wanted and wanted not in entries and not did_you_mean(wanted, entries):
+            near = did_you_mean(wanted, catalogue.rows)
+            message = f"'{wanted}' is neither among the data nor in a catalogue.{near} There: {listed(entries)}"
+            yield Problem(("teachers", name, "data"), message)
 
 
 def _give(data: Data, catalogue: Catalogue, names: list[str], plugins: Plugins) -> None:

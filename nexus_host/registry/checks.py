@@ -11,9 +11,9 @@ from nexus_specs import KINDS, NexusError
 from ..discovery import Plugins
 from ..words import did_you_mean, listed
 from . import trust
-from .cards import ComponentRef, RegistryModel
+from .cards import ComponentRef, RegistryModel, RunCard, StudentCard, TeacherCard, TowerCard
 from .problems import Path, Problem
-from .shape import Shaped
+from .shape import SCOPES, Shaped
 
 
 def references(shaped: Shaped, ids: Mapping[str, Iterable[str]]) -> Iterator[Problem]:
@@ -69,7 +69,7 @@ class ComponentChecks:
                 path: Path = ("teachers", name)
                 yield from self.reference((*path, "metric"), "metric", teacher.metric)
                 yield from self.named((*path, "components"), teacher.components)
-                yield from self.stages((*path, "stages"), teacher.stages, ("teacher",))
+                yield from self.stages((*path, "stages"), teacher.stages, SCOPES[TeacherCard])
         yield from self.towers()
         yield from self.data()
         for index, loss in zip(self.losses, self.model.losses, strict=True):
@@ -87,7 +87,7 @@ class ComponentChecks:
             if name in self.used["towers"]:
                 found = self.component(path, "component", "tower", tower.component, tower.options)
                 yield from map(self._missed, found)
-                yield from self.stages((*path, "stages"), tower.stages, ("tower",))
+                yield from self.stages((*path, "stages"), tower.stages, SCOPES[TowerCard])
             else:
                 yield from self.spare(path, "component", "tower", tower.component, tower.options, name in named)
 
@@ -118,16 +118,17 @@ class ComponentChecks:
         waiting = [name for name in teachers if name in self.used["teachers"] and teachers[name].tower == tower]
         if field != "component" or not waiting:
             return problem
-        out = f"`status: available` keeps what learns from it out of a run until then: {listed(waiting)}."
+        own = "Or write one: `nexus new-plugin tower NAME`."
+        out = f"{own} `status: available` keeps what learns from it out of a run until then: {listed(waiting)}."
         return replace(problem, message=f"{problem.message} {out}")
 
     def whole(self) -> Iterator[Problem]:
         """What every run uses."""
         student, run = self.model.student, self.model.run
         yield from self.component(("student",), "component", "student", student.component, student.options)
-        yield from self.stages(("student", "stages"), student.stages, ("core", "student"))
+        yield from self.stages(("student", "stages"), student.stages, SCOPES[StudentCard])
         yield from self.named(("run", "components"), run.components)
-        yield from self.stages(("run", "stages"), run.stages, ("teacher", "core", "tower", "student"))
+        yield from self.stages(("run", "stages"), run.stages, SCOPES[RunCard])
 
     def named(self, path: Path, components: Mapping[Any, ComponentRef]) -> Iterator[Problem]:
         """Components by kind."""

@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 from nexus_specs import NexusError
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from ..discovery import OptionField, Plugins
 from .cards import RegistryModel
+from .shape import SCOPES, SECTIONS
 
 Schema = dict[str, Any]
+NOTHING: Schema = {"type": "null"}
 FIELDS = {"TowerCard": ("component", "tower"), "StudentCard": ("component", "student")} | {
     "DataCard": ("reader", "reader"),
     "LossCard": ("name", "loss"),
@@ -30,11 +32,37 @@ def json_schema(plugins: Plugins) -> Schema:
         kinds = ("engine", "profiler") if card == "TeacherCard" else ("engine", "profiler", "executor")
         cards[card]["properties"]["components"] = _object({kind: _reference(kind, plugins) for kind in kinds})
     cards["TeacherCard"]["properties"]["metric"] = _reference("metric", plugins)
-    stages = {name: options(plugins, "stage", name) for name in plugins.components("stage")}
-    for card in ("TeacherCard", "TowerCard", "StudentCard", "RunCard"):
-        cards[card]["properties"]["stages"] = _object(stages)
+    for model, scopes in SCOPES.items():
+        here = [name for name, stage in plugins.stages().items() if stage.scope in scopes]
+        shapes = {name: _or_nothing(options(plugins, "stage", name)) for name in here}
+        cards[model.__name__]["properties"]["stages"] = _object(shapes)
     cards.pop("ComponentRef", None)
+    for model in SECTIONS.values():
+        _empty_fields(model, cards[model.__name__])
+    _empty_fields(RegistryModel, schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "registry.yaml"}
+
+
+def _empty_fields(model: type[BaseModel], card: Schema) -> None:
+    """Lets nothing stand behind the keys where the model takes that for none."""
+    wrong: set[int | str] = set()
+    try:
+        model.model_validate(dict.fromkeys(model.model_fields))
+    except ValidationError as error:
+        wrong = {each["loc"][0] for each in error.errors()}
+    for name in model.model_fields.keys() - wrong:
+        card["properties"][name] = _or_nothing(card["properties"][name])
+
+
+def _or_nothing(shape: Schema) -> Schema:
+    """The same shape, or nothing; of an object in which something must stand, the same."""
+    if "required" in shape:
+        return shape
+    if "type" in shape:
+        return shape | {"type": [shape["type"], "null"]}
+    shapes = shape["anyOf"] if "anyOf" in shape else [{"$ref": shape["$ref"]}]
+    about = {key: value for key, value in shape.items() if key != "$ref"}
+    return about | {"anyOf": [*(each for each in shapes if each != NOTHING), NOTHING]}
 
 
 def _components(card: Schema, field: str, kind: str, plugins: Plugins) -> None:
@@ -44,7 +72,7 @@ def _components(card: Schema, field: str, kind: str, plugins: Plugins) -> None:
     by_name = [
         {
             "if": {"properties": {field: {"const": name}}, "required": [field]},
-            "then": {"properties": {"options": _left_open(kind, options(plugins, kind, name))}},
+            "then": {"properties": {"options": _or_nothing(_left_open(kind, options(plugins, kind, name)))}},
         }
         for name in names
     ]
@@ -77,7 +105,8 @@ def _names(kind: str, plugins: Plugins) -> Schema:
 
 def _reference(kind: str, plugins: Plugins) -> Schema:
     """`NAME`, or a name with options."""
-    long: Schema = _object({"name": _names(kind, plugins), "options": {"type": "object"}}) | {"required": ["name"]}
+    fields = {"name": _names(kind, plugins), "options": _or_nothing({"type": "object"})}
+    long: Schema = _object(fields) | {"required": ["name"]}
     _components(long, "name", kind, plugins)
     return {"anyOf": [_names(kind, plugins), long]}
 

@@ -11,6 +11,10 @@ from nexus_specs import NexusError, TowerComponent
 from ..discovery import Plugins
 from ..words import did_you_mean, listed
 from .cards import RegistryModel, TeacherCard
+from .catalogued import Catalogue
+
+_SHOWN = 6
+"""Names of a list that a message shows."""
 
 
 class SelectionError(NexusError):
@@ -24,7 +28,7 @@ def chosen(
 ) -> tuple[str, ...]:
     """Ids of the ready teachers that are meant, in the order of the file. Raises SelectionError."""
     named = {_teacher(model, name) for name in _split(models)}
-    data = {entry for name in _split(datasets) for entry in _entries(model, name)}
+    data = {entry for name in _split(datasets) for entry in _entries(model, name, plugins)}
     return tuple(
         name
         for name, teacher in model.teachers.items()
@@ -99,11 +103,28 @@ def _folded(word: str) -> str:
     return re.sub(r"[\s_.]+", "-", word.strip().lower())
 
 
-def _entries(model: RegistryModel, name: str) -> list[str]:
+def _entries(model: RegistryModel, name: str, plugins: Plugins) -> list[str]:
     entries = [key for key, card in model.data.items() if name in ("all", key, *card.tags)]
-    if not entries:
-        known = sorted({"all", *model.data, *(tag for card in model.data.values() for tag in card.tags)})
+    if entries:
+        return entries
+    catalogue = Catalogue(plugins)
+    if sets := catalogue.named(name):
         raise SelectionError(
-            f"--datasets: no data has the name or tag '{name}'.{did_you_mean(name, known)} Allowed: {listed(known)}."
+            f"--datasets: '{name}' means {_some(sets)}, and none of the ready teachers lists or can read them. Make a "
+            "teacher ready whose tower takes what they have (`nexus list datasets`, `nexus list teachers`)."
         )
-    return entries
+    here = sorted({"all", *model.data, *(tag for card in model.data.values() for tag in card.tags)})
+    there = {word for row in catalogue.rows.values() for word in (row["name"], *row.get("tags", ()))}
+    raise SelectionError(
+        f"--datasets: no data has the name or tag '{name}'.{did_you_mean(name, [*here, *there])} Here: {listed(here)}. "
+        "`nexus list datasets` shows the rest."
+    )
+
+
+def _some(names: list[str]) -> str:
+    """At most six of them.
+
+    >>> _some(["a", "b"]), _some(list("abcdefgh"))
+    ('a, b', 'a, b, c, d, e, f and 2 more')
+    """
+    return listed(names) if len(names) <= _SHOWN else f"{listed(names[:_SHOWN])} and {len(names) - _SHOWN} more"

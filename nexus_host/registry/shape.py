@@ -22,6 +22,13 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "student": StudentCard,
     "run": RunCard,
 }
+SCOPES: dict[type[BaseModel], tuple[str, ...]] = {
+    TeacherCard: ("teacher",),
+    TowerCard: ("tower",),
+    StudentCard: ("core", "student"),
+    RunCard: ("teacher", "core", "tower", "student"),
+}
+"""Card -> what the stages work on of which it holds options."""
 MISSING = "missing"
 WORDS = {
     "string_type": "write text, in quotes if it looks like a number",

@@ -1,1 +1,1 @@
-"""Running: jobs, worker processes, the board that status.json shows, signals, publishing, reset."""
+"""Running: jobs, worker processes, signals; a run from its lock to its last line."""

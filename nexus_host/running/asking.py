@@ -24,10 +24,10 @@ from ..store import Answers, Store
 from . import worker
 from .job import job
 
-_PATIENCE = 120.0
-"""Seconds for an answer; one that takes longer is none."""
+_PATIENCE = 600.0
+"""Seconds for an answer; one that takes longer is none. Heavy libraries take a minute to import on a busy machine."""
 ANSWERS = "estimates"
-_RATES = ("gigaflops", "read_rate", "weight_rate", "call_rate")
+_RATES = ("gigaflops", "gigaflops_float32", "read_rate", "weight_rate", "call_rate")
 """What of a machine is measured, and more where nothing else ran."""
 
 
@@ -82,13 +82,15 @@ def settle(
             found[name] = each.answer(known)
         elif name not in found or each.remote:
             source = found[name].source if name in found else each.source
-            call = source or each.source, without, each.engine, dict(each.options), each.budget
+            named = each.source if source not in ("", each.source) else ""
+            call = source or each.source, without, each.engine, dict(each.options), each.budget, named
             waiting[name] = executor.submit(worker.place, *call)
     for name, future in waiting.items():
         if (answer := answered(future)) is None:
             continue
-        if name in found:  # pinned: only how much of it is missing is news
-            found[name] = dataclasses.replace(found[name], missing=answer.get("missing", 0))
+        if name in found:  # pinned: only how much of it is missing is news, and whether its name means another one now
+            news = {field: answer.get(field, default) for field, default in (("missing", 0), ("latest", ""))}
+            found[name] = dataclasses.replace(found[name], **news)
             continue
         found[name] = asked[name].answer(answer)
         if not asked[name].remote:

@@ -15,9 +15,9 @@ from nexus_specs import Blueprint, Checkpoint, Choice, Component, Lookup, NexusE
 from ..planning.data_sets import origin_of
 from ..store import Store, remove, verified
 from ..store.atomic import sync_tree
+from ..store.progress import asked_to_pause, write_progress
 from ..words import listed
 from .job import Job
-from .progress import asked_to_pause, write_progress
 
 _SPACING = 0.25
 """Seconds between two notes of progress."""

@@ -7,19 +7,19 @@ is known by it, and the others go on.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from ..store.workers import WORKERS, forget
+from ..store.workers import forget
 from . import worker
+from .signals import CAUGHT
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SETTINGS = {"TOKENIZERS_PARALLELISM": "false", "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1", "PYTHONHASHSEED": "0"}
@@ -50,7 +50,7 @@ class Workers(Executor):
     def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         """Gives the call to the worker with the least to do."""
         slot = min(self._slots, key=lambda each: each.load)
-        with _environment(self.threads):
+        with _environment(self.threads), _held():
             try:
                 future = slot.pool.submit(call, *arguments, **named)
             except BrokenProcessPool:
@@ -67,9 +67,19 @@ class Workers(Executor):
 
     def kill(self) -> None:
         """Ends the workers now. What they were making is made again by the next run."""
-        for child in psutil.Process().children():
-            if (self.run / WORKERS / f"{child.pid}.json").exists():
-                child.kill()
+        for child in active_children():
+            child.kill()
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    """What a terminal or a scheduler sends to the whole group waits; a process that is started meanwhile inherits that,
+    and its first act (`worker.start`) is to ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

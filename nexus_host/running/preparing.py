@@ -16,6 +16,7 @@ from nexus_specs import Blueprint, Budget, Estimate, Machine
 
 from ..discovery import Plugins
 from ..planning import Plan, make_plan
+from ..planning.announced import announce
 from ..planning.resources import budget
 from ..planning.settling import pins
 from ..planning.suiting import lossless, trains_towers, unsuited, weightless
@@ -85,9 +86,9 @@ def planned(
     """The plan with estimates, made without writing into the run directory."""
     allow(registry.teachers.values())
     with _aside() as executor:
-        return prepare(
-            registry, plugins, run, executor, without=without, target=target, samples=samples, shown=True
-        ).plan
+        found = prepare(registry, plugins, run, executor, without=without, target=target, samples=samples, shown=True)
+    announce(run, found.pins, found.plan.data_pins)
+    return found.plan
 
 
 def held_here(blueprint: Blueprint, plugins: Plugins, without: tuple[str, ...]) -> tuple[Budget, Estimate] | None:

@@ -12,15 +12,15 @@ from nexus_specs import NexusError
 from ..discovery import Plugins
 from ..planning import Task
 from ..planning.plan import TIMINGS, work
+from ..showing.board import Board, UnitState
 from ..store import Store, read_json, write_json
 from ..store.artefacts import COPIES
+from ..store.made import Made, of_unit
+from ..store.progress import PAUSE, STOPPING, clear_progress
+from ..store.publish import notes, publish
 from . import worker
-from .board import Board, UnitState
 from .job import Outcome, job
-from .made import Made, of_unit
 from .order import fits, priorities
-from .progress import PAUSE, STOPPING, clear_progress
-from .publish import notes, publish
 
 TICK = 0.2
 """Seconds between two looks at what the units do."""

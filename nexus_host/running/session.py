@@ -15,25 +15,28 @@ from nexus_specs import NexusError
 
 from ..discovery import Plugins
 from ..planning import Plan
+from ..planning.announced import adopt, forget
 from ..planning.resources import check_disk, side_by_side, threads, workers
 from ..planning.settling import CORE, DATA, PINS, SETTLED, known_pins
 from ..registry import Registry
 from ..registry.trust import allow
+from ..showing.board import Board
 from ..showing.live import LiveView
 from ..showing.plain import PlainView
+from ..showing.plan_view import moved
 from ..showing.tables import console
 from ..showing.text import duration
 from ..store import Lock, Store, sweep, write_bytes, write_json
 from ..store.lock import STATUS
+from ..store.made import FOLDERS, MANIFEST, Made
+from ..store.progress import STOPPING
 from ..store.workers import end_orphans
-from .board import Board
-from .made import FOLDERS, MANIFEST, Made
+from ..words import visible
 from .pool import Workers
 from .preparing import prepare
-from .progress import STOPPING
 from .pruning import prune
 from .runner import Runner
-from .signals import Stop
+from .signals import Interrupted, Stop
 from .sizing import note
 
 REGISTRY, PLUGINS = "registry.yaml", "plugins.json"
@@ -107,7 +110,9 @@ def _leave(run: Path) -> None:
 
 def _view() -> View:
     out = console(stderr=True)
-    return LiveView(out) if out.is_terminal else PlainView(lambda line: print(line, file=sys.stderr, flush=True))
+    if out.is_terminal:
+        return LiveView(out)
+    return PlainView(lambda line: print(visible(line), file=sys.stderr, flush=True))
 
 
 def _tidy(request: Request, view: View) -> None:
@@ -118,6 +123,8 @@ def _tidy(request: Request, view: View) -> None:
     sweep(run, FOLDERS)
     if request.reset:
         reset(run, view)
+        forget(run)
+    adopt(run)
     Made(run).add(*_FILES, *_PATTERNS)
     for path in run.glob(_PATTERNS[1]):
         path.unlink()
@@ -159,8 +166,25 @@ def _at_once(executor: Executor, stop: Stop) -> None:
     os._exit(stop.code)
 
 
+@contextmanager
+def _unsaved(executor: Executor, stop: Stop) -> Iterator[None]:
+    """A time in which nothing runs that could save its state. Raises Interrupted at the first signal."""
+    stop.saves = False
+    try:
+        yield
+    except BaseException as error:
+        if not stop.number:
+            raise
+        if isinstance(executor, Workers):
+            executor.kill()
+        raise Interrupted(stop.code) from error
+    finally:
+        stop.saves = True
+
+
 def _run(request: Request, lock: Lock, view: View, executor: Executor, stop: Stop) -> Result:
-    board = _board(request, executor, view.say)
+    with _unsaved(executor, stop):
+        board = _board(request, executor, view.say)
     runner = Runner(
         board,
         request.plugins,
@@ -203,6 +227,8 @@ def _board(request: Request, executor: Executor, say: Callable[[str], None]) -> 
     board = Board(plan, side_by_side(registry, prepared.machine), prepared.machine)
     left = f" About {duration(board.left())}." if board.left() else ""
     say(f"{len(plan.waiting)} units to run, {len(plan.tasks) - len(plan.waiting)} cached.{left}")
+    for line in moved(plan):
+        say(line)
     return board
 
 
@@ -223,3 +249,4 @@ def _record(request: Request, plan: Plan, settled: Mapping[str, Any]) -> None:
         wanted[CORE] = note(sized)
     if wanted != known:
         write_json(run / PINS, wanted)
+    forget(run)

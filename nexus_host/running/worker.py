@@ -32,6 +32,7 @@ def start(run: str, parent: int) -> None:
     it, and is listed in the run directory."""
     for number in CAUGHT:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, CAUGHT)
     register(Path(run), parent)
     with log(Path(run), f"worker-{os.getpid()}", restore=False):
         pass
@@ -103,14 +104,17 @@ def estimate(job: Job) -> Mapping[str, Any] | None:
 
 
 def place(
-    source: str, without: tuple[str, ...], name: str, options: Mapping[str, Any], budget: Budget
+    source: str, without: tuple[str, ...], name: str, options: Mapping[str, Any], budget: Budget, named: str = ""
 ) -> Mapping[str, Any] | None:
     """How an engine would run a teacher, and where its loader finds it: what they have no opinion of is left out; None
-    where they cannot tell. What is wrong shows when a unit runs."""
+    where they cannot tell. What is wrong shows when a unit runs. `named`: what the card calls a source that is pinned;
+    then the commit that this name has by now is told, too."""
     try:
         found = plugins(without)
         engine, origin = found.make("engine", name, **options), found.origin(source)
-        said = {"source": origin.source, "missing": origin.missing} if origin else {}
+        said: dict[str, Any] = {"source": origin.source, "missing": origin.missing} if origin else {}
+        if origin and named and (latest := found.latest(source, named)) not in ("", origin.commit):
+            said["latest"] = latest
         if not hasattr(engine, "place"):
             return said
         settled = engine.place(found.inspect(origin.source if origin else source), budget)

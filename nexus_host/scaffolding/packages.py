@@ -12,6 +12,7 @@ from string import Template
 
 from nexus_specs import NexusError
 
+from ..store import replacing
 from ..words import did_you_mean, listed
 
 SUFFIX = ".tmpl"
@@ -88,8 +89,8 @@ KINDS = {
 
 
 def create(kind: str, name: str, parent: Path) -> list[Path]:
-    """Writes the package `name` below `parent`; the files. Raises NexusError for a name, a kind or a place that
-    cannot be."""
+    """Writes the package `name` below `parent`, whole or not at all; the files. Raises NexusError for a name, a kind or
+    a place that cannot be."""
     if kind not in KINDS:
         raise PackageNameError(f"There is no template for '{kind}'.{did_you_mean(kind, KINDS)} Kinds: {listed(KINDS)}.")
     package = name.replace("-", "_")
@@ -100,7 +101,11 @@ def create(kind: str, name: str, parent: Path) -> list[Path]:
         raise NexusError(f"{home} is there already, and not empty. Choose another name or --dir.")
     values = _values(kind, name, package)
     texts = {path: text for each in ("common", kind) for path, text in _texts(files("nexus_host") / "templates" / each)}
-    return [_write(home / path.replace("package", package, 1), text, values) for path, text in sorted(texts.items())]
+    names = {path.replace("package", package, 1): text for path, text in sorted(texts.items())}
+    with replacing(home) as folder:
+        for path, text in names.items():
+            _write(folder / path, Template(text).substitute(values))
+    return [home / path for path in names]
 
 
 def _values(kind: str, name: str, package: str) -> dict[str, str]:
@@ -130,7 +135,6 @@ def _texts(folder: Traversable, path: str = "") -> list[tuple[str, str]]:
     return found
 
 
-def _write(path: Path, text: str, values: dict[str, str]) -> Path:
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(Template(text).substitute(values), encoding="utf-8")
-    return path
+    path.write_text(text, encoding="utf-8")

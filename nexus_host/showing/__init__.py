@@ -1,1 +1,1 @@
-"""Showing: the live view, plain lines, tables, the plan, artefacts and runs in words."""
+"""Showing: the board behind status.json and its readers (live view, plain lines); the plan, artefacts, results."""

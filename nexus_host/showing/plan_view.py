@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..planning import Plan, Task
-from ..running.pruning import size, stale
+from ..planning.stale import size, stale
 from ..words import bytes_text
 from .tables import print_rows
 from .teacher_view import COLUMNS, held, incomplete, teacher_row, teachers_facts
@@ -19,6 +19,7 @@ from .text import duration
 
 SCHEMA = "nexus.plan/1"
 _FIGURES = ("time", "passes", "read", "fetched", "memory", "disk")
+_FETCH = ("teacher", "what", "source", "bytes", "missing", "rows", "latest")
 _REASONS = 3
 """Reasons of a unit that are printed; `--json` has all."""
 
@@ -40,17 +41,39 @@ def plan_facts(plan: Plan, workers: int) -> dict[str, Any]:
 
 
 def _fetches(plan: Plan) -> list[dict[str, Any]]:
-    """What lies on a hub: teachers at their commits, and the data that they learn from."""
-    rows = [
-        {"teacher": name, "what": "checkpoint", "source": found.source, "bytes": None, "missing": found.missing}
+    """What lies on a hub: teachers at their commits, and the data that they learn from. `missing` is what the units to
+    run would fetch."""
+    opened = {task.unit.subject for task in plan.waiting if task.recipe.stage.opens_teachers}
+    rows: list[tuple[Any, ...]] = [
+        (name, "checkpoint", found.source, None, found.missing if name in opened else 0, None, found.latest)
         for name, found in plan.settled.items()
-        if found.source
+        if found.source and name in plan.subjects.every("teacher")
     ]
-    data = [
-        {"teacher": name, "what": "data", "source": each.source, "bytes": each.bytes, "missing": each.missing}
+    rows += [
+        (name, "data", each.source, each.bytes, each.missing, each.rows or None, plan.data_moved.get(name, ""))
         for name, each in plan.data.items()
     ]
-    return rows + data
+    return [dict(zip(_FETCH, row, strict=True)) for row in rows]
+
+
+def moved(plan: Plan) -> list[str]:
+    """A line for each source whose name means another commit on its hub by now."""
+    return [
+        f"{each['teacher']}, {each['what']}: {_names(each['source'])} has moved on its hub, to "
+        f"{' and '.join(commit[:12] for commit in each['latest'].split('+'))}. This run keeps the commit that it was "
+        "planned with; `nexus run --reset` begins anew with the other one."
+        for each in _fetches(plan)
+        if each["latest"]
+    ]
+
+
+def _names(source: str) -> str:
+    """What a source is called, without commits; several are joined by "+".
+
+    >>> _names("acme/a@0123 + acme/b@4567")
+    'acme/a and acme/b'
+    """
+    return " and ".join(each.partition("@")[0] for each in source.split(" + "))
 
 
 def _elsewhere(fetches: list[dict[str, Any]]) -> list[str]:
@@ -59,7 +82,8 @@ def _elsewhere(fetches: list[dict[str, Any]]) -> list[str]:
     for each in fetches:
         sources = (source.partition("@") for source in each["source"].split(" + "))
         where = " and ".join(f"{name} at {commit[:12]}" for name, _, commit in sources)
-        left = f"{bytes_text(each['missing'])} to fetch" if each["missing"] else "here already"
+        rows = f" ({each['rows']:,} rows)" if each["rows"] else ""
+        left = f"{bytes_text(each['missing'])}{rows} to fetch" if each["missing"] else "nothing to fetch"
         lines.append(f"{each['teacher']}, {each['what']}: {where}; {left}.")
     return list(dict.fromkeys(lines))
 
@@ -91,11 +115,12 @@ def _total(plan: Plan, workers: int) -> dict[str, Any]:
     known = [plan.estimates.get(task.unit.name, Estimate()) for task in plan.waiting]
     seconds = [plan.expected(task) for task in plan.waiting]
     spread = sum(each or 0.0 for each in seconds) / workers
+    data = {each.source: each.missing for each in plan.data.values()}  # teachers may share a set
     return {
         "run": len(plan.waiting),
         "cached": len(plan.tasks) - len(plan.waiting),
         "read": sum(each.read for each in known),
-        "fetched": sum(each.fetched for each in known),
+        "fetched": sum(each.fetched for each in known) + sum(data.values()),
         "memory": max((each.memory for each in known), default=0),
         "disk": sum(each.disk for each in known),
         "seconds": round(max([spread, *(each or 0.0 for each in seconds)]), 1),
@@ -113,7 +138,7 @@ def print_plan(plan: Plan, workers: int, out: Console) -> None:
         print_rows(_table(COLUMNS, map(teacher_row, opened)), out)
         out.print()
     more = (*_elsewhere(facts["fetch"]), *held(teachers), *_earlier(facts["earlier"]), *incomplete(teachers))
-    for line in (*_sums(facts["total"], plan), *more):
+    for line in (*_sums(facts["total"], plan), *more, *moved(plan)):
         out.print(escape(line))
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from ..planning import Task
-from ..running.board import Board
 from ..store import Store
+from .board import Board
 from .tables import print_table, table_of
 from .text import duration
 

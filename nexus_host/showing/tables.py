@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..store import read_json
+from ..words import visible
 
 TABLE = "table.json"
 _WIDE = 200
@@ -27,12 +28,20 @@ def table_of(folder: Path) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("columns"), list) else None
 
 
+class _Visible(Console):
+    """Of texts it shows what they hold, and does nothing that they ask of a terminal."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich does."""
+        super().print(*(visible(each) if isinstance(each, str) else each for each in objects), **how)
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console that writes no escape bytes off a terminal, whatever FORCE_COLOR says."""
-    found = Console(stderr=stderr, highlight=False)
+    found = _Visible(stderr=stderr, highlight=False)
     if found.file.isatty():
         return found
-    return Console(stderr=stderr, highlight=False, force_terminal=False, no_color=True, width=_WIDE)
+    return _Visible(stderr=stderr, highlight=False, force_terminal=False, no_color=True, width=_WIDE)
 
 
 def print_table(table: Mapping[str, Any], out: Console) -> None:
@@ -79,7 +88,7 @@ def _columns(table: Mapping[str, Any]) -> list[_Column]:
     for index, head in enumerate(table["columns"]):
         values = [row[index] for row in rows]
         right = all(isinstance(each, (int, float)) or each is None for each in values)
-        found.append(_Column(str(head), tuple(map(cell, values)), right))
+        found.append(_Column(cell(str(head)), tuple(map(cell, values)), right))
     return found
 
 
@@ -136,4 +145,6 @@ def cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
+    if isinstance(value, int) and abs(value) >= 10_000:
+        return f"{value:,}"
+    return visible(" ".join(str(value).split("\n")))

@@ -1,4 +1,5 @@
-"""The store: atomic writes, artefacts with hashes, the lock of a run directory, the list of its workers."""
+"""The store: atomic writes, artefacts with hashes; and the run directory: its lock, its workers, what runs made there,
+what is published of it."""
 
 from .answers import Answers, cache_folder
 from .artefacts import Artefact, Store, damage, read, verified

@@ -58,8 +58,9 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
 
 
 def json_bytes(value: Any) -> bytes:
-    """JSON with sorted keys, so that equal values are equal bytes."""
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    """JSON with sorted keys, so that equal values are equal bytes; what of a name is no text (a path of other bytes) is
+    escaped as JSON does."""
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def read_json(path: Path, default: Any = None) -> Any:

@@ -174,7 +174,7 @@ def test_what_is_missing_is_said_and_nothing_is_written(add, arguments, message)
 def test_a_tower_that_cannot_learn_from_it_is_refused(add):
     code, _, err = add("box:one", "--data", "data.txt", "--tower", "image")
     assert code == 1
-    assert "--tower image: the component image gives label, the teacher gives text. Choose the component text" in err
+    assert "--tower image: the component image takes image, the teacher takes text. Choose the component text" in err
     assert not Path("registry.yaml").exists()
 
 
@@ -263,6 +263,7 @@ def test_a_new_core_is_trained_as_the_registry_of_a_plugin_trains_its_own(add, w
     home.write_text(home.read_text().replace(own, f"{own}  stages: {{release: {{allow_below: true}}}}\n"))
     assert add("box:one", "--data", "data.txt")[0] == 0
     assert written()["student"]["stages"] == {"release": {"allow_below": True}}
+    assert "  stages:\n    release: {allow_below: true}\n" in Path("registry.yaml").read_text()
 
 
 def test_a_real_checkpoint_gets_a_plan(shared, tmp_path, monkeypatch, capsys):

@@ -13,35 +13,12 @@ from nexus_host.adding.proposing import OFFLINE, told, unasked
 
 PLUGIN = """
     @hookimpl
-    def nexus_readers():
-        yield ReaderComponent(name="away", target="known:Away", summary="Reads", options="known:Options")
-
-    @hookimpl
     def nexus_datasets():
         yield DatasetComponent(name="known", target="known:cards", summary="Known sets")
 """
-READER = """
+CARDS = """
     import json
-    import os
-    from dataclasses import dataclass
     from pathlib import Path
-    from nexus_specs import NexusError, Origin
-
-    ASKED = []
-
-    @dataclass
-    class Options:
-        id: str = ""
-        revision: str = ""
-
-    class Away:
-        def __init__(self, id="", revision=""):
-            self.id = id
-        def origin(self):
-            ASKED.append(os.environ.get("HF_HUB_OFFLINE"))
-            if not Path("fetched").exists():
-                raise NexusError("not here")
-            return Origin(source=self.id, commit="0" * 40, bytes=9, missing=9)
 
     def cards():
         return json.loads(Path(__file__).with_name("cards.json").read_text())
@@ -58,15 +35,13 @@ def pictures(name, classes, *columns):
 
 
 @pytest.fixture
-def add(whole, tmp_path, monkeypatch, capsys):
+def add(whole, away, tmp_path, monkeypatch, capsys):
     """Adds in a folder with a checkpoint of words and one that tells ten classes of pictures apart."""
     whole.plugin("known", PLUGIN)
-    whole.module("known", READER)
+    whole.module("known", CARDS)
     source = (whole.folder / "whole_plugin.py").read_text()
     source = source.replace('metric="bits"', 'metric="bits", data="plays"')
-    (whole.folder / "whole_plugin.py").write_text(
-        source.replace('metric="accuracy")', 'metric="accuracy", data="all")')
-    )
+    (whole.folder / "whole_plugin.py").write_text(source.replace('metric="accuracy"', 'metric="accuracy", data="all"'))
     work = tmp_path / "work"
     for name in ("words", "image", "image-more"):
         (work / name).mkdir(parents=True)
@@ -96,7 +71,7 @@ def test_what_the_tower_proposes_is_written_and_nobody_is_asked(add):
     assert "data" not in written()
     assert "these data are a proposal (acme/plays; 9 B; licence: CC0; its owner asks for agreement first)" in err
     assert "Nobody was asked for these data yet: `nexus plan` asks" in err
-    assert sys.modules["known"].ASKED == ["1"]
+    assert sys.modules["away_parts"].OFFLINE == ["1"]
     assert OFFLINE not in os.environ
 
 

@@ -1,5 +1,6 @@
 """The group: help, exit codes, questions for unknown names, commands of plugins."""
 
+import errno
 import json
 import os
 import subprocess
@@ -105,6 +106,16 @@ def test_what_nobody_foresaw_has_no_traceback(call, monkeypatch):
         run(["schema"])
 
 
+def test_a_folder_that_was_removed_meanwhile_is_said(call, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    code, _, err = call("plan")
+    assert code == 1
+    assert err.endswith("The folder that you are in was removed: go to another one.\n")
+
+
 @pytest.mark.parametrize(
     "line", [("--without", "whole", "greet"), ("greet", "--without", "whole"), ("greet", "--without=whole")]
 )
@@ -162,3 +173,22 @@ def test_schema_is_json(call):
     code, out, _ = call("schema")
     assert code == 0
     assert "TeacherCard" in json.loads(out)["$defs"]
+
+
+@pytest.mark.parametrize("taps", ["", " , "])
+def test_taps_that_name_no_layer_start_no_run(call, tmp_path, monkeypatch, taps):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call("extract", "box:one", "--data", "x.txt", "--taps", taps)
+    assert code == 2
+    assert err.splitlines()[-1].startswith("Error: --taps names no layer. Write")
+    assert list(tmp_path.glob("nexus-run*")) == []
+
+
+def test_what_the_system_refuses_comes_with_what_to_do(call, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system", "/there/out")
+
+    monkeypatch.setattr("nexus_host.registry.json_schema.json_schema", refuse)
+    code, _, err = call("schema")
+    said = "Error: Read-only file system: /there/out. Nothing can be written there. Choose another place.\n"
+    assert (code, err) == (1, said)

@@ -118,7 +118,29 @@ def test_architectures_are_asked_once_and_again_after_a_change(rows, whole, tmp_
     whole.plugin("more", "def nothing(): ...")
     rows("architectures")
     assert len(asked) == 2, "another distribution is installed"
-    (next((tmp_path / "cache" / "nexus").iterdir())).write_text("no JSON")
+    for damage in ("no JSON", "null", "{}", "[1]", '[{"name": 1}]', "[" * 10**5):
+        (next((tmp_path / "cache" / "nexus").iterdir())).write_text(damage)
+        assert "box" in [row["name"] for row in rows("architectures")], damage
+    assert len(asked) == 8, "a damaged cache is none"
+
+
+def test_architectures_are_asked_again_after_an_upgrade_anywhere(rows, tmp_path, monkeypatch):
+    """Of a library in a folder that is only on the path, as `pip install --target` puts it."""
+    asked = []
+    inner = catalogues._asked
+    monkeypatch.setattr(catalogues, "_asked", lambda plugins: asked.append(1) or inner(plugins))
+    (tmp_path / "elsewhere" / "models-1.0.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    rows("architectures")
+    rows("architectures")
+    assert len(asked) == 1
+    (tmp_path / "elsewhere" / "models-1.0.dist-info").rename(tmp_path / "elsewhere" / "models-1.1.dist-info")
+    rows("architectures")
+    assert len(asked) == 2
+
+
+def test_architectures_are_listed_where_no_cache_can_be_written(rows, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder would be")
     assert "box" in [row["name"] for row in rows("architectures")]
 
 

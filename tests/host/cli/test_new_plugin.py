@@ -1,5 +1,6 @@
 """`nexus new-plugin`: every kind of package is whole, and its own tests pass unchanged."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -50,6 +51,23 @@ def test_the_files_are_told_on_stdout(tmp_path, capsys):
     assert str(tmp_path / "acme-hot" / "acme_hot" / "metric.py") in out.splitlines()
     assert "pip install -e" in err
     assert "class AcmeHot:" in (tmp_path / "acme-hot" / "acme_hot" / "metric.py").read_text()
+
+
+def test_a_package_is_written_whole_or_not_at_all(tmp_path, capsys, monkeypatch):
+    write, left = Path.write_text, iter(range(3))
+
+    def full(path, *given, **how):
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, *given, **how)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert run(["new-plugin", "metric", "acme-hot", "--dir", str(tmp_path)]) == 1
+    assert "Error: No space left on device. Free some of it; the same command goes on" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(Path, "write_text", write)
+    (tmp_path / "acme-hot").mkdir()
+    assert run(["new-plugin", "metric", "acme-hot", "--dir", str(tmp_path)]) == 0
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,10 @@ def test_what_a_loader_did_not_foresee_is_said_in_words(plugins, tmp_path):
 def test_a_library_that_panics_is_said_in_words(plugins, tmp_path, monkeypatch, capsys):
     with pytest.raises(NexusError, match=r"'choking' can make nothing of .* \(Panic: merges\)"):
         plugins.inspect(str(tmp_path / "panic"))
-    with pytest.raises(NexusError, match=r"Failed: choking: at once"):
+    with pytest.raises(NexusError, match=r"Failed: choking: at once\.$"):
+        plugins.inspect(str(tmp_path / "panic-at-once"))
+    (tmp_path / "panic-at-once").mkdir()
+    with pytest.raises(NexusError, match=r"Failed: choking: at once\. Mend what failed first"):
         plugins.inspect(str(tmp_path / "panic-at-once"))
     monkeypatch.setattr("nexus_host.cli.app.nexus.main", lambda *_, **__: plugins.make("architecture", "choking").match(
         "panic-at-once"
@@ -70,7 +73,7 @@ def test_what_may_be_meant_is_said(plugins, tmp_path):
     [
         (json.dumps({"model_type": "quux"}), "is of the model type 'quux', which no loader knows. Update"),
         (json.dumps({"model_type": "quux", "auto_map": {}}), "code that it brings along is never run"),
-        (json.dumps({"model_type": ["quux"]}), "names no model_type"),
+        (json.dumps({"model_type": ["quux"]}), r'names no model_type. .* add .*"model_type": "bert"'),
         (json.dumps([1]), "cannot be read"),
         ("{", "cannot be read"),
         ("[" * 100_000, "cannot be read"),

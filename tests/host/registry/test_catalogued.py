@@ -1,6 +1,7 @@
 """Data sets that are named and not described: taken from catalogues, for cards and for `--datasets`."""
 
 import pytest
+from nexus_specs import NexusError
 
 from nexus_host.registry import Registry, RegistryError
 
@@ -96,7 +97,7 @@ def test_a_set_that_nobody_lists_goes_to_whoever_can_read_it(load):
 
 
 def test_a_name_that_no_catalogue_knows_is_a_mistake(load):
-    with pytest.raises(RegistryError, match=r"registry\.yaml:3:.*'fact' is not among the data"):
+    with pytest.raises(RegistryError, match=r"registry\.yaml:3:.*'fact' is neither among the data nor in a catalogue"):
         load(TEXT.replace("data: facts", "data: fact"))
 
 
@@ -105,3 +106,26 @@ def test_texts_about_pictures_are_not_for_those_who_cannot_see(load):
                  datasets=["reasoning"])  # fmt: skip
     wanted = dict.fromkeys(("counts", "knows", "reads"), "sums") | {"sees": "charts"}
     assert {name: card.data for name, card in found.teachers.items()} == wanted
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("datasets: [sums, facts]", "datasets: [sums, fact]",
+         r"registry\.yaml:2:\d+: teachers\.counts\.datasets\.1: 'fact' is in no catalogue\. Did you mean 'facts'"),
+        ("data: facts}", "data: fact}",
+         r"teachers\.knows\.data: 'fact' is neither among the data nor in a catalogue\. Did you mean 'facts'\? "),
+        ("data: facts}", "data: quux}", r"'quux' is neither among the data nor in a catalogue\. There: own"),
+    ],
+)  # fmt: skip
+def test_a_set_that_nobody_knows_is_said_where_it_is_named(load, before, after, message):
+    with pytest.raises(RegistryError, match=message) as caught:
+        load(TEXT.replace(before, after))
+    assert "is missing; a ready teacher names" not in str(caught.value)
+
+
+def test_a_word_of_the_catalogue_that_no_teacher_can_use_is_no_unknown_word(load):
+    with pytest.raises(NexusError, match=r"--datasets: 'acme/charts' means charts, and none of the ready teachers"):
+        load(TEXT.replace("shapes, data: own}", "shapes, data: own, status: available}"), datasets=["acme/charts"])
+    with pytest.raises(NexusError, match=r"'chrats'\. Did you mean 'charts'\? Here: .*`nexus list datasets` shows"):
+        load(datasets=["chrats"])

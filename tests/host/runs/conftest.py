@@ -45,6 +45,17 @@ def alone(site, tmp_path, monkeypatch):
     return site
 
 
+def _unmeasured() -> dict[str, str]:
+    """The environment of a process whose files are cut short, or which is killed at any moment: half a file of
+    coverage's would end the whole run of the tests, when all of them are put together."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
+
+
+@pytest.fixture
+def unmeasured() -> dict[str, str]:
+    return _unmeasured()
+
+
 class Toy:
     """A folder with a registry over toy teachers, and commands on it."""
 
@@ -75,15 +86,32 @@ class Toy:
     def stage(self, name: str, **options) -> None:
         self.registry["run"].setdefault("stages", {}).setdefault(name, {}).update(options)
 
+    def wait(self, name: str = "prose", how: str = "wait") -> None:
+        """Has the training of a tower wait in its first step until it is paused, or `go` is called: what is done to a
+        run meanwhile finds it running, however slow the machine is."""
+        self.registry["towers"][name]["stages"] = {"train": {"fail": how}}
+
+    def go(self) -> None:
+        (self.run_dir / "go").touch()
+
+    def until_waiting(self, name: str = "prose"):
+        return self.until(
+            lambda status: any(u["name"] == f"train/{name}" and (u["done"] or 0) >= 1 for u in status["units"])
+        )
+
     def save(self) -> Path:
         text = io.StringIO()
         YAML().dump(self.registry, text)
         self.path.write_text(text.getvalue())
         return self.path
 
-    def start(self, *arguments, command="run", run_dir=None, limit=0, **settings) -> subprocess.Popen:
+    def start(
+        self, *arguments, command="run", run_dir=None, limit=0, measured=True, **settings
+    ) -> subprocess.Popen:
         self.save()
         line = [sys.executable, "-m", "nexus_host", command, *self.where(run_dir), *map(str, arguments)]
+        if limit or not measured:
+            settings["env"] = _unmeasured()
         if limit:
             settings["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
@@ -94,7 +122,7 @@ class Toy:
         if not apart:
             return self.quick(*arguments, code=code, **settings)
         process = self.start(*arguments, **settings)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
         return out, err
 
@@ -117,7 +145,7 @@ class Toy:
     def typed(self, *words, code=0) -> tuple[str, str]:
         """A command line of one's own, in the folder."""
         line = [sys.executable, "-m", "nexus_host", *map(str, words)]
-        found = subprocess.run(line, capture_output=True, text=True, cwd=self.folder, timeout=100)
+        found = subprocess.run(line, capture_output=True, text=True, cwd=self.folder, timeout=300)
         assert found.returncode == code, f"exit code {found.returncode}\n{found.stdout}\n{found.stderr}"
         return found.stdout, found.stderr
 
@@ -127,7 +155,7 @@ class Toy:
         except FileNotFoundError:
             return {"phase": "", "units": []}
 
-    def until(self, condition, patience: float = 60):
+    def until(self, condition, patience: float = 200):
         """Waits for the status to be so."""
         deadline = time.monotonic() + patience
         while not condition(status := self.status()):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from nexus_specs import Budget, Origin, plain
 
-from nexus_host.planning import preview
+from nexus_host.cli.run import preview
 from nexus_host.planning.resources import keep, recorded, unmeasured
 from nexus_host.planning.settling import pins
 from nexus_host.running import worker
@@ -41,7 +41,7 @@ class Engine:
     def __init__(self, **said):
         self.said = said
 
-    def place(self, blueprint, budget):
+    def place(self, blueprint, budget, tokens=0.0):
         return dataclasses.replace(budget, **self.said)
 
 

@@ -9,9 +9,9 @@ from nexus_host.discovery import Plugins
 from nexus_host.running import worker
 from nexus_host.running.context import UnitContext
 from nexus_host.running.job import Job
-from nexus_host.running.progress import asked_to_pause, read_progress
 from nexus_host.store import Store
 from nexus_host.store.lock import STATUS
+from nexus_host.store.progress import asked_to_pause, read_progress
 
 UNIT = Unit(stage="work", subject="prose", fingerprint="f" * 12)
 

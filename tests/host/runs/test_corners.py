@@ -15,14 +15,14 @@ import pytest
 from nexus_specs import NexusError, Unit
 
 from nexus_host.running import session
-from nexus_host.running.board import Entry
 from nexus_host.running.pool import Workers
-from nexus_host.running.publish import publish, published
 from nexus_host.running.runner import _outcome
 from nexus_host.running.session import perform
-from nexus_host.running.signals import Stop
+from nexus_host.running.signals import Interrupted, Stop
+from nexus_host.showing.board import Entry
 from nexus_host.store import Store, alive, held
 from nexus_host.store.lock import Lock
+from nexus_host.store.publish import publish, published
 
 UNIT = Unit(stage="release", subject="student", fingerprint="0" * 12)
 
@@ -51,22 +51,62 @@ def test_what_is_published_is_known(tmp_path):
     assert published(tmp_path) == {"release": newer}
 
 
-def test_signals_that_are_ignored_stay_so_and_handlers_come_back():
-    before = signal.getsignal(signal.SIGTERM)
+def test_signals_that_are_ignored_stay_so_and_handlers_come_back(monkeypatch):
+    before, now = signal.getsignal(signal.SIGTERM), [7.0]
+    monkeypatch.setattr("nexus_host.running.signals.time", SimpleNamespace(monotonic=lambda: now[0]))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     calls = []
     try:
         with Stop(lambda: calls.append("at once")) as stop:
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
             os.kill(os.getpid(), signal.SIGTERM)
+            now[0] += 0.29
             os.kill(os.getpid(), signal.SIGTERM)
             assert (stop.code, calls) == (143, []), "sent to the process and to its group"
-            time.sleep(0.4)
+            now[0] += 0.02
             os.kill(os.getpid(), signal.SIGTERM)
             assert calls == ["at once"]
     finally:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_before_anything_runs_the_first_signal_ends_a_run(tmp_path):
+    stop = Stop(list)
+
+    def planned(workers):
+        with session._unsaved(workers, stop):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with stop, Workers(tmp_path, 1) as workers:
+        waiting = workers.submit(time.sleep, 600)
+        with pytest.raises(Interrupted) as ended:
+            planned(workers)
+    assert ended.value.exit_code == 143
+    assert isinstance(waiting.exception(30), Exception)
+    assert stop.saves
+    with pytest.raises(ZeroDivisionError), session._unsaved(Executor(), Stop(list)):
+        raise ZeroDivisionError
+
+
+def test_a_signal_to_the_group_ends_no_worker_that_is_just_starting(tmp_path):
+    code = f"""
+import os, signal, sys
+sys.path[:0] = {sys.path!r}
+from pathlib import Path
+from nexus_host.running.pool import Workers
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, lambda *_: None)
+    with Workers(Path({str(tmp_path)!r}), 1) as workers:
+        answer = workers.submit(os.getppid)
+        os.killpg(0, signal.SIGINT)
+        assert answer.result(60) == os.getpid()
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    line = [sys.executable, str(script)]
+    done = subprocess.run(line, capture_output=True, text=True, start_new_session=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_worker_that_dies_costs_its_own_call_alone(tmp_path):

@@ -203,7 +203,7 @@ def test_sweep_removes_what_a_kill_left(store, tmp_path):
     assert damage(folder) == ""
 
 
-def test_a_full_disk_costs_nothing_that_was_there(tmp_path):
+def test_a_full_disk_costs_nothing_that_was_there(tmp_path, unmeasured):
     path = tmp_path / "state.json"
     write_bytes(path, b"old")
     code = (
@@ -211,7 +211,8 @@ def test_a_full_disk_costs_nothing_that_was_there(tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "write_bytes(Path(sys.argv[1]), b'x' * 5000)"
     )
-    found = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    line = [sys.executable, "-c", code, str(path)]
+    found = subprocess.run(line, capture_output=True, text=True, env=unmeasured)
     assert found.returncode == 1
     assert "File too large" in found.stderr
     assert path.read_bytes() == b"old"
@@ -288,3 +289,9 @@ def test_a_write_that_fails_at_any_step_leaves_the_old_content_or_the_new(tmp_pa
     assert path.read_bytes() in (b"old", b"new")
     sweep(tmp_path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_of_a_name_that_is_no_text(tmp_path):
+    """A path of other bytes than UTF-8: Python has it as half a pair of surrogates."""
+    write_json(tmp_path / "note.json", {"run": "/tmp/\udcff"})
+    assert json.loads((tmp_path / "note.json").read_text()) == {"run": "/tmp/\udcff"}

@@ -12,7 +12,8 @@ from nexus_host.running.preparing import planned
 
 EMBEDDING = (
     "teachers.digits.tower: the tower 'digits' (component image) gives label, the teacher gives embedding. Install a "
-    "plugin whose tower gives embedding (`nexus list towers`), or take the teacher out of the run (`status: disabled`)."
+    "plugin whose tower gives embedding (`nexus list towers`), write one (`nexus new-plugin tower NAME`), or take the "
+    "teacher out of the run (`status: disabled`)."
 )
 
 
@@ -63,8 +64,15 @@ def test_a_tower_that_would_suit_is_named(toy, plan):
     toy.registry["towers"]["prose"]["component"] = "text"
     with pytest.raises(NexusError, match=r"\(component text\) gives text, the teacher gives label\. Install"):
         plan()
+    spoil(toy, "digits", "gives:text", "takes:text")
+    with pytest.raises(NexusError, match=r"takes image, the teacher takes text\. Choose the component text for it"):
+        plan()
+
+
+def test_a_tower_that_takes_nothing_of_what_the_teacher_takes_is_refused(toy, plan):
     spoil(toy, "digits", "gives:text")
-    with pytest.raises(NexusError, match=r"gives label, the teacher gives text\. Choose the component text for it"):
+    toy.registry["towers"]["digits"]["component"] = "text"
+    with pytest.raises(NexusError, match=r"takes text, the teacher takes image\. Install a plugin whose"):
         plan()
 
 

@@ -5,7 +5,8 @@ from nexus_specs import Blueprint, Machine, NexusError, Sample, content_key
 
 
 class Loader:
-    """A toy gives text and labels, unless its file says "gives:NAME"; it may say "damaged", or "missing:NAME"."""
+    """A toy gives text and labels, unless its file says "gives:NAME"; it may say "damaged", or "missing:NAME". It takes
+    text, and one of digits or tones images, unless it says "takes:NAME"."""
 
     def match(self, source):
         return 2 if source.endswith(".toy") else 0
@@ -18,7 +19,7 @@ class Loader:
         return Blueprint(
             family="toy",
             head="Toy",
-            takes=("text",),
+            takes=(said.get("takes", "image" if {"digits", "tones"} & set(words) else "text"),),
             gives=(said["gives"],) if "gives" in said else ("text", "label"),
             missing=(said["missing"],) if "missing" in said else (),
             stacks=(),

@@ -9,7 +9,9 @@ from typing import Any
 
 from nexus_specs import NexusError, Unit
 
-from ..store import Artefact, Store, file_hash, read, read_json, replacing, write_json
+from .artefacts import Artefact, Store, read
+from .atomic import read_json, replacing, write_json
+from .hashes import file_hash
 from .made import Made
 
 NOTE = "published.json"

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ..store import read_json, remove, sweep, write_json
-from ..store.artefacts import NOTE as ARTEFACT
-from ..store.artefacts import inside, read
+from .artefacts import NOTE as ARTEFACT
+from .artefacts import inside, read
+from .atomic import read_json, remove, sweep, write_json
 
 MANIFEST = "made.json"
 FOLDERS = ("artefacts", "copies", "scratch", "damaged", "logs", "progress", "workers")

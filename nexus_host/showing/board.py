@@ -19,7 +19,7 @@ from nexus_specs import Machine, plain
 from ..planning import Plan, Task
 from ..store import write_json
 from ..store.lock import STATUS
-from .progress import read_progress
+from ..store.progress import read_progress
 
 SCHEMA = "nexus.status/1"
 UnitState = Literal["cached", "waiting", "running", "done", "failed", "paused", "blocked"]

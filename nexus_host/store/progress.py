@@ -10,7 +10,7 @@ from typing import Any
 
 from nexus_specs import Unit
 
-from ..store import read_json, write_json
+from .atomic import read_json, write_json
 
 PROGRESS, PAUSE, STOPPING = "progress", "pause", "stopping"
 """`pause` is made by people and observers and waits for its removal; `stopping` by a run that was told to end."""
