@@ -14,10 +14,11 @@ from nexus_student.stages import release
 from nexus_student.stages.contract import Promise, capability
 
 from nexus_host.cli.app import COMMANDS, EPILOG
-from nexus_host.registry import cards
+from nexus_host.discovery import Plugins
+from nexus_host.registry import Registry, cards
 from nexus_host.registry.reading import read
 from nexus_host.registry.shape import validate
-from nexus_host.running.board import Board, Entry
+from nexus_host.showing.board import Board, Entry
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROW = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
@@ -156,3 +157,15 @@ def test_every_command_that_a_page_shows_exists():
     shown = {name for body in blocks for name in re.findall(r"^(?:\$ |.*&& )nexus ([a-z-]+)", body, re.MULTILINE)}
     assert shown <= known, f"no such commands: {sorted(shown - known)}"
     assert {"run", "plan", "add", "new-plugin", "verify", "chat"} <= shown
+
+
+def test_readme_counts_what_there_is():
+    text, plugins = (DOCS.parent / "README.md").read_text(encoding="utf-8"), Plugins.discover()
+    model = Registry.load(DOCS.parent / "registry.yaml", plugins, strict=False).model
+    known = [card for card in model.teachers.values() if card.status == "available"]
+    assert f"`nexus list teachers` shows {len(known)} known ones" in text
+    taught = [card for card in known if model.towers[card.tower].component == "text"]
+    words = {8: "eight", 9: "nine", 10: "ten", 11: "eleven", 12: "twelve"}
+    assert f"The {words[len(taught)]} that a text tower can learn from" in text
+    assert f"{sum(row.get('reader') == 'hub' for row in plugins.catalogue('dataset'))} data sets of the hub" in text
+    assert f"| {len(plugins.components('metric'))} metrics" in text

@@ -37,7 +37,10 @@ class Reader:
             path.write_text(body, encoding="utf-8")
 
     def install(self, folder):
-        """What `pip install -e` leaves behind: the folder on the path, and the metadata with the entry points."""
+        """What `pip install -e` leaves behind: the folder on the path, and the metadata with the entry points. Once,
+        whichever test asks for it first."""
+        if self.folder / folder in self.paths:
+            return
         project = tomllib.loads((self.folder / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         info = self.site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
         info.mkdir()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from nexus_specs import NexusError
+from teachers import COLUMNS
 from tiny_teachers.rows import by_name
 
 from nexus_host.__main__ import run
@@ -13,6 +14,7 @@ from nexus_host.discovery import Plugins
 from nexus_host.registry import Registry
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "teachers.md"
 FIELDS = {"summary", "source", "aliases", "status", "modality", "capability", "parameters", "tower", "metric", "share",
           "licence", "datasets", "tier"}  # fmt: skip
 JUDGES = {
@@ -83,6 +85,12 @@ TYPED = {
 COUNT = re.compile(r"\d+(\.\d+)?[KMB]( to \d+(\.\d+)?[KMB])?")
 
 
+def table(text):
+    """The cells of the rows of a page's table."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
 def test_every_name_is_an_id_or_an_alias(known):
     names = {each.lower() for name, card in known.items() for each in (name, *card["aliases"])}
     assert not [name for name in SPOKEN if name.lower() not in names]
@@ -103,6 +111,44 @@ def test_the_list_says_which_way_each_metric_goes(known, capsys):
     assert rows["whisper-large-v3"]["better"] == rows["qwen2-5-0-5b"]["better"] == "lower"
     assert rows["qwen2-5-coder-7b"]["installed"]
     assert not rows["mimi"]["installed"]
+
+
+def test_installed_means_a_tower_that_can_learn_what_the_teacher_gives(known, capsys):
+    """docs/teachers.md has what each teacher gives and takes, as its loader said it."""
+    assert run(["list", "teachers", "--registry", str(ROOT / "registry.yaml"), "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    towers = Plugins.discover().components("tower")
+    said = {row[0]: row for row in table(PAGE.read_text(encoding="utf-8"))}
+    takes, gives = COLUMNS.index("takes"), COLUMNS.index("gives")
+    for name in known:
+        tower = towers.get(rows[name]["component"])
+        fits = tower and set(tower.takes) & set(said[name][takes].split(", ")) and (
+            set(tower.gives) & set(said[name][gives].split(", "))
+        )  # fmt: skip
+        assert rows[name]["installed"] == bool(fits), f"{name}: {rows[name]['component']}"
+
+
+def test_a_card_whose_tower_is_still_to_come_is_refused_with_its_place_and_a_way_out(registry, known, tmp_path):
+    plugins = Plugins.discover()
+    text = (ROOT / "registry.yaml").read_text(encoding="utf-8")
+    lines = text.splitlines()
+    towers = plugins.components("tower")
+    waiting = [name for name in known if registry["towers"][known[name]["tower"]]["component"] not in towers]
+    assert len(waiting) > len(known) / 2
+    for name in waiting:
+        at = next(place for place in range(lines.index(f"  {name}:"), len(lines)) if "status:" in lines[place])
+        path = tmp_path / "registry.yaml"
+        path.write_text("\n".join([*lines[:at], "    status: ready", *lines[at + 1 :]]) + "\n")
+        tower = known[name]["tower"]
+        line = 1 + next(place for place, each in enumerate(lines) if each.startswith(f"  {tower}: {{component: "))
+        with pytest.raises(NexusError) as caught:
+            Registry.load(path, plugins)
+        said = str(caught.value)
+        assert f"registry.yaml:{line}:" in said, name
+        assert f"towers.{tower}.component: No tower is named '{registry['towers'][tower]['component']}'." in said
+        assert "Available: audio, image, text, video. Install the plugin that brings it" in said
+        assert f"`nexus new-plugin tower NAME`. `status: available` keeps what learns from it out of a run until " \
+               f"then: {name}." in said  # fmt: skip
 
 
 @pytest.fixture(scope="module")

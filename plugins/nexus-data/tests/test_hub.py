@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nexus_data.plugin as plugin
@@ -255,8 +256,11 @@ def test_offline_what_was_fetched_is_read(questions: LocalHub, monkeypatch: pyte
 CHILD = """
 import json, sys
 from nexus_data.hub.reader import Hub
-reader = Hub(**json.loads(sys.argv[1]))
-print(json.dumps([[dict(sample.fields) for sample in reader.samples(part)] for part in ("train", "held_out")]))
+reader, parts = Hub(**json.loads(sys.argv[1])), ("train", "held_out")
+said = [reader.origin(), *(reader.origin((part,)) for part in parts)]
+found = [[dict(sample.fields) for sample in reader.samples(part)] for part in parts]
+counts = [[each.rows, each.missing] for each in [*said, Hub(**json.loads(sys.argv[1])).origin()]]
+print(json.dumps([*found, counts], default=lambda array: array.tolist()))
 """
 
 
@@ -268,7 +272,7 @@ def child(server: LocalHub, tmp_path: Path) -> Callable[..., Any]:
         environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_DATASETS_CACHE": str(tmp_path / "made")}
         done = subprocess.run(
             [sys.executable, "-c", CHILD, json.dumps(options)],
-            env=environment, capture_output=True, text=True, timeout=120, check=False,
+            env=environment, capture_output=True, text=True, timeout=600, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
@@ -283,7 +287,7 @@ def test_a_card_says_which_files_are_which_split(server: LocalHub, tmp_path: Pat
     card = "---\nconfigs:\n- config_name: main\n  data_files:\n  - {split: train, path: any/one.parquet}\n"
     (home / "README.md").write_text(card + "  - {split: test, path: any/two.parquet}\n---\n# Words\n")
     server.add("acme/carded", home, kind="dataset")
-    train, held_out = child(id="acme/carded", config="main", columns=COLUMNS)
+    train, held_out, _ = child(id="acme/carded", config="main", columns=COLUMNS)
     assert {row["text"].split()[0] for row in train} == {"one"}
     assert {row["text"].split()[0] for row in held_out} == {"two"}
     assert served(server).keys() == {"acme/carded/any/one.parquet", "acme/carded/any/two.parquet"}
@@ -295,6 +299,103 @@ def test_other_formats_come_through_datasets(server: LocalHub, tmp_path: Path, c
     (home / "train.jsonl").write_text("".join(json.dumps({"text": f"line {at}"}) + "\n" for at in range(20)))
     (home / "test.jsonl").write_text("".join(json.dumps({"text": f"held {at}"}) + "\n" for at in range(5)))
     server.add("acme/lines", home, kind="dataset")
-    train, held_out = child(id="acme/lines")
+    train, held_out, counts = child(id="acme/lines")
+    assert [rows for rows, _ in counts] == [0, 0, 0, 0], "nobody says"
     assert {row["text"] for row in train} < {f"line {at}" for at in range(20)}
     assert [row["text"] for row in held_out] == [f"held {at}" for at in range(5)]
+
+
+def lines(name: str, count: int) -> str:
+    return "".join(json.dumps({"text": f"{name} {at}"}) + "\n" for at in range(count))
+
+
+def test_of_other_formats_too_only_the_files_of_a_part_are_fetched(
+    server: LocalHub, tmp_path: Path, child: Callable[..., Any]
+) -> None:
+    home = tmp_path / "many"
+    home.mkdir()
+    told = {"train": 20, "more": 10, "test": 5, "unused": 30}
+    for split, count in told.items():
+        (home / f"{split}.jsonl").write_text(lines(split, count))
+    counts = "".join(f"  - {{name: {split}, num_examples: {count}, num_bytes: 1}}\n" for split, count in told.items())
+    files = "".join(f"  - {{split: {split}, path: {split}.jsonl}}\n" for split in told)
+    card = f"dataset_info:\n  splits:\n{counts}configs:\n- config_name: default\n  data_files:\n{files}"
+    (home / "README.md").write_text(f"---\n{card}---\n")
+    server.add("acme/many", home, kind="dataset")
+    options = {"id": "acme/many", "splits": {"train": "train+more", "held_out": "test"}}
+    train, held_out, (whole, of_train, of_test, after) = child(**options)
+    sizes = {split: (home / f"{split}.jsonl").stat().st_size for split in told}
+    assert of_train == [30, sizes["train"] + sizes["more"]]
+    assert of_test == [5, sizes["test"]]
+    assert whole == [35, of_train[1] + of_test[1]]
+    assert after == [35, 0]
+    assert {row["text"].split()[0] for row in train} == {"train", "more"}
+    assert [row["text"] for row in held_out] == [f"test {at}" for at in range(5)]
+    fetched = {name.rpartition("/")[2] for name in server.served if name.endswith(".jsonl")}
+    assert fetched == {"train.jsonl", "more.jsonl", "test.jsonl"}
+
+
+def test_a_folder_of_pictures_keeps_its_labels(server: LocalHub, tmp_path: Path, child: Callable[..., Any]) -> None:
+    for split, count in (("train", 6), ("test", 2)):
+        for at in range(count):
+            place = tmp_path / "seen" / split / ("cat" if at % 2 else "dog") / f"{at}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((3, 3, 3), at, np.uint8)).save(place)
+    server.add("acme/seen", tmp_path / "seen", kind="dataset")
+    train, held_out, _ = child(id="acme/seen", splits={"train": "train", "development": "train", "held_out": "test"})
+    assert [row["label"] for row in held_out] == [0, 1]
+    assert sorted(row["label"] for row in train) == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_fetch_that_was_broken_off_goes_on_where_it_was(questions: LocalHub, tmp_path: Path) -> None:
+    place = tmp_path / "large" / "default" / "train" / "0000.parquet"
+    table(place, [{"text": os.urandom(3000).hex()} for _ in range(40)])
+    questions.add("acme/large", tmp_path / "large", kind="dataset")
+    size, name = place.stat().st_size, "acme/large/default/train/0000.parquet"
+    questions.drops, questions.drop_after = 50, 30_000
+    with pytest.raises(NexusError, match="cannot be reached"):
+        cut_off(Hub(id="acme/large"), questions, name, size // 2)
+    kept = questions.served[name]
+    assert 0 < kept < size
+    questions.drops = 0
+    listing.forget()
+    assert len(texts(Hub(id="acme/large"), "train")) > 20
+    assert questions.served[name] == size, "each byte once"
+
+
+def cut_off(reader: Hub, server: LocalHub, name: str, most: int) -> None:
+    """Reads until the server has given so many bytes, and from then on nothing."""
+
+    def count(self: LocalHub, file: str, size: int) -> None:
+        with self.lock:
+            self.served[file] += size
+            if file == name and self.served[file] >= most:
+                self.drop_after = 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalHub, "count", count)
+        list(reader.samples("train"))
+    raise AssertionError(f"{name} came whole, with {server.served[name]} bytes")
+
+
+def test_a_disk_that_is_too_small_is_said_before_the_first_byte(
+    questions: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Hub(id="acme/questions", config="main", columns=COLUMNS)
+    assert reader.fingerprint("train")
+    small = SimpleNamespace(total=10**9, used=10**9 - 200_000_100, free=200_000_100)
+    monkeypatch.setattr("nexus_torch.hub.fetching.shutil.disk_usage", lambda _: small)
+    with pytest.raises(NexusError, match=r"'acme/questions' needs .* on the disk of .*, where 100 bytes may be used"):
+        texts(reader, "train")
+    assert not served(questions)
+    monkeypatch.undo()
+
+
+def test_the_commit_of_now_is_told_without_a_look_at_the_files(questions: LocalHub, tmp_path: Path) -> None:
+    reader = Hub(id="acme/questions", config="main", columns=COLUMNS)
+    commit = questions.repositories["dataset", "acme/questions"].branches["main"]
+    assert reader.latest() == commit
+    assert Hub(id=f"acme/questions@{'1' * 40}", config="main").latest() == "1" * 40
+    assert Hub(sets=[{"id": "acme/questions"}, {"id": "acme/none"}]).latest() == "", "nobody can tell"
+    assert not served(questions)
+    assert not [each for each in questions.requests if "/tree/" in each]

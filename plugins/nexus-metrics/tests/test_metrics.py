@@ -11,12 +11,8 @@ from nexus_metrics.answers import ExactMatch
 from nexus_metrics.bigram import Bigram
 from nexus_metrics.classes import Accuracy
 from nexus_metrics.text import BitsPerByte
-from nexus_specs import NexusError, Sample, content_key
-from nexus_specs.testing import MetricTests, PluginTests
-
-
-def sample(**fields: object) -> Sample:
-    return Sample(key=content_key(fields), fields=fields)
+from nexus_specs import NexusError, Sample
+from nexus_specs.testing import MetricTests, PluginTests, sample
 
 
 class TestPlugin(PluginTests):

@@ -12,15 +12,11 @@ import pytest
 import torch
 import transformers as hf
 from nexus_metrics.prompted import ZeroShotAccuracy
-from nexus_specs import NexusError, Sample, content_key
-from nexus_specs.testing import MetricTests
+from nexus_specs import NexusError, Sample
+from nexus_specs.testing import MetricTests, sample
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 LABELS = ("cat", "dog", "bird")
-
-
-def sample(**fields: object) -> Sample:
-    return Sample(key=content_key(fields), fields=fields)
 
 
 class Words:

@@ -51,6 +51,15 @@ def version(model: Path) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
+def check_step(step: Consolidation, towers: tuple[str, ...]) -> None:
+    """NexusError where a step was made for other towers than a student has."""
+    if step.names != tuple(sorted(towers)):
+        raise NexusError(
+            f"The consolidation step is of the towers {', '.join(step.names)}; the student has "
+            f"{', '.join(sorted(towers))}. Set `consolidation` to None, or train it for these."
+        )
+
+
 def write_consolidation(model: Path, step: Consolidation) -> Path:
     """Writes the step for the student's present set of towers; returns its folder. An older version stays."""
     folder = model / FOLDER / version(model)

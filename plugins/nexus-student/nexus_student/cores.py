@@ -12,11 +12,15 @@ from typing import Any
 import torch
 from nexus_specs import Blueprint, NexusError, Stack, locate
 from nexus_torch.files import file_hash
+from nexus_torch.hugging_face.configuration import DROPPED, read_config
+from nexus_torch.hugging_face.folder import folder as folder_of
+from nexus_torch.hugging_face.folder import parsed
+from nexus_torch.hugging_face.named import check_classes
 from nexus_torch.stacks import stacks
 from nexus_torch.text import tokenizer_hash
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from .options import StudentOptions
@@ -31,6 +35,8 @@ EVERY = 4
 """One layer of attention in so many."""
 DAMAGE = (OSError, KeyError, SafetensorError, ValueError, TypeError, RuntimeError)
 """What libraries raise over files that are damaged; the latter three over much else, too."""
+SAFE = {"trust_remote_code": False, "use_safetensors": True}
+"""A core is data: no program that comes with it is run, nothing pickled is read."""
 
 
 def new_core(options: StudentOptions, words: int, tokenizer: Any | None) -> nn.Module:
@@ -101,7 +107,26 @@ def open_core(folder: Path, **settings: Any) -> nn.Module:
     settings = {"dtype": torch.float32} | settings
     where = core_folder(folder)
     with quiet(), _whole(where, errors):
-        return AutoModelForCausalLM.from_pretrained(where, trust_remote_code=False, **settings)
+        check_programs(where)
+        return AutoModelForCausalLM.from_pretrained(where, **SAFE, **settings)
+
+
+def check_programs(folder: Path) -> None:
+    """NexusError for a folder whose files name a program: a model for its tokenizer, a kernel of the hub for its
+    attention. transformers would fetch and run them."""
+    check_classes(folder)
+    place = folder / "config.json"
+    for name, value in _entries(parsed(place)) if place.exists() else ():
+        if DROPPED.fullmatch(name) and isinstance(value, str) and "/" in value:
+            raise NexusError(f"'{place}' names the program {value!r} as its {name}. Take that line out of it.")
+
+
+def _entries(values: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values, however deep."""
+    if isinstance(values, dict):
+        yield from values.items()
+    for each in values.values() if isinstance(values, dict) else values if isinstance(values, list) else ():
+        yield from _entries(each)
 
 
 @contextmanager
@@ -109,7 +134,7 @@ def _whole(folder: Path, errors: tuple[type[Exception], ...]) -> Iterator[None]:
     """What libraries say of damaged files, as an error for people."""
     try:
         yield
-    except errors as error:
+    except (*errors, NexusError) as error:
         said = str(error).split("\n", 1)[0]
         raise NexusError(f"'{folder}' is damaged or not whole ({said}). Take it from its release again.") from error
 
@@ -126,9 +151,10 @@ def fetch_core(source: str) -> tuple[nn.Module, Any]:
     """A checkpoint to start from, with its tokenizer: a folder, "package:…" or "hub:owner/name"."""
     name = source.removeprefix("hub:") if source.startswith("hub:") else str(locate(source))
     try:
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, trust_remote_code=False)
+        check_programs(folder_of(source))
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, **SAFE)
         return model, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, NexusError) as error:
         raise NexusError(
             f"student.core: '{source}' does not open as a causal language model with a tokenizer ({error}). "
             "Name a folder or a hub id of one, or `auto`."
@@ -152,12 +178,13 @@ def read_tokenizer(folder: Path) -> Any | None:
     if not (folder / "tokenizer_config.json").exists() and not (folder / "tokenizer.json").exists():
         return None
     with _whole(folder, DAMAGE):
+        check_programs(folder)
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
 
 def read_context(folder: Path) -> int:
     """The longest text in tokens that the core of a folder reads; 0 where it says nothing."""
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
+    config = read_config(folder).get_text_config()
     return int(getattr(config, "max_position_embeddings", 0) or 0)
 
 

@@ -11,6 +11,7 @@ from nexus_specs import Installed, Lookup, NexusError, plain
 from nexus_torch.files import file_hash, read_tensors, write_json, write_tensors
 from torch import Tensor
 
+from .consolidation import check_step, write_consolidation
 from .cores import CORE, core_blueprint, quiet, read_tokenizer
 from .lora import CONFIG, WEIGHTS, peft_config, stored_embedding_names, stored_names
 from .specs import SCHEMA, TOWER, read_spec
@@ -109,13 +110,17 @@ def write_core(folder: Path, core: Any, tokenizer: Any | None) -> None:
 
 
 def write_student(model: NexusModel, folder: Path) -> None:
-    """Writes a whole student: config.json, `core/`, `towers/`."""
+    """Writes a whole student: config.json, `core/`, `towers/`, and the consolidation step if it has one."""
+    if model.consolidation is not None:
+        check_step(model.consolidation, model.tower_names)
     folder.mkdir(parents=True, exist_ok=True)
     model.config.save_pretrained(folder)
     source = model.folder
     write_core(folder / CORE, model.core, None if source is None else read_tokenizer(source / CORE))
     for name in model.tower_names:
         copy_or_write(model, name, folder / "towers" / name)
+    if model.consolidation is not None:
+        write_consolidation(folder, model.consolidation)
 
 
 def copy_or_write(model: NexusModel, name: str, folder: Path) -> None:

@@ -27,6 +27,7 @@ from .active import ROUTE, Route, adapt
 from .config import NexusConfig
 from .consolidation import Consolidation, read_consolidation
 from .cores import CORE, layers_of, open_core, start_of
+from .folders import open_tower, write_student
 from .tower import TowerModule, check_mix, slot
 from .vocabulary import CoreVocabulary, Vocabulary
 
@@ -167,8 +168,6 @@ class NexusModel(PreTrainedModel, GenerationMixin):
         self.towers[slot(name)] = tower
 
     def _read(self, name: str) -> TowerModule:
-        from .folders import open_tower
-
         folder = None if self.folder is None else self.folder / TOWERS / name
         if folder is None or not (folder / "tower.json").exists():
             raise NexusError(f"This student has no tower '{name}'. It has: {', '.join(self.tower_names) or 'none'}.")
@@ -229,9 +228,7 @@ class NexusModel(PreTrainedModel, GenerationMixin):
         return model.eval()
 
     def save_pretrained(self, folder: str | Path, **_: Any) -> None:  # type: ignore[override]
-        """Writes config, core and all towers to a folder that `from_pretrained` opens."""
-        from .folders import write_student
-
+        """Writes config, core, all towers and their consolidation step to a folder that `from_pretrained` opens."""
         write_student(self, Path(folder))
 
 

@@ -60,7 +60,8 @@ def whole(layers: int, width: int, teachers: Sequence[Blueprint]) -> int:
     >>> whole(4, 128, [])
     851968
     """
-    words = [each.vocabulary * width for each in teachers if each.vocabulary]
-    tokenizers = {each.tokenizer for each in teachers if each.vocabulary}
+    readers = [each for each in teachers if each.vocabulary and "text" in each.takes]
+    words = [each.vocabulary * width for each in readers]
+    tokenizers = {each.tokenizer for each in readers}
     adapters = len(words) * layers * RANK * 20 * width
     return body(layers, width) + max(words, default=0) + adapters + (sum(words) if len(tokenizers) > 1 else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from nexus_specs import Adapter, Basis, Budget, NexusError, Profile, Sample, Tap
 from nexus_specs.testing import blueprint
 from nexus_student import maker as makers
-from nexus_student.cores import core_folder, core_hash, layers_of, start_of
+from nexus_student.cores import core_folder, core_hash, layers_of, open_core, read_tokenizer, start_of
 from nexus_student.folders import open_tower
 from nexus_student.maker import NexusMaker
 from nexus_student.model import NexusModel
@@ -138,10 +139,31 @@ def test_what_does_not_fit_is_said(world: Any, helpers: Any, tmp_path: Path) -> 
         layers_of(torch.nn.Linear(2, 2))
 
 
+def test_a_core_that_names_programs_runs_none(tmp_path: Path, world: Any) -> None:
+    """A model for its tokenizer, a kernel of the hub for its attention, pickled weights."""
+    core = Path(shutil.copytree(core_folder(world.core), tmp_path / "core"))
+    facts = json.loads((core / "config.json").read_text())
+    (core / "config.json").write_text(json.dumps(facts | {"attn_implementation": "acme/kernel"}))
+    with pytest.raises(NexusError, match=r"names the program 'acme/kernel' as its attn_implementation"):
+        NexusMaker().adopt(str(core), tmp_path / "other")
+    with pytest.raises(NexusError, match=r"names the program 'acme/kernel' as its attn_implementation"):
+        open_core(core)
+    (core / "config.json").write_text(json.dumps(facts))
+    (core / "tokenizer_config.json").write_text('{"tokenizer_class": "AutoModelForCausalLM"}')
+    with pytest.raises(NexusError, match=r"names 'AutoModelForCausalLM' as its tokenizer_class"):
+        NexusMaker().adopt(str(core), tmp_path / "other")
+    with pytest.raises(NexusError, match=r"names 'AutoModelForCausalLM' as its tokenizer_class"):
+        read_tokenizer(core)
+    (core / "tokenizer_config.json").unlink()
+    (core / "model.safetensors").unlink()
+    torch.save({}, core / "pytorch_model.bin")
+    with pytest.raises(NexusError, match="does not open as a causal language model"):
+        NexusMaker().adopt(str(core), tmp_path / "other")
+
+
 def test_a_tower_of_another_core_is_refused(world: Any, helpers: Any, tmp_path: Path) -> None:
     NexusMaker(layers=3, width=32).adopt("", tmp_path)
     from nexus_student.config import NexusConfig
-    from nexus_student.cores import open_core
 
     core = open_core(tmp_path)
     model = NexusModel(NexusConfig(core=core.config), core)

@@ -247,6 +247,20 @@ def test_consolidation_is_the_identity_until_trained(model: NexusModel, world: A
         read_consolidation(folder)
 
 
+def test_a_saved_student_keeps_its_consolidation(world: Any, tmp_path: Path) -> None:
+    opened = NexusModel.from_pretrained(world.model, lookup=world.desk)
+    opened.consolidation = Consolidation(("prose", "code"), 32, rank=4).eval()
+    with pytest.raises(NexusError, match="step is of the towers code, prose; the student has code, digits, prose"):
+        opened.save_pretrained(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    opened.consolidation = Consolidation(("prose", "code", "digits"), 32, rank=4).eval()
+    torch.nn.init.ones_(opened.consolidation.stitches["prose"].gate)
+    opened.save_pretrained(tmp_path / "kept")
+    again = NexusModel.from_pretrained(tmp_path / "kept", lookup=world.desk, consolidate=True)
+    with torch.no_grad():
+        assert torch.equal(again(IDS, tower="prose").logits, opened(IDS, tower="prose").logits)
+
+
 def test_a_core_of_transposed_matrices() -> None:
     torch.manual_seed(0)
     core = GPT2LMHeadModel(GPT2Config(vocab_size=70, n_embd=32, n_layer=2, n_head=2, n_positions=64)).eval()

@@ -94,6 +94,20 @@ def test_sizes_count_everything_that_is_shipped(tmp_path: Path) -> None:
     assert list(copies(model, frozenset({known}))) == ["core/own.safetensors: weight"]
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("/there/models/tones", "tones"),
+        ("acme/tones@" + "0" * 40, "acme/tones@" + "0" * 40),
+        ("hub:acme/tones/inner", "hub:acme/tones/inner"),
+        ("acme/lora@" + "1" * 40 + "+/there/base", "acme/lora@" + "1" * 40 + "+base"),
+        ("package:acme/tones", "package:acme/tones"),
+    ],
+)
+def test_a_source_is_told_by_its_name_on_a_hub_and_never_by_a_path_of_this_machine(source: str, shown: str) -> None:
+    assert release._told({"source": source}) == {"source": shown}
+
+
 def test_release_has_a_manifest_of_all_its_files(tmp_path: Path) -> None:
     made = context(tmp_path)
     release.Release().run(made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Any
@@ -25,6 +25,8 @@ class Files:
 
     listing: hub.Listing
     splits: Mapping[str, tuple[str, ...]]
+    rows: Mapping[str, int] = field(default_factory=dict)
+    """Rows of each split, where the repository says them."""
 
     @property
     def tables(self) -> bool:
@@ -47,10 +49,11 @@ class Files:
 def files_of(name: hub.HubId, config: str) -> Files:
     """The files of a configuration. HubError for what the hub does not have or does not show."""
     listing = hub.resolve(name)
-    kept = notes(listing.hub) / f"splits-{config or 'default'}.json"
+    kept = notes(listing.hub) / f"files-{config or 'default'}.json"
     try:
-        return Files(listing, {split: tuple(names) for split, names in json.loads(kept.read_text()).items()})
-    except (OSError, ValueError):
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        return Files(listing, {split: tuple(names) for split, names in known["splits"].items()}, known["rows"])
+    except (OSError, ValueError, KeyError):
         pass
     if found := _by_folder(listing, config):
         return Files(listing, found)
@@ -59,8 +62,8 @@ def files_of(name: hub.HubId, config: str) -> Files:
     except _Script:
         copy = hub.resolve(name.at(CONVERTED))
         return Files(copy, _by_folder(copy, config) or _nothing(name, config))
-    write_whole(kept, json.dumps(found).encode())
-    return Files(listing, found)
+    write_whole(kept, json.dumps({"splits": found.splits, "rows": found.rows}).encode())
+    return found
 
 
 class _Script(Exception):
@@ -83,7 +86,7 @@ def _by_folder(listing: hub.Listing, config: str) -> dict[str, tuple[str, ...]]:
     return {split: tuple(files) for split, files in found.items()}
 
 
-def _asked(listing: hub.Listing, config: str) -> dict[str, tuple[str, ...]]:
+def _asked(listing: hub.Listing, config: str) -> Files:
     """As `datasets` resolves it from the repository's card and the names of its files."""
     from datasets import load_dataset_builder
     from datasets.exceptions import DataFilesNotFoundError
@@ -100,7 +103,9 @@ def _asked(listing: hub.Listing, config: str) -> dict[str, tuple[str, ...]]:
             raise NexusError(_no_config(named, config, _configs(named))) from error
     start = f"hf://datasets/{named.name}@{named.commit}/"
     files: Mapping[str, Any] = builder.config.data_files or {}
-    return {str(split): tuple(str(each).removeprefix(start) for each in places) for split, places in files.items()}
+    splits = {str(split): tuple(str(each).removeprefix(start) for each in places) for split, places in files.items()}
+    counts = builder.info.splits or {}
+    return Files(listing, splits, {split: int(counts[split].num_examples or 0) for split in splits if split in counts})
 
 
 def _configs(named: hub.HubId) -> list[str]:

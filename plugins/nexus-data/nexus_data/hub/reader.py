@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from typing import Any, get_args
@@ -64,21 +64,42 @@ class Hub:
         yield from islice(found, start, self.options.limit or None)
         broken.report()
 
-    def origin(self) -> Origin | None:
-        """The commit, and what all parts take; of several sets, all of them, joined by "+"."""
+    def origin(self, splits: Iterable[Split] = SPLITS) -> Origin | None:
+        """The commit, and what these parts take; of several sets, all of them, joined by "+"."""
+        parts = tuple(splits)
         if self.inner:
-            known = [found for each in self.inner if (found := each.origin()) is not None]
+            known = [found for each in self.inner if (found := each.origin(parts)) is not None]
             return Origin(
                 source=" + ".join(each.source for each in known),
                 commit="+".join(each.commit for each in known),
                 bytes=sum(each.bytes for each in known),
                 missing=sum(each.missing for each in known),
+                rows=sum(each.rows for each in known) if all(each.rows for each in known) else 0,
             )
-        names = dict.fromkeys(name for split in SPLITS for name in self._names(split))
+        names = dict.fromkeys(name for split in parts for name in self._names(split))
         listing, home = self.files.listing, hub.snapshot_folder(self.files.listing.hub)
         sizes = {name: listing.files[name].size for name in names if name in listing.files}
-        missing = sum(size for name, size in sizes.items() if not (home / name).exists())
-        return Origin(source=str(listing.hub), commit=listing.commit, bytes=sum(sizes.values()), missing=missing)
+        return Origin(
+            source=str(listing.hub),
+            commit=listing.commit,
+            bytes=sum(sizes.values()),
+            missing=sum(size for name, size in sizes.items() if not (home / name).exists()),
+            rows=self._rows(parts),
+        )
+
+    def _rows(self, splits: Iterable[Split]) -> int:
+        """Rows that are read for these parts, as the repository says; 0 where it does not."""
+        places = {self.splits.get(split, self.splits[self.donor]) for split in splits}
+        names = {name.strip() for place in places for name in place.split("+")}
+        counts = [self.files.rows.get(name, 0) for name in names]
+        return sum(counts) if all(counts) else 0
+
+    def latest(self) -> str:
+        """The commit of its revision as the hub has it now, of several sets joined by "+"; "" where nobody can tell."""
+        if self.inner:
+            known = [each.latest() for each in self.inner]
+            return "+".join(known) if all(known) else ""
+        return self.named.commit or hub.latest(f"hub:{self.named}")
 
     @cached_property
     def named(self) -> hub.HubId:
@@ -142,17 +163,19 @@ class Hub:
         yield from broken.samples(row.where, found, self.options.domain)
 
     def _tables(self, split: Split, columns: tuple[str, ...]) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
+        names = self._names(split)
+        hub.check_room(hub.snapshot_folder(self.files.listing.hub), self._missing(names), f"'{self.named.name}'")
         if self.files.tables:
-            names = self._names(split)
-            hub.check_room(hub.snapshot_folder(self.files.listing.hub), self._missing(names), f"'{self.named.name}'")
             for name in names:
                 rows = parquet_rows(hub.fetch(self.files.listing, name), columns)
                 yield from ((name, number, values) for number, values in enumerate(rows, 1))
         else:
             place = self.splits.get(split, self.splits[self.donor])
-            rows = converted(self.files.listing.hub, self.options.config, place)
+            rows = (
+                row for each in place.split("+") for row in converted(self.files, self.options.config, each.strip())
+            )
             yield from ((place, number, values) for number, values in enumerate(rows, 1))
 
     def _missing(self, names: tuple[str, ...]) -> int:
         listing, home = self.files.listing, hub.snapshot_folder(self.files.listing.hub)
-        return sum(listing.files[name].size for name in names if not (home / name).exists())
+        return sum(listing.files[name].size for name in names if name in listing.files and not (home / name).exists())

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from nexus_specs import NexusError
 from nexus_torch import hub
 from nexus_torch.hub.errors import in_words
 
 from ..parquets import parquet
+from .files import Files
 
 
 def parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
@@ -22,18 +24,13 @@ def parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[Mapping[str, 
             yield from batch.to_pylist()
 
 
-def converted(name: hub.HubId, config: str, split: str) -> Iterator[Mapping[str, Any]]:
-    """The rows of a split that is stored as CSV, JSON, text or folders of media: `datasets` fetches it and keeps it as
-    tables. Media stay bytes: the reader decodes them. Those that it keeps as files of its own are read from there, and
-    from nowhere else: a path is what a stranger wrote."""
+def converted(files: Files, config: str, split: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of a split that is stored as CSV, JSON, text or folders of media: the files of this split alone are
+    fetched, and `datasets` keeps them as tables. Media stay bytes: the reader decodes them. Those that it keeps as
+    files of its own are read from there, and from nowhere else: a path is what a stranger wrote."""
     import datasets
 
-    with in_words(name):
-        try:
-            found = datasets.load_dataset(name.name, config or None, split=split, revision=name.commit)
-        except (ValueError, datasets.exceptions.DatasetsError) as error:
-            said = " ".join(str(error).split())
-            raise NexusError(f"`datasets` cannot read '{name.name}' ({split}): {said}") from error
+    found = _made(files, config, split)
     media = {
         column: type(kind)(decode=False)
         for column, kind in found.features.items()
@@ -57,3 +54,29 @@ def _bytes(medium: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     if not any(file.is_relative_to(Path(each).resolve()) for each in caches):
         return medium
     return {**medium, "bytes": file.read_bytes()}
+
+
+def _made(files: Files, config: str, split: str) -> Any:
+    """One split as `datasets` makes it of its files, in a cache of its own: what it would make of all splits together
+    takes them all to be there."""
+    import datasets
+
+    name = files.listing.hub
+    aside = Path(datasets.config.HF_DATASETS_CACHE) / "nexus" / name.commit / quote(f"{config or 'default'} {split}")
+    with in_words(name):
+        try:
+            maker = datasets.load_dataset_builder(
+                name.name, config or None, revision=name.commit, cache_dir=str(aside)
+            )  # fmt: skip
+            maker.config.data_files = datasets.data_files.DataFilesDict({split: _here(files, split)})
+            maker.download_and_prepare(verification_mode="no_checks")  # of counts: the hashes are held at fetching
+            return maker.as_dataset(split=split)
+        except (ValueError, datasets.exceptions.DatasetsError) as error:
+            said = " ".join(str(error).split())
+            raise NexusError(f"`datasets` cannot read '{name.name}' ({split}): {said}") from error
+
+
+def _here(files: Files, split: str) -> list[str]:
+    """The files of a split on this machine, fetched where they are missing; an address elsewhere as it is."""
+    listing = files.listing
+    return [str(hub.fetch(listing, name)) if name in listing.files else name for name in files.of(split)]

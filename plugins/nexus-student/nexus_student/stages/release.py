@@ -126,8 +126,13 @@ def _told(card: Mapping[str, Any]) -> dict[str, Any]:
     """What a card says of a teacher; of a path on this machine the name alone."""
     told = {field: plain(card[field]) for field in CARD_FIELDS if card.get(field)}
     if "source" in told and ":" not in told["source"]:
-        told["source"] = Path(told["source"]).name
+        told["source"] = "+".join(_shown(part) for part in told["source"].split("+"))
     return told
+
+
+def _shown(source: str) -> str:
+    """The name of a path; a name on a hub as it is."""
+    return Path(source).name if Path(source).is_absolute() else source
 
 
 def _promise(context: Context, verdict: Verdict, parts: Mapping[str, int], teachers: Mapping[str, Any]) -> Promise:
