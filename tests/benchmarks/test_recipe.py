@@ -25,6 +25,25 @@ def test_the_registry_is_frozen_at_what_was_chosen(tmp_path):
     assert fingerprints(tmp_path, chosen | {place: chosen[place] * 2}) != frozen
 
 
+def test_a_search_of_some_options_leaves_the_others_in_the_file(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import choose_recipe
+
+    search = choose_recipe.Search(None, [])
+    file = tmp_path / "recipe.json"
+    file.write_text(RESULT.read_text())
+    choose_recipe.keep(file, search)
+    assert file.read_text() == RESULT.read_text()
+    (first, *_) = json.loads(RESULT.read_text())["runs"]
+    search.rows = [[first[0], "rate", 0.5, {"prose": 1.25}]]
+    choose_recipe.keep(file, search)
+    kept = json.loads(file.read_text())
+    assert [row for row in kept["runs"] if row[0] == first[0]] == search.rows
+    assert kept["chosen"] == json.loads(RESULT.read_text())["chosen"]
+    sys.modules.pop("choose_recipe")
+    sys.modules.pop("report")
+
+
 def test_the_result_names_its_best_values():
     """Of every option the value that was chosen is one that was tried."""
     found = json.loads(RESULT.read_text())

@@ -41,14 +41,19 @@ def user(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def tokens_are_bytes():
-    """Writes a tokenizer of 257 tokens, the bytes and a start, into a checkpoint's folder."""
-    tokenizers, hf = (pytest.importorskip(name) for name in ("tokenizers", "transformers"))
+def decoder_of_bytes(tmp_path_factory):
+    """Makes a checkpoint: a random decoder whose 257 tokens are the bytes and a start."""
+    tokenizers, hf, torch = (pytest.importorskip(name) for name in ("tokenizers", "transformers", "torch"))
 
-    def write(folder: Path) -> None:
+    def make(file_size: str = "5GB", **sizes: int) -> Path:
+        folder = tmp_path_factory.mktemp("decoder")
+        torch.manual_seed(0)
+        config = hf.LlamaConfig(**{"vocab_size": 257, "num_attention_heads": 4, "max_position_embeddings": 64} | sizes)
+        hf.LlamaForCausalLM(config).save_pretrained(folder, max_shard_size=file_size)
         letters = ["<s>", *sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())]
         inner = tokenizers.Tokenizer(tokenizers.models.BPE({letter: at for at, letter in enumerate(letters)}, []))
         inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
         hf.PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>").save_pretrained(folder)
+        return folder
 
-    return write
+    return make

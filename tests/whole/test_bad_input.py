@@ -29,18 +29,9 @@ os.preadv = preadv
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory, tokens_are_bytes):
-    """A random decoder of eight layers in many files."""
-    torch, hf = (pytest.importorskip(name) for name in ("torch", "transformers"))
-    folder = tmp_path_factory.mktemp("deep")
-    torch.manual_seed(0)
-    config = hf.LlamaConfig(
-        vocab_size=257, hidden_size=32, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=8,
-        intermediate_size=48, max_position_embeddings=64,
-    )  # fmt: skip
-    hf.LlamaForCausalLM(config).save_pretrained(folder, max_shard_size="40KB")
-    tokens_are_bytes(folder)
-    return folder
+def teacher(decoder_of_bytes):
+    """Eight layers in many files."""
+    return decoder_of_bytes("40KB", num_hidden_layers=8, hidden_size=32, num_key_value_heads=2, intermediate_size=48)
 
 
 @pytest.fixture

@@ -40,18 +40,9 @@ def mountable(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory, tokens_are_bytes):
-    """A random decoder whose states of 700 texts take 224 MB."""
-    torch, hf = (pytest.importorskip(name) for name in ("torch", "transformers"))
-    folder = tmp_path_factory.mktemp("wide")
-    torch.manual_seed(0)
-    config = hf.LlamaConfig(
-        vocab_size=257, hidden_size=512, num_attention_heads=4, num_key_value_heads=1, num_hidden_layers=3,
-        intermediate_size=64, max_position_embeddings=64,
-    )  # fmt: skip
-    hf.LlamaForCausalLM(config).save_pretrained(folder)
-    tokens_are_bytes(folder)
-    return folder
+def teacher(decoder_of_bytes):
+    """Its states of 700 texts take 224 MB."""
+    return decoder_of_bytes(num_hidden_layers=3, hidden_size=512, num_key_value_heads=1, intermediate_size=64)
 
 
 def words(user, source, out, taps, samples):

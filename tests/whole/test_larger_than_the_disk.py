@@ -6,6 +6,7 @@ Processes of their own: `pytest -m slow tests/whole`.
 
 import json
 import threading
+from contextlib import suppress
 
 import pytest
 from nexus_specs.testing.hub import LocalHub
@@ -14,18 +15,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, tokens_are_bytes):
-    """A random decoder of about 3 MB in files of about 120 kB; its vocabulary are the bytes."""
-    torch, hf = (pytest.importorskip(name) for name in ("torch", "transformers"))
-    home = tmp_path_factory.mktemp("large")
-    torch.manual_seed(0)
-    config = hf.LlamaConfig(
-        vocab_size=257, hidden_size=96, num_attention_heads=4, num_key_value_heads=2, num_hidden_layers=12,
-        intermediate_size=160, max_position_embeddings=64, tie_word_embeddings=False,
-    )  # fmt: skip
-    hf.LlamaForCausalLM(config).save_pretrained(home, max_shard_size="120KB")
-    tokens_are_bytes(home)
-    return home
+def folder(decoder_of_bytes):
+    """About 3 MB in files of about 120 kB."""
+    return decoder_of_bytes("120KB", num_hidden_layers=12, hidden_size=96, num_key_value_heads=2, intermediate_size=160)
 
 
 @pytest.fixture
@@ -53,13 +45,17 @@ class Watched:
 
     def look(self):
         while not self.over.wait(0.002):
-            held = 0
-            for path in self.folder.rglob("*"):
-                try:
-                    held += path.stat().st_size if path.is_file() else 0
-                except FileNotFoundError:
-                    continue
-            self.most = max(self.most, held)
+            before = self.files()
+            if before.keys() == self.files().keys():  # else one that went meanwhile and one that came add up
+                self.most = max(self.most, sum(before.values()))
+
+    def files(self):
+        found = {}
+        for path in self.folder.rglob("*"):
+            with suppress(FileNotFoundError):
+                about = path.stat()
+                found[path, about.st_ino] = about.st_size if path.is_file() else 0
+        return found
 
     def __enter__(self):
         self.thread.start()

@@ -13,8 +13,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
-import transformers as hf
 
 pytestmark = pytest.mark.slow
 LAYERS, WIDTH, TEXTS, WORDS = 8, 512, 48, 240
@@ -27,17 +25,10 @@ resuming.EVERY, resuming.SHARE = 0.0, 0
 
 
 @pytest.fixture(scope="session")
-def teacher(tmp_path_factory, tokens_are_bytes) -> Path:
-    """A decoder of 100 MB whose vocabulary are the bytes, in a file for each layer or so."""
-    folder = tmp_path_factory.mktemp("teacher")
-    tokens_are_bytes(folder)
-    torch.manual_seed(0)
-    config = hf.LlamaConfig(
-        vocab_size=257, hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=LAYERS,
-        num_attention_heads=8, max_position_embeddings=512,
-    )  # fmt: skip
-    hf.LlamaForCausalLM(config).save_pretrained(folder, max_shard_size="16MB")
-    return folder
+def teacher(decoder_of_bytes) -> Path:
+    """100 MB, in a file for each layer or so."""
+    sizes = {"hidden_size": WIDTH, "intermediate_size": 4 * WIDTH, "num_hidden_layers": LAYERS}
+    return decoder_of_bytes("16MB", **sizes, num_attention_heads=8, max_position_embeddings=512)
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,9 @@ from nexus_specs import (
     Signal,
     Stack,
     Tap,
-    content_key,
     resolve,
 )
-from nexus_specs.testing import LocalContext
+from nexus_specs.testing import LocalContext, sample
 from nexus_torch.files import write_tensors
 from nexus_torch.padding import Collated, mask_of, pad
 from nexus_torch.profiles import write_bases, write_profile
@@ -161,10 +160,6 @@ def pictures(count: int = 40) -> list[Sample]:
     draw = torch.Generator().manual_seed(5)
     images = torch.randint(256, (count, 2, 2, 1), generator=draw).to(torch.uint8).numpy()
     return [sample(image=image, **({"label": at % CLASSES} if at % 4 == 0 else {})) for at, image in enumerate(images)]
-
-
-def sample(**fields: Any) -> Sample:
-    return Sample(key=content_key(fields), fields=fields)
 
 
 def teach(folder: Path, teacher: str, samples: Sequence[Sample], *, text: bool) -> dict[str, Path]:

@@ -118,7 +118,7 @@ class Good:
     def estimate(self, blueprint, samples, edits, budget):
         return Estimate(seconds=0.001 * samples, read=blueprint.bytes, passes=1, how="resident: it fits")
 
-    def place(self, blueprint, budget):
+    def place(self, blueprint, budget, tokens=0.0):
         quantise = "" if budget.quantise == "auto" else budget.quantise
         return dataclasses.replace(budget, quantise=quantise, micro_batch=budget.micro_batch or 4)
 
@@ -128,17 +128,17 @@ class Good:
 
 
 class LeavesOpen(Good):
-    def place(self, blueprint, budget):
+    def place(self, blueprint, budget, tokens=0.0):
         return budget
 
 
 class PlacesNothing(Good):
-    def place(self, blueprint, budget):
+    def place(self, blueprint, budget, tokens=0.0):
         return None
 
 
 class KnowsBetter(Good):
-    def place(self, blueprint, budget):
+    def place(self, blueprint, budget, tokens=0.0):
         return dataclasses.replace(budget, quantise="", micro_batch=1)
 
 
