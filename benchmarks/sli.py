@@ -157,6 +157,8 @@ def main() -> None:
         finish(COLUMNS, table(medians, cases, device.EVERY), device.figures(medians, cases), given)
         return
     cases = cases if given.quick else (*MAIN, SHORT, *GROWING)
+    if left := [name for name in EVERY if not any(row["contender"] == name for row in bench.rows())]:
+        print(f"Not measured: {', '.join(left)}{' (--quick)' if given.quick else ''}.")
     finish(COLUMNS, table(medians, cases, EVERY), figures(medians, cases, size), given)
 
 

@@ -64,7 +64,8 @@ def table(medians: Medians, cases: Sequence[Case], contenders: Sequence[str]) ->
 
 
 def figures(medians: Medians, cases: Sequence[Case], size: Size) -> dict[str, Any]:
-    """What the contract asks for; None for what was not measured."""
+    """What the contract asks for, and beside a speed-up what the limit itself would reach; None for what was not
+    measured."""
     main = [case for case in cases if case not in GROWING and case != SHORT]
     ours = [row for row in medians.rows if row["contender"] == "nexus"]
     named = {case.name: case for case in cases}
@@ -88,6 +89,7 @@ def figures(medians: Medians, cases: Sequence[Case], size: Size) -> dict[str, An
     for other in OTHERS:
         found[f"speedup_over_{other}"] = medians.faster(main[0], other) if main else math.nan
         found[f"speedup_over_{other}_4"] = medians.faster(MAIN[1], other)
+        found[f"possible_over_{other}_4"] = medians.of(MAIN[1], other, "seconds") / medians.limit(MAIN[1])
     found["speedup_over_accelerate_short"] = medians.faster(SHORT, "accelerate")
     return known(found | growth(medians))  # type: ignore[no-any-return]
 

@@ -108,6 +108,8 @@ def _apart(mine: Tensor, other: Tensor) -> float:
     ways = [other]
     if other.ndim in (4, 5):                                # maps are observed position by position
         ways.append(other.flatten(2).transpose(1, 2))
+    if other.ndim == 4:                                     # streams that come before the samples (Gemma 3n)
+        ways.append(other.permute(1, 2, 0, 3))
     if other.ndim == 3:                                     # and so are states of models that keep time first
         ways.append(other.transpose(0, 1))
     return min(_distance(mine, each.float().flatten()) for each in ways)

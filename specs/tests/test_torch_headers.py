@@ -60,6 +60,10 @@ def test_a_tensor_that_the_index_places_where_it_is_not(tmp_path: Path) -> None:
     places = {"a": "one.safetensors", "b": "two.safetensors"}
     index.write_text(json.dumps({"weight_map": places}))
     assert [each.key for each in extents(tmp_path)] == ["a", "b"]
+    save_file(WEIGHTS, tmp_path / "two.safetensors")
+    with pytest.raises(NexusError, match=r"index.json' has no entry for the tensor '\w+', which '.*two.safetensors' h"):
+        extents(tmp_path)
+    save_file({"b": WEIGHTS["b"]}, tmp_path / "two.safetensors")
     index.write_text(json.dumps({"weight_map": places | {"x": "two.safetensors"}}))
     with pytest.raises(NexusError, match=r"two.safetensors' lacks the tensor 'x', which .*index.json places in it"):
         extents(tmp_path)

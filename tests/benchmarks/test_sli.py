@@ -45,6 +45,7 @@ def test_the_figures_of_the_contract(streaming):
     assert found["wall_over_limit"] == pytest.approx(1.1)
     assert found["speedup_over_accelerate"] == pytest.approx(160 / 44)
     assert found["speedup_over_accelerate_4"] == pytest.approx(80 / 33), "the disk is the limit there"
+    assert found["possible_over_accelerate_4"] == pytest.approx(80 / 30), "what the limit itself would reach"
     assert found["speedup_over_airllm"] is None, "what was not measured is not a number"
     assert found["predicted_over_measured"] == pytest.approx(1 / 1.1)
     assert found["growing_slopes"] == pytest.approx([11 / 30, 1.1])

@@ -105,6 +105,14 @@ def no_entry(folder):
     return "weights", "model.layers."
 
 
+def no_entry_of_one_tensor(folder):
+    index = folder / "model.safetensors.index.json"
+    known = json.loads(index.read_text())
+    gone = known["weight_map"].pop(KEY)
+    index.write_text(json.dumps(known))
+    return index.name, KEY, gone
+
+
 def no_file(folder):
     path = shard(folder)
     path.unlink()
@@ -125,7 +133,10 @@ def mended(own, teacher):
             shutil.copyfile(path, own / path.name)
 
 
-@pytest.mark.parametrize("damage", [truncated, corrupted, other_shape, no_entry, no_file, not_finite])
+DAMAGES = (truncated, corrupted, other_shape, no_entry, no_entry_of_one_tensor, no_file, not_finite)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_what_is_wrong_with_a_file_is_named_and_the_next_run_gives_the_result(damage, own, teacher, extract):
     whole = extract(teacher, "whole")[1]
     expected = damage(own)

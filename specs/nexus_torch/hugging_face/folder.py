@@ -85,17 +85,25 @@ def extents(home: Path) -> list[Extent]:
     where weights are missing or unsafe."""
     files = stored_files(home)
     found = [extent for file in files for extent in file_extents(file)]
-    _refuse_lacking(home, files, found)
+    _refuse_unlike(home, files, found)
     return found
 
 
-def _refuse_lacking(home: Path, files: list[str], found: list[Extent]) -> None:
-    """NexusError for a tensor that the index of these files places in one of them, and that none of them holds."""
+def _refuse_unlike(home: Path, files: list[str], found: list[Extent]) -> None:
+    """NexusError for a tensor that the index of these files places in one of them, and that none of them holds; and for
+    one that a file holds, and that the index has no entry for: then they are not of one checkpoint."""
     if {Path(file).name for file in files} == {ONE_FILE} or not (home / INDEX).is_file():
         return
     places, known = parsed(home / INDEX).get("weight_map"), {extent.key for extent in found}
-    lacking = [key for key in places if key not in known] if isinstance(places, dict) else []
-    if lacking and isinstance(places, dict):
+    if not isinstance(places, dict):
+        return
+    if unlisted := [extent for extent in found if extent.key not in places]:
+        more = f" and for {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
+        raise NexusError(
+            f"'{home / INDEX}' has no entry for the tensor '{unlisted[0].key}', which '{unlisted[0].file}' holds"
+            f"{more}. Fetch both again."
+        )
+    if lacking := [key for key in places if key not in known]:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise NexusError(
             f"'{home / str(places[lacking[0]])}' lacks the tensor '{lacking[0]}'{more}, which {INDEX} places in it. "
