@@ -20,8 +20,9 @@ WIDE = 3.0
 WIDENED = 32_000_000
 """Parameters below which weights are float32 whatever they are stored in (products are in bfloat16 if the run says so):
 that costs little, and sums stay exact."""
-STATES, LOGITS = 16, 3
-"""Tensors of the residual width, and of the vocabulary, that a batch holds at a time."""
+STATES, LOGITS, WAITING = 16, 3, 8
+"""Tensors of the residual width, and of the vocabulary, that a batch holds at a time; how many more of the former where
+layers come one by one: what batches leave on the heap is used again by fewer."""
 RUNTIME = 32_000_000
 """What torch takes for the first products: compiled kernels, buffers of threads."""
 KERNELS = 90_000_000
@@ -62,10 +63,13 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     largest = max((parameters for parameters, _ in units), default=0)
     arriving = max((stored for _, stored in units), default=0)
     coming = largest * making(blueprint) * dtype.itemsize + arriving + 2 * ROUNDING
-    coming += _unpacking(blueprint, largest) + (arriving if fused(blueprint) and not blueprint.quantisation else 0)
+    twice = fused(blueprint) and not blueprint.quantisation
+    coming += _unpacking(blueprint, largest) + (arriving // 2 if twice else 0)  # they go as they are put together
     if budget.quantise:
         coming += LIBRARY + min(largest // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
-    working = activations(blueprint, budget, dtype, tokens)
+    positions = max(1, budget.micro_batch) * round(length(blueprint, tokens))
+    holes = max(0, positions * WAITING * _width(blueprint) * dtype.itemsize - ROUNDING)
+    working = activations(blueprint, budget, dtype, tokens) + holes
     return staying * dtype.itemsize + round(min(coming, most)) + working
 
 
@@ -76,7 +80,8 @@ def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     stored = blueprint.bytes + buffers(blueprint)
     if _as_stored(blueprint, dtype) and not budget.quantise and not fused(blueprint):
         return stored + activations(blueprint, budget, dtype, tokens)
-    return stored + layerwise(blueprint, budget, tokens)
+    arriving = max((size for _, size in _units(blueprint)[1]), default=0)       # it is there already
+    return stored - arriving + layerwise(blueprint, budget, tokens)
 
 
 def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float = 0.0) -> int:
@@ -135,7 +140,7 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     beside = arriving + _unpacking(blueprint, most) + (making(blueprint) - 1) * most * dtype.itemsize
     if quantise:
         made = 0 if as_stored else most * dtype.itemsize
-        return beside + made + min(most // MATRICES, AT_ONCE) * QUANTISING.get(quantise, 0)
+        return made + max(beside, min(most // MATRICES, AT_ONCE) * QUANTISING.get(quantise, 0))
     return beside + (arriving if fused(blueprint) and not blueprint.quantisation else 0)
 
 

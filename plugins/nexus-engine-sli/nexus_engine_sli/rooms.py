@@ -44,7 +44,8 @@ class Resident:
         self, checkpoint: Checkpoint, device: str, dtype: torch.dtype = torch.float32, quantise: str = "",
         budget: Budget | None = None,
     ) -> None:  # fmt: skip
-        if quantise:                                        # a matrix is made for each product and dropped
+        blueprint = checkpoint.blueprint
+        if quantise or blueprint.active_parameters < blueprint.parameters:  # matrices that are made and dropped
             map_large_blocks(FINE)
         self.dtype, self.order = dtype, ()
         self.module = bare(checkpoint, device, dtype)
