@@ -5,6 +5,7 @@ what a batch takes. Bytes. `benchmarks/memory.py` measures how near that comes.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from nexus_specs import Blueprint, Budget
@@ -61,14 +62,13 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     dtype = weight_dtype(blueprint, budget)
     staying, units = _units(blueprint)
     largest = max((parameters for parameters, _ in units), default=0)
-    arriving = max((stored for _, stored in units), default=0)
+    arriving = _arriving(units)
     coming = largest * making(blueprint) * dtype.itemsize + arriving + 2 * ROUNDING
     twice = fused(blueprint) and not blueprint.quantisation
     coming += _unpacking(blueprint, largest) + (arriving // 2 if twice else 0)  # they go as they are put together
     if budget.quantise:
         coming += LIBRARY + min(largest // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
-    positions = max(1, budget.micro_batch) * round(length(blueprint, tokens))
-    holes = max(0, positions * WAITING * _width(blueprint) * dtype.itemsize - ROUNDING)
+    holes = max(0, _positions(blueprint, budget, tokens) * WAITING * _width(blueprint) * dtype.itemsize - ROUNDING)
     working = activations(blueprint, budget, dtype, tokens) + holes
     return staying * dtype.itemsize + round(min(coming, most)) + working
 
@@ -80,13 +80,13 @@ def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     stored = blueprint.bytes + buffers(blueprint)
     if _as_stored(blueprint, dtype) and not budget.quantise and not fused(blueprint):
         return stored + activations(blueprint, budget, dtype, tokens)
-    arriving = max((size for _, size in _units(blueprint)[1]), default=0)       # it is there already
-    return stored - arriving + layerwise(blueprint, budget, tokens)
+    _, units = _units(blueprint)
+    return stored - _arriving(units) + layerwise(blueprint, budget, tokens)       # what arrives is there already
 
 
 def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float = 0.0) -> int:
     """What the tensors of one batch take, and what computes them."""
-    positions = max(1, budget.micro_batch) * round(length(blueprint, tokens))
+    positions = _positions(blueprint, budget, tokens)
     rows = min(positions, rows_at_once(blueprint.vocabulary))          # more logits than that are never there
     many = fused(blueprint) and dtype == torch.bfloat16 and not budget.quantise
     runtime = RUNTIME + (KERNELS if many else 0)
@@ -97,6 +97,16 @@ def length(blueprint: Blueprint, tokens: float = 0.0) -> float:
     """Tokens of a sample: as many as are said (0: not known), and no more than a text can have."""
     wanted = tokens or TOKENS
     return min(blueprint.context or wanted, wanted) if "text" in blueprint.takes else wanted
+
+
+def _positions(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
+    """Tokens of a batch."""
+    return max(1, budget.micro_batch) * round(length(blueprint, tokens))
+
+
+def _arriving(units: Iterable[tuple[int, int]]) -> int:
+    """Stored bytes of the largest of `_units`."""
+    return max((stored for _, stored in units), default=0)
 
 
 def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .allocating import FINE, map_large_blocks
 from .fetching import files_for
 from .placing import Placing, bare, keeps_float32
+from .predicting import fused
 from .reading import Reader
 
 
@@ -44,8 +45,7 @@ class Resident:
         self, checkpoint: Checkpoint, device: str, dtype: torch.dtype = torch.float32, quantise: str = "",
         budget: Budget | None = None,
     ) -> None:  # fmt: skip
-        blueprint = checkpoint.blueprint
-        if quantise or blueprint.active_parameters < blueprint.parameters:  # matrices that are made and dropped
+        if quantise or fused(checkpoint.blueprint):          # matrices that are made and dropped
             map_large_blocks(FINE)
         self.dtype, self.order = dtype, ()
         self.module = bare(checkpoint, device, dtype)
