@@ -61,6 +61,9 @@ class Blueprint:
     """Names of the classes, in the order of the output."""
     context: int = 0
     """Longest input in tokens; 0: not limited or not text."""
+    frames: int = 0
+    """Values that convolutions over a sound make at most for each of its states (Wav2Vec2: 64 frames of 512); 0: none.
+    """
     missing: tuple[str, ...] = ()
     """What a user must still provide. What begins with "weights" are weights: without them nothing opens it."""
 

@@ -39,3 +39,11 @@ def test_arrays_count_by_type_shape_and_bytes():
 
 def test_fields_do_not_run_into_one_another():
     assert content_key({"a": "b", "c": "d"}) != content_key({"a": "bc", "": "d"})
+
+
+def test_a_list_of_arrays_counts_as_each_of_them() -> None:
+    """Several pictures of one sample: their order, their shapes and their numbers."""
+    one, other = numpy.zeros((2, 3, 3), numpy.uint8), numpy.ones((2, 3, 3), numpy.uint8)
+    lists = ([one, other], [other, one], [one], [one.reshape(3, 2, 3), other], [one.astype(numpy.int8), other])
+    assert len({content_key({"image": each}) for each in lists}) == len(lists)
+    assert content_key({"image": [one, other]}) == content_key({"image": [one.copy(), other.copy()]})

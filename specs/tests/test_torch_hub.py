@@ -261,6 +261,32 @@ def test_a_gated_repository_says_how_to_be_let_in(
     assert (hub.snapshot("acme/gated") / "config.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [("hf_outsider", r"'acme/gated' is gated.*Accept the terms at {url}/acme/gated.*`hf auth login`"),
+     ("hf_narrow", r"'acme/gated' \(403: Please enable .*at {url}/acme/gated; a fine-grained token.*`hf auth login`")],
+)  # fmt: skip
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_account_that_is_not_let_in_says_what_to_do(
+    token: str, said: str, listed: bool, server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused with 403, when the files are listed or, as on the real hub, when the first of them is fetched."""
+    monkeypatch.setenv("HF_TOKEN", token)
+    server.add("acme/gated", folder, gated=not listed)
+    if listed:
+        listing.resolve(hub.parse("acme/gated"))
+        server.repositories["model", "acme/gated"].gated = True
+    with pytest.raises(NexusError, match=said.format(url=server.url)):
+        hub.snapshot("acme/gated")
+
+
+def test_a_token_that_is_none_is_named(server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "häßlich")
+    server.add("acme/tiny", folder)
+    with pytest.raises(NexusError, match="HF_TOKEN holds 'ä', which stands in no token"):
+        hub.snapshot("acme/tiny")
+
+
 def test_a_private_repository_may_be_private(server: LocalHub, folder: Path) -> None:
     server.add("acme/private", folder, private=True)
     with pytest.raises(NexusError, match=r"If it is private, type `hf auth login` first"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from .timed import at_timesteps
 KEPT = (".json", ".txt", ".model", ".jinja")
 """Endings of files that say how inputs become tensors."""
 LARGEST_KEPT = 64 << 20
+GUIDES = re.compile("ControlNet|Adapter")
+"""In the names of models that give maps of several sizes, each to be added to a state of another model."""
 
 
 class PipelineCheckpoint:
@@ -43,6 +46,8 @@ class PipelineCheckpoint:
         self.parts = _merged(list(self.models.values()))
         self.blueprint = pipeline_blueprint(self.folder, self.parts)
         self._collate: PipelineCollate | None = None
+        if options.timesteps and (scheduler := scheduler_of(home)) is not None:
+            Schedule(scheduler).check(options.timesteps, str(home))
 
     def skeleton(self) -> nn.Module:
         """The models under their names, on the meta device, and a forward that goes the pipeline's own way."""
@@ -109,6 +114,7 @@ class ModelCheckpoint:
         self.parts = tuple(self.model.parts)
         module = self.model.skeleton()
         self.blueprint = model_blueprint(module, self.model, self.parts)
+        self.guides = bool(GUIDES.search(type(module).__name__))
         scheduler = scheduler_of(pipeline) if pipeline else None
         self.collator = ModelCollate(module, home, Schedule(scheduler) if scheduler else None, options)
 
@@ -130,8 +136,11 @@ class ModelCheckpoint:
         return self.collator.groups(samples)
 
     def read(self, output: Any, batch: Batch) -> Signal:
-        """"output": the first of what the forward gives, flat; "prediction" in its own shape, [B, S, ...]."""
+        """"output": the first of what the forward gives, flat; "prediction" in its own shape, [B, S, ...]. Of what
+        guides another model (a ControlNet) it is all the maps that it gives, flat, one behind the other."""
         found = output if isinstance(output, Tensor) else output[0]
+        if self.guides and (type(output) is list or isinstance(found, (list, tuple))):
+            found = _maps(output)
         found = torch.stack(list(found)) if isinstance(found, (list, tuple)) else found
         if self.collator.time:
             found = found.unflatten(0, (len(batch[self.collator.main]), -1))
@@ -165,6 +174,18 @@ def component_checkpoint(
     own = tuple(each for each in checkpoint.blueprint.missing if each.startswith("weights"))
     checkpoint.blueprint = dataclasses.replace(checkpoint.blueprint, tokenizer=known, missing=own)
     return checkpoint
+
+
+def _maps(output: Any) -> Tensor:
+    """Every tensor in an output, however deep, of the shape [N, ...] each -> [N, all of them]."""
+
+    def inside(value: Any) -> list[Tensor]:
+        if isinstance(value, Tensor):
+            return [value.flatten(1)] if value.ndim > 1 else []
+        items = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+        return [each for item in items for each in inside(item)]
+
+    return torch.cat(inside(output), 1)
 
 
 def _merged(models: Sequence[Prefixed]) -> tuple[Part, ...]:

@@ -14,7 +14,7 @@ from nexus_specs import Extent, NexusError, Part, Stack
 from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.hugging_face.classes import read_config
 from nexus_torch.hugging_face.packed import Packing
-from nexus_torch.hugging_face.sizes import Expected, stored_bytes
+from nexus_torch.hugging_face.sizes import Expected, commonest, stored_bytes
 from nexus_torch.skeleton import without_weights
 from nexus_torch.stacks import owner
 from torch import Tensor, nn
@@ -214,4 +214,6 @@ def _stack(
         widths=widths(module, layers),
         layer_bytes=tuple(size(layer) for layer in layers),
         layer_parameters=tuple(_size(module.get_submodule(layer)) for layer in layers),
+        dtype=sizes.name if sizes is not None else commonest([each.dtype for layer in layers for each in held[layer]]),
+        kind=" / ".join(dict.fromkeys(type(module.get_submodule(layer)).__name__ for layer in layers)),
     )

@@ -48,6 +48,8 @@ class ModelCollate:
         self.films = not any(isinstance(each, nn.Conv2d) for each in module.modules())
         spread = schedule.spread(options.count) if schedule else _few(options.count)
         self.spread = options.timesteps or spread
+        if schedule and self.time:
+            schedule.check(options.timesteps, str(home))
 
     def __call__(self, samples: Sequence[Sample]) -> Collated:
         """Arguments; the main input [B, S, ...] and the timesteps [B, S] of a denoiser."""

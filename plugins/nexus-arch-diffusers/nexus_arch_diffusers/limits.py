@@ -19,6 +19,8 @@ TABLES, STEPS = ("num_train_timesteps", "num_inference_steps", "n_fft", "feature
 """What schedulers and extractors make tables of, and the longest that is made."""
 WORDS = frozenset({"added_tokens_decoder", "model_max_length", "max_len", "added_tokens"})
 """What tokenizers say of words, and of a length without end."""
+ENDLESS = frozenset({"lambda_min_clipped"})
+"""What is minus infinity unless somebody sets it (DPM-Solver and its kin), and is written so."""
 DEEPEST = 8
 COUNTS = ("layers", "num_attention_heads", "num_heads", "num_blocks", "depth")
 """Words in the names of what is counted in layers, blocks or heads."""
@@ -48,7 +50,8 @@ def check_part(config: Mapping[str, Any], place: Path) -> None:
                 f"'{place}' sets {name} = {str(value)[:40]}: a number of at most {STEPS:,} is allowed. It is damaged "
                 "or hostile: fetch it again from where the weights are."
             )
-    check({name: value for name, value in config.items() if name not in WORDS}, place)
+    spared = {*WORDS, *(name for name in ENDLESS if config.get(name) == -math.inf)}
+    check({name: value for name, value in config.items() if name not in spared}, place)
 
 
 def _most(name: str) -> int:

@@ -32,6 +32,20 @@ class Schedule:
         places = [int((at + 0.5) * len(self.timesteps) / count) for at in range(count)]
         return tuple(float(self.timesteps[place]) for place in places)
 
+    def check(self, timesteps: Sequence[float], where: str) -> None:
+        """NexusError for timesteps that the scheduler does not have: a table would give another one in their place."""
+        numbers = self.timesteps.double()
+        least, most = min(0.0, float(numbers.min())), float(numbers.max())
+        if self.flow:
+            most = max(most, float(self.train))
+        elif _whole(numbers):                               # an offset moves the last one behind the table
+            most = float(self.train - 1)
+        if wrong := [each for each in timesteps if not least <= each <= most]:
+            raise NexusError(
+                f"'{where}' has no timestep {wrong[0]:g}: those of its {type(self.scheduler).__name__} go from "
+                f"{least:g} to {most:g}. Name some of these: FOLDER#timesteps=..."
+            )
+
     def at(self, timestep: float) -> Any:
         """A copy of the scheduler whose only timestep is this one (of a table: the nearest to it)."""
         held = copy.copy(self.scheduler)

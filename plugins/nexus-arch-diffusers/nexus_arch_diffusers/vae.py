@@ -37,18 +37,30 @@ def normalised(config: Any, latents: Tensor) -> Tensor:
 
 
 def watched(vae: nn.Module | None, side: str) -> bool:
-    """Whether anything looks at the layers of one side ("encoder", "decoder"): a hook, or another forward."""
+    """Whether anything looks at the layers of one side ("encoder", "decoder"). An engine that streams puts forwards of
+    its own before every layer, and looks at none of them by that."""
     part = getattr(vae, side, None)
-    return isinstance(part, nn.Module) and any(
-        each._forward_hooks or "forward" in each.__dict__ for each in part.modules()
-    )
+    return isinstance(part, nn.Module) and any(each._forward_hooks for each in part.modules())
 
 
 def pictures(pipeline: Any, given: Mapping[str, Any], batch: int) -> Tensor:
     """Grey pictures of the size that the VAE's encoder can take: [B, H, W, 3]."""
-    side = 2 ** max(1, len(getattr(pipeline.vae.config, "block_out_channels", None) or (0, 0)) - 1) * 2
+    side = 2 * _shrinking(pipeline)
     height, width = (int(given.get(name) or side) for name in ("height", "width"))
     return torch.full((batch, height, width, 3), 128, dtype=torch.uint8)
+
+
+def _shrinking(pipeline: Any) -> int:
+    """Pixels for each latent along a side, by whatever of pipeline, VAE and configuration says it; the most of them."""
+    config = pipeline.vae.config
+    steps = (len(getattr(config, name, None) or ()) for name in ("block_out_channels", "dim_mult"))
+    said = [
+        *(getattr(pipeline, name, None) for name in ("vae_scale_factor", "vae_scale_factor_spatial")),
+        *(getattr(config, name, None) for name in ("scale_factor_spatial", "spatial_compression_ratio")),
+        getattr(pipeline.vae, "spatial_compression_ratio", None),
+        *(2 ** (count - 1) for count in steps if count),
+    ]
+    return max([2, *(int(each) for each in said if isinstance(each, int) and 0 < each <= 256)])
 
 
 def _takes_pictures(vae: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,23 @@ def test_a_pipeline_is_known_without_its_weights(name: str, saved: Callable[[str
     ))  # fmt: skip
     assert tuple(places) == STACKS[name]
     assert not found.missing
+    parts = pipeline.components
+    for stack in found.stacks:
+        component, _, inner = stack.layers[0].partition(".")
+        assert type(parts[component].get_submodule(inner)).__name__ in stack.kind.split(" / ")
+
+
+def test_every_stack_has_the_dtype_of_its_own_headers(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """A denoiser in half beside a VAE that is not, as many are published; no configuration says so."""
+    home = tmp_path / "half"
+    shutil.copytree(saved("sd15"), home)
+    df.UNet2DConditionModel.from_pretrained(home / "unet").to(torch.float16).save_pretrained(home / "unet")
+    stacks = Diffusers().inspect(str(home)).stacks
+    assert {stack.dtype for stack in stacks if stack.path.startswith("unet")} == {"F16"}
+    assert {stack.dtype for stack in stacks if stack.path.startswith("vae")} == {"F32"}
+    alone = Diffusers().inspect(str(home / "unet"))
+    assert {alone.dtype, *(stack.dtype for stack in alone.stacks)} == {"F16"}
+    assert alone.bytes == 2 * alone.parameters
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -164,3 +182,18 @@ def test_blocks_with_two_streams_give_the_picture(
     for layer in layers(source):
         if layer.startswith("transformer"):
             assert found[prompts[0].key, layer].shape == (3 * positions, 32)
+
+
+@pytest.mark.parametrize(
+    "kind", ["DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "DEISMultistepScheduler",
+             "UniPCMultistepScheduler", "EulerDiscreteScheduler", "LCMScheduler"],
+)  # fmt: skip
+def test_schedulers_as_diffusers_itself_saves_them(kind: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Some write that a number has no lower bound."""
+    home = tmp_path / "other"
+    shutil.copytree(saved("sd15"), home)
+    pipeline = df.DiffusionPipeline.from_pretrained(home)
+    made = getattr(df, kind).from_config({**pipeline.scheduler.config})
+    pipeline.register_modules(scheduler=made)
+    pipeline.save_pretrained(home)
+    assert Diffusers().open(str(home), Installed()).blueprint.head == "StableDiffusionPipeline"

@@ -176,3 +176,84 @@ def test_what_only_some_samples_have_is_never_lost() -> None:
     with pytest.raises(NexusError, match="Only some samples of a batch of 'p' have image"):
         collate(samples)
     assert collate(samples[1:])["prompt"] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("sd15#timesteps=-1", "no timestep -1: those of its PNDMScheduler go from 0 to 999"),
+     ("sd15#unet&timesteps=500,2000", "no timestep 2000"), ("sd3#timesteps=1001", "no timestep 1001.*from 0 to 1000")],
+)  # fmt: skip
+def test_a_timestep_that_the_scheduler_has_not_is_refused_at_once(
+    name: str, said: str, saved: Callable[[str], Path]
+) -> None:
+    """A table would give the last step for -1, without a word."""
+    folder, _, more = name.partition("#")
+    for ask in (Diffusers().inspect, lambda source: Diffusers().open(source, Installed())):
+        with pytest.raises(NexusError, match=said):
+            ask(f"{saved(folder)}#{more}")
+
+
+@pytest.mark.parametrize("name", ["sd15#timesteps=0,999", "sd3#timesteps=0.5,1000", "svd#timesteps=-1.5,1.6"])
+def test_timesteps_at_both_ends_are_there(name: str, saved: Callable[[str], Path]) -> None:
+    folder, _, more = name.partition("#")
+    assert Diffusers().inspect(f"{saved(folder)}#{more}").stacks
+
+
+CONTROL = {
+    "block_out_channels": (8, 16), "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"), "layers_per_block": 1,
+    "cross_attention_dim": 8, "attention_head_dim": 4, "norm_num_groups": 4,
+    "conditioning_embedding_out_channels": (4, 8),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+@torch.no_grad()
+def test_maps_of_several_sizes_are_one_vector(residency: str, tmp_path: Path, observed: Callable[..., Any]) -> None:
+    """A ControlNet: every map that it gives, at every timestep."""
+    torch.manual_seed(0)
+    model = df.ControlNetModel(**CONTROL).eval()
+    for each in model.parameters():                         # those that give the maps begin as zeros
+        torch.nn.init.normal_(each, std=0.1)
+    model.save_pretrained(tmp_path)
+    draw = np.random.default_rng(0).standard_normal
+    fields = {"sample": draw((4, 8, 8)), "encoder_hidden_states": draw((5, 8)), "controlnet_cond": draw((3, 16, 16))}
+    fields = {name: each.astype("float32") for name, each in fields.items()}
+    one = Sample(key="c" * 64, fields={**fields, "timesteps": [900, 100]})
+    found = observed(str(tmp_path), [one], ["output", "prediction"], residency)
+    given = {name: torch.tensor(each)[None] for name, each in fields.items()}
+    rows = []
+    for moment in (900, 100):
+        maps = model(given["sample"], moment, given["encoder_hidden_states"], given["controlnet_cond"])
+        every = [*maps.down_block_res_samples, maps.mid_block_res_sample]
+        assert len({each.shape for each in every}) > 1
+        rows.append(torch.cat([each.flatten() for each in every]))
+    torch.testing.assert_close(found[one.key, "prediction"], torch.stack(rows), rtol=0, atol=1e-5)
+    torch.testing.assert_close(found[one.key, "output"], torch.cat(rows), rtol=0, atol=1e-5)
+
+
+def test_a_streamed_pipeline_does_no_more_than_a_resident_one(
+    saved: Callable[[str], Path], prompts: list[Sample], observed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asked for pictures: the VAE, whose arithmetic at full size is more than the denoiser's, does not run."""
+
+    def runs(*_: Any, **__: Any) -> None:
+        raise AssertionError("the VAE runs")
+
+    monkeypatch.setattr(df.AutoencoderKL, "encode", runs)
+    monkeypatch.setattr(df.AutoencoderKL, "decode", runs)
+    source, taps = f"{saved('sd15')}#count=1", ["prediction", "unet.mid_block.resnets.0"]
+    resident, streamed = (observed(source, prompts, taps, how) for how in ("resident", "stream"))
+    for key, value in resident.items():
+        torch.testing.assert_close(streamed[key], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+def test_a_film_of_words_alone(residency: str, saved: Callable[[str], Path], observed: Callable[..., Any]) -> None:
+    """Wan, also where somebody looks at the encoder that it does without: a grey picture of a size that it takes."""
+    source = f"{saved('wan')}#num_frames=5&height=16&width=16&max_sequence_length=16&count=1"
+    fields = {"text": "a red cat"}
+    sample, tap = Sample(key=content_key(fields), fields=fields), "vae.encoder.mid_block.resnets.0"
+    plain = observed(source, [sample], ["prediction"], residency)
+    looked = observed(source, [sample], ["prediction", tap], residency)
+    torch.testing.assert_close(plain[sample.key, "prediction"], looked[sample.key, "prediction"], rtol=0, atol=0)
+    assert looked[sample.key, tap].isfinite().all()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError, Origin
 from nexus_torch import hub
+from nexus_torch.hugging_face.leftover import tell
 from nexus_torch.hugging_face.quiet import quiet
 
 from .source import chosen, files, located
@@ -33,8 +34,11 @@ class Gguf:
         return hub.latest(source)
 
     def inspect(self, source: str) -> Blueprint:
-        """What the checkpoint is; reads the header, and small tensors of rotary factors."""
-        return self._checkpoint(source).described
+        """What the checkpoint is; reads the header, and small tensors of rotary factors. Tensors that nothing is made
+        of are told."""
+        checkpoint = self._checkpoint(source)
+        tell(source, checkpoint.described.head, checkpoint.unused, checkpoint.source.places)
+        return checkpoint.described
 
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
         """The checkpoint."""

@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from .dequantise import dequantise
+from .endings import endings
 from .layout import configuration
 from .layouts import layout
-from .plan import divide, members, recipes, scales, weights
+from .plan import divide, joined, members, recipes, scales, unused, weights
 from .rules import LAYER, layer_of
 from .source import Source
 from .tokenizer import brief, tokenizer
@@ -46,6 +47,11 @@ class GgufPreprocessor(Preprocessor):
         """The tokenizer. NexusError where the file describes none that can be built."""
         return tokenizer(self.source)
 
+    @cached_property
+    def generation(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """Where an answer ends, as the metadata says."""
+        return endings(self.source, self.tokenizer.get_vocab())
+
 
 class GgufCheckpoint(HuggingFaceCheckpoint):
     """Kind "checkpoint" of a GGUF file."""
@@ -64,7 +70,9 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         self.plan = recipes(module, source, self.layout, frozenset(self.constants))
         self._check_shapes()
         self.targets = {name: (name, None) for name in (*self.plan, *self.constants)}
+        self.filled = frozenset(self.targets)
         self.parts: tuple[Part, ...] = divide(module, source, self.plan)
+        self.unused = unused(source, self.layout, self.parts)
         self.members = members((*self.plan, *self.constants), self.parts)
         kind, self.rows = type(module), rows_of(module)
         arguments = frozenset(inspect.signature(kind.forward).parameters)
@@ -103,17 +111,36 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
                 opened[name] = self._scaled(name, opened[name], opened[factor])
         made = {}
         text = self.config.get_text_config()
-        for name in self.members[part.path]:
+        inside = "" if part.path in self.members else f"{part.path}."
+        for name in self.members[self._home(part.path)]:
             if name in self.constants:
-                made[name] = self.constants[name]
-                continue
-            made[name] = self._made(name, opened, text)
+                if name.startswith(inside) and not _valueless(raw):
+                    made[name] = self.constants[name]
+            elif not opened.keys().isdisjoint(self.plan[name].sources):
+                made[name] = self._made(name, opened, text)
         return made
 
+    @property
+    def together(self) -> Mapping[str, str]:
+        """Stored tensors that make one weight, by what their names begin with: an engine that divides a layer keeps
+        them in one piece."""
+        return joined(self.plan)
+
+    def _home(self, path: str) -> str:
+        """The layer in which a module is; "" outside of layers."""
+        while path and path not in self.members:
+            path = path.rpartition(".")[0]
+        return path
+
     def _made(self, name: str, opened: Mapping[str, Tensor], text: Any) -> Tensor:
-        """One weight of the module from stored tensors; `text` is the configuration of what reads words."""
+        """One weight of the module, or that of some of its experts, from stored tensors; `text` is the configuration of
+        what reads words."""
         recipe = self.plan[name]
-        target = Target(name, self.shapes[name], layer_of(name), text)
+        shape = self.shapes[name]
+        stored = [(opened[each], self.source.places[each][1].shape) for each in recipe.sources]
+        if shape and all(whole and len(each) < whole[0] == shape[0] for each, whole in stored):
+            shape = (len(stored[0][0]), *shape[1:])
+        target = Target(name, shape, layer_of(name), text)
         try:
             with self._named():
                 return recipe.undo([opened[each] for each in recipe.sources], target)
@@ -204,6 +231,11 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
             dtype=described(infos.values()),
             quantisation="" if most in PLAIN else type_name(most).lower(),
         )
+
+
+def _valueless(raw: Mapping[str, Any]) -> bool:
+    """Whether somebody asks what would be made of these tensors, with none that has values."""
+    return bool(raw) and all(getattr(each, "is_meta", False) for each in raw.values())
 
 
 def open_checkpoint(path: Path) -> GgufCheckpoint:

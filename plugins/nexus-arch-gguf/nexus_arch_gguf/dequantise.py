@@ -18,10 +18,14 @@ ROWS_AT_ONCE = 1 << 24
 
 
 def dequantise(info: TensorInfo, stored: Tensor) -> Tensor:
-    """The tensor behind stored bytes (uint8 [N]): float32 for blocks, the stored type otherwise."""
+    """The tensor behind stored bytes (uint8, of all or of some of its first dimension): float32 for blocks, the stored
+    type otherwise. Bytes without values (`meta`) give a tensor without."""
+    shape = (-1, *info.shape[1:]) if stored.numel() and info.shape else info.shape
     if info.kind in PLAIN:
-        return stored.view(DTYPES[PLAIN[info.kind]]).reshape(info.shape)
+        return stored.view(DTYPES[PLAIN[info.kind]]).reshape(shape)
     block, size = BLOCKS[info.kind]
+    if stored.is_meta:
+        return torch.empty(stored.numel() // size * block, device="meta").reshape(shape)
     data = stored.numpy().reshape(-1, info.shape[-1] // block * size)
     found = np.empty((data.shape[0], info.shape[-1]), dtype=np.float32)
     step = max(1, ROWS_AT_ONCE // info.shape[-1])
@@ -33,4 +37,4 @@ def dequantise(info: TensorInfo, stored: Tensor) -> Tensor:
             f"The tensor '{info.name}' is stored as {type_name(info.kind)}, which gguf cannot dequantise. "
             "Use a file in another type (Q8_0, Q4_K, F16 …)."
         ) from error
-    return torch.from_numpy(found).reshape(info.shape)
+    return torch.from_numpy(found).reshape(shape)

@@ -51,6 +51,8 @@ class Layout:
     """The metadata that counts the layers which the file holds."""
     embeds: bool = True
     """Whether the file holds an embedding of tokens."""
+    read: str = ""
+    """A regular expression of tensors that become fields of the configuration, and no weights."""
     wants: str = ""
     """What the forward needs that no sample can give."""
 

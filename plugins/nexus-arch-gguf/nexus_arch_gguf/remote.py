@@ -30,10 +30,27 @@ def on_hub(source: str) -> Path | None:
     theirs = "config.json" in listing.files and any(name.endswith(".safetensors") for name in listing.files)
     if not names or theirs:
         return None
-    heads = [name for name in names if "-of-" not in name or "-00001-of-" in name]
+    heads = _heads(names)
+    if len(heads) > 1 and "config.json" not in listing.files:
+        raise NexusError(f"'{named.name}' holds {len(heads)} GGUF models. {_choice(named, heads)}")
+    return _place(listing, heads[0])                        # beside a config.json `check_one` speaks of the others
+
+
+def check_one(source: str) -> None:
+    """NexusError for a repository of several models and a config.json, which other loaders would describe without
+    weights."""
+    named = hub.parse(source)
+    if named is None or named.path:
+        return
+    listing = hub.resolve(named)
+    heads = _heads(sorted(name for name in listing.files if name.endswith(SUFFIX) and is_model(name)))
     if len(heads) > 1:
         raise NexusError(f"'{named.name}' holds {len(heads)} GGUF models. {_choice(named, heads)}")
-    return _place(listing, heads[0])
+
+
+def _heads(names: list[str]) -> list[str]:
+    """Of files that are split, the first."""
+    return [name for name in names if "-of-" not in name or "-00001-of-" in name]
 
 
 def is_model(name: str) -> bool:

@@ -14,7 +14,7 @@ from nexus_specs import NexusError, locate
 from numpy.typing import NDArray
 
 from .bytes import Cursor
-from .remote import SHOWN, SUFFIX, is_model, on_hub, there
+from .remote import SHOWN, SUFFIX, check_one, is_model, on_hub, there
 from .scanner import MANY, Scan, Stored, TensorInfo, scan
 from .types import ARRAY, BLOCKS, SCALARS, STRING
 
@@ -143,9 +143,13 @@ def located(source: str) -> Path | None:
 def chosen(source: str, path: Path) -> Path:
     """The located file. NexusError where others lie beside it and nothing says which is meant."""
     try:
-        heads = _models(folder := locate(source).absolute())
-    except (FileNotFoundError, ModuleNotFoundError):        # a name on the hub
+        folder = locate(source).absolute()
+    except (FileNotFoundError, ModuleNotFoundError):        # a package that is not here
         return path
+    if not folder.exists():
+        check_one(source)
+        return path
+    heads = _models(folder)
     if len(heads) > 1:
         shown = ", ".join(each.name for each in heads[:SHOWN]) + (", …" if len(heads) > SHOWN else "")
         raise NexusError(f"'{source}' holds {len(heads)} GGUF models. Name one, as {folder / heads[0].name}: {shown}.")

@@ -6,6 +6,7 @@ of how text is cut; word pieces (BERT), which transformers does not build, by th
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,6 +36,7 @@ LARGEST_VOCABULARY = 1 << 21
 SMALL = 4 << 20
 """Bytes of memory that the metadata of a tokenizer may take to be built when nobody uses it: 50,000 tokens, and six
 times as much once it is built."""
+CAPITAL = re.compile("[A-Z]")
 CONTROL, OF_THE_USER = 3, 4
 """Types of tokens, `llama_token_type`."""
 ENCODERS = ("bert", "nomic-bert", "modern-bert", "eurobert", "jina-bert-v2", "jina-bert-v3", "nomic-bert-moe")
@@ -166,7 +168,8 @@ def _pieces(source: Source, described: dict[str, Any]) -> Tokenizer:
 
 
 def _words(source: Source, described: dict[str, Any]) -> Tokenizer:
-    """Word pieces: the file marks what begins a word, BERT what does not."""
+    """Word pieces: the file marks what begins a word, BERT what does not. No metadata says whether letters keep their
+    case: a vocabulary with capitals in it was made of texts that did."""
     pieces = []
     kinds = described.get("token_type", [1] * len(described["tokens"]))
     for token, kind in zip(described["tokens"], kinds, strict=True):
@@ -175,7 +178,8 @@ def _words(source: Source, described: dict[str, Any]) -> Tokenizer:
     unknown = pieces[source.whole("tokenizer.ggml.unknown_token_id", 100)]
     vocabulary = {piece: index for index, piece in reversed(list(enumerate(pieces)))}
     backend = Tokenizer(models.WordPiece(vocabulary, unk_token=unknown, max_input_chars_per_word=100))
-    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    cased = any(CAPITAL.search(piece) for piece in pieces if not piece.startswith("["))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=not cased)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece()
     return backend

@@ -17,7 +17,10 @@ from gguf_files.tensors import converted, stacked
 from gguf_files.tiny import MODELS, model_of
 from gguf_files.writing import put, vocabulary
 from nexus_arch_gguf.architecture import Gguf
-from nexus_specs import Installed, NexusError
+from nexus_arch_gguf.endings import endings
+from nexus_arch_gguf.source import Source
+from nexus_specs import Budget, Installed, NexusError
+from nexus_specs.testing import sample
 from torch import Tensor
 
 Change = Callable[[dict[str, Tensor]], dict[str, Tensor]]
@@ -29,7 +32,7 @@ def rewritten(row: str, path: Path, changes: Mapping[str, Any], tensors: Change 
     writer = gguf.GGUFWriter(path, arch)
     for key, value in (metadata(arch, row, model.config.get_text_config()) | dict(changes)).items():
         if value is not None:
-            put(writer, key if key.startswith("split.") else f"{arch}.{key}", value)
+            put(writer, key if key.startswith(("split.", "tokenizer.")) else f"{arch}.{key}", value)
     vocabulary(writer, row)
     for name, tensor in tensors(stacked(converted(arch, row, model))).items():
         writer.add_tensor(name, np.ascontiguousarray(tensor.detach().float().numpy()))
@@ -112,3 +115,62 @@ def test_experts_that_lie_apart_are_put_together(tmp_path: Path, loaded: Any, mo
     expected = model("mixtral")
     assert {name: each for name, each in differences(expected.state_dict(), tensors).items() if each > 1e-6} == {}
     assert float((outputs(module) - outputs(expected)).abs().max()) <= 1e-6
+
+
+def test_tensors_that_nothing_is_made_of_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once, by name; the file opens as before."""
+
+    def more(found: dict[str, Tensor]) -> dict[str, Tensor]:
+        one = found["output_norm.weight"]
+        return found | {"cls.weight": one, "blk.1.attn_sub_norm.weight": one, "foo\x1b[2J.weight": one}
+
+    source = rewritten("llama", tmp_path / "more.gguf", {}, more)
+    assert Gguf().inspect(source) == Gguf().inspect(source)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "of which 3 are left out: LlamaForCausalLM has no place for" in line
+    assert "'cls.weight', 'blk.1.attn_sub_norm.weight', 'foo\\x1b[2J.weight'" in line
+
+
+@pytest.mark.parametrize("row", ["llama3", "phi3-long", "muse_glimmer", "t5", "deepseek_v3"])
+def test_tensors_that_are_left_out_on_purpose_are_not_told(
+    row: str, written: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Gguf().inspect(str(written(row)))
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_drafts_are_not_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Trailing layers that predict several tokens at once (MTP), and what joins them to the model."""
+
+    def more(found: dict[str, Tensor]) -> dict[str, Tensor]:
+        last = {name.replace("blk.3.", "blk.4."): each for name, each in found.items() if name.startswith("blk.3.")}
+        return found | last | {"blk.4.nextn.enorm.weight": found["output_norm.weight"]}
+
+    changes = {"block_count": 5, "nextn_predict_layers": 1}
+    Gguf().inspect(rewritten("glm4_moe", tmp_path / "drafts.gguf", changes, more))
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_an_answer_ends_where_the_metadata_says(tmp_path: Path) -> None:
+    """The end of a turn beside the end of a text, as llama.cpp knows them: by key, and by name."""
+    source = Source(Path(rewritten("llama", tmp_path / "ends.gguf", {})))
+    assert endings(source, {"</s>": 2}) == {"eos_token_id": [2]}
+    assert endings(source, {"</s>": 2, "<|eot_id|>": 7, "<end_of_turn>": 9}) == {"eos_token_id": [2, 7, 9]}
+    assert endings(source, {"<|return|>": 4, "<|call|>": 5, "<|end|>": 6}) == {"eos_token_id": [2, 4, 5]}
+
+
+def test_an_answer_of_a_file_ends_with_its_turn(tmp_path: Path) -> None:
+    plain = rewritten("llama", tmp_path / "plain.gguf", {})
+    asked = [sample(prompt="the", max_new_tokens=8)]
+    said = answers(plain, asked)
+    word = said[0][: said[0].index("]") + 1]
+    assert said[0].startswith(word * 2)
+    number = Gguf()._checkpoint(plain).preprocessor.tokenizer.get_vocab()[word]
+    ended = rewritten("llama", tmp_path / "ended.gguf", {"tokenizer.ggml.eot_token_id": number})
+    assert answers(ended, asked) == [word]
+
+
+def answers(source: str, asked: list[Any]) -> list[str]:
+    """What the engine has the model say."""
+    with Installed().make("engine", "sli").load(Gguf().open(source, Installed()), Budget()) as teacher:
+        return list(teacher.generate(asked))

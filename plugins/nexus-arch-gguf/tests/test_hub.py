@@ -58,3 +58,16 @@ def test_several_files_are_a_choice(server: LocalHub, folder: Path) -> None:
     (folder / OTHER).unlink()
     server.add("acme/one-GGUF", folder)
     assert Gguf().match("acme/one-GGUF") == 2
+
+
+def test_quantisations_in_folders_beside_a_configuration_are_a_choice(server: LocalHub, folder: Path) -> None:
+    """As large models are published in GGUF: another loader would describe the configuration, without weights."""
+    for name in (FILE, OTHER):
+        (folder / name.removesuffix(".gguf")).mkdir()
+        shutil.move(folder / name, folder / name.removesuffix(".gguf") / name)
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    server.add("acme/folders-GGUF", folder)
+    with pytest.raises(NexusError, match=r"holds 2 GGUF models\. Name one: acme/folders-GGUF/FILE.*-Q8_0/stories"):
+        Installed().inspect("acme/folders-GGUF")
+    inner = f"acme/folders-GGUF/{FILE.removesuffix('.gguf')}/{FILE}"
+    assert Gguf().inspect(inner).head == "LlamaForCausalLM"

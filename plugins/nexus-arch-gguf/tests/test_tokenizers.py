@@ -122,9 +122,11 @@ def test_unigrams(tmp_path: Path) -> None:
         assert found(text, add_special_tokens=False)["input_ids"] == original.encode(text).ids
 
 
-def test_word_pieces(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_word_pieces(lowercase: bool, tmp_path: Path) -> None:
+    """With a vocabulary that keeps the case of letters, as bert-base-cased has it, too."""
     original = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    original.normalizer = normalizers.BertNormalizer(lowercase=True)
+    original.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     original.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     original.decoder = decoders.WordPiece()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

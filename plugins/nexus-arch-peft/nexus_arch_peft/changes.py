@@ -19,6 +19,9 @@ PREFIX = "base_model.model."
 ROLE = re.compile(r"\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)(\.default)?(\.weight)?$")
 WRAPPED = re.compile(r"\.(base_layer|modules_to_save(\.default)?)(?=\.|$)")
 """What PEFT puts into the names of modules that it wraps."""
+BEFORE, TRAINED = ".original_module.", ".modules_to_save."
+"""In the names of copies that PEFT writes beside each other where an embedding or a head grew: as it was, and as it
+is."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Change:
 def changes(extents: Iterable[Extent], settings: Settings) -> dict[str, Change]:
     """Name of the tensor -> what happens to it. NexusError for an adapter that is not whole."""
     groups: dict[str, dict[str, Extent]] = {}
-    for extent in extents:
+    known = [extent for extent in extents if BEFORE not in extent.key]
+    for extent in sorted(known, key=lambda each: TRAINED in each.key):      # what was trained comes last, and counts
         path = WRAPPED.sub("", extent.key.removeprefix(PREFIX))
         found = ROLE.search(path)
         name, role = (f"{path[: found.start()]}.weight", found[1]) if found else (path, "whole")

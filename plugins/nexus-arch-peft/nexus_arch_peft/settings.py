@@ -77,12 +77,12 @@ def read(home: Path) -> Settings:
     found = parsed(home / CONFIG)
     kind = str(found.get("peft_type", "")).upper()
     if kind != "LORA":
-        raise NexusError(f"'{home}' is an adapter of the kind '{kind}', which is not read; LORA is. {_MERGE}")
+        raise NexusError(f"'{home}' is an adapter of the kind '{kind}', which is not read; LORA is. {_way(found)}")
     asked = [name for name in UNFOLLOWED if found.get(name)]
     if (begins := str(found.get("init_lora_weights")).lower()).startswith(CHANGES_THE_BASE) and begins != "eva":
         asked.append(f"init_lora_weights: {begins}")
     if asked:
-        raise NexusError(f"The adapter '{home}' uses {', '.join(asked)}, which is not read. {_MERGE}")
+        raise NexusError(f"The adapter '{home}' uses {', '.join(asked)}, which is not read. {_way(found)}")
     base = found.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise NexusError(f"'{home / CONFIG}' does not name the base. Write its folder or hub id into {_FIELD}.")
@@ -140,7 +140,27 @@ def _patterns(home: Path, found: Any) -> dict[str, float]:
 
 
 _FIELD = '"base_model_name_or_path"'
-_MERGE = (
-    "Merge it once with PEFT, and use the folder that this writes: "
-    "AutoPeftModel.from_pretrained(ADAPTER).merge_and_unload().save_pretrained(FOLDER)"
-)
+TASKS: Mapping[str, str] = {
+    "CAUSAL_LM": "ForCausalLM", "SEQ_2_SEQ_LM": "ForSeq2SeqLM", "SEQ_CLS": "ForSequenceClassification",
+    "TOKEN_CLS": "ForTokenClassification", "QUESTION_ANS": "ForQuestionAnswering",
+    "FEATURE_EXTRACTION": "ForFeatureExtraction",
+}  # fmt: skip
+"""`task_type` of an adapter -> how PEFT's class for it is called: `AutoPeftModel` refuses one that has a task."""
+BESIDE = (
+    "ADAPTION_PROMPT", "CARTRIDGE", "CPT", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "PROMPT_TUNING",
+)  # fmt: skip
+"""Kinds whose numbers stand beside the input or the states: no weight of the base holds them."""
+
+
+def _way(found: Mapping[str, Any]) -> str:
+    """What to type for an adapter that is not read."""
+    if str(found.get("peft_type", "")).upper() in BESIDE:
+        return (
+            "What it learned stands before or beside the input and becomes no weight of the base, so that PEFT cannot "
+            "merge it either. Name the base itself, or train a LoRA from it."
+        )
+    kind = f"AutoPeftModel{TASKS.get(str(found.get('task_type')), '')}"
+    return (
+        "Merge it once with PEFT, and use the folder that this writes: "
+        f"peft.{kind}.from_pretrained(ADAPTER).merge_and_unload().save_pretrained(FOLDER)"
+    )

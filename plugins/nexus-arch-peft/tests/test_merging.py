@@ -130,6 +130,45 @@ def test_a_vocabulary_that_grew(base: Base, tmp_path: Path) -> None:
 
 
 @torch.no_grad()
+def test_a_vocabulary_that_grew_and_was_trained(base: Base, tmp_path: Path) -> None:
+    """PEFT writes the old head, the new one and a plain copy beside each other: what it trained counts."""
+    model = hf.LlamaForCausalLM.from_pretrained(base("llama"), dtype=torch.float32)
+    model.resize_token_embeddings(310)
+    settings = peft.LoraConfig(
+        target_modules=["q_proj"], r=4, init_lora_weights=False, modules_to_save=["embed_tokens", "lm_head"]
+    )
+    made = peft.get_peft_model(model, settings).eval()
+    for name, each in made.named_parameters():
+        if "modules_to_save" in name:
+            each.add_(torch.randn_like(each) * 0.1)
+    made.save_pretrained(tmp_path / "grown", save_embedding_layers=True)
+    assert any("original_module" in key for key in load_file(tmp_path / "grown" / "adapter_model.safetensors"))
+    checkpoint: Any = Installed().open(str(tmp_path / "grown"))
+    found = assembled(checkpoint)(input_ids=torch.tensor([[1, 305, 2]])).logits
+    torch.testing.assert_close(found, made(input_ids=torch.tensor([[1, 305, 2]])).logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["CAUSAL_LM", None])
+@torch.no_grad()
+def test_the_command_that_merges_an_adapter_of_another_kind_runs(task: Any, base: Base, tmp_path: Path) -> None:
+    """As a user types it: the folder that it writes is the adapted model, with its head."""
+    model = hf.LlamaForCausalLM.from_pretrained(base("llama"), dtype=torch.float32)
+    settings = peft.IA3Config(
+        target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"], task_type=task,
+        init_ia3_weights=False,
+    )
+    made = peft.get_peft_model(model, settings).eval()
+    made.save_pretrained(tmp_path / "adapter")
+    with pytest.raises(NexusError, match="of the kind 'IA3'") as caught:
+        Peft().open(str(tmp_path / "adapter"), Installed())
+    command = str(caught.value).rpartition("writes: ")[2].strip()
+    typed = command.replace("ADAPTER", repr(str(tmp_path / "adapter"))).replace("FOLDER", repr(str(tmp_path / "whole")))
+    exec(typed, {"peft": peft})
+    found = assembled(Installed().open(str(tmp_path / "whole")))(input_ids=torch.arange(9)[None]).logits
+    torch.testing.assert_close(found, made(input_ids=torch.arange(9)[None]).logits, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
 def test_names_from_before_experts_were_fused(base: Base, tmp_path: Path) -> None:
     stored = load_file(base("experts") / "model.safetensors")
     names = ["model.layers.0.mlp.experts.1.up_proj", "model.layers.1.mlp.experts.3.down_proj"]
@@ -170,6 +209,7 @@ QUERY = "model.layers.0.self_attn.q_proj"
     ("settings", "tensors", "words"),
     [
         ({"peft_type": "IA3"}, product(QUERY), r"of the kind 'IA3', which is not read; LORA is.*merge_and_unload"),
+        ({"peft_type": "PREFIX_TUNING"}, product(QUERY), "PEFT cannot merge it either. Name the base itself"),
         ({"init_lora_weights": "pissa_niter_16"}, product(QUERY), "init_lora_weights: pissa_niter_16"),
         ({"layer_replication": [[0, 2]], "use_qalora": True}, product(QUERY), "layer_replication, use_qalora"),
         ({"lora_alpha": "x"}, product(QUERY), "lora_alpha is 'x'"),

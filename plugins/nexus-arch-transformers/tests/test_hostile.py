@@ -240,3 +240,19 @@ def test_headers_and_configurations_with_random_damage(
                 Transformers().open(str(home), Installed())
         except NexusError:
             continue
+
+
+@torch.no_grad()
+def test_what_a_forward_gives_is_for_the_caller_to_say(
+    checkpoint_folder: Callable[[str], Path], tmp_path: Path, loaded: Any
+) -> None:
+    """A configuration that asks for tuples, for every state, or for nonsense in their place."""
+    home = tmp_path / "switched"
+    shutil.copytree(checkpoint_folder("llama"), home)
+    told = json.loads((home / "config.json").read_text())
+    switches = {"return_dict": False, "output_hidden_states": 1e30, "output_attentions": True, "torchscript": True}
+    (home / "config.json").write_text(json.dumps(told | switches))
+    checkpoint = Transformers().open(str(home), Installed())
+    output = loaded(checkpoint)(input_ids=torch.arange(5)[None])
+    assert output.logits.shape == (1, 5, checkpoint.blueprint.vocabulary)
+    assert output.attentions is None

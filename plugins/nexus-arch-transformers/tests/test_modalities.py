@@ -91,6 +91,44 @@ def test_text_and_image_meet_in_one_input(vision_language: Path) -> None:
     assert len(answers(vision_language, [sample(text="What is this?", image=picture, max_new_tokens=3)])) == 1
 
 
+def test_several_pictures_of_a_sample_all_count(vision_language: Path) -> None:
+    """As a list, as a stack, and as the column that data sets of conversations have: each has its place in the text."""
+    draw = np.random.default_rng(0)
+    two = [draw.integers(256, size=(28, 28, 3), dtype=np.uint8) for _ in range(2)]
+    checkpoint = Transformers().open(str(vision_language), Installed())
+    token = checkpoint.config.image_token_index
+    batches = [
+        checkpoint.collate([sample(text="Both?", **fields)])
+        for fields in ({"image": two}, {"image": np.stack(two)}, {"images": two})
+    ]
+    for batch in batches:
+        assert int((batch["input_ids"] == token).sum()) == 8
+        torch.testing.assert_close(batch["pixel_values"], batches[0]["pixel_values"], rtol=0, atol=0)
+    assert batches[0]["pixel_values"].shape == (2, 3, 28, 28)
+    mixed = checkpoint.collate([sample(text="Both?", image=two), sample(text="One?", image=two[0])])
+    assert (mixed["input_ids"] == token).sum(1).tolist() == [8, 4]
+    with pytest.raises(NexusError, match="empty list of pictures"):
+        checkpoint.collate([sample(text="None?", image=[])])
+
+
+def test_a_model_of_one_picture_says_so(checkpoint_folder: Callable[[str], Path]) -> None:
+    checkpoint = Transformers().open(str(checkpoint_folder("vit")), Installed())
+    one = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(NexusError, match=r"has several pictures, and '.*' takes one a sample"):
+        checkpoint.collate([sample(image=[one, one])])
+    assert checkpoint.collate([sample(image=[one])])["pixel_values"].shape == (1, 3, 8, 8)
+
+
+def test_an_empty_cell_of_a_table_is_nothing(vision_language: Path, checkpoint_folder: Callable[[str], Path]) -> None:
+    """Not the word "None"."""
+    checkpoint = Transformers().open(str(vision_language), Installed())
+    picture = np.zeros((28, 28, 3), np.uint8)
+    bare, empty = (checkpoint.collate([sample(image=picture, **more)]) for more in ({}, {"text": None}))
+    assert torch.equal(bare["input_ids"], empty["input_ids"])
+    with pytest.raises(NexusError, match="but the samples have only: nothing"):
+        Transformers().open(str(checkpoint_folder("llama")), Installed()).collate([sample(text=None)])
+
+
 def test_text_alone_goes_to_the_same_model(vision_language: Path) -> None:
     assert observed(vision_language, [sample(text="Only words.")], "logprob")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,9 +32,23 @@ ACROSS = ("wo", "w2", "tok_embeddings")
 """Weights that several processors share along their columns."""
 
 
-def run(message: str, folder: Path, **environment: str) -> None:
+def printed(message: str) -> str:
+    """The lines that a message ends with, to be typed."""
+    return message[message.index("\n  ") :].partition("\nWhere that")[0].strip()
+
+
+def run(message: str, folder: Path) -> None:
+    """The Python that a message ends with, in this process: a new one imports transformers again, for seconds. That a
+    shell takes the line as it is printed, `test_a_repository_of_pickles` and test_checkpoint.py see."""
+    program, flag, code = shlex.split(printed(message))
+    assert (program, flag) == ("python", "-c")
+    with contextlib.chdir(folder):
+        exec(code, {})
+
+
+def typed(message: str, folder: Path, **environment: str) -> None:
     """The lines that a message ends with, as a shell takes them."""
-    command = "set -e\n" + message[message.index("\n  ") :].partition("\nWhere that")[0]
+    command = f"set -e\n{printed(message)}"
     found = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **environment}
     done = subprocess.run(["bash", "-c", command], env=found, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -128,7 +144,7 @@ def test_a_repository_of_pickles(
     server.add("acme/pickled", folder)
     message = refused("acme/pickled")
     assert not server.served["acme/pickled/pytorch_model.bin"]
-    run(message, tmp_path, HF_ENDPOINT=os.environ["HF_ENDPOINT"], HF_HOME=str(tmp_path / "cache"))
+    typed(message, tmp_path, HF_ENDPOINT=os.environ["HF_ENDPOINT"], HF_HOME=str(tmp_path / "cache"))
     assert Transformers().inspect(str(tmp_path / "pickled")).missing == ()
 
 

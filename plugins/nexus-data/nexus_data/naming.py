@@ -40,7 +40,8 @@ def _named(kind: Callable[[], Table], columns: tuple[str, ...], state: tuple[Pat
     if not table.has(file, columns):
         return ()
     rows = table.rows(file, file.name, Unreported())
-    found = (path_in(row.values.get(column)) for row in rows for column in columns)
+    cells = (row.values.get(column) for row in rows for column in columns)
+    found = (path_in(each) for cell in cells for each in (cell if isinstance(cell, list) else [cell]))
     return tuple(dict.fromkeys(name for name in found if name))
 
 

@@ -41,7 +41,11 @@ class Table(FileReader):
     def fields(self, row: Row, fields: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
         """Decoded; one sample for each window of the text."""
         if "image" in fields:
-            fields["image"] = decode.image(stored(fields["image"], row.folder))
+            several = fields["image"]
+            fields["image"] = (
+                [decode.image(stored(each, row.folder)) for each in several] if isinstance(several, list)
+                else decode.image(stored(several, row.folder))
+            )  # fmt: skip
         if "audio" in fields:
             fields["audio"], fields["rate"] = decode.audio(stored(fields["audio"], row.folder), self.options.rate)
         if "video" in fields:

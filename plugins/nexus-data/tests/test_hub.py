@@ -244,6 +244,22 @@ def test_pictures_are_decoded(server: LocalHub, tmp_path: Path) -> None:
     assert sample.fields["image"].shape == (4, 5, 3)
 
 
+def test_several_pictures_of_a_row_are_a_list(server: LocalHub, tmp_path: Path) -> None:
+    """As NLVR2 and conversations have them; two rows with other pictures have other keys."""
+
+    def png(shade: int) -> dict[str, Any]:
+        out = BytesIO()
+        Image.fromarray(np.full((4, 5, 3), shade, np.uint8)).save(out, "PNG")
+        return {"bytes": out.getvalue(), "path": None}
+
+    rows = [{"images": [png(at), png(at + 100)], "question": "Alike?"} for at in range(30)]
+    table(tmp_path / "pairs" / "default" / "train" / "0000.parquet", rows)
+    server.add("acme/pairs", tmp_path / "pairs", kind="dataset")
+    found = list(Hub(id="acme/pairs", columns={"image": "images", "text": "question"}).samples("train"))
+    assert [int(each[0, 0, 0]) for each in found[0].fields["image"]] in [[at, at + 100] for at in range(30)]
+    assert len({each.key for each in found}) == len(found) > 3
+
+
 def test_offline_what_was_fetched_is_read(questions: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = texts(Hub(id="acme/questions", config="main", columns=COLUMNS), "held_out")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -319,7 +335,8 @@ def test_of_other_formats_too_only_the_files_of_a_part_are_fetched(
         (home / f"{split}.jsonl").write_text(lines(split, count))
     counts = "".join(f"  - {{name: {split}, num_examples: {count}, num_bytes: 1}}\n" for split, count in told.items())
     files = "".join(f"  - {{split: {split}, path: {split}.jsonl}}\n" for split in told)
-    card = f"dataset_info:\n  splits:\n{counts}configs:\n- config_name: default\n  data_files:\n{files}"
+    features = "  features:\n  - {name: text, dtype: string}\n"
+    card = f"dataset_info:\n{features}  splits:\n{counts}configs:\n- config_name: default\n  data_files:\n{files}"
     (home / "README.md").write_text(f"---\n{card}---\n")
     server.add("acme/many", home, kind="dataset")
     options = {"id": "acme/many", "splits": {"train": "train+more", "held_out": "test"}}
@@ -331,6 +348,8 @@ def test_of_other_formats_too_only_the_files_of_a_part_are_fetched(
     assert after == [35, 0]
     assert {row["text"].split()[0] for row in train} == {"train", "more"}
     assert [row["text"] for row in held_out] == [f"test {at}" for at in range(5)]
+    with pytest.raises(NexusError, match=r"'acme/many' has no column 'words' \(in `columns`\)\. Its columns: text"):
+        Hub(**options, columns={"text": "{words}"}).origin()    # known from the card, before anything is fetched
     fetched = {name.rpartition("/")[2] for name in server.served if name.endswith(".jsonl")}
     assert fetched == {"train.jsonl", "more.jsonl", "test.jsonl"}
 

@@ -12,6 +12,7 @@ import torch
 from nexus_specs import Batch, Blueprint, NexusError, Part, Sample, Signal, Stack
 from nexus_torch import hub
 from nexus_torch.hugging_face.folder import file_extents
+from nexus_torch.hugging_face.sizes import commonest
 from nexus_torch.padding import Collated, mask_of, pad, unpad
 from torch import Tensor, nn
 
@@ -52,7 +53,8 @@ class Scope:
         """The stack of one layer; its width is that of its features, which a tap on it gives."""
         sizes = (sum(each.stop - each.start for each in self.extents),)
         return Stack(path=f"{prefix}autoencoders", count=1, widths=(self.features,), layer_bytes=sizes,
-                     layer_parameters=(self.parameters,))  # fmt: skip
+                     layer_parameters=(self.parameters,), kind="JumpReLU",
+                     dtype=commonest([each.dtype for each in self.extents]))  # fmt: skip
 
     @property
     def parameters(self) -> int:

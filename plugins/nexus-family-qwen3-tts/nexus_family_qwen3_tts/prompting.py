@@ -55,7 +55,7 @@ def prompt(sample: Sample, tokenizer: Any, config: Any) -> Prompt:
     for token in (*tokens(str(fields["text"])), config.tts_eos_token_id):
         made.add(token, told["codec_pad_id"])
     made.add(config.tts_pad_token_id, told["codec_bos_id"])
-    for frame in _frames(sample, made.groups):
+    for frame in _frames(sample, made.groups, told):
         made.add(config.tts_pad_token_id, frame=frame)
     return made
 
@@ -80,7 +80,7 @@ def _named(name: Any, known: Mapping[str, int] | None, what: str) -> int | None:
     return int(table[str(name).lower()])
 
 
-def _frames(sample: Sample, groups: int) -> list[list[int]]:
+def _frames(sample: Sample, groups: int, told: Mapping[str, Any]) -> list[list[int]]:
     if "codes" not in sample.fields:
         return []
     codes = np.asarray(sample.fields["codes"])
@@ -88,4 +88,11 @@ def _frames(sample: Sample, groups: int) -> list[list[int]]:
         raise NexusError(
             f"The codes of sample '{sample.key}' are {list(codes.shape)}; whole numbers [frames, {groups}]."
         )
+    rows = [told.get("vocab_size"), *[told["code_predictor_config"].get("vocab_size")] * (groups - 1)]
+    for column, most in zip(codes.T, rows, strict=True):
+        if isinstance(most, int) and (column >= most).any():
+            raise NexusError(
+                f"A code of sample '{sample.key}' is {int(column.max())}; this checkpoint has codes below {most}. They "
+                "are of another tokenizer."
+            )
     return [[int(code) for code in frame] for frame in codes]

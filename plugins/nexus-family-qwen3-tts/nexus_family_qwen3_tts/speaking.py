@@ -26,6 +26,8 @@ NEEDED = (
 """What talker_config must say."""
 MARKS = ("tts_pad_token_id", "tts_bos_token_id", "tts_eos_token_id")
 """What config.json must say."""
+TABLES = ("codec_language_id", "spk_id")
+"""Tables of tokens by name."""
 
 
 class TalkerCheckpoint(HuggingFaceCheckpoint):
@@ -39,6 +41,7 @@ class TalkerCheckpoint(HuggingFaceCheckpoint):
         lacking += [name for name in MARKS if not isinstance(getattr(config, name, None), int)]
         if lacking:
             raise NexusError(f"'{home / 'config.json'}' lacks {', '.join(lacking)}. Fetch the file again.")
+        _check_tokens(config, home / "config.json")
         found = cls(home, config)
         found.described = replace(found.described, gives=("codes",), head=Qwen3TTSForConditionalGeneration.__name__)
         return found
@@ -81,6 +84,28 @@ class TalkerCheckpoint(HuggingFaceCheckpoint):
     def generate(self, module: nn.Module, samples: Sequence[Sample]) -> Sequence[Any]:
         """Greedy: the codes [F, G] that follow each sample, until the end code or "max_new_tokens" frames (128)."""
         return [_spoken(module, self, sample) for sample in samples]
+
+
+def _check_tokens(config: Qwen3TTSConfig, place: Path) -> None:
+    """NexusError for a token of codes, of a voice, of a language or of text that has no row in its table."""
+    told = config.talker_config
+    text, codes = told["text_vocab_size"], told.get("vocab_size")
+    named = [(name, value, codes) for name, value in told.items() if name.startswith("codec_") and name.endswith("_id")]
+    tables = {name: told.get(name) or {} for name in TABLES}
+    if wrong := next((name for name, table in tables.items() if not isinstance(table, Mapping)), None):
+        raise NexusError(f"'{place}': talker_config.{wrong} is no table of names. Fetch the file again.")
+    every = [
+        *((f"talker_config.{name}", value, rows) for name, value, rows in named if name not in TABLES),
+        *((f"talker_config.{name}.{key}", each[key], codes) for name, each in tables.items() for key in each),
+        *((name, getattr(config, name), text) for name in MARKS),
+    ]
+    for name, value, rows in every:
+        whole = isinstance(value, int) and not isinstance(value, bool) and isinstance(rows, int)
+        if not whole or not 0 <= value < rows:
+            raise NexusError(
+                f"'{place}': {name} is {str(value)[:40]!r}; it is a token, a whole number below {rows}. Fetch the file "
+                "again."
+            )
 
 
 def _in_place(found: Tensor, batch: Mapping[str, Any]) -> Tensor:

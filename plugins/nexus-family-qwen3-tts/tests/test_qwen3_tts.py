@@ -114,6 +114,33 @@ def test_what_is_wrong_is_said(tiny: Callable[[str], Any], tmp_path: Path) -> No
         with pytest.raises(NexusError):
             Qwen3TTS().inspect(str(tmp_path / "bad"))
     assert Qwen3TTS().match(str(tmp_path)) == 0
+    with pytest.raises(NexusError, match=r"is 9999; this checkpoint has codes below"):
+        checkpoint.collate([sample(text="x", codes=np.full((3, 4), 9999))])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("codec_think_bos_id", None), ("codec_pad_id", 10**9), ("codec_bos_id", -1), ("codec_think_eos_id", "x"),
+     ("codec_language_id", [1]), ("codec_language_id", {"english": 1e30}), ("spk_id", {"vivian": None})],
+)  # fmt: skip
+def test_a_token_without_a_row_is_named(name: str, value: Any, tiny: Callable[[str], Any], tmp_path: Path) -> None:
+    _, _, source, _ = tiny(NAMED)
+    shutil.copytree(source, tmp_path / "bad")
+    config = json.loads((tmp_path / "bad" / "config.json").read_text())
+    config["talker_config"][name] = value
+    (tmp_path / "bad" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(NexusError, match=rf"config\.json': talker_config\.{name}"):
+        Qwen3TTS().inspect(str(tmp_path / "bad"))
+
+
+@pytest.mark.parametrize("change", [{"architectures": 3}, {"architectures": float("nan")}, {"architectures": True}])
+def test_classes_that_are_no_list_are_said(change: Any, tiny: Callable[[str], Any], tmp_path: Path) -> None:
+    _, _, source, _ = tiny(NAMED)
+    shutil.copytree(source, tmp_path / "bad")
+    config = json.loads((tmp_path / "bad" / "config.json").read_text())
+    (tmp_path / "bad" / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(NexusError, match="`architectures`, which is a list of class names"):
+        Qwen3TTS().inspect(str(tmp_path / "bad"))
 
 
 def test_claims_and_catalogue_leave_torch_out() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..components import ArchitectureComponent, resolve
 from ..data import Sample
 from ..installed import Installed
 from ..teachers import Checkpoint
 from ..work import Lookup
 from .base import ComponentTests
+from .catalogue import check_catalogue
 from .claims import check_agreement, check_blueprint, check_match, check_reads_no_weights
 from .parts import check_collate, check_extents, check_parts, check_skeleton
 
@@ -41,6 +43,11 @@ class ArchitectureTests(ComponentTests):
         """The sources, opened."""
         architecture = self.component()
         return [architecture.open(source, self.lookup()) for source in self.sources()]
+
+    def test_rows_of_its_catalogue_say_how_it_is_found(self) -> None:
+        descriptor = self.descriptor()
+        if isinstance(descriptor, ArchitectureComponent) and descriptor.catalogue:
+            check_catalogue(resolve(descriptor.catalogue)())
 
     def test_it_claims_its_own_and_no_other(self) -> None:
         check_match(self.component(), self.sources(), self.foreign())

@@ -171,11 +171,19 @@ class Handler(BaseHTTPRequestHandler):
         known = self.headers.get("Authorization") == f"Bearer {self.hub.token}"
         if repository is None or (repository.private and not known):
             self._refuse(404 if known else 401, "RepoNotFound", "Repository not found")
+        elif repository.gated and content and self._is_outsider("hf_narrow"):
+            self._refuse(403, "", "Please enable access to public gated repositories in your token settings.")
         elif repository.gated and content and not known:
-            self._refuse(401, "GatedRepo", f"Access to {kind} {name} is restricted.")
+            status = 403 if self._is_outsider("hf_outsider") else 401
+            self._refuse(status, "GatedRepo", f"Access to {kind} {name} is restricted.")
         else:
             return repository
         return None
+
+    def _is_outsider(self, token: str) -> bool:
+        """Whether an account asks that the hub knows and that is not let in: `hf_outsider` never agreed to the terms,
+        the token `hf_narrow` may not read what is gated."""
+        return self.headers.get("Authorization") == f"Bearer {token}"
 
     def _json(self, value: Any) -> None:
         data = json.dumps(value).encode()

@@ -50,6 +50,11 @@ def in_words(hub: HubId) -> Iterator[None]:
         raise unreachable(hub, error) from error
     except json.JSONDecodeError as error:
         raise Unreachable(_no_hub(hub)) from error
+    except UnicodeEncodeError as error:
+        raise HubError(
+            f"HF_TOKEN holds {error.object[error.start]!r}, which stands in no token: '{hub.name}' was not asked for. "
+            f"Set it to a token of {endpoint()}/settings/tokens, or unset it and type `{LOGIN}`."
+        ) from error
 
 
 def not_here(hub: HubId) -> str:
@@ -88,11 +93,14 @@ def _reason(error: Exception) -> str:
 
 
 def _gated(hub: HubId) -> str:
-    page = f"{endpoint()}/{'datasets/' if hub.kind == 'dataset' else ''}{hub.name}"
     return (
-        f"'{hub.name}' is gated: its owner asks for agreement first. Accept the terms at {page}, then type "
+        f"'{hub.name}' is gated: its owner asks for agreement first. Accept the terms at {_page(hub)}, then type "
         f"`{LOGIN}` with a token of that account (or set HF_TOKEN)."
     )
+
+
+def _page(hub: HubId) -> str:
+    return f"{endpoint()}/{'datasets/' if hub.kind == 'dataset' else ''}{hub.name}"
 
 
 def _revision(hub: HubId) -> str:
@@ -138,9 +146,17 @@ def _alike(hub: HubId) -> list[str]:
 
 
 def _refused(hub: HubId, error: Exception) -> HubError:
-    status = getattr(getattr(error, "response", None), "status_code", 0)
-    if status in (401, 403):
-        return HubError(f"The hub does not show '{hub.name}' to this account ({status}). Type `{LOGIN}` first.")
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", 0)
+    if status == 401:
+        return HubError(f"The hub does not show '{hub.name}' to this account (401). Type `{LOGIN}` first.")
+    if status == 403:
+        said = " ".join(str(getattr(response, "headers", {}).get("x-error-message") or "").split())[:300]
+        return HubError(
+            f"The hub does not let this account's token read '{hub.name}' (403{f': {said}' if said else ''}). Accept "
+            f"what its owner asks for at {_page(hub)}; a fine-grained token needs the right to read gated repositories "
+            f"({endpoint()}/settings/tokens). Then type `{LOGIN}` (or set HF_TOKEN)."
+        )
     if status == 429:
         return HubError(f"The hub answers '{hub.name}' too often (429). Wait a few minutes, or type `{LOGIN}`.")
     return Unreachable(f"The hub ({endpoint()}) failed on '{hub.name}': {_reason(error)}. Try again later.")

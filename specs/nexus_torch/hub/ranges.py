@@ -6,13 +6,13 @@ import io
 import re
 import sys
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from .errors import LOGIN, HubError, Unreachable, in_words, unreachable
 from .listing import lose, lost, resolve
-from .names import Address, HubId
+from .names import Address
 from .settings import endpoint, offline
 
 TRIES = 6
@@ -23,6 +23,10 @@ FIRST_WAIT, LONGEST_WAIT = 0.25, 8.0
 CONNECT, SILENCE = 15.0, 60.0
 """Seconds to connect, and seconds without a byte after which a connection counts as broken."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
+MANY = 1 << 20
+"""Bytes before a range that are too many to be sent for nothing, again and again."""
+_unasked: Counter[str] = Counter()
+"""How often a server sent them."""
 BUSY = (408, 429, 500, 502, 503, 504)
 
 
@@ -52,7 +56,7 @@ def stream(address: Address, start: int, stop: int, still: Callable[[], None] | 
                 yield block
                 at, failed = at + len(block), 0
             problem = EOFError(f"ended at byte {at} of {stop}")
-        except HfHubHTTPError as error:
+        except (HfHubHTTPError, UnicodeEncodeError) as error:
             with in_words(address.hub):
                 raise error
         except (HTTPError, _Busy, OSError) as error:
@@ -115,7 +119,7 @@ def _request(address: Address, at: int, stop: int) -> Iterator[bytes]:
             response.read()
         hf_raise_for_status(response)
         _same(response, address)
-        skip = _skipped(response, at, address.hub)
+        skip = _skipped(response, at, stop, address)
         left = stop - at
         for block in response.iter_raw():                    # as it comes: a block in waiting would be lost by a drop
             cut = block[skip : skip + left]
@@ -148,13 +152,25 @@ def _same(response: Any, address: Address) -> None:
         )
 
 
-def _skipped(response: Any, at: int, hub: HubId) -> int:
-    """Bytes to leave out of an answer: none where the server keeps to the range, all before it where it does not."""
+def _skipped(response: Any, at: int, stop: int, address: Address) -> int:
+    """Bytes to leave out of an answer: none where the server keeps to the range, all before it where it does not.
+    HubError where it sends the whole file for a part in the middle of it, again: it would do so for each layer."""
     if response.status_code != 206:
+        known = resolve(address.hub).files.get(address.file)
+        if at >= MANY and known is not None and stop < known.size:
+            _unasked[endpoint()] += 1
+        if _unasked[endpoint()] > 1 and stop < getattr(known, "size", stop):
+            raise HubError(
+                f"The server ({endpoint()}) sends the whole of '{address}' where a part is asked for: each layer would "
+                "fetch all of it again. Give it more disk (run.disk, or --disk), so that the file comes whole, or set "
+                "HF_ENDPOINT to another mirror."
+            )
         return at
     said = str(response.headers.get("content-range", ""))
     if not said.startswith(f"bytes {at}-"):
-        raise HubError(f"The server sent the range '{said}' of '{hub}' where bytes {at}- were asked for. Try again.")
+        raise HubError(
+            f"The server sent the range '{said}' of '{address.hub}' where bytes {at}- were asked for. Try again."
+        )
     return 0
 
 

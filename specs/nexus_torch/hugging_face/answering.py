@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,8 +12,11 @@ from nexus_specs import NexusError, Sample
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from .chatting import MESSAGES
 from .collate import Preprocessor
 from .decoding import TARGET
+from .generating import configure
+from .languages import language_id, languages
 
 LONGEST = 128
 """The longest answer in tokens unless a sample says more ("max_new_tokens")."""
@@ -30,23 +34,38 @@ def answer(module: nn.Module, preprocessor: Preprocessor, sample: Sample) -> str
     tokenizer = preprocessor.tokenizer
     given = {name: value for name, value in batch.items() if name not in TAUGHT}
     longest = int(sample.fields.get("max_new_tokens", LONGEST))
+    told = configure(module, preprocessor.generation, preprocessor.home.name)
     # The end token stands in for a missing pad token; one prompt needs no padding.
-    limits = {"max_new_tokens": longest, **_stops(tokenizer), **_start(module, preprocessor)}
+    limits: dict[str, Any] = {"max_new_tokens": longest, "num_beams": 1, **_stops(tokenizer)}
+    limits |= _start(module, preprocessor)
+    if language := languages(sample)[1]:
+        limits["forced_bos_token_id"] = language_id(tokenizer, language, preprocessor.home.name)
+    if getattr(told, "stop_strings", None):
+        limits["tokenizer"] = tokenizer
     try:
         made = module.generate(**given, do_sample=False, use_cache=True, **limits)
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError, IndexError) as error:
         text = " ".join(str(error).split())[:300]
         raise NexusError(f"{type(module).__name__} cannot answer '{sample.key}': {text}") from error
     tokens = getattr(made, "sequences", made)[0]
     prompt = 0 if preprocessor.decoder_start is not None or "input_ids" not in batch else batch["input_ids"].shape[1]
-    return str(tokenizer.decode(tokens[prompt:], skip_special_tokens=True))
+    return written(tokenizer, tokens[prompt:].tolist())
+
+
+def written(tokenizer: Any, tokens: Sequence[int]) -> str:
+    """The text of tokens, each of which was meant: tokenizers of models of speech drop repeats, since they expect the
+    likeliest token of every frame ("hello" would become "helo"; a transducer writes no frames at all)."""
+    grouping = "group_tokens" in inspect.signature(tokenizer._decode).parameters
+    return str(tokenizer.decode(tokens, skip_special_tokens=True, **({"group_tokens": False} if grouping else {})))
 
 
 def _asked(sample: Sample) -> Sample:
-    """The sample without what it is to become."""
+    """The sample without what it is to become: asked is its prompt, else its conversation, else its text."""
     fields: Mapping[str, Any] = {name: value for name, value in sample.fields.items() if name != TARGET}
     if "prompt" in fields:
         fields = {**fields, "text": fields["prompt"]}
+    elif fields.get(MESSAGES) is not None:
+        fields = {name: value for name, value in fields.items() if name != "text"}
     return Sample(key=sample.key, fields=fields, domain=sample.domain)
 
 
@@ -58,7 +77,7 @@ def _heard(module: PreTrainedModel, preprocessor: Preprocessor, batch: Mapping[s
         raise NexusError(f"{type(module).__name__} gives no tokens by frame, so it does not answer here.")
     blank = module.config.pad_token_id
     tokens = [token for token, _ in groupby(scores[0].argmax(-1).tolist()) if token != blank]
-    return str(preprocessor.tokenizer.decode(tokens, skip_special_tokens=True))
+    return written(preprocessor.tokenizer, tokens)
 
 
 def _start(module: PreTrainedModel, preprocessor: Preprocessor) -> dict[str, int]:

@@ -17,6 +17,7 @@ from .classes import gives, takes
 from .configuration import text_part
 from .experts import active, elements, idle, nearest_config
 from .films import staying
+from .frames import frames
 from .packed import settings
 from .sizes import Expected, commonest, stored_bytes
 
@@ -73,6 +74,7 @@ def blueprint(
         processors=processors or {},
         labels=tuple(str(config.id2label[index]) for index in sorted(config.id2label)) if label else (),
         context=context_of(config) if has_words else 0,
+        frames=frames(module),
         missing=tuple(missing),
     )
 

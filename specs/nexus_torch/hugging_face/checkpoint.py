@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,23 @@ from .constants import compute_constants
 from .conversion import Conversion
 from .decoding import channels_of, decodes, start_of, transduces
 from .described import Described, hashed_files
-from .embedded import check_tokens, rows_of
+from .embedded import check_arguments, check_tokens, positions_of, rows_of
 from .filming import FilmPreprocessor
 from .films import arguments_of, follows, lead, side_of
-from .fitting import buffers_without, check_shapes, layers_without, stored_twice, untie
+from .fitting import (
+    buffers_without,
+    check_shapes,
+    experts_without,
+    layers_without,
+    stored_twice,
+    untie,
+    weights_without,
+)
 from .folder import copy_preprocessor, extents, parsed
 from .packed import Packing, check_stored, lacking, settings
 from .processors import processors
 from .signals import remember_state, signal
+from .unread import POOLER, fill_unread, without_pooler
 
 GENERATION = "generation_config.json"
 """The file that may name a decoder's start token."""
@@ -45,8 +55,14 @@ class HuggingFaceCheckpoint(Described):
     """How many tokens have a row in an embedding, by the argument of the forward, where that can be told."""
     colours = False
     """Whether the tokens that it writes are colours (ImageGPT): no tokenizer makes those."""
+    positions = 0
+    """How many tokens of a text have a learned position; 0: no limit of that kind."""
     films = False
     """Whether it follows objects through a film."""
+    filled: frozenset[str] = frozenset()
+    """Names in the module that its files fill."""
+    poolerless = False
+    """Whether it is a body whose pooler no file holds, and which does without."""
     untied: Sequence[Sequence[str]] = ()
     """Names of a tied weight of which the files hold several: each has its own."""
 
@@ -71,7 +87,14 @@ class HuggingFaceCheckpoint(Described):
             plain = {key: target for key, target in self.targets.items() if key not in packing.made}
             check_shapes(module, found, plain, home.name)
             check_stored(packing, found, self.targets, home.name)
-        names = {name for name, _ in self.targets.values()}
+        names = self.filled = frozenset(
+            self.conversion.made(self.targets)
+            if isinstance(self.conversion, Conversion)
+            else (name for name, _ in self.targets.values())
+        )
+        self.poolerless = not weightless and not unread and without_pooler(module, names)
+        if self.poolerless:
+            setattr(module, POOLER, None)
         self.untied = stored_twice(module, names)
         untie(module, self.untied)
         stored = {key: self.targets[name] for name in self.targets for key in self.packing.groups[name]}
@@ -80,12 +103,14 @@ class HuggingFaceCheckpoint(Described):
         self.rows = rows_of(module)
         self.films, self.colours = follows(kind), is_head_of(kind.__name__, "CAUSAL_IMAGE_MODELING")
         arguments = arguments_of(kind) if self.films else frozenset(inspect.signature(kind.forward).parameters)
+        self.positions = positions_of(module) if takes(kind) == ("text",) else 0
+        context = context_of(config)
         generation = parsed(home / GENERATION) if (home / GENERATION).is_file() else {}
         self.preprocessor = (FilmPreprocessor if self.films else self.prepares)(
             home,
             takes(kind),
             generative=gives(kind) == ("text",),
-            context=context_of(config),
+            context=min(context, self.positions) if self.positions and context else context,
             channels=int(getattr(config, "num_channels", 3) or 3),
             arguments=arguments,
             decoder_start=start_of(config, generation) if decodes(config, kind.__name__, arguments) else None,
@@ -93,15 +118,18 @@ class HuggingFaceCheckpoint(Described):
             channels_out=channels_of(config),
             paired=is_paired(kind),
         )
+        self.preprocessor.generation = generation
         if isinstance(self.preprocessor, FilmPreprocessor):
             self.preprocessor.side = side_of(config)
         tokenizer = self._told()
         gone = "weights (*.safetensors)" if weightless else "" if unread else (
-            layers_without(module, self.parts, names) or buffers_without(module, names)
+            layers_without(module, self.parts, names) or self._weights_without(module)
+            or buffers_without(module, names)
         )  # fmt: skip
         missing = [each for each in (gone, *unread, headless(config, kind), *self._missing(tokenizer)) if each]
         made = processors(home, config.model_type, self.preprocessor.takes)
-        self.described = blueprint(module, self.parts, tokenizer, stored_as, missing, made)
+        told = blueprint(module, self.parts, tokenizer, stored_as, missing, made)
+        self.described = replace(told, context=min(told.context, self.preprocessor.context or told.context))
 
     def bare(self) -> PreTrainedModel:
         """The module on the meta device as its class makes it; a family that composes one says here of what."""
@@ -118,7 +146,10 @@ class HuggingFaceCheckpoint(Described):
     def skeleton(self) -> nn.Module:
         """The module on the meta device. Its output carries the state before the head as `final`."""
         module = untie(self.bare(), self.untied)
-        compute_constants(module, {name for name, _ in self.targets.values()})
+        if self.poolerless:
+            setattr(module, POOLER, None)
+        compute_constants(module, self.filled)
+        fill_unread(module, self.filled)
         if (head := module.get_output_embeddings()) is not None:
             remember_state(module, head)
         if self.films:
@@ -143,7 +174,9 @@ class HuggingFaceCheckpoint(Described):
         return batch
 
     def _check_ids(self, batch: Batch, samples: Sequence[Sample]) -> None:
-        """NexusError for a token that has no row in the embedding."""
+        """NexusError for a token that has no row in the embedding, and for arguments that fit none."""
+        if self.preprocessor.takes == ("text",):
+            check_arguments(samples, batch, self.positions, self.home.name)
         number = check_tokens(batch, self.rows, samples, self.config, self.home.name)
         if number is not None:
             token = self.preprocessor.tokenizer.convert_ids_to_tokens(number)
@@ -184,6 +217,14 @@ class HuggingFaceCheckpoint(Described):
     def save_preprocessor(self, folder: Path) -> None:
         """Copies what makes tensors of samples, never weights."""
         copy_preprocessor(self.home, folder)
+
+    def _weights_without(self, module: PreTrainedModel) -> str:
+        """Which weights no file holds, in words; "" for a layout whose names are a family's own."""
+        if not isinstance(self.conversion, Conversion):
+            return ""
+        several = self.conversion.several
+        single = {key: target for key, target in self.targets.items() if target[1] not in several}
+        return weights_without(module, self.filled) or experts_without(module, single)
 
     def _missing(self, tokenizer: str) -> list[str]:
         """Files that inputs need and that are not there."""

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from nexus_specs import NexusError, Sample
-from PIL import Image
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor
 
 from nexus_torch.padding import Collated
 from nexus_torch.text import start_token, tokenise
 
 from . import processor
-from .configuration import told
+from .chatting import converses, rendered
 from .decoding import decoder_inputs
 from .folder import configuration
-from .named import check_classes
+from .hearing import check_rate, tell_cut
+from .languages import languages, spoken
+from .makers import Makers
 from .panics import hushed
+from .picturing import SEVERAL, picture, pictures
 from .ready import likeness, ready
-from .vocabulary import VOCABULARIES, check_tokenizer
 
 FULL_LENGTH = frozenset({"siglip", "siglip2"})
 """Model types that see the padding of a text."""
 
 
-class Preprocessor:
+class Preprocessor(Makers):
     """What turns the samples of one checkpoint into arguments of its forward."""
 
-    risk = False
-    """Whether a regular expression of its tokenizer may go on without end."""
-
+    generation: Mapping[str, Any] = {}
+    """What the checkpoint says of its answers, as generation_config.json names it."""
     def __init__(
         self, home: Path, takes: Sequence[str], *, generative: bool, context: int, channels: int,
         arguments: frozenset[str] = frozenset(), decoder_start: int | None = None, transduces: bool = False,
@@ -50,6 +48,7 @@ class Preprocessor:
 
     def __call__(self, samples: Sequence[Sample]) -> Collated:
         """The batch: of every modality that the checkpoint takes and the samples have."""
+        samples = [self._told(self._named(sample)) for sample in samples]
         batch = ready(samples, self.arguments)
         kinds = list(dict.fromkeys(map(self.modalities, samples)))
         if len(kinds) > 1:
@@ -62,23 +61,43 @@ class Preprocessor:
             samples, (batch.side["stands_in"],) = self._completed(samples, present), set(self.takes) - set(present)
             present = list(self.takes)
         if not present and not batch:
-            has = ", ".join(sorted({name for sample in samples for name in sample.fields}))
+            has = ", ".join(sorted({name for each in samples for name, value in each.fields.items()
+                                    if value is not None})) or "nothing"  # fmt: skip
             raise NexusError(
                 f"'{self.home.name}' takes {' or '.join(self.takes)}, but the samples have only: {has}. "
                 "Map the columns in the registry: data.NAME.options.columns."
             )
-        for part in self._parts(samples, present, batch):
-            batch.update({name: value for name, value in part.items() if name not in batch})
-            batch.side |= part.side
+        with spoken(samples, lambda: self.tokenizer, self.home.name):
+            for part in self._parts(samples, present, batch):
+                batch.update({name: value for name, value in part.items() if name not in batch})
+                batch.side |= part.side
         return self._fitting(batch)
 
     def likeness(self, sample: Sample) -> tuple[Any, ...]:
         """Equal for samples that may be one batch: with the same modalities and the same ready arguments."""
-        return (self.modalities(sample), *likeness(sample, self.arguments))
+        return (self.modalities(sample), languages(sample), *likeness(sample, self.arguments))
 
     def modalities(self, sample: Sample) -> tuple[str, ...]:
-        """What of a sample the checkpoint takes: samples of a batch have the same."""
-        return tuple(name for name in self.takes if name in sample.fields)
+        """What of a sample the checkpoint takes: samples of a batch have the same. An empty cell of a table is
+        nothing."""
+        fields = self._named(sample).fields
+        return tuple(
+            name for name in self.takes if fields.get(name) is not None or (name == "text" and converses(sample))
+        )
+
+    def _told(self, sample: Sample) -> Sample:
+        """A conversation as the text that the tokenizer's template makes of it."""
+        if "text" not in self.takes or not converses(sample):
+            return sample
+        text = rendered(sample, self.tokenizer, self.home.name)
+        return Sample(key=sample.key, fields={**sample.fields, "text": text}, domain=sample.domain)
+
+    def _named(self, sample: Sample) -> Sample:
+        """A sample of several pictures, as data sets of conversations call them, under the name of one."""
+        fields = sample.fields
+        if "image" not in self.takes or SEVERAL not in fields or "image" in fields or SEVERAL in self.arguments:
+            return sample
+        return Sample(key=sample.key, fields={**fields, "image": fields[SEVERAL]}, domain=sample.domain)
 
     def _parts(self, samples: Sequence[Sample], present: Sequence[str], batch: Collated) -> Iterator[Collated]:
         makers: Mapping[str, Callable[[Sequence[Sample]], Collated]] = {
@@ -114,54 +133,20 @@ class Preprocessor:
             batch["sample"] = False                         # no noise on the latents: what is observed is one thing
         return batch
 
-    @cached_property
-    def tokenizer(self) -> Any:
-        """The tokenizer. Some classes make an empty one where there are no files: that is none."""
-        if not any((self.home / name).is_file() for name in VOCABULARIES):
-            raise NexusError(
-                f"'{self.home}' has no tokenizer.json, nor any other vocabulary. Put the tokenizer's files of the "
-                "checkpoint beside its weights."
-            )
-        self.risk = check_tokenizer(self.home)
-        return self._load(AutoTokenizer, "tokenizer.json", **told(self.home))
-
-    @cached_property
-    def image_processor(self) -> Any:
-        """The image processor, in its version for Pillow."""
-        return self._load(AutoImageProcessor, "preprocessor_config.json", backend="pil")
-
-    @cached_property
-    def feature_extractor(self) -> Any:
-        """The feature extractor for sound."""
-        return self._load(AutoFeatureExtractor, "preprocessor_config.json")
-
-    @cached_property
-    def processor(self) -> Any:
-        """What makes one input of several modalities."""
-        makers = {"tokenizer": "tokenizer", "image_processor": "image_processor",
-                  "feature_extractor": "feature_extractor", "audio_processor": "feature_extractor"}  # fmt: skip
-
-        def part(name: str) -> Any:
-            if name == "video_processor":
-                return self._load(AutoVideoProcessor, "video_preprocessor_config.json")
-            if name not in makers:
-                raise NexusError(f"The processor of '{self.home.name}' wants a part '{name}' that is not known here.")
-            return getattr(self, makers[name])
-
-        return processor.load(self.home, part)
-
     def together(self, samples: Sequence[Sample], present: Sequence[str]) -> Collated:
         """Text and what belongs to it, with places for images and sounds before the text where it names none."""
         made, media = self.processor, [name for name in present if name != "text"]
         inputs: dict[str, Any] = {}
         if "image" in media:
-            inputs["images"] = [[_picture(sample.fields["image"], self.channels)] for sample in samples]
+            inputs["images"] = [pictures(sample.fields["image"], self.channels) for sample in samples]
         if "video" in media:
             inputs["videos"] = [[np.asarray(sample.fields["video"])] for sample in samples]
         if "audio" in media:
             inputs["audio"] = [self._wave(sample) for sample in samples]
-        counts = dict.fromkeys(media, 1)
-        texts = [processor.with_places(made, str(sample.fields.get("text", "")), counts) for sample in samples]
+        counts = [{name: len(inputs["images"][at]) if name == "image" else 1 for name in media}
+                  for at in range(len(samples))]  # fmt: skip
+        texts = [processor.with_places(made, str(sample.fields.get("text") or ""), count)
+                 for sample, count in zip(samples, counts, strict=True)]  # fmt: skip
         padding = {"padding": True} if not self._pads_whole else self._whole
         try:
             with hushed(risk=self.risk):
@@ -223,12 +208,18 @@ class Preprocessor:
 
     def images(self, samples: Sequence[Sample]) -> Collated:
         """uint8 [H, W, C] each -> pixel_values [B, C, H, W]."""
-        images = [_picture(sample.fields["image"], self.channels) for sample in samples]
+        found = [pictures(sample.fields["image"], self.channels) for sample in samples]
+        if several := next((sample for sample, each in zip(samples, found, strict=True) if len(each) > 1), None):
+            raise NexusError(
+                f"The sample '{several.key}' has several pictures, and '{self.home.name}' takes one a sample. Give "
+                "each a row of its own."
+            )
+        images = [each[0] for each in found]
         return Collated(self.image_processor(images, return_tensors="pt"))
 
     def films(self, samples: Sequence[Sample]) -> Collated:
         """uint8 [T, H, W, C] each -> pixel_values [B, T, C, H, W]."""
-        films = [[_picture(frame, self.channels) for frame in sample.fields["video"]] for sample in samples]
+        films = [[picture(frame, self.channels) for frame in sample.fields["video"]] for sample in samples]
         return Collated(self.image_processor(films, return_tensors="pt"))
 
     def sounds(self, samples: Sequence[Sample]) -> Collated:
@@ -237,43 +228,14 @@ class Preprocessor:
         pads = inspect.signature(extractor.__call__).parameters.get("padding")
         more = {"padding": True} if pads is not None and not pads.default else {}
         waves = [self._wave(sample) for sample in samples]
+        tell_cut(waves, extractor, self.home.name)
         return Collated(extractor(waves, sampling_rate=extractor.sampling_rate, return_tensors="pt", **more))
 
     def _wave(self, sample: Sample) -> Any:
         """float32 [N] of one sample."""
-        _check_rate(sample, int(self.feature_extractor.sampling_rate), self.home.name)
+        check_rate(sample, int(self.feature_extractor.sampling_rate), self.home.name)
         return np.asarray(sample.fields["audio"], dtype=np.float32)
-
-    def _load(self, kind: Any, file: str, **more: Any) -> Any:
-        check_classes(self.home)
-        try:
-            return kind.from_pretrained(self.home, trust_remote_code=False, local_files_only=True, **more)
-        except (NexusError, KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:                      # a missing file is anything from OSError to Rust's panic
-            raise NexusError(
-                f"'{self.home}' has no {file} that transformers can use here: {error}\n"
-                "Put the preprocessor's files of the checkpoint beside its weights."
-            ) from error
 
 
 def _said(kind: tuple[str, ...]) -> str:
     return " and ".join(kind) or "nothing that it takes"
-
-
-def _picture(pixels: Any, channels: int) -> Image.Image:
-    """A picture with as many channels as the model takes: 1 or 3."""
-    array = np.asarray(pixels)
-    if array.dtype != np.uint8:
-        raise NexusError(f"Images are uint8 [height, width, channels]; this one is {array.dtype} {array.shape}.")
-    image = Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)
-    return image.convert("L" if channels == 1 else "RGB")
-
-
-def _check_rate(sample: Sample, expected: int, name: str) -> None:
-    rate = int(sample.fields.get("rate", expected))
-    if rate != expected:
-        raise NexusError(
-            f"The audio of sample '{sample.key}' has {rate} Hz, '{name}' hears at {expected} Hz. "
-            f"Let the reader resample: data.NAME.options.rate: {expected}."
-        )

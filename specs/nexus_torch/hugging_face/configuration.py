@@ -20,9 +20,11 @@ from .limits import check
 from .meant import model_type as meant
 
 DROPPED = re.compile(r"\w*implementation(_internal)?|_?use_kernels|kernel_config|allow_all_kernels|auto_map|"
-                     r"custom_pipelines?|trust_remote_code")  # fmt: skip
+                     r"custom_pipelines?|trust_remote_code|"
+                     r"(use_)?return_dict|output_hidden_states|output_attentions|torchscript")  # fmt: skip
 """Left out wherever they stand: an implementation (of attention, of experts) is a kernel that transformers would fetch
-("owner/kernel") and run, a map names code of the checkpoint. Nexus chooses implementations itself."""
+("owner/kernel") and run, a map names code of the checkpoint. Nexus chooses implementations itself. What a forward gives
+beside its result, and in what form, is for whoever calls it to say."""
 
 NETWORKS = frozenset({"backbone", "architecture"})
 """Say by name which network of timm a model stands on. A name of the hub ("owner/name", "hf-hub:owner/name") would be
@@ -118,6 +120,7 @@ def family_config(home: Path, kind: type[PreTrainedConfig]) -> PreTrainedConfig:
     """The configuration of a folder whose model type transformers does not know, as a family's own class."""
     values = parsed(home / CONFIG)
     check(values, str(home / CONFIG))
+    _check_forms(values, str(home / CONFIG))
     return _made(kind, values, str(home / CONFIG))
 
 

@@ -7,7 +7,7 @@ given, so the keys of one layer load one layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -38,6 +38,21 @@ class Conversion:
                 name, pattern = self._renamed(key, [], [])
             if name in self.known:
                 found[key] = (name, pattern)
+        return found
+
+    @property
+    def several(self) -> Mapping[str, Sequence[str]]:
+        """Pattern of a stored tensor that becomes several -> what they are called."""
+        rules = [rule for rule in self.rules if isinstance(rule, WeightConverter) and len(rule.target_patterns) > 1]
+        return {pattern: rule.target_patterns for rule in rules for pattern in rule.source_patterns}
+
+    def made(self, targets: Mapping[str, tuple[str, str | None]]) -> set[str]:
+        """The names in the module that `assemble` gives of these: a converter may make several of one tensor."""
+        found, several = {name for name, _ in targets.values()}, self.several
+        for name, pattern in targets.values():
+            others = several.get(pattern or "", ())
+            one = next((each for each in others if each in name), None)
+            found |= {name.replace(one, each) for each in others} if one else set()
         return found
 
     def assemble(self, raw: Mapping[str, Tensor], targets: Mapping[str, tuple[str, str | None]]) -> dict[str, Tensor]:

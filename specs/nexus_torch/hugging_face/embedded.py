@@ -6,10 +6,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from nexus_specs import Batch, NexusError, Sample
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from .ready import MASKS
+
+POSITIONS = re.compile(r"(?:^|\.)(?:wpe|position_embeddings?|embed_positions)$")
+"""What tables of learned positions are called."""
 PLACE = re.compile(r"\w*(token_id|token_index|token_ids)")
 """What a configuration calls the ids that stand for pictures and sounds, which a model may look up nowhere."""
 
@@ -20,6 +25,42 @@ def rows_of(module: PreTrainedModel) -> Mapping[str, int]:
     if module.config.is_encoder_decoder:
         found["decoder_input_ids"] = _rows(module.get_decoder)
     return {name: rows for name, rows in found.items() if rows}
+
+
+def positions_of(module: nn.Module) -> int:
+    """How many tokens of a text have a row in its tables of positions; 0 where it has no such table. The first rows of
+    some are padding's (RoBERTa, whose 514 rows are 512 positions) or nobody's (OPT, BART)."""
+    found = []
+    for path, each in module.named_modules():
+        if isinstance(each, nn.Embedding) and POSITIONS.search(path):
+            offset = getattr(each, "offset", 0)
+            before = each.padding_idx + 1 if each.padding_idx is not None else offset if isinstance(offset, int) else 0
+            found.append(each.num_embeddings - before)
+    return max(0, min(found, default=0))
+
+
+def check_arguments(samples: Sequence[Sample], batch: Batch, positions: int, name: str) -> None:
+    """NexusError for tokens that samples carry themselves and that no forward takes: what is no whole number, more of
+    them than there are positions, and a mask of another shape."""
+    for argument, mask in MASKS.items():
+        ids = batch.get(argument)
+        if argument not in samples[0].fields or not isinstance(ids, Tensor) or ids.ndim != 2:
+            continue
+        key = samples[0].key if len(samples) == 1 else f"{samples[0].key}' and its batch of '{len(samples)}"
+        if ids.is_floating_point():
+            raise NexusError(f"The sample '{key}' has '{argument}' that are no whole numbers. Give ids of tokens.")
+        if 0 < positions < ids.shape[1]:
+            raise NexusError(
+                f"The sample '{key}' has {ids.shape[1]} '{argument}', and '{name}' has {positions} positions. Cut it."
+            )
+        for sample in samples:
+            shapes = [np.shape(sample.fields[each])[-1:] for each in (argument, mask) if each in sample.fields]
+            given = np.ndim(sample.fields.get(mask, ()))
+            if given > 2 or (len(shapes) > 1 and shapes[0] != shapes[1]):
+                raise NexusError(
+                    f"The sample '{sample.key}' has an '{mask}' of the shape {np.shape(sample.fields[mask])} for "
+                    f"'{argument}' of {np.shape(sample.fields[argument])}. Give one number for each token."
+                )
 
 
 def check_tokens(

@@ -13,6 +13,9 @@ from torch import nn
 
 from nexus_torch.skeleton import holders, without_weights
 
+from .constants import COMPUTED
+from .unread import unread
+
 SHOWN = 3
 """Layers that are named of those that are missing."""
 WHOLE = frozenset({"BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"})
@@ -88,6 +91,48 @@ def buffers_without(module: nn.Module, stored: Collection[str]) -> str:
     gone = [name for name, tensor in kept.items() if lacks(name, tensor)]
     more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
     return f"weights {', '.join(gone[:SHOWN])}{more}" if gone else ""
+
+
+def weights_without(module: nn.Module, stored: Collection[str]) -> str:
+    """Which parameters no file holds, in words; "" where none. Those that a class computes, or that no forward reads,
+    are none of them."""
+    tied, spare = holders(module), set(unread(module, stored))
+    ignored = [re.compile(each) for each in getattr(module, "_keys_to_ignore_on_load_missing", None) or ()]
+    computed = tuple(f"{path}." for path, each in module.named_modules() if COMPUTED.search(type(each).__name__))
+
+    def lacks(name: str) -> bool:
+        names = tied.get(name, (name,))
+        known = any(each in stored or each in spare or each.startswith(computed) for each in names)
+        return not known and not any(each.search(name) for each in ignored)
+
+    gone = [name for name, _ in module.named_parameters() if lacks(name)]
+    more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
+    return f"weights {', '.join(gone[:SHOWN])}{more}" if gone else ""
+
+
+def experts_without(module: nn.Module, targets: Mapping[str, tuple[str, Any]]) -> str:
+    """Which stored weights of single experts no file holds, in words; "" where all are there. `targets` are stored key
+    -> (name in the module, pattern of a converter or None): of a pattern with a star as many keys make one weight as
+    it has experts. NexusError for more of them."""
+    weights, groups = dict(module.named_parameters(remove_duplicate=False)), dict[tuple[str, str], dict[int, str]]()
+    for key, (name, pattern) in targets.items():
+        if isinstance(pattern, str) and pattern.count("*") == 1 and name in weights and weights[name].ndim == 3:
+            before, after = (re.escape(each.replace("\\.", ".")) for each in pattern.split("*"))
+            if found := re.search(rf"{before}(\d+){after}", key):
+                groups.setdefault((name, pattern), {})[int(found[1])] = key
+    gone = []
+    for (name, pattern), keys in groups.items():
+        count, (number, key) = weights[name].shape[0], next(iter(keys.items()))
+        before, after = pattern.replace("\\.", ".").split("*")
+        named = [key.replace(f"{before}{number}{after}", f"{before}{each}{after}") for each in range(count)]
+        if more := [keys[each] for each in keys if each >= count]:
+            raise NexusError(
+                f"The files hold '{more[0]}', and config.json says that there are {count} of its kind. Fetch both from "
+                "one place."
+            )
+        gone += [each for at, each in enumerate(named) if at not in keys]
+    more_gone = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
+    return f"weights {', '.join(gone[:SHOWN])}{more_gone}" if gone else ""
 
 
 def layers_without(module: nn.Module, parts: Sequence[Part], stored: Collection[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -17,6 +18,7 @@ from .limits import LARGEST_FILE, LARGEST_INDEX, MOST_VALUES
 from .pickled import found, refusal
 
 CONFIG, ONE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+_SHARD = re.compile(r"-\d{5}-(?=of-\d{5}\.safetensors$)")
 PREPROCESSOR_FILES = (
     CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model",
@@ -97,7 +99,10 @@ def _refuse_unlike(home: Path, files: list[str], found: list[Extent]) -> None:
     places, known = parsed(home / INDEX).get("weight_map"), {extent.key for extent in found}
     if not isinstance(places, dict):
         return
-    if unlisted := [extent for extent in found if extent.key not in places]:
+    unlisted = [extent for extent in found if extent.key not in places]
+    for name in sorted(_siblings(home, places) if not unlisted else ()):
+        unlisted += file_extents(str(home / name))
+    if unlisted:
         more = f" and for {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
         raise NexusError(
             f"'{home / INDEX}' has no entry for the tensor '{unlisted[0].key}', which '{unlisted[0].file}' holds"
@@ -109,6 +114,14 @@ def _refuse_unlike(home: Path, files: list[str], found: list[Extent]) -> None:
             f"'{home / str(places[lacking[0]])}' lacks the tensor '{lacking[0]}'{more}, which {INDEX} places in it. "
             "Fetch both again."
         )
+
+
+def _siblings(home: Path, places: dict[str, Any]) -> set[str]:
+    """Shards beside those that an index names, of the same set by their names (`model-00003-of-00009.safetensors`)."""
+    named = {name for name in places.values() if isinstance(name, str)}
+    sets = {_SHARD.sub("-*-", name) for name in named if _SHARD.search(name)}
+    here = {path.name for pattern in sets for path in home.glob(pattern)}
+    return {name for name in here - named if _SHARD.sub("-*-", name) in sets}
 
 
 def has_weights(home: Path) -> bool:

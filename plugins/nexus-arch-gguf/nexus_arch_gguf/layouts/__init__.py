@@ -93,6 +93,7 @@ LAYOUTS: Mapping[str, Choice] = {
     "modern-bert": Layout(head="ModernBertModel", fill=encoders.modern_bert),
     "mpt": Layout(head="MptForCausalLM", fill=decoders.mpt),
     "muse-glimmer": Layout(head="MuseGlimmerForConditionalGeneration", rules=newer.MUSE, fill=newer.muse_glimmer,
+        read=r"attn_[qk]_norm\.weight$",
         absent=("model.vision_tower", "model.vision_adapter", "model.vision_projection")),
     "nemotron": Layout(head="NemotronForCausalLM", rules=gemma.PLUS_ONE),
     "nemotron_h": Layout(head="NemotronHForCausalLM", rules=recurrent.NEMOTRON_H, fill=recurrent.nemotron_h),

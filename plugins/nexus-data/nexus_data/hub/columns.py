@@ -34,6 +34,13 @@ class Columns:
                 f"{self.where} has no column {error} (in `columns`: {column}). Its columns: {', '.join(map(str, row))}."
             ) from error
 
+    def check(self, known: Sequence[str]) -> None:
+        """NexusError for a column that a card does not have among its own; `known` is empty where it says none."""
+        if known and (lacking := [name for name in self.read() if name not in known]):
+            raise NexusError(
+                f"{self.where} has no column '{lacking[0]}' (in `columns`). Its columns: {', '.join(known)}."
+            )
+
     def read(self) -> tuple[str, ...]:
         """Names of the columns that are read; () for all."""
         names: dict[str, None] = {}

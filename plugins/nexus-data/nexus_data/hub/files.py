@@ -27,6 +27,8 @@ class Files:
     splits: Mapping[str, tuple[str, ...]]
     rows: Mapping[str, int] = field(default_factory=dict)
     """Rows of each split, where the repository says them."""
+    columns: tuple[str, ...] = ()
+    """Names of the columns, where its card says them."""
 
     @property
     def tables(self) -> bool:
@@ -52,7 +54,8 @@ def files_of(name: hub.HubId, config: str) -> Files:
     kept = notes(listing.hub) / f"files-{config or 'default'}.json"
     try:
         known = json.loads(kept.read_text(encoding="utf-8"))
-        return Files(listing, {split: tuple(names) for split, names in known["splits"].items()}, known["rows"])
+        return Files(listing, {split: tuple(names) for split, names in known["splits"].items()}, known["rows"],
+                     tuple(known["columns"]))  # fmt: skip
     except (OSError, ValueError, KeyError):
         pass
     if found := _by_folder(listing, config):
@@ -62,7 +65,7 @@ def files_of(name: hub.HubId, config: str) -> Files:
     except _Script:
         copy = hub.resolve(name.at(CONVERTED))
         return Files(copy, _by_folder(copy, config) or _nothing(name, config))
-    write_whole(kept, json.dumps({"splits": found.splits, "rows": found.rows}).encode())
+    write_whole(kept, json.dumps({"splits": found.splits, "rows": found.rows, "columns": found.columns}).encode())
     return found
 
 
@@ -105,7 +108,8 @@ def _asked(listing: hub.Listing, config: str) -> Files:
     files: Mapping[str, Any] = builder.config.data_files or {}
     splits = {str(split): tuple(str(each).removeprefix(start) for each in places) for split, places in files.items()}
     counts = builder.info.splits or {}
-    return Files(listing, splits, {split: int(counts[split].num_examples or 0) for split in splits if split in counts})
+    rows = {split: int(counts[split].num_examples or 0) for split in splits if split in counts}
+    return Files(listing, splits, rows, tuple(builder.info.features or ()))
 
 
 def _configs(named: hub.HubId) -> list[str]:

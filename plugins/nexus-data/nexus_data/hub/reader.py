@@ -24,7 +24,7 @@ LAYOUT = 1
 LEFT_OUT = ("malformed", "revision", "sets")
 """Options that are no part of what is read: the content of the files is, by their hashes."""
 SPLITS = get_args(Split)
-MEDIA = frozenset({"text", "image", "audio", "video"})
+MEDIA = frozenset({"text", "messages", "image", "audio", "video"})
 
 
 class Hub:
@@ -65,7 +65,8 @@ class Hub:
         broken.report()
 
     def origin(self, splits: Iterable[Split] = SPLITS) -> Origin | None:
-        """The commit, and what these parts take; of several sets, all of them, joined by "+"."""
+        """The commit, and what these parts take; of several sets, all of them, joined by "+". NexusError for a column
+        that the card of the set has not: it is known before anything is fetched."""
         parts = tuple(splits)
         if self.inner:
             known = [found for each in self.inner if (found := each.origin(parts)) is not None]
@@ -76,6 +77,7 @@ class Hub:
                 missing=sum(each.missing for each in known),
                 rows=sum(each.rows for each in known) if all(each.rows for each in known) else 0,
             )
+        Columns(self.options.columns, f"'{self.named.name}'").check(self.files.columns)
         names = dict.fromkeys(name for split in parts for name in self._names(split))
         listing, home = self.files.listing, hub.snapshot_folder(self.files.listing.hub)
         sizes = {name: listing.files[name].size for name in names if name in listing.files}
@@ -145,7 +147,7 @@ class Hub:
             fields = columns.fields(values)
             if not set(fields) & MEDIA:
                 raise NexusError(
-                    f"'{self.named.name}' has no text, image, audio or video by name. Its columns: "
+                    f"'{self.named.name}' has no text, messages, image, audio or video by name. Its columns: "
                     f"{', '.join(map(str, values))}. Say which is which: columns: {{text: NAME}}"
                 )
             if self._part(row, owner) == split:

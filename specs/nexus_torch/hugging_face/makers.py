@@ -1,0 +1,71 @@
+"""What makes tensors of samples: a checkpoint's tokenizer, processors and extractors, each read when it is needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nexus_specs import NexusError
+from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor
+
+from . import processor
+from .configuration import told
+from .named import check_classes
+from .vocabulary import VOCABULARIES, check_tokenizer
+
+
+class Makers:
+    """Those of one folder."""
+
+    home: Path
+    risk = False
+    """Whether a regular expression of its tokenizer may go on without end."""
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer. Some classes make an empty one where there are no files: that is none."""
+        if not any((self.home / name).is_file() for name in VOCABULARIES):
+            raise NexusError(
+                f"'{self.home}' has no tokenizer.json, nor any other vocabulary. Put the tokenizer's files of the "
+                "checkpoint beside its weights."
+            )
+        self.risk = check_tokenizer(self.home)
+        return self._load(AutoTokenizer, "tokenizer.json", **told(self.home))
+
+    @cached_property
+    def image_processor(self) -> Any:
+        """The image processor, in its version for Pillow."""
+        return self._load(AutoImageProcessor, "preprocessor_config.json", backend="pil")
+
+    @cached_property
+    def feature_extractor(self) -> Any:
+        """The feature extractor for sound."""
+        return self._load(AutoFeatureExtractor, "preprocessor_config.json")
+
+    @cached_property
+    def processor(self) -> Any:
+        """What makes one input of several modalities."""
+        makers = {"tokenizer": "tokenizer", "image_processor": "image_processor",
+                  "feature_extractor": "feature_extractor", "audio_processor": "feature_extractor"}  # fmt: skip
+
+        def part(name: str) -> Any:
+            if name == "video_processor":
+                return self._load(AutoVideoProcessor, "video_preprocessor_config.json")
+            if name not in makers:
+                raise NexusError(f"The processor of '{self.home.name}' wants a part '{name}' that is not known here.")
+            return getattr(self, makers[name])
+
+        return processor.load(self.home, part)
+
+    def _load(self, kind: Any, file: str, **more: Any) -> Any:
+        check_classes(self.home)
+        try:
+            return kind.from_pretrained(self.home, trust_remote_code=False, local_files_only=True, **more)
+        except (NexusError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:                      # a missing file is anything from OSError to Rust's panic
+            raise NexusError(
+                f"'{self.home}' has no {file} that transformers can use here: {error}\n"
+                "Put the preprocessor's files of the checkpoint beside its weights."
+            ) from error
