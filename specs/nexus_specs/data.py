@@ -36,7 +36,8 @@ class Reader(Protocol):
 
 
 def content_key(fields: Mapping[str, Any]) -> str:
-    """The key of a sample: 32 hexadecimal digits of the SHA-256 over its fields; arrays count by dtype, shape, bytes.
+    """The key of a sample: 32 hexadecimal digits of the SHA-256 over its fields; arrays, alone or in a list, count by
+    dtype, shape and bytes.
 
     The label does not count: an item is the same item whether or not its label is known.
     """
@@ -48,6 +49,9 @@ def content_key(fields: Mapping[str, Any]) -> str:
         if hasattr(value, "tobytes"):
             head: Any = [name, str(value.dtype), list(value.shape)]
             body = value.tobytes()
+        elif isinstance(value, (list, tuple)) and value and all(hasattr(each, "tobytes") for each in value):
+            head = [name, "list", *([str(each.dtype), list(each.shape)] for each in value)]
+            body = b"".join(each.tobytes() for each in value)
         else:
             head, body = [name, type(value).__name__], json.dumps(value, ensure_ascii=False).encode()
         digest.update(json.dumps(head).encode() + b"\0" + body + b"\0")

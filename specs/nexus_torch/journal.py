@@ -48,7 +48,7 @@ class Journal:
         whole = LENGTHS.pack(len(header), len(payload)) + header + payload
         whole += CHECK.pack(zlib.crc32(whole))
         done = 0
-        with naming(self.path):
+        with naming(self.path, [f"{name[1]} of {name[0]}"]):
             while done < len(whole):
                 done += os.pwrite(self.file, whole[done:], self.end + done)
         self.places[name] = (self.end + LENGTHS.size + len(header), parts)

@@ -1,4 +1,5 @@
-"""Samples of unequal length in one tensor, padded on the right. Shapes: B samples, T longest length."""
+"""Samples of unequal length in one tensor. Ours are padded on the right; what comes with a mask of its own may be
+padded on the left. Shapes: B samples, T longest length."""
 
 from __future__ import annotations
 
@@ -35,10 +36,25 @@ def mask_of(lengths: Sequence[int]) -> Tensor:
 
 
 def unpad(values: Tensor, mask: Tensor | None) -> list[Tensor]:
-    """[B, T, ...] as B tensors [T_i, ...]: right-padding gone where the mask [B, T] has the same T."""
+    """[B, T, ...] as B tensors [T_i, ...]: padding gone, on whichever side it is, where the mask [B, T] has the same
+    T."""
     if mask is None or values.ndim < 2 or mask.shape != values.shape[:2]:
         return list(values)
-    return [row[: int(length)] for row, length in zip(values, mask.sum(1), strict=True)]
+    return [real(row, kept) for row, kept in zip(values, mask, strict=True)]
+
+
+def real(values: Tensor, kept: Tensor) -> Tensor:
+    """Of one sample's positions [T, ...] those that are no padding, by its mask [T]: a view, unless padding lies
+    between them."""
+    places = stretch(kept)
+    return values[kept.bool().to(values.device)] if places is None else values[places.start : places.stop]
+
+
+def stretch(kept: Tensor) -> range | None:
+    """Where a mask [T] is true: one stretch of positions, or None where there are several."""
+    places = kept.nonzero()[:, 0]
+    first, last = (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
+    return range(first, last) if last - first == len(places) else None
 
 
 def to_device(batch: Mapping[str, Any], device: torch.device | str) -> dict[str, Any]:

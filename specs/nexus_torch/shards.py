@@ -25,6 +25,7 @@ from torch import Tensor
 
 from .files import TensorFile, file_hash, write_bytes, write_json, write_tensors
 from .journal import Journal
+from .naming import naming
 from .padding import mask_of, pad
 
 SCHEMA, INDEX, STATE = "nexus.shards/1", "index.json", "state:"
@@ -152,7 +153,8 @@ class ShardWriter:
             tensors[f"{name}.lengths"] = torch.tensor([len(row[name]) for row in rows], dtype=torch.int32)
             tensors |= {part: torch.cat([row[part] for row in rows]) for part in rows[0]}
         path, keys = _pair(self.folder, number)
-        write_tensors(path, tensors)
+        with naming(path, self.names):
+            write_tensors(path, tensors)
         write_bytes(keys, json.dumps(group).encode())       # last: it says that the shard is whole
         self.done.add(number)
 

@@ -1,7 +1,7 @@
 """`nexus extract SOURCE --taps` as it is typed, on a teacher with bad files: an error in
 words that names file and tensor, and once it is mended the same command gives the same bytes.
 
-Every command is a process of its own: `pytest -m slow tests/whole/test_bad_input.py`, three minutes on one core.
+Every command is a process of its own: `pytest -m slow tests/whole/test_bad_input.py`, four minutes on one core.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import struct
+import subprocess
 import time
 
 import pytest
@@ -17,15 +18,23 @@ pytestmark = pytest.mark.slow
 KEY = "model.layers.3.mlp.up_proj.weight"
 SITE = """
 import os
-read, target = os.preadv, os.environ.get("SHRINKS", "")
+read, begin = os.preadv, os.open
+target, how = os.environ.get("DAMAGED", ""), os.environ.get("DAMAGE", "")
 def preadv(file, views, at):
     if target and os.readlink(f"/proc/self/fd/{file}") == target:
-        os.truncate(target, int(os.environ["SHRINKS_TO"]))
+        if how == "shrinks":
+            os.truncate(target, int(os.environ["SHRINKS_TO"]))
+        elif how == "fails":
+            raise OSError(5, "Input/output error")
     return read(file, views, at)
-os.preadv = preadv
+def opened(path, *more, **named):
+    if target and os.fspath(path) == target and how == "goes" and os.path.exists(target):
+        os.unlink(target)
+    return begin(path, *more, **named)
+os.preadv, os.open = preadv, opened
 """
-"""Imported by every Python process that finds it: a file is cut off as soon as somebody begins to read weights of it.
-"""
+"""Imported by every Python process that finds it: a file is cut off or gone, or its disk fails, as soon as somebody
+begins to read weights of it."""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +92,7 @@ def corrupted(folder):
     raw = bytearray(path.read_bytes())
     raw[9:40] = b"\xff" * 31
     path.write_bytes(bytes(raw))
-    return path.name, "damaged safetensors header"
+    return path.name, "damaged safetensors header"  # of all its tensors: none has a name any more
 
 
 def other_shape(folder):
@@ -95,14 +104,21 @@ def other_shape(folder):
     return path.name, KEY
 
 
-def no_entry(folder):
+def no_entries(folder):
+    """Of a whole file, which is there."""
     index = folder / "model.safetensors.index.json"
     known = json.loads(index.read_text())
     gone = shard(folder)
     known["weight_map"] = {key: name for key, name in known["weight_map"].items() if name != gone.name}
     index.write_text(json.dumps(known))
+    return index.name, gone.name, "has no entry for the tensor 'model.layers."
+
+
+def no_entries_and_no_file(folder):
+    gone = shard(folder)
+    no_entries(folder)
     gone.unlink()
-    return "weights", "model.layers."
+    return folder.name, "lacks weights model.layers."
 
 
 def no_entry_of_one_tensor(folder):
@@ -133,7 +149,9 @@ def mended(own, teacher):
             shutil.copyfile(path, own / path.name)
 
 
-DAMAGES = (truncated, corrupted, other_shape, no_entry, no_entry_of_one_tensor, no_file, not_finite)
+DAMAGES = (
+    truncated, corrupted, other_shape, no_entries, no_entries_and_no_file, no_entry_of_one_tensor, no_file, not_finite,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -167,16 +185,55 @@ def test_modules_without_a_dot_are_recorded_and_others_are_told(teacher, extract
         assert expected in extract(teacher, "other", code=1, taps=path)[0]
 
 
-def test_a_file_that_shrinks_while_it_is_read(own, teacher, extract, user, monkeypatch):
-    whole = extract(teacher, "whole")[1]
-    path = shard(own)
+@pytest.fixture
+def damaged(user):
+    """(file, how, where it is cut off): what happens to it as soon as its weights are read; nothing without a file."""
     site = user.folder / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(SITE)
-    user.environment |= {"PYTHONPATH": str(site), "SHRINKS": str(path), "SHRINKS_TO": str(header(path)[1] + 4)}
+
+    def set_up(path="", how="", at=0):
+        user.environment |= {"PYTHONPATH": str(site), "DAMAGED": str(path), "DAMAGE": how, "SHRINKS_TO": str(at)}
+
+    return set_up
+
+
+WHILE = {
+    "shrinks": " the tensor 'model.layers.",                  # it ends there, or was written to, as is seen first
+    "fails": "inside the tensor 'model.layers.",
+    "goes": "inside the tensor 'model.layers.",
+}
+
+
+@pytest.mark.parametrize("how", WHILE)
+def test_a_file_that_is_damaged_while_it_is_read(how, own, teacher, extract, damaged):
+    whole = extract(teacher, "whole")[1]
+    path = shard(own)
+    damaged(path, how, header(path)[1] + 4)
     said, out = extract(own, "out", code=1)
-    assert f"{path.name}' ends inside the tensor '" in said, said
-    user.environment["SHRINKS"] = ""
+    assert path.name in said, said
+    assert WHILE[how] in said, said
+    assert not out.exists()
+    damaged()
     mended(own, teacher)
     extract(own, "out")
     assert files(out) == files(whole)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is mounted as root alone")
+def test_a_full_disk_is_named_with_what_was_being_written(teacher, extract, user):
+    """The same command goes on once it is larger."""
+    whole = extract(teacher, "whole")[1]
+    disk = user.folder / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", disk], check=False).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        said = extract(teacher, "disk/out", code=1)[0]
+        assert "is full. Free some room" in said, said
+        assert re.search(r"at '.*disk/.*', with the tensors? '", said), said
+        subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
+        out = extract(teacher, "disk/out")[1]
+        assert files(out) == files(whole)
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from .buffers import PAGE
 
 GROWN = 192 << 20
-"""Bytes by which the process may grow before its heap is trimmed."""
+"""Bytes by which the process may grow before its heap is trimmed, if nobody says how many."""
 STATM = Path("/proc/self/statm")
 MAPPED, KEPT = 12 << 20, 64 << 20
 """Bytes from which on a block is mapped by itself; free bytes at the end of the heap that stay there."""
@@ -61,15 +61,15 @@ class Heap:
     """What the process held when free pages last left it."""
 
     def __init__(self) -> None:
-        self.least = 0
+        self.least, self.grown = 0, GROWN
 
-    def give_back(self, grown: int) -> None:
-        """Trims where the process has grown by so much: that takes 2 ms, and what left comes back page by page."""
+    def give_back(self) -> None:
+        """Trims where the process has grown: that takes 2 ms, and what left comes back page by page."""
         if _TRIM is None or not STATM.is_file():
             return
         now = anonymous()
         self.least = min(self.least, now)
-        if now - self.least > grown:
+        if now - self.least > self.grown:
             _TRIM(0)
             self.least = anonymous()
 
@@ -77,10 +77,15 @@ class Heap:
 _HEAP = Heap()
 
 
-def give_back(grown: int = GROWN) -> None:
-    """Pages of the heap that hold nothing leave the process, if it has grown by so many bytes. To be called where large
-    blocks have just gone: behind a layer, at the end of a batch."""
-    _HEAP.give_back(grown)
+def allow(grown: int) -> None:
+    """From now on the process may grow by so many bytes before its heap is trimmed: the last that asks says it."""
+    _HEAP.grown = grown
+
+
+def give_back() -> None:
+    """Pages of the heap that hold nothing leave the process, if it has grown. To be called where large blocks have just
+    gone: behind a layer, at the end of a batch."""
+    _HEAP.give_back()
 
 
 def anonymous() -> int:

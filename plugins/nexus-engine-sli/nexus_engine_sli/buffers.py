@@ -41,11 +41,12 @@ class Buffers:
         self.maps: list[mmap.mmap] = []
         self.sizes: deque[int] = deque(maxlen=LATELY)
 
-    def take(self, size: int) -> mmap.mmap:
+    def take(self, size: int, *, once: bool = False) -> mmap.mmap:
         """A map of at least `size` bytes that nobody uses. What is unused and too small goes, and what is larger than
-        anything that was asked for lately: the embedding's, while layers pass."""
-        self.sizes.append(size)
-        largest = max(self.sizes) * 5 // 4 + _HUGE
+        anything that was asked for lately, but for what is needed `once`: the embedding's, while layers pass."""
+        if not once:
+            self.sizes.append(size)
+        largest = max((size, *self.sizes)) * 5 // 4 + _HUGE
         for at in sorted(self._unused(), reverse=True):
             if len(self.maps[at]) > largest:
                 self.drop(self.maps.pop(at))

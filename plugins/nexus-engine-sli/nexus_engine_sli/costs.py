@@ -24,7 +24,7 @@ import torch
 from nexus_specs import Blueprint, Budget
 
 from .headroom import Way
-from .predicting import layerwise, weight_dtype
+from .predicting import layerwise, tied, weight_dtype
 from .predicting import length as usual
 
 RATE, READ, WEIGHTS, CALLS = 40e9, 1e9, 5e9, 2e5
@@ -103,9 +103,7 @@ def multiplied(blueprint: Blueprint) -> int:
     """Weights that a token is multiplied with: the active ones, without a table of embeddings that is only looked up.
     A head of its own is a second table; one that is tied to the embedding makes it a matrix like any other."""
     table = blueprint.vocabulary * _width(blueprint)
-    rest = blueprint.parameters - sum(sum(stack.layer_parameters) for stack in blueprint.stacks)
-    tied = "text" in blueprint.gives and rest < 2 * table
-    return max(0, blueprint.active_parameters - (0 if tied else table))
+    return max(0, blueprint.active_parameters - (0 if tied(blueprint) else table))
 
 
 def met(blueprint: Blueprint, tokens: float) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from nexus_specs import Blueprint, Budget, Checkpoint, Estimate, Machine, Teacher
 
 from . import headroom
+from .checking import check_experts
 from .costs import cost
 from .headroom import Way
 from .loading import Streamed
@@ -66,6 +67,7 @@ def _loaded(checkpoint: Checkpoint, budget: Budget) -> Iterator[Teacher]:
     if not budget.micro_batch:
         budget = replace(budget, micro_batch=headroom.place(checkpoint.blueprint, budget).micro_batch)
     way = headroom.choose(checkpoint.blueprint, budget)
+    check_experts(checkpoint)
     make = ROOMS[way.residency]
     room: Room = make(checkpoint, budget.device, dtype=way.dtype, quantise=way.quantise, budget=budget)
     try:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
 from nexus_specs import Checkpoint, Extent, NexusError
 from nexus_torch.files import DTYPES
+from nexus_torch.skeleton import holders
 from torch import nn
 
 from .costs import SHARE
 from .predicting import KERNELS, fused, making, one_sample
-from .units import EXPERT, Division, Unit, running
+from .stored import EXPERT
+from .units import Division, Unit, meeting, running
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,26 @@ class Fitting:
         return division
 
     def needed(self, division: Division) -> int:
-        """Bytes of what stays, of the largest unit that runs, of the largest that arrives, and of one sample's
-        states."""
-        units = division.units.values()
-        runs = max((running(self.module, unit) for unit in units), default=0)
-        stored = max((unit.bytes for unit in units), default=0)
-        fused = max((unit.bytes for unit in units if self._fuses(unit)), default=0)
-        weights = max(runs * self._making, runs + fused) + (runs if self.copied else stored)
-        return self._staying(division) + weights + self._sample
+        """Bytes of what stays, of what comes and goes, and of one sample's states."""
+        return self._staying(division) + self.passing(division.units.values()) + self._sample
+
+    def passing(self, units: Collection[Unit]) -> int:
+        """Bytes of a unit that runs with the one that arrives meanwhile, and of tables that stay when they were there:
+        what is tied to them is read with them."""
+        tied = holders(self.module)
+        runs, arrives = dict[str, int](), dict[str, int]()
+        staying = 0
+        for unit in units:
+            size = running(self.module, unit)
+            runs[unit.path] = max(size * self._making, size + unit.bytes * self._fuses(unit))
+            arrives[unit.path] = size if self.copied else unit.bytes
+            if _outlives(unit, tied):
+                staying, runs[unit.path] = staying + size, 0
+                arrives[unit.path] -= size if self._as_stored(unit) else 0          # it stays where it was read
+        return staying + meeting(tuple(units), runs, arrives)
+
+    def _as_stored(self, unit: Unit) -> bool:
+        return self.copied or all(DTYPES.get(extent.dtype) == self.dtype for extent in unit.part.extents)
 
     @property
     def _making(self) -> int:
@@ -94,6 +109,13 @@ class Fitting:
             f"take {spelt(self._sample)}. The least that would do is {spelt(self.needed(division))}: set run.memory, "
             "or --memory, to that or more."
         )
+
+
+def _outlives(unit: Unit, tied: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether a table that came whole is held by modules that run after it."""
+    inside = f"{unit.path}."
+    others = (each for name in unit.names for each in tied.get(name, ()))
+    return unit.table and not unit.count and any(not each.startswith(inside) for each in others)
 
 
 def spelt(count: int) -> str:

@@ -17,10 +17,11 @@ from typing import Any, Protocol
 from nexus_specs import Edit, NexusError
 from torch import Tensor
 
+from .aligning import mask_of
 from .forwards import Run, Stop
 from .rooms import Room
 from .running import Hub, Keeper
-from .taps import first_tensor, mask_of, with_first
+from .taps import first_tensor, with_first
 from .tracking import Family, Ledger, Tracker
 
 Kin = Sequence[Run]

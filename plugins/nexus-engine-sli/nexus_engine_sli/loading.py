@@ -12,16 +12,16 @@ from nexus_torch.skeleton import absent, empty, fill
 from torch import Tensor
 
 from .ahead import Order
-from .allocating import GROWN, give_back, map_large_blocks, mapping_finely
+from .allocating import allow, give_back, map_large_blocks, mapping_finely
 from .changes import Change, Changes
-from .checking import check_finite, finite, refuse_infinite, watch
+from .checking import Finder, watch
 from .demand import Awaited
 from .disk import Disk
 from .fetching import files_for
 from .fitting import Fitting
 from .groups import Groups
 from .placing import Placing, bare, keeps_float32, one_by_one
-from .predicting import making
+from .predicting import slack
 from .reading import Reader, buffers_for
 from .rooms import complete, packed, quantised
 from .transport import Coming, transport
@@ -45,8 +45,8 @@ class Streamed:
         self.unpacks = bool(checkpoint.blueprint.quantisation)
         self.module = bare(checkpoint, device, dtype)
         self.placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
-        self.copied, self.making = torch.device(device).type != "cpu", making(checkpoint.blueprint)
-        division = Fitting(checkpoint, self.module, dtype, self.copied).divided(self.memory)
+        fitting = Fitting(checkpoint, self.module, dtype, copied=torch.device(device).type != "cpu")
+        division = fitting.divided(self.memory)
         self.units, rest = division.units, division.stay
         self.stays = rest
         self.layers = tuple(layer for stack in checkpoint.blueprint.stacks for layer in stack.layers)
@@ -59,6 +59,7 @@ class Streamed:
         self.files = files_for(groups, budget, small=len(rest), disk=self.disk)
         self.reader = Reader(self.files, buffers_for(device))
         self.reader.watch({extent.file for group in groups for extent in group})
+        self.finder = Finder(checkpoint, self.reader.read)
         self.transport = transport(device, self._begin, self._make)
         self.inside, self.borrowed = "", set[str]()
         self.seen = set[str]()
@@ -67,11 +68,14 @@ class Streamed:
         self.loads: list[str] = []
         """Units in the order in which they were brought, for those who check that it was once each."""
         self._settle(rest)
+        self.passing = fitting.passing(self.units.values())
+        allow(0 if self.unpacks else slack(self.weights))
 
     def _settle(self, rest: Sequence[Part]) -> None:
         """Reads what stays; all else is absent from here on."""
         for part in rest:
-            self._fill(part, "", self.reader.read(part.extents))
+            names = self._fill(part, "", self.reader.read(part.extents))
+            self.finder.check(self.module, set(names) & self.placing.weights, part)     # nobody looks at them later
             if self.quantise and self._in_a_layer(part.path):
                 quantised(self.module.get_submodule(part.path), self.quantise)
         there = {name for name, each in self.module.named_parameters(remove_duplicate=False) if not each.is_meta}
@@ -97,7 +101,7 @@ class Streamed:
         if path not in self.units or path == self.inside:
             return
         self._leave()
-        give_back(0 if self.unpacks else GROWN)
+        give_back()
         self.sequence.entered(path, self.inside)
         self.inside = path
         self.files.reach(self.units[path].part.extents)
@@ -114,10 +118,8 @@ class Streamed:
 
     @property
     def weights(self) -> int:
-        """Bytes of what stays, of the largest unit that runs and of the largest that arrives."""
-        runs = max(self.sizes.values(), default=0)
-        arrives = runs if self.copied else max((unit.bytes for unit in self.units.values()), default=0)
-        return self.rest + runs * self.making + arrives
+        """Bytes of what stays, or will, and of a unit that runs with the one that arrives."""
+        return self.rest + self.passing
 
     def passed(self, path: str, output: object) -> None:
         """A unit gave an output. NexusError where it is not finite because its weights are not."""
@@ -127,7 +129,7 @@ class Streamed:
     def _suspect(self, path: str) -> None:
         if path not in self.seen:
             self.seen.add(path)
-            check_finite(self.module, self.units[path].names, self.units[path].part.extents)
+            self.finder.check(self.module, self.units[path].names, self.units[path].part)
 
     def units_of(self, name: str) -> tuple[str, ...]:
         """The units that hold a weight, or one that is tied to it."""
@@ -156,9 +158,8 @@ class Streamed:
         made = self.transport.take(unit)
         self.loads.append(unit.path)
         pack = self.quantise and not unit.rows
-        for name, each in made.items() if unit.rows else ():
-            if not finite(each):                            # looked at once, since nobody sees what a table gives
-                refuse_infinite(name, each, unit.part.extents)
+        for name, each in made.items():                     # looked at now: what a group gives passes no hook
+            self.finder.refuse(name, each, unit.part)
         self.groups.put(unit, {name: packed(each, self.quantise) if pack else each for name, each in made.items()})
         self._expect(unit.path)
 
@@ -184,6 +185,7 @@ class Streamed:
         complete([name for name in missing if self.module.get_parameter(name).is_meta], path)
         if self.quantise and self._in_a_layer(path):
             self.transport.settle()
+            self.finder.check(self.module, unit.names, unit.part)       # packed, it would be finite
             quantised(self.module.get_submodule(path), self.quantise)
 
     def _in_a_layer(self, path: str) -> bool:
@@ -203,7 +205,7 @@ class Streamed:
         return True
 
     def _begin(self, unit: Unit) -> Coming:
-        return self.reader.send_for(unit.part.extents)
+        return self.reader.send_for(unit.part.extents, once=unit.table and not unit.rows)
 
     def _make(self, unit: Unit, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
         with mapping_finely() if self.unpacks else nullcontext():
@@ -227,10 +229,11 @@ class Streamed:
         kept = sum(self.sizes[path] for path in self.kept)
         return not self.memory or self.weights + kept + self.sizes[unit.path] <= self.memory
 
-    def _fill(self, part: Part, path: str, raw: dict[str, Tensor]) -> None:
-        self.placing.fill(part, raw, path)
+    def _fill(self, part: Part, path: str, raw: dict[str, Tensor]) -> list[str]:
+        names = self.placing.fill(part, raw, path)
         if self.placing.device != "cpu":
             torch.accelerator.synchronize()                 # the buffer is read into again
+        return names
 
     def _empty(self, names: Iterable[str]) -> None:
         empty(self.module, names, self._awaited)
@@ -242,4 +245,3 @@ class Streamed:
 
     def _holders(self, name: str) -> tuple[str, ...]:
         return self.placing.tied.get(name, (name,))
-

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +22,12 @@ from .reading import read
 
 NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 """Flags of processors that multiply bfloat16 natively."""
-SIZE, ROUNDS, PROBE, READS = 1024, 3, 64 << 20, 2
+SIZE, ROUNDS, PROBE, READS = 1024, 3, 24 << 20, 2
+ENOUGH, ROOM = 16 << 20, 100
+"""Bytes of a file that tell a disk's rate; how many times what is written must be free."""
+LITTLE, LEAST = 128, 1 << 20
+"""The part of the weights that may be read for it, in `READS` times, and what each must be at least."""
+WEIGHTS_OF = ("*.safetensors", "*.gguf")
 WEIGHT, WEIGHTS, ROWS = (2816, 2048), 8, 16
 """Matrices that do not fit in a cache together, and rows that pass them."""
 NARROW, CALLS = 8, 300
@@ -102,16 +108,41 @@ def call_rate(device: str) -> float:
 
 def read_rate(folder: Path) -> float:
     """Bytes a second from the disk that holds a folder, read as weights are: past the page cache, by several threads.
-    """
+    What is read is a large file of the same disk, else weights that lie there; beside weights, which are to be read
+    once, less than a hundredth of what they are. Only where there is neither, a file is written for it. 0 where weights
+    are few, nothing can be read, or little room is left for that."""
     try:
+        weights = [path for kind in WEIGHTS_OF for path in folder.glob(kind)]
+        large = _large(_libraries(folder)) or _large(weights)
+        most = sum(path.stat().st_size for path in weights) // LITTLE // READS if weights else PROBE
+        if large is not None:
+            return _rate(large, min(PROBE, most, large.stat().st_size)) if most >= LEAST else 0.0
+        if weights or shutil.disk_usage(folder).free < ROOM * PROBE:
+            return 0.0
         with tempfile.NamedTemporaryFile(dir=folder) as file:
             file.write(os.urandom(PROBE))
             file.flush()
             os.fsync(file.fileno())
-            probe = Extent(key="probe", file=file.name, start=0, stop=PROBE, dtype="U8", shape=(PROBE,))
-            return round(PROBE / min(_seconds(lambda: read((probe,)), time.perf_counter) for _ in range(READS)))
+            return _rate(Path(file.name), PROBE)
     except (OSError, NexusError):
         return 0.0
+
+
+def _rate(file: Path, size: int) -> float:
+    probe = Extent(key="probe", file=str(file), start=0, stop=size, dtype="U8", shape=(size,))
+    return round(size / min(_seconds(lambda: read((probe,)), time.perf_counter) for _ in range(READS)))
+
+
+def _large(files: Iterable[Path]) -> Path | None:
+    """The largest of some files, if that is large enough to tell."""
+    found = max(((path.stat().st_size, path) for path in files if path.is_file()), default=None)
+    return found[1] if found and found[0] >= ENOUGH else None
+
+
+def _libraries(folder: Path) -> list[Path]:
+    """Torch's own, if they are on the disk of a folder: hundreds of megabytes."""
+    inside = Path(torch.__file__).parent / "lib"
+    return list(inside.glob("*")) if inside.is_dir() and inside.stat().st_dev == folder.stat().st_dev else []
 
 
 def _seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:

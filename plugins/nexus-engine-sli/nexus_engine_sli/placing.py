@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from nexus_specs import Checkpoint, NexusError, Part
 from nexus_torch.skeleton import fill, holders
 from torch import Tensor, nn
+
+from .checking import unlike
 
 
 @contextmanager
@@ -56,24 +58,29 @@ class Placing:
         try:
             fill(self.module, made, self.tied)
         except NexusError as error:
-            raise NexusError(f"{error} {_origin(part, path)}") from error
+            raise NexusError(f"{error} {self._origin(part, path)}") from error
 
     def made(self, part: Part, raw: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
         """What a loader makes of stored tensors, by full name, placed. NexusError names the file."""
         try:
             made = self.checkpoint.assemble(part, raw)
-            placed = {name: self._placed(name, each, path) for name, each in made.items()}
-            return _apart(placed, raw)
+            placed = {name: self._placed(name, each) for name, each in made.items()}
+            return _apart(placed, raw, {name for name in placed if self.lasts(name, path)})
         except NexusError as error:
-            raise NexusError(f"{error} {_origin(part, path)}") from error
+            raise NexusError(f"{error} {self._origin(part, path)}") from error
         except (RuntimeError, ValueError) as error:
             raise NexusError(
-                f"Tensors do not fit together ({error}). {_origin(part, path)} Fetch config.json and weights from one "
-                "place."
+                f"Tensors do not fit together ({error}). {self._origin(part, path)} Fetch config.json and weights from "
+                "one place."
             ) from error
 
-    def _placed(self, name: str, tensor: Tensor, path: str) -> Tensor:
-        """On the device, in the module's dtype; what outlives its layer gets memory of its own."""
+    def lasts(self, name: str, path: str) -> bool:
+        """Whether a weight outlives its unit: others hold it too."""
+        others = any(not each.startswith(f"{path}.") for each in self.tied.get(name, ()))
+        return bool(path) and (name in self.buffers or others)
+
+    def _placed(self, name: str, tensor: Tensor) -> Tensor:
+        """On the device, in the module's dtype."""
         placed = tensor.to(self.device, non_blocking=True)
         kind = self.kinds.get(name) or self._kind(name)
         if name in self.weights and kind.is_floating_point and not tensor.is_floating_point():
@@ -84,28 +91,34 @@ class Placing:
             )
         if tensor.is_floating_point():
             placed = placed.to(kind if kind.is_floating_point else torch.float32)
-        lasting = name in self.buffers or any(not each.startswith(f"{path}.") for each in self.tied.get(name, ()))
-        return placed.clone() if path and lasting and placed is tensor else placed
+        return placed
+
+    def _origin(self, part: Part, path: str) -> str:
+        """Whose tensors they are, and which one is to blame, if that can be told."""
+        what = f"They are of '{path}'" if path else "They belong to no layer"
+        if (odd := unlike(part, self.checkpoint.parts)) is not None:
+            return f"{what}; the tensor '{odd.key}' of '{odd.file}' has another shape {list(odd.shape)} than its like."
+        tensors = ", ".join(f"'{each.key}' of '{each.file}'" for each in part.extents[:3])
+        return f"{what}: {tensors}{' …' if len(part.extents) > 3 else ''}."
 
     def _kind(self, name: str) -> torch.dtype:
         known = (self.kinds[each] for each in self.tied.get(name, ()) if each in self.kinds)
         return next(known, torch.get_default_dtype())
 
 
-def _apart(made: Mapping[str, Tensor], raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights; where most of what was read was unpacked into memory of its own, the rest gets its own too: norms would
-    hold the buffer with all that was packed."""
+def _apart(made: Mapping[str, Tensor], raw: Mapping[str, Tensor], lasting: Collection[str]) -> dict[str, Tensor]:
+    """Weights, of which some get memory of their own: norms would hold the buffer with all that was packed, and what
+    outlives its layer the buffer of the layer. What is most of what was read stays where it is."""
     read = {each.untyped_storage().data_ptr() for each in raw.values()}
     there = {name for name, each in made.items() if not each.is_meta and each.untyped_storage().data_ptr() in read}
-    if 2 * sum(made[name].nbytes for name in there) >= sum(each.nbytes for each in raw.values()):
-        return dict(made)
-    return {name: each.clone() if name in there else each for name, each in made.items()}
 
+    def most(names: Collection[str]) -> bool:
+        return 2 * sum(made[name].nbytes for name in names) >= sum(each.nbytes for each in raw.values())
 
-def _origin(part: Part, path: str) -> str:
-    files = sorted({extent.file for extent in part.extents})
-    what = f"They are of '{path}'" if path else "They belong to no layer"
-    return f"{what}, in {', '.join(map(repr, files[:3]))}."
+    own = there
+    if most(there):
+        own = set() if most(there.intersection(lasting)) else there.intersection(lasting)
+    return {name: each.clone() if name in own else each for name, each in made.items()}
 
 
 def keeps_float32(module: nn.Module) -> Callable[[str], bool]:

@@ -5,11 +5,13 @@ what a batch takes. Bytes. `benchmarks/memory.py` measures how near that comes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 from nexus_specs import Blueprint, Budget
+from nexus_torch.files import DTYPES
 
+from .allocating import GROWN
 from .deferring import rows_at_once
 from .quantising import AT_ONCE, How, bytes_of
 from .units import LARGE
@@ -21,11 +23,13 @@ WIDE = 3.0
 WIDENED = 32_000_000
 """Parameters below which weights are float32 whatever they are stored in (products are in bfloat16 if the run says so):
 that costs little, and sums stay exact."""
-STATES, LOGITS, WAITING = 16, 3, 8
+STATES, LOGITS, WAITING, FRAMES = 16, 2.5, 8, 4
 """Tensors of the residual width, and of the vocabulary, that a batch holds at a time; how many more of the former where
-layers come one by one: what batches leave on the heap is used again by fewer."""
+layers come one by one: what batches leave on the heap is used again by fewer; tensors of a sound's frames."""
 RUNTIME = 32_000_000
 """What torch takes for the first products: compiled kernels, buffers of threads."""
+SLACK = 16_000_000
+"""What the heap may hold in any case beyond what is used."""
 KERNELS = 90_000_000
 """What it takes more where experts get different numbers of tokens: oneDNN keeps a kernel for each size."""
 QUANTISING, LIBRARY = {"nf4": 12, "int8": 4}, 100_000_000
@@ -36,6 +40,14 @@ DIRECT = frozenset({"fp8", "fbgemm_fp8", "mxfp4", "mxfp8"})
 """Packings whose weights are unpacked into the dtype in which they stay, without all of a matrix in float32."""
 ROUNDING = 2 << 20
 """Buffers that files are read into are whole pages of this size."""
+
+
+class Piece(NamedTuple):
+    """A layer or a table."""
+
+    parameters: int
+    stored: int
+    """Bytes."""
 
 
 def weight_dtype(blueprint: Blueprint, budget: Budget) -> torch.dtype:
@@ -60,17 +72,20 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     """Most bytes that running a layer at a time takes: what stays, the layer that runs, the one that arrives. Where
     these two may take `most`, what is too large for it comes in parts (`units`)."""
     dtype = weight_dtype(blueprint, budget)
-    staying, units = _units(blueprint)
-    largest = max((parameters for parameters, _ in units), default=0)
-    arriving = _arriving(units)
-    coming = largest * making(blueprint) * dtype.itemsize + arriving + 2 * ROUNDING
-    twice = fused(blueprint) and not blueprint.quantisation
-    coming += _unpacking(blueprint, largest) + (arriving // 2 if twice else 0)  # they go as they are put together
+    layer, table = _largest(blueprint), _table(blueprint)
+    staying = _rest(blueprint) - _tables(blueprint) * table.parameters
+    if tied(blueprint) and table.parameters * dtype.itemsize + table.stored <= most:
+        staying += table.parameters                         # read once, for the embedding and the head
+        table = Piece(0, 0 if _as_stored(blueprint, dtype) else table.stored)
+    coming = _meeting(blueprint, layer, table, dtype) + 2 * ROUNDING
+    coming += _unpacking(blueprint, layer.parameters)
     if budget.quantise:
-        coming += LIBRARY + min(largest // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
-    holes = max(0, _positions(blueprint, budget, tokens) * WAITING * _width(blueprint) * dtype.itemsize - ROUNDING)
-    working = activations(blueprint, budget, dtype, tokens) + holes
-    return staying * dtype.itemsize + round(min(coming, most)) + working
+        coming += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
+    weights = staying * dtype.itemsize + round(min(coming, most))
+    running = weights + _working(blueprint, budget, dtype, tokens, slack(weights))
+    if heard := _heard(blueprint, budget, dtype, tokens):
+        running = max(running, staying * dtype.itemsize + RUNTIME + heard)
+    return running
 
 
 def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
@@ -80,17 +95,48 @@ def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     stored = blueprint.bytes + buffers(blueprint)
     if _as_stored(blueprint, dtype) and not budget.quantise and not fused(blueprint):
         return stored + activations(blueprint, budget, dtype, tokens)
-    _, units = _units(blueprint)
-    return stored - _arriving(units) + layerwise(blueprint, budget, tokens)       # what arrives is there already
+    arriving = max(_largest(blueprint).stored, _table(blueprint).stored)          # which is there already
+    return stored - arriving + layerwise(blueprint, budget, tokens)
 
 
 def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float = 0.0) -> int:
     """What the tensors of one batch take, and what computes them."""
-    positions = _positions(blueprint, budget, tokens)
-    rows = min(positions, rows_at_once(blueprint.vocabulary))          # more logits than that are never there
-    many = fused(blueprint) and dtype == torch.bfloat16 and not budget.quantise
-    runtime = RUNTIME + (KERNELS if many else 0)
-    return runtime + positions * STATES * _width(blueprint) * dtype.itemsize + rows * LOGITS * blueprint.vocabulary * 4
+    states = _positions(blueprint, budget, tokens) * STATES * _width(blueprint) * dtype.itemsize
+    states = max(states, _heard(blueprint, budget, dtype, tokens))
+    return RUNTIME + _kernels(blueprint, budget, dtype) + states + _logits(blueprint, budget, tokens)
+
+
+def _heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
+    """What convolutions over a sound compute with, before any layer."""
+    return _positions(blueprint, budget, tokens) * FRAMES * blueprint.frames * dtype.itemsize
+
+
+def slack(weights: int) -> int:
+    """Bytes that a streamed model's heap may hold beyond what is used, by those of the weights that are there at a
+    time."""
+    return min(GROWN, max(SLACK, weights // 10))
+
+
+def _working(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float, loose: int) -> int:
+    """As `activations`, where layers come one by one. What is packed leaves nothing on the heap, but needs more while
+    it is unpacked."""
+    states = _positions(blueprint, budget, tokens) * _width(blueprint) * dtype.itemsize
+    holes = max(0, states * WAITING - ROUNDING)
+    kernels, logits = _kernels(blueprint, budget, dtype), _logits(blueprint, budget, tokens)
+    if blueprint.quantisation or budget.quantise:
+        return RUNTIME + kernels + states * STATES + logits + holes
+    return loose // 2 + kernels + states * STATES + logits + holes
+
+
+def _kernels(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
+    """What experts leave that get different numbers of tokens."""
+    return KERNELS if fused(blueprint) and dtype == torch.bfloat16 and not budget.quantise else 0
+
+
+def _logits(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
+    """Those that are there at a time, while they are scored."""
+    rows = min(_positions(blueprint, budget, tokens), rows_at_once(blueprint.vocabulary))
+    return round(rows * LOGITS * blueprint.vocabulary * torch.float32.itemsize)
 
 
 def length(blueprint: Blueprint, tokens: float = 0.0) -> float:
@@ -102,11 +148,6 @@ def length(blueprint: Blueprint, tokens: float = 0.0) -> float:
 def _positions(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
     """Tokens of a batch."""
     return max(1, budget.micro_batch) * round(length(blueprint, tokens))
-
-
-def _arriving(units: Iterable[tuple[int, int]]) -> int:
-    """Stored bytes of the largest of `_units`."""
-    return max((stored for _, stored in units), default=0)
 
 
 def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
@@ -128,7 +169,7 @@ def buffers(blueprint: Blueprint) -> int:
 
 def _held(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     """The weights once they are loaded."""
-    layers = sum(parameters for parameters, _ in _layers(blueprint))
+    layers = sum(layer.parameters for layer in _layers(blueprint))
     rest = _rest(blueprint) * dtype.itemsize
     if not quantise:
         return rest + layers * dtype.itemsize
@@ -139,12 +180,10 @@ def _held(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
 def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     """What loading takes beside the weights: the part that was read last in its stored form, if that is not the form in
     which it stays, the layer before it is quantised, what unpacking and quantising need."""
-    layers = _layers(blueprint)
-    most = max((parameters for parameters, _ in layers), default=0)
-    arriving = max((stored for _, stored in layers), default=0)
+    most, arriving = _largest(blueprint)
     as_stored = _as_stored(blueprint, dtype)
     if not as_stored:
-        arriving = max(arriving, blueprint.bytes - sum(stored for _, stored in layers))
+        arriving = max(arriving, blueprint.bytes - sum(layer.stored for layer in _layers(blueprint)))
     if as_stored and not quantise:
         return buffers(blueprint) + (arriving if fused(blueprint) else 0)
     beside = arriving + _unpacking(blueprint, most) + (making(blueprint) - 1) * most * dtype.itemsize
@@ -156,7 +195,8 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
 
 def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
     """Whether weights run in the form in which they are stored."""
-    return blueprint.bytes == blueprint.parameters * dtype.itemsize and not blueprint.quantisation
+    alike = blueprint.bytes == blueprint.parameters * dtype.itemsize and DTYPES.get(blueprint.dtype) == dtype
+    return alike and not blueprint.quantisation
 
 
 def _unpacking(blueprint: Blueprint, most: int) -> int:
@@ -170,28 +210,55 @@ def fused(blueprint: Blueprint) -> bool:
     return blueprint.active_parameters < blueprint.parameters
 
 
-def _units(blueprint: Blueprint) -> tuple[int, list[tuple[int, int]]]:
-    """Parameters that stay while a model is streamed; parameters and stored bytes of what comes and goes: layers, and
-    large embeddings and heads."""
+def _meeting(blueprint: Blueprint, layer: Piece, table: Piece, dtype: torch.dtype) -> int:
+    """Most bytes of what runs and what arrives meanwhile: two layers, or a layer and a table. Two tables have all
+    layers between them."""
+    running = layer.parameters * making(blueprint) * dtype.itemsize
+    apart = layer.stored // 2 if fused(blueprint) and not blueprint.quantisation else 0   # goes as it is put together
+    return max(
+        running + layer.stored + apart, table.parameters * dtype.itemsize + layer.stored, running + table.stored
+    )
+
+
+def tied(blueprint: Blueprint) -> bool:
+    """Whether the head is the embedding."""
+    table = blueprint.vocabulary * _width(blueprint)
+    return "text" in blueprint.gives and _rest(blueprint) < 2 * table
+
+
+def _tables(blueprint: Blueprint) -> int:
+    """How many embeddings and heads come and go, since they are large."""
+    table = blueprint.vocabulary * _width(blueprint)
+    stored = blueprint.bytes - sum(layer.stored for layer in _layers(blueprint))
+    return _rest(blueprint) // table if table and stored >= LARGE else 0
+
+
+def _table(blueprint: Blueprint) -> Piece:
+    """One of them; nothing where they stay."""
+    if not _tables(blueprint):
+        return Piece(0, 0)
+    table = blueprint.vocabulary * _width(blueprint)
+    stored = max(0, blueprint.bytes - sum(layer.stored for layer in _layers(blueprint)))
+    return Piece(table, stored * table // max(_rest(blueprint), 1))
+
+
+def _largest(blueprint: Blueprint) -> Piece:
+    """Of all layers."""
     layers = _layers(blueprint)
-    rest, table = _rest(blueprint), blueprint.vocabulary * _width(blueprint)
-    stored = max(0, blueprint.bytes - sum(size for _, size in layers))
-    if not table or stored < LARGE or rest < table:
-        return rest, layers
-    tables = rest // table
-    return rest - tables * table, [*layers, (table, stored * table // max(rest, 1))]
+    most = max((layer.parameters for layer in layers), default=0)
+    return Piece(most, max((layer.stored for layer in layers), default=0))
 
 
 def _width(blueprint: Blueprint) -> int:
     return max((max(stack.widths, default=0) for stack in blueprint.stacks), default=0)
 
 
-def _layers(blueprint: Blueprint) -> list[tuple[int, int]]:
-    """Parameters and stored bytes of every layer."""
-    found = []
+def _layers(blueprint: Blueprint) -> list[Piece]:
+    """Every layer."""
+    found: list[Piece] = []
     for stack in blueprint.stacks:
         counts = stack.layer_parameters or tuple(_parameters(blueprint, each) for each in stack.layer_bytes)
-        found += list(zip(counts, stack.layer_bytes, strict=True))
+        found += map(Piece, counts, stack.layer_bytes)
     return found
 
 
@@ -201,4 +268,4 @@ def _parameters(blueprint: Blueprint, stored: int) -> int:
 
 def _rest(blueprint: Blueprint) -> int:
     """Parameters that belong to no layer."""
-    return max(0, blueprint.parameters - sum(parameters for parameters, _ in _layers(blueprint)))
+    return max(0, blueprint.parameters - sum(layer.parameters for layer in _layers(blueprint)))

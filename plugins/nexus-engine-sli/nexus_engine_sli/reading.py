@@ -7,8 +7,8 @@ shrinks is a NexusError, never the end of the process, and one that was deleted 
 
 from __future__ import annotations
 
+import errno
 import math
-import os
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,14 +23,11 @@ from torch import Tensor
 
 from .buffers import PAGE, Buffers, Locked, rounded, tensor_in
 from .fetching import Files, Here
+from .past_cache import DIRECT, Opened, Stamp, stamp
 
 CHUNK, THREADS = 16 << 20, 2
 GAP = 64 << 10
 """Bytes between two tensors that are read along rather than skipped."""
-DIRECT = 1 << 20
-"""From this size on a range goes past the page cache; less is read as it is, to the byte."""
-Stamp = tuple[int, int, int, int]
-"""Device, inode, size and time of writing of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +108,13 @@ class Reader:
             with suppress(OSError):
                 self.stamps[file] = stamp(Path(file).stat())
 
-    def send_for(self, extents: Sequence[Extent]) -> Arriving:
-        """Begins to read; the memory is one buffer for all of them."""
+    def send_for(self, extents: Sequence[Extent], *, once: bool = False) -> Arriving:
+        """Begins to read; the memory is one buffer for all of them, which others use after them unless they come but
+        `once`."""
         here = self.files.place(extents)
         places = spans(here)
         size = places[-1].offset + rounded(places[-1].stop - places[-1].start) + 2 * PAGE if places else 1
-        memory = self.buffers.take(size)
+        memory = self.buffers.take(size, once=once)
         tasks = []
         for place in places:
             for first in range(place.start, place.stop, CHUNK):
@@ -156,65 +154,23 @@ class Reader:
         """Bytes `first` to `last` of a file into their place; whole pages where they go past the cache. The buffer is
         taken out of its list: a thread that is not through with its task when the task is done must not keep it."""
         at = place.offset + place.start % PAGE + (first - place.start)
-        path = self.files.local(place.file)
-        with Opened(path, direct=place.direct) as file:
-            wanted = last - first
-            room = rounded(wanted) if file.direct else wanted
-            done = 0
-            view = memoryview(memory.pop())[at : at + room]  # type: ignore[arg-type]
-            while done < wanted:
-                got = file.read(view[done:], first + done)
-                if got == 0:
-                    raise NexusError(_short(extents, place.file, first + done))
-                done += got
-            if self.stamps.get(place.file, file.stamp) != file.stamp:
-                raise NexusError(_replaced(extents, place.file, first))
-            with self.lock:
-                self.bytes += done
-
-
-class Opened:
-    """A file open for reading, past the page cache where the file system can; without it what was read is dropped."""
-
-    def __init__(self, path: Path, *, direct: bool) -> None:
-        self.path, self.direct = path, direct and hasattr(os, "O_DIRECT")
-        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
+        path, done = self.files.local(place.file), 0
         try:
-            try:
-                self.file = os.open(path, flags | (os.O_DIRECT if self.direct else 0))
-            except OSError:
-                if not self.direct:
-                    raise
-                self.direct, self.file = False, os.open(path, flags)
+            with Opened(path, direct=place.direct) as file:
+                wanted = last - first
+                room = rounded(wanted) if file.direct else wanted
+                view = memoryview(memory.pop())[at : at + room]  # type: ignore[arg-type]
+                while done < wanted:
+                    got = file.read(view[done:], first + done)
+                    if got == 0:
+                        raise NexusError(_short(extents, place.file, first + done))
+                    done += got
+                if self.stamps.get(place.file, file.stamp) != file.stamp:
+                    raise NexusError(_replaced(extents, place.file, first))
         except OSError as error:
-            where = f"'{path}' cannot be read ({error.strerror})"
-            raise NexusError(f"{where}. Put the checkpoint back, or mend `source`.") from error
-
-    def __enter__(self) -> Opened:
-        return self
-
-    @property
-    def stamp(self) -> Stamp:
-        """Which file it is, as it is now."""
-        return stamp(os.fstat(self.file))
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.file)
-
-    def read(self, view: memoryview, at: int) -> int:
-        """Bytes read into the view; 0 at the end of the file."""
-        try:
-            got = os.preadv(self.file, [view], at)
-        except OSError as error:
-            if self.direct:                                 # some file systems refuse only here
-                os.close(self.file)
-                self.direct, self.file = False, os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-                return self.read(view, at)
-            where = f"'{self.path}' cannot be read at byte {at} ({error.strerror})"
-            raise NexusError(f"{where}. Check the disk.") from error
-        if not self.direct and got >= DIRECT and hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self.file, at, got, os.POSIX_FADV_DONTNEED)
-        return got
+            raise NexusError(_unreadable(extents, place.file, first + done, error)) from error
+        with self.lock:
+            self.bytes += done
 
 
 def buffers_for(device: str) -> Buffers:
@@ -231,20 +187,28 @@ def read(extents: Iterable[Extent]) -> dict[str, Tensor]:
         reader.close()
 
 
-def stamp(found: os.stat_result) -> Stamp:
-    """Which file it is, its size, and when it was written."""
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+def _at(extents: Sequence[Extent], file: str, at: int) -> str:
+    """The tensor to which a byte of a file belongs, or the next one behind it."""
+    behind = [each for each in extents if each.file == file and each.stop > at]
+    return min(behind, key=lambda each: each.start).key if behind else "?"
+
+
+def _unreadable(extents: Sequence[Extent], file: str, at: int, error: OSError) -> str:
+    """What the system said of a file that is gone, that may not be read, or whose disk fails."""
+    gone = error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+    what = "Put the checkpoint back, or mend `source`" if gone else "Check the disk"
+    return (
+        f"'{file}' cannot be read at byte {at}, inside the tensor '{_at(extents, file, at)}' ({error.strerror}). "
+        f"{what}, and run it again: what was extracted stays."
+    )
 
 
 def _replaced(extents: Sequence[Extent], file: str, at: int) -> str:
-    inside = next((each.key for each in extents if each.file == file and each.stop > at), "?")
     return (
-        f"'{file}' was replaced or written to while the model ran (found at the tensor '{inside}'): what was read "
-        "before is of another checkpoint. Leave the files alone, and run it again."
+        f"'{file}' was replaced or written to while the model ran (found at the tensor '{_at(extents, file, at)}'): "
+        "what was read before is of another checkpoint. Leave the files alone, and run it again."
     )
 
 
 def _short(extents: Sequence[Extent], file: str, at: int) -> str:
-    inside = next((each.key for each in extents if each.file == file and each.stop > at), "?")
-    return f"'{file}' ends inside the tensor '{inside}'. Fetch the checkpoint again."
-
+    return f"'{file}' ends inside the tensor '{_at(extents, file, at)}'. Fetch the checkpoint again."

@@ -11,6 +11,7 @@ from nexus_torch.skeleton import absent
 from torch import Tensor, nn
 
 from .allocating import FINE, map_large_blocks
+from .checking import Finder
 from .fetching import files_for
 from .placing import Placing, bare, keeps_float32
 from .predicting import fused
@@ -52,10 +53,12 @@ class Resident:
         placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
         layers = {path for stack in checkpoint.blueprint.stacks for path in stack.layers}
         reader = Reader(files_for([part.extents for part in checkpoint.parts], budget, resident=True))
+        finder = Finder(checkpoint, reader.read)
         try:
             for part in checkpoint.parts:
-                placing.fill(part, reader.read(part.extents), part.path)
-                if quantise and part.path in layers:
+                names = placing.fill(part, reader.read(part.extents), part.path)
+                if quantise and part.path in layers:        # packed, what is not finite would be
+                    finder.check(self.module, set(names) & placing.weights, part)
                     quantised(self.module.get_submodule(part.path), quantise)
         finally:
             reader.close()

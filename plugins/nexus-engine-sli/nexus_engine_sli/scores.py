@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import torch
 from nexus_specs import Signal
+from nexus_torch.padding import real, stretch
 from torch import Tensor
 
 from .deferring import Deferred, rows_at_once, windows
@@ -47,9 +48,7 @@ class Scores(Sequence[Any]):
         if given is None:
             yield from _through(signal.head, row(signal.hidden, signal.mask, index), self.vocabulary)
         elif isinstance(given, Deferred) and given.ndim == 3:
-            length = given.shape[1]
-            rows = length if signal.mask is None else int(signal.mask[index].sum())
-            yield from given.windows(index * length, index * length + rows)
+            yield from _windows(given, None if signal.mask is None else signal.mask[index], index)
         else:
             yield row(given, signal.mask, index)
 
@@ -69,14 +68,32 @@ def logprob(blocks: Iterable[Tensor], tokens: Tensor) -> Tensor:
 def logprob_in_columns(logits: Deferred, signal: Signal) -> list[Tensor]:
     """Likewise of a whole batch [B, T, V] whose head comes some columns at a time, so that it comes once for all."""
     tokens = signal.tokens.to(logits.states.device)
-    wanted = tokens.roll(-1, -1).reshape(-1)
-    found = logprobs(logits.by_columns(), logits.states, wanted).reshape(tokens.shape)
+    wanted = tokens.roll(-1, -1)
+    for at, kept in enumerate(signal.mask if signal.mask is not None else ()):
+        if stretch(kept) is None:                           # the next token is not at the next position
+            places = kept.nonzero()[:, 0].to(tokens.device)
+            wanted[at, places[:-1]] = tokens[at, places[1:]]
+    found = logprobs(logits.by_columns(), logits.states, wanted.reshape(-1)).reshape(tokens.shape)
     return [row(found, signal.mask, at)[:-1] for at in range(len(tokens))]
 
 
 def row(values: Tensor, mask: Tensor | None, index: int) -> Tensor:
     """What one sample of a batch has, without padding."""
-    return values[index] if mask is None else values[index, : int(mask[index].sum())]
+    return values[index] if mask is None else real(values[index], mask[index])
+
+
+def _windows(given: Deferred, kept: Tensor | None, index: int) -> Iterator[Tensor]:
+    """The rows of one sample of logits [B, T, V] that are to be made, without those of padding."""
+    length = given.shape[1]
+    places = range(length) if kept is None else stretch(kept)
+    if places is not None:
+        yield from given.windows(index * length + places.start, index * length + places.stop)
+        return
+    assert kept is not None
+    at, wanted = 0, kept.bool().to(given.states.device)
+    for block in given.windows(index * length, (index + 1) * length):
+        yield block[wanted[at : at + len(block)]]
+        at += len(block)
 
 
 def _logsumexp(scores: Tensor, *, one_of_many: bool) -> Tensor:

@@ -126,13 +126,14 @@ class Observation:
         if durable:
             given = (self.folder, fingerprint, room.disk, sink.flush, room.files_before, self.note)
             self.checkpoints = Checkpoints(*given)
-        self.passes = 0
+        self.passes, self.resumed = 0, False
 
     def lead(self, batches: Callable[[], Iterable[MicroBatch]], forward: Forward) -> None:
         """Every batch through the model, from a checkpoint where there is one of the same work."""
         index = self.checkpoints.found() if self.checkpoints else None
         found = Resumption(self.checkpoints, index) if self.checkpoints and index else None
         try:
+            self.resumed = found is not None
             if found:
                 self.note(f"It goes on {found.where}.")
             self._lead(batches(), forward, found)

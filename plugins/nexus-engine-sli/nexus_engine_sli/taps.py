@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from nexus_torch.bases import project
 from nexus_torch.padding import unpad
 from torch import Tensor
 
+from .aligning import by_sample, check_routed, mask_of, positions, sequence
 from .deferring import Deferred
 from .scores import Scores, logprob, logprob_in_columns, row
 
@@ -20,7 +21,7 @@ EMPTY = {"tokens": torch.empty(0, dtype=torch.long), "spans": torch.empty(0, 2, 
 """Of what a model has not: no positions."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Taps:
     """What is asked for, and where it goes."""
 
@@ -30,12 +31,38 @@ class Taps:
     """Of the model's answers, so that it is known how many rows of logits are made at a time; 0: unknown."""
     top: Collection[str] = ()
     """Modules of the model whose path has no dot."""
+    ran: set[str] = field(default_factory=set)
+    """Modules that are tapped and did run."""
+    passed: int = 0
+    """Samples that came to the end of a forward."""
+    resumed: bool = False
+    """Whether an earlier process saw some of the forwards."""
+
+    def __post_init__(self) -> None:
+        """NexusError for a module that is named twice, since pieces are known by its path, and for a basis of what is
+        no state."""
+        paths = [tap.path for tap in self.wanted]
+        if twice := sorted({path for path in paths if paths.count(path) > 1}):
+            raise NexusError(f"'{twice[0]}' is tapped twice. Name it once: as it is, or in a basis.")
+        for tap in self.wanted:
+            if tap.basis is not None and tap.path != "final" and tap.path not in self.modules:
+                raise NexusError(f"'{tap.path}' is no state, so it has no basis. Tap it without one.")
 
     @property
     def modules(self) -> Mapping[str, Tap]:
         """Taps by module path; what is no module is looked for in the output."""
         named = {path for path in self.top if not is_output(path)}
         return {tap.path: tap for tap in self.wanted if "." in tap.path or tap.path in named}
+
+    def check_ran(self) -> None:
+        """NexusError for a module that no forward came to; not where an earlier process may have seen it run."""
+        if self.resumed or not self.passed or self.modules.keys() <= self.ran:
+            return
+        path = next(each for each in self.modules if each not in self.ran)
+        raise NexusError(
+            f"'{path}' did not run for any of {self.passed} samples: the model has it, and does not use it for these. "
+            "Tap a module that computes with them: a layer, as a rule."
+        )
 
     def state(self, keys: Sequence[str], tap: Tap, output: Any, batch: Batch, edit: str) -> None:
         """The output of a module goes out as soon as it is there, in memory of its own: the model may write into what
@@ -44,15 +71,18 @@ class Taps:
         made, mask = first_tensor(output), mask_of(batch, tap.path)
         if isinstance(made, Deferred):
             made = made.values()
-        rows = by_sample(sequence(made, positions(batch, mask)), len(keys))
+        tokens = positions(batch, mask, tap.path)
+        check_routed(tap.path, made, tokens)
+        rows = by_sample(sequence(made, tokens, tap.path), len(keys), tap.path, batch)
         if len(rows) != len(keys):
             raise NexusError(
                 f"'{tap.path}' gives {len(rows)} row{'s' * (len(rows) > 1)} for {len(keys)} samples: it is no state of "
                 "each of them. Name a layer, or a module inside one that computes with states."
             )
-        found = _in_basis(rows, tap)
-        own = found.clone() if found.device.type == "cpu" and _same_memory(found, made) else found
-        self._put(keys, tap, unpad(own, mask), edit)
+        if isinstance(rows, list):
+            self._put(keys, tap, [_own(_in_basis(row, tap), made) for row in rows], edit)
+        else:
+            self._put(keys, tap, unpad(_own(_in_basis(rows, tap), made), mask), edit)
 
     def signal(self, keys: Sequence[str], signal: Signal, edit: str) -> None:
         """All that is read off the end of a forward. Logits of a head that comes in blocks are made whole if they are
@@ -112,15 +142,6 @@ def _read_off(signal: Signal, tap: Tap, count: int, vocabulary: int) -> Sequence
     return None
 
 
-def mask_of(batch: Batch, path: str = "") -> Tensor | None:
-    """The mask [B, T] of real tokens of a batch, if it has one; inside a module that has another (a decoder beside an
-    encoder: `side["masks"]`, by its path), that one."""
-    side = getattr(batch, "side", {})
-    own = (each for place, each in side.get("masks", {}).items() if f"{path}.".startswith(f"{place}."))
-    mask = next(own, side.get("mask", batch.get("attention_mask")))
-    return mask.bool() if isinstance(mask, Tensor) and mask.ndim == 2 else None
-
-
 def first_tensor(value: Any) -> Tensor:
     """The tensor that a module passes on: itself, or the first in a tuple or an output object."""
     found = any_tensor(value)
@@ -153,35 +174,6 @@ def with_first(value: Any, tensor: Tensor) -> Any:
     return type(value)([*value[:place], with_first(value[place], tensor), *value[place + 1 :]])
 
 
-def positions(batch: Batch, mask: Tensor | None) -> tuple[int, int] | None:
-    """(B, T) of a batch of tokens, by its mask, or where there is none by the tokens themselves; None for media."""
-    tokens = batch.get("input_ids") if mask is None else mask
-    return (tokens.shape[0], tokens.shape[1]) if isinstance(tokens, Tensor) and tokens.ndim == 2 else None
-
-
-def sequence(state: Tensor, tokens: tuple[int, int] | None = None) -> Tensor:
-    """A state as [B, T, D]: feature maps [B, C, H, W] (of films [B, C, F, H, W]) position by position, vectors [B, D]
-    as one position; of `tokens` (B, T) heads or streams [B, T, H, D] beside each other, as well those that come first
-    ([H, B, T, D]: Gemma 3n); what a model keeps as [T, B, D] (XLNet) is turned, too."""
-    if state.ndim == 4 and tokens == state.shape[:2]:
-        return state.flatten(2)
-    if state.ndim == 4 and tokens == state.shape[1:3]:
-        return state.permute(1, 2, 0, 3).flatten(2)
-    if state.ndim == 3 and tokens and tokens[0] != tokens[1] and tokens == state.shape[1::-1]:
-        return state.transpose(0, 1)
-    if state.ndim in (4, 5):
-        return state.flatten(2).transpose(1, 2)
-    return state[:, None] if state.ndim == 2 else state
-
-
-def by_sample(state: Tensor, samples: int) -> Tensor:
-    """Several rows for each sample (timesteps of a diffusion model, frames of a film), those of one sample beside each
-    other, as one longer sequence: [B * N, T, D] -> [B, N * T, D]."""
-    if state.ndim != 3 or len(state) <= samples or len(state) % samples:
-        return state
-    return state.unflatten(0, (samples, -1)).flatten(1, 2)
-
-
 def _has_vocabulary(signal: Signal) -> bool:
     return "logits" in signal.outputs or (signal.head is not None and signal.hidden is not None)
 
@@ -192,9 +184,18 @@ def _in_columns(signal: Signal) -> Deferred | None:
     return given if isinstance(given, Deferred) and given.columns is not None and given.whole is None else None
 
 
-def _same_memory(one: Tensor, other: Tensor) -> bool:
-    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+def _own(found: Tensor, made: Tensor) -> Tensor:
+    """In memory of its own; what goes from a device to the host gets that on its way."""
+    same = found.untyped_storage().data_ptr() == made.untyped_storage().data_ptr()
+    return found.clone() if same and found.device.type == "cpu" else found
 
 
 def _in_basis(state: Tensor, tap: Tap) -> Tensor:
-    return state if tap.basis is None else project(state.to(tap.basis.mean.device), tap.basis)
+    if tap.basis is None:
+        return state
+    if (width := len(tap.basis.directions)) != state.shape[-1]:
+        raise NexusError(
+            f"'{tap.path}' has {state.shape[-1]} numbers for each token, and its basis is of {width}: it is of another "
+            "model, or of another module. Make the profile of this teacher again."
+        )
+    return project(state.to(tap.basis.mean.device), tap.basis)

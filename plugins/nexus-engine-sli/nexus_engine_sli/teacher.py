@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from difflib import get_close_matches
-from itertools import islice
 from typing import Any
 
 import greenlet
@@ -28,25 +27,21 @@ from nexus_torch.padding import to_device
 from torch import nn
 
 from .allocating import give_back
-from .checking import check_whole, watch
+from .batching import Batching
+from .checking import Finder, watch
 from .deferring import deferring
 from .following import EditHub
 from .forwards import Run, seeded
 from .loading import Streamed
+from .reading import read
 from .rooms import Resident, Room
 from .running import layer_paths
 from .streaming import MicroBatch, Observation, fingerprint
 from .taps import Taps
 from .tracking import unnoted
 
-BATCHES_AT_ONCE = 32
-"""Micro-batches that are grouped together where each is on its own: with 8 samples each, a shard of 256. So the same
-batches pass when an extraction that was stopped goes on at the next shard."""
 WIDE = 1 << 14
 """Scores of a token from which on the memory of a batch's logits is given back behind it (`allocating`)."""
-SMALL, MORE = 1 << 13, 8
-"""Numbers of a picture, clip or film of which more pass together, and how many times more: calls, not arithmetic, are
-what running such samples costs. A rule of the samples alone, so that the same batches pass on every machine."""
 
 
 class SliTeacher:
@@ -57,8 +52,9 @@ class SliTeacher:
         self.blueprint: Blueprint = checkpoint.blueprint
         self.resident = isinstance(room, Resident)
         self.module: nn.Module | None = room.module if self.resident else None
+        self.batching = Batching(checkpoint, budget.micro_batch)
         self.current: dict[Any, tuple[MicroBatch, str]] = {}
-        self.looked = False
+        self.looked, self.lock = False, threading.RLock()
         self.passes = 0
         """Modules that the last observation with edits ran."""
 
@@ -69,22 +65,28 @@ class SliTeacher:
         """Puts a piece for every (sample, tap, edit) into the sink. Duplicate keys are observed once a time they come.
 
         Resident, batch by batch; with edits, all samples and edits at once in memory. Streamed, all samples and edits
-        at once as one state each, in memory or on the disk.
+        at once as one state each, in memory or on the disk. Several threads take turns: hooks and weights are the
+        module's. NexusError for a module that is tapped and that no sample came to.
         """
+        with self.lock:
+            self._observe(samples, taps, sink, edits)
+
+    def _observe(self, samples: Iterable[Sample], taps: Sequence[Tap], sink: Sink, edits: Sequence[Edit]) -> None:
         wanted = Taps(taps, sink, self.blueprint.vocabulary, frozenset(dict(self.room.module.named_children())))
         self._check(wanted, edits)
         with self._tapped(wanted), deferring(self.room.module):
             if isinstance(self.room, Streamed):
                 self._streamed(self.room, samples, wanted, edits)
             elif edits:
-                self._with_edits(self._chunked(samples), wanted, edits)
+                self._with_edits(self.batching.chunked(samples), wanted, edits)
             else:
-                for each in self._chunked(samples):
+                for each in self.batching.chunked(samples):
                     with torch.random.fork_rng(devices=()):
                         torch.set_rng_state(seeded())
                         self._forward(wanted, each, "")
                     if self.blueprint.vocabulary >= WIDE:
                         give_back()
+        wanted.check_ran()
         sink.flush()
 
     @torch.no_grad()
@@ -97,8 +99,10 @@ class SliTeacher:
                 "judges likelihoods."
             )
         answers: dict[str, Any] = {}
-        for chunk in self._grouped(list(samples)):
-            answers |= zip((sample.key for sample in chunk), self.checkpoint.generate(self.module, chunk), strict=True)
+        for chunk in self.batching.grouped(list(samples)):
+            with self.lock:
+                found = self.checkpoint.generate(self.module, chunk)
+            answers |= zip((sample.key for sample in chunk), found, strict=True)
         return [answers[sample.key] for sample in samples]
 
     def _streamed(self, room: Streamed, samples: Iterable[Sample], taps: Taps, edits: Sequence[Edit]) -> None:
@@ -107,7 +111,8 @@ class SliTeacher:
         same = fingerprint(self.checkpoint, taps.wanted, self.budget, edits)
         observation = Observation(room, layers, self.budget, same, taps.sink, edits, tuple(taps.modules))
         known: Iterable[Sample] = samples if observation.checkpoints is None else list(samples)
-        observation.lead(lambda: self._chunked(known), lambda run, each: self._forward(taps, each, run.name))
+        observation.lead(lambda: self.batching.chunked(known), lambda run, each: self._forward(taps, each, run.name))
+        taps.resumed = observation.resumed
         self.passes = observation.passes
 
     def _with_edits(self, batches: Iterable[MicroBatch], taps: Taps, edits: Sequence[Edit]) -> None:
@@ -135,13 +140,14 @@ class SliTeacher:
             if self.resident and not edit and not self.looked:
                 watch(signal.outputs if signal.hidden is None else signal.hidden, self._look)
             taps.signal(each.keys, signal, edit)
+            taps.passed += len(each.keys)
         finally:
             del self.current[greenlet.getcurrent()]
 
     def _look(self) -> None:
         """NexusError where what a resident model gave is not finite because its weights are not. Looked for once."""
         self.looked = True
-        check_whole(self.room.module, self.checkpoint.parts)
+        Finder(self.checkpoint, read).whole(self.room.module, self.checkpoint.parts)
 
     @contextmanager
     def _tapped(self, taps: Taps) -> Iterator[None]:
@@ -160,6 +166,7 @@ class SliTeacher:
         def hook(_: nn.Module, __: Any, output: Any) -> None:
             run = greenlet.getcurrent()
             each, edit = self.current[run]
+            taps.ran.add(tap.path)
             if (edit and tap.intact) or (isinstance(run, Run) and run.replaying):
                 return                                      # nobody asked, or it was before the process was killed
             with self._precision(False), unnoted(run):      # a basis is no work for half precision
@@ -171,31 +178,6 @@ class SliTeacher:
         """Matrix products in bfloat16, or as they are. Nothing is cached: that would keep layers that are gone."""
         kind = torch.device(self.budget.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=half, cache_enabled=False)
-
-    def _chunked(self, samples: Iterable[Sample]) -> Iterator[MicroBatch]:
-        """The batches, made when they are asked for."""
-        for chunk in _chunks(samples, self.budget.micro_batch * BATCHES_AT_ONCE):
-            yield from self._batches(chunk)
-
-    def _batches(self, samples: Sequence[Sample]) -> Iterator[MicroBatch]:
-        for chunk in self._grouped(samples):
-            batch = self.checkpoint.collate(chunk)
-            yield MicroBatch(tuple(sample.key for sample in chunk), batch)
-
-    def _grouped(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
-        """Micro-batches; a checkpoint whose batches must be of one kind says which samples go together."""
-        groups = getattr(self.checkpoint, "groups", None)
-        for group in groups(samples) if groups and samples else [range(len(samples))]:
-            together = self._by_length([samples[index] for index in group])
-            yield from _chunks(together, self.budget.micro_batch * (MORE if all(map(_small, together)) else 1))
-
-    def _by_length(self, samples: list[Sample]) -> list[Sample]:
-        """Samples of like length beside each other, where the checkpoint knows lengths: a fifth less is padding."""
-        lengths = getattr(self.checkpoint, "lengths", None)
-        known = lengths(samples) if lengths and len(samples) > self.budget.micro_batch else None
-        if known is None:
-            return samples
-        return [samples[index] for index in sorted(range(len(samples)), key=known.__getitem__)]
 
     def _check(self, taps: Taps, edits: Sequence[Edit]) -> None:
         known = {path for path, _ in self.room.module.named_modules() if path}
@@ -215,25 +197,6 @@ class SliTeacher:
         if type(module).forward is nn.Module.forward:
             inner = next((f" Name one of them: {path}.{name}." for name, _ in module.named_children()), "")
             raise NexusError(f"'{path}' only holds other modules, and gives nothing itself.{inner}")
-
-
-def _small(sample: Sample) -> bool:
-    """Whether a sample holds media, and little of it; token ids are no media, and as long as one likes."""
-    found = {name: value for name, value in sample.fields.items() if hasattr(value, "shape")}
-    tokens = any(name.endswith(("ids", "mask")) or _are_ids(value) for name, value in found.items())
-    size = sum(math.prod(each.shape) for each in found.values())
-    return not tokens and "text" not in sample.fields and 0 < size <= SMALL
-
-
-def _are_ids(value: Any) -> bool:
-    """Whether an array is one row of whole numbers: no picture, and no sound."""
-    return len(value.shape) < 2 and "float" not in str(value.dtype)
-
-
-def _chunks(items: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, max(1, size))):
-        yield chunk
 
 
 def _narrowed(batch: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:

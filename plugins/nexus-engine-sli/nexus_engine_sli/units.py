@@ -3,14 +3,16 @@ fit in memory, their parts: attention and MLP, one projection, some of the exper
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from nexus_specs import Checkpoint, Extent, Part
 from nexus_torch.files import DTYPES
 from torch import nn
+
+from .stored import by_expert, one_expert, some_rows, stems, stored
 
 LARGE = 8 << 20
 """Bytes from which on what belongs to no layer is a unit of its own, or those that a unit may have if that is less; the
@@ -20,7 +22,6 @@ SMALL = 1 << 20
 ALIGNED = 256
 """Blocks of a table's rows are multiples of this many, and no fewer: kernels multiply so many columns alike, and all
 batches pass every block."""
-EXPERT = re.compile(r"^(?P<experts>.*\.experts)\.(?P<number>\d+)(?:\.|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class Unit:
     count: int = 0
     rows: bool = False
     """Whether it holds rows of a table."""
+    table: bool = False
+    """Whether it belongs to no layer: an embedding, a head."""
 
     @property
     def bytes(self) -> int:
@@ -48,17 +51,14 @@ class Unit:
         return self.path.partition("#")[0]
 
 
-def stored(extents: Iterable[Extent]) -> int:
-    """Bytes of some extents."""
-    return sum(extent.stop - extent.start for extent in extents)
-
-
 class Division:
     """Divides a checkpoint; `most` are the stored bytes that one unit may have (0: a layer stays whole)."""
 
     def __init__(self, checkpoint: Checkpoint, module: nn.Module, most: int = 0) -> None:
         self.checkpoint, self.module, self.most = checkpoint, module, most
         self.small, self.large = min(SMALL, most // 8), min(LARGE, most or LARGE)
+        self.together: Mapping[str, str] = getattr(checkpoint, "together", {})
+        """Of names of stored tensors that make one weight, the one under which they are found."""
         self.known = {path: at for at, (path, _) in enumerate(module.named_modules())}
         self.units: dict[str, Unit] = {}
         self.stay: list[Part] = []
@@ -82,7 +82,7 @@ class Division:
     def _rest(self, part: Part) -> None:
         """Of what belongs to no layer: modules without children whose weights are large."""
         taken: set[str] = set()
-        for group in _stems(part.extents).values():
+        for group in stems(part.extents, self.together).values():
             path = self._owner(part, group) if stored(group) >= self.large else ""
             leaf = self.module.get_submodule(path) if path in self.known else None
             if not path or leaf is None or list(leaf.children()):
@@ -90,16 +90,15 @@ class Division:
             if self._rows(part, path, group):
                 taken |= {extent.key for extent in group}
             elif not list(leaf.buffers()):
-                self.units[path] = Unit(
-                    path=path, part=Part(path=path, extents=tuple(group)), names=names_under(self.module, path)
-                )
+                inner = Part(path=path, extents=tuple(group))
+                self.units[path] = Unit(path=path, part=inner, names=names_under(self.module, path), table=True)
                 taken |= {extent.key for extent in group}
         self.stay.append(replace(part, extents=tuple(each for each in part.extents if each.key not in taken)))
 
     def _children(self, part: Part) -> bool:
         """Splits a module into its children; False where it has none, or the loader cannot tell whose a tensor is."""
         found: dict[str, list[Extent]] = {}
-        for group in _stems(part.extents).values():
+        for group in stems(part.extents, self.together).values():
             owner = self._owner(part, group)
             if not owner.startswith(f"{part.path}."):
                 if stored(group) > self.small:
@@ -128,6 +127,9 @@ class Division:
         beside = {f"{part.path}.{name}" for name in every.keys() - weights.keys()}
         little = [each for each in part.extents if (made := self._made(part, [each])) and made.keys() <= beside]
         known = {name for each in little for name in self._made(part, [each])}
+        small = [each for each in part.extents if each.stop - each.start <= self.small]
+        if known != beside and self._made(part, small).keys() == beside:    # several make one
+            little, known = small, beside
         if len(counts) != 1 or inner or known != beside:
             return False
         if little:
@@ -136,11 +138,11 @@ class Division:
             part = replace(part, extents=tuple(each for each in part.extents if each.key not in kept))
         total = counts.pop()
         each = max(1, min(total, self.most * total // max(1, stored(part.extents))))
-        numbered, fused = _by_expert(part.extents)
+        numbered, fused = by_expert(part.extents)
         for first in range(0, total, each):
             count = min(each, total - first)
             some = [row for number in range(first, first + count) for row in numbered.get(number, ())]
-            some += [(at, _cut(extent, first, count, total)) for at, extent in fused]
+            some += [(at, some_rows(extent, first, count, total)) for at, extent in fused]
             extents = tuple(extent for _, extent in sorted(some, key=lambda row: row[0]))
             path = f"{part.path}#{first}"
             names = tuple(f"{part.path}.{name}" for name in weights)
@@ -156,20 +158,23 @@ class Division:
         leaf = self.module.get_submodule(path)
         names = [f"{path}.{name}" for name, _ in leaf.named_parameters()]
         table = isinstance(leaf, nn.Embedding) or type(leaf).forward is nn.Linear.forward
-        if not table or len(names) != 1 or [each.shape for each in group] != [next(leaf.parameters()).shape]:
+        if not table or len(names) != 1 or len(group) != 1:
             return False
-        (whole,), total = group, group[0].shape[0]
+        shape = tuple(next(leaf.parameters()).shape)
+        (whole,), total = group, shape[0]
+        if self._made(part, group) != {names[0]: shape} or whole.shape[:1] != (total,):
+            return False
         each = max(min(ALIGNED, total), self.most * total // stored(group))
         each -= each % ALIGNED if each > ALIGNED else 0
-        some = _cut(whole, 0, each, total)
-        if self._made(part, [some]) != {names[0]: some.shape}:
+        some = some_rows(whole, 0, each, total)
+        if self._made(part, [some]) != {names[0]: (each, *shape[1:])}:
             return False
         for first in range(0, total, each):
-            cut = _cut(whole, first, min(each, total - first), total)
+            cut = some_rows(whole, first, min(each, total - first), total)
             name = f"{path}#{first}"
             self.units[name] = Unit(
                 path=name, part=Part(path=path, extents=(cut,)), names=tuple(names), first=first, count=cut.shape[0],
-                rows=True,
+                rows=True, table=True,
             )  # fmt: skip
         return True
 
@@ -186,10 +191,23 @@ class Division:
         return {name: tuple(each.shape) for name, each in made.items()}
 
     def _owner(self, part: Part, group: Sequence[Extent]) -> str:
-        """The one module into which some stored tensors go, asked of the loader with tensors without values; "" where
-        that cannot be known before they are read."""
-        owners = {name.rpartition(".")[0] for name in self._made(part, _one_expert(group))}
-        return owners.pop() if len(owners) == 1 else ""
+        """The module into which some stored tensors go, or that holds those into which they go, asked of the loader
+        with tensors without values; "" where that cannot be known before they are read."""
+        owners = {name.rpartition(".")[0] for name in self._made(part, one_expert(group))}
+        found = owners.pop() if owners else ""
+        while found and not all(f"{each}.".startswith(f"{found}.") for each in owners):
+            found = found.rpartition(".")[0]
+        return found
+
+
+def meeting(units: Sequence[Unit], runs: Mapping[str, int], arrives: Mapping[str, int]) -> int:
+    """Most bytes of a unit that runs and of one that arrives meanwhile, of what each takes by its path. Of tables only
+    neighbours meet: the embedding and the head have all layers between them."""
+    every, layers = [unit.path for unit in units], [unit.path for unit in units if not unit.table]
+    pairs = [runs[one] + arrives[behind] for one, behind in pairwise(every)]
+    for some, others in ((every, layers), (layers, every)):
+        pairs.append(max((runs[each] for each in some), default=0) + max((arrives[each] for each in others), default=0))
+    return max(pairs)
 
 
 def running(module: nn.Module, unit: Unit) -> int:
@@ -201,41 +219,3 @@ def running(module: nn.Module, unit: Unit) -> int:
 def names_under(module: nn.Module, path: str) -> tuple[str, ...]:
     """Full names of the parameters below a module."""
     return tuple(f"{path}.{name}" for name, _ in module.get_submodule(path).named_parameters(remove_duplicate=False))
-
-
-def _stems(extents: Iterable[Extent]) -> dict[str, list[Extent]]:
-    """Tensors that belong together: of one module in the file, all experts of one list."""
-    groups: dict[str, list[Extent]] = {}
-    for extent in extents:
-        found = EXPERT.match(extent.key)
-        groups.setdefault(found["experts"] if found else extent.key.rpartition(".")[0], []).append(extent)
-    return groups
-
-
-def _one_expert(group: Sequence[Extent]) -> list[Extent]:
-    """The tensors of the first expert alone: where one goes, all go."""
-    numbers = {extent.key: found["number"] for extent in group if (found := EXPERT.match(extent.key))}
-    first = next(iter(numbers.values()), "")
-    return [extent for extent in group if numbers.get(extent.key, first) == first]
-
-
-def _by_expert(extents: Iterable[Extent]) -> tuple[dict[int, list[tuple[int, Extent]]], list[tuple[int, Extent]]]:
-    """Stored tensors that belong to one expert, by its number, and those that hold something of all; with their
-    places."""
-    numbered: dict[int, list[tuple[int, Extent]]] = {}
-    fused: list[tuple[int, Extent]] = []
-    for at, extent in enumerate(extents):
-        found = EXPERT.match(extent.key)
-        (numbered.setdefault(int(found["number"]), []) if found else fused).append((at, extent))
-    return numbered, fused
-
-
-def _cut(extent: Extent, first: int, count: int, total: int) -> Extent:
-    """Some rows of a stored tensor that has one for each expert, or for each word; all of any other."""
-    if not extent.shape or extent.shape[0] != total:
-        return extent
-    row = (extent.stop - extent.start) // total
-    return replace(
-        extent, start=extent.start + first * row, stop=extent.start + (first + count) * row,
-        shape=(count, *extent.shape[1:]),
-    )  # fmt: skip

@@ -53,12 +53,12 @@ def test_holes_of_smaller_blocks_are_given_back(monkeypatch: pytest.MonkeyPatch)
     heap = allocating.Heap()
     monkeypatch.setattr(allocating, "anonymous", lambda: next(held) << 20)
     monkeypatch.setattr(allocating, "_TRIM", trims.append)
-    heap.give_back(allocating.GROWN)                                        # 300: more than nothing, 350 stay
-    heap.give_back(allocating.GROWN)                                        # 520: 170 more
-    heap.give_back(allocating.GROWN)                                        # 310
-    heap.give_back(allocating.GROWN)                                        # 200: it went by itself
+    heap.give_back()                                                        # 300: more than nothing, 350 stay
+    heap.give_back()                                                        # 520: 170 more
+    heap.give_back()                                                        # 310
+    heap.give_back()                                                        # 200: it went by itself
     assert len(trims) == 1
-    heap.give_back(allocating.GROWN)                                        # 380
+    heap.give_back()                                                        # 380
     assert len(trims) == 1
-    heap.give_back(allocating.GROWN)                                        # 420: 220 more, 390 stay
+    heap.give_back()                                                        # 420: 220 more, 390 stay
     assert len(trims) == 2

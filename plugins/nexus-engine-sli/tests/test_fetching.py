@@ -279,6 +279,20 @@ def test_ranges_are_held_against_the_hash_of_the_whole_file(server: LocalHub, so
     assert served(server) == total(source), "each byte once"
 
 
+def test_a_server_that_sends_whole_files_for_ranges_is_left(
+    server: LocalHub, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each layer would fetch the whole file again."""
+    monkeypatch.setattr("nexus_torch.hub.ranges.MANY", 1 << 10)
+    groups = opened(server, source)
+    server.ranges = False
+    files = by_ranges(groups, source, tmp_path)
+    with pytest.raises(NexusError, match=r"sends the whole of '.*' where a part is asked for.*--disk.*tensors 'layers"):
+        take(files, groups)
+    files.close()
+    assert served(server) < 3 * total(source), "four connections side by side"
+
+
 def test_a_damaged_range_names_file_and_tensor(server: LocalHub, source: Path, tmp_path: Path) -> None:
     groups = opened(server, source)
     server.damaged["acme/large/part-3.safetensors"] = 1

@@ -18,8 +18,8 @@ SAMPLES, TOKENS, WIDTH, MB = 600, 256, 256, 10**6
 def test_states_take_the_disk_that_was_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """States of 157 MB, of which the memory holds some 64."""
     config = hf.LlamaConfig(
-        vocab_size=300, hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=16, intermediate_size=64,
-        max_position_embeddings=TOKENS,
+        vocab_size=300, hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=2, head_dim=16,
+        intermediate_size=64, max_position_embeddings=TOKENS,
     )  # fmt: skip
     hf.LlamaForCausalLM(config).save_pretrained(tmp_path / "teacher")
     checkpoint = Installed().open(str(tmp_path / "teacher"))

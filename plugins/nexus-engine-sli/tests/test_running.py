@@ -112,18 +112,18 @@ def test_states_are_projected_in_full_precision(opened: Opened, inputs: Inputs) 
 def test_small_media_pass_more_at_once_and_texts_do_not(opened: Opened, inputs: Inputs) -> None:
     for name, most in (("pictures", 16), ("decoder", 2)):
         with Sli().load(opened(name), Budget(micro_batch=2)) as teacher:
-            assert max(len(each.keys) for each in teacher._batches(inputs(name))) == most  # type: ignore[attr-defined]
+            assert max(len(each.keys) for each in teacher.batching.batches(inputs(name))) == most  # type: ignore[attr-defined]
     large = Sample(key="0" * 64, fields={"image": torch.zeros(64, 64, 3).numpy()})
     with Sli().load(opened("pictures"), Budget(micro_batch=2)) as teacher:
-        assert [len(each) for each in teacher._grouped([large] * 5)] == [2, 2, 1]  # type: ignore[attr-defined]
+        assert [len(each) for each in teacher.batching.grouped([large] * 5)] == [2, 2, 1]  # type: ignore[attr-defined]
 
 
 def test_texts_of_like_length_pass_together(opened: Opened, inputs: Inputs) -> None:
     texts = [Sample(key=f"{at:064x}", fields={"text": "word " * length}) for at, length in enumerate((9, 1, 8, 2, 7))]
     with Sli().load(opened("decoder"), Budget(micro_batch=2)) as teacher:
-        groups = [[int(each.key, 16) for each in group] for group in teacher._grouped(texts)]  # type: ignore[attr-defined]
+        groups = [[int(each.key, 16) for each in group] for group in teacher.batching.grouped(texts)]  # type: ignore[attr-defined]
         assert groups == [[1, 3], [4, 2], [0]]
-        assert [each.key for each in teacher._by_length(inputs("pictures"))] == [each.key for each in inputs("pictures")]  # type: ignore[attr-defined]  # noqa: E501
+        assert [each.key for each in teacher.batching.by_length(inputs("pictures"))] == [each.key for each in inputs("pictures")]  # type: ignore[attr-defined]  # noqa: E501
     assert opened("pictures").lengths(inputs("pictures")) is None  # type: ignore[attr-defined]
 
 

@@ -178,4 +178,4 @@ def test_token_ids_are_no_small_media(kind: Any, opened: Any) -> None:
     samples = [Sample(key=key, fields={"input_ids": kind([3, 4, 5, at])}) for at, key in enumerate(keys)]
     checkpoint = opened("decoder")
     teacher = SliTeacher(checkpoint, Resident(checkpoint, "cpu"), Budget(micro_batch=2))
-    assert [len(each.keys) for each in teacher._chunked(samples)] == [2, 2, 2]
+    assert [len(each.keys) for each in teacher.batching.chunked(samples)] == [2, 2, 2]

@@ -12,11 +12,11 @@ import pytest
 import torch
 import transformers as hf
 from nexus_engine_sli import spilling, streaming, units
+from nexus_engine_sli.aligning import positions, sequence
 from nexus_engine_sli.loading import Streamed
 from nexus_engine_sli.placing import one_by_one
 from nexus_engine_sli.quantising import Quantised
 from nexus_engine_sli.rooms import Resident
-from nexus_engine_sli.taps import positions, sequence
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_specs import Budget, Checkpoint, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
@@ -159,7 +159,7 @@ def test_bfloat16_is_what_transformers_computes(saved: Any, inputs: Inputs) -> N
     checkpoint, budget = opened(folder), Budget(micro_batch=2)
     found = observed(checkpoint, Streamed(checkpoint, "cpu", torch.bfloat16), inputs("decoder"), budget)
     model = hf.LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
-    for each in SliTeacher(checkpoint, Resident(checkpoint, "cpu"), budget)._batches(inputs("decoder")):
+    for each in SliTeacher(checkpoint, Resident(checkpoint, "cpu"), budget).batching.batches(inputs("decoder")):
         with torch.no_grad():
             states = model.model(**each.batch, use_cache=False).last_hidden_state
         for key, row, length in zip(each.keys, states, each.batch["attention_mask"].sum(1).tolist(), strict=True):
