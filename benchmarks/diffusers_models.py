@@ -19,7 +19,6 @@ from typing import Any
 
 from nexus_arch_diffusers.catalogue import models
 from report import arguments, finish
-from tiny_diffusers.comparing import OURS, THEIRS, compared
 
 TABLE = Path(__file__).parents[1] / "plugins" / "nexus-arch-diffusers" / "nexus_arch_diffusers" / "models.json"
 SORTS = ("transformer", "U-Net", "VAE")
@@ -32,6 +31,8 @@ COLUMNS = ("class", "opened", "agree", "streamed", "widths", "layers", "differen
 def main() -> None:
     """Makes the rows that are asked for."""
     given = arguments(__doc__, only={"default": "", "metavar": "CLASSES", "help": "class names, with commas"})
+    from tiny_diffusers.comparing import OURS, THEIRS, compared  # diffusers: not for --help
+
     every = sorted(name for name, sort in models().items() if sort in SORTS)
     chosen = [each.strip() for each in given.only.split(",")] if given.only else list(SAMPLE) if given.quick else every
     made = [compared(name) for name in chosen]

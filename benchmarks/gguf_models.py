@@ -75,7 +75,7 @@ def streams(checkpoint: Any, folder: Path) -> bool:
     """Whether the streaming engine gives the bits that the resident one gives, a sample a batch."""
     from unittest import mock
 
-    import nexus_engine_sli.teacher
+    import nexus_engine_sli.batching
     import nexus_engine_sli.units
     import torch
     from nexus_specs import Budget, Installed, Sample, Tap
@@ -88,7 +88,7 @@ def streams(checkpoint: Any, folder: Path) -> bool:
         budget = Budget(scratch=folder, memory=1 << 30, residency=residency, micro_batch=1)
         engine = Installed().make("engine", "sli")
         with (
-            mock.patch.object(nexus_engine_sli.teacher, "MORE", 1),
+            mock.patch.object(nexus_engine_sli.batching, "MORE", 1),
             mock.patch.object(nexus_engine_sli.units, "LARGE", TABLE),
             engine.load(checkpoint, budget) as teacher,
         ):

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +40,15 @@ TRILLION = {
     "first_k_dense_replace": 1, "dtype": "bfloat16",
 }  # fmt: skip
 INSPECT = (
-    "import sys, time\nimport nexus_torch.hugging_face.checkpoint\nfrom transformers import DeepseekV3ForCausalLM\n"
-    "from nexus_arch_transformers.architecture import Transformers\n"
-    "began, busy = time.perf_counter(), time.process_time()\n"
-    "try:\n    Transformers().inspect(sys.argv[1])\n"
-    "finally:\n    print(time.perf_counter() - began, time.process_time() - busy)"
+    "import sys, time\nfrom nexus_specs import NexusError\nimport nexus_torch.hugging_face.checkpoint\n"
+    "from transformers import DeepseekV3ForCausalLM\nfrom nexus_arch_transformers.architecture import Transformers\n"
+    "for source in sys.argv[1:]:\n    began, busy = time.perf_counter(), time.process_time()\n"
+    "    try:\n        Transformers().inspect(source)\n    except NexusError:\n        pass\n"
+    "    print(time.perf_counter() - began, time.process_time() - busy)"
+)
+INSPECTED = (
+    ("1.03e12 parameters", "inspect_1t", TRILLION),
+    ("1e9 layers, refused", "refuse", TRILLION | {"num_hidden_layers": 10**9}),
 )
 
 
@@ -71,12 +75,17 @@ def heavy(command: tuple[str, ...]) -> str:
     return done.stderr.splitlines()[-1]
 
 
-def inspected(values: Mapping[str, Any]) -> tuple[float, ...]:
-    """Seconds until a configuration is described or refused, beyond the imports: on the clock, and of the processor."""
+def inspected(every: Sequence[Mapping[str, Any]]) -> list[list[float]]:
+    """Seconds until each configuration is described or refused, beyond the imports: on the clock, and of the
+    processor."""
     with tempfile.TemporaryDirectory() as place:
-        (Path(place) / "config.json").write_text(json.dumps(values), encoding="utf-8")
-        done = subprocess.run([sys.executable, "-c", INSPECT, place], capture_output=True, text=True, check=False)
-    return tuple(map(float, done.stdout.split()))
+        homes = [Path(place) / str(number) for number in range(len(every))]
+        for home, values in zip(homes, every, strict=True):
+            home.mkdir()
+            (home / "config.json").write_text(json.dumps(values), encoding="utf-8")
+        command = [sys.executable, "-c", INSPECT, *map(str, homes)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [[float(each) for each in line.split()] for line in done.stdout.splitlines()]
 
 
 def held() -> dict[str, int]:
@@ -99,14 +108,11 @@ def main() -> None:
     given = arguments(__doc__, record=keep)
     figures: dict[str, Any] = held()  # the first query after an upgrade asks the loaders
     rows: list[list[Any]] = [
-        [" ".join(command), *seconds(command, 3 if given.quick else 9), heavy(command)] for command in COMMANDS
+        [" ".join(command), *seconds(command, 1 if given.quick else 9), heavy(command)] for command in COMMANDS
     ]
     figures |= {"slowest_seconds": max(row[1] for row in rows), "heavy_imports": sum(row[3] != "[]" for row in rows)}
-    for name, key, values in (
-        ("1.03e12 parameters", "inspect_1t", TRILLION),
-        ("1e9 layers, refused", "refuse", TRILLION | {"num_hidden_layers": 10**9}),
-    ):
-        clock, busy = inspected(values)
+    measured = inspected([values for _, _, values in INSPECTED])
+    for (name, key, _), (clock, busy) in zip(INSPECTED, measured, strict=True):
         figures |= {f"{key}_seconds": clock, f"{key}_processor_seconds": busy}
         rows.append([f"inspect, beyond imports: {name}", clock, busy, ""])
     columns = ["command", "seconds", "of the processor", "heavy imports"]

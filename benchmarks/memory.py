@@ -1,9 +1,10 @@
 """Memory that the engine predicts for a checkpoint against the anonymous memory that it takes, for each way to hold it.
 
-Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth) and random mixtures of experts
-(Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4; about 550 MB), and loads and observes each in a process of
-its own, which polls the anonymous part of its resident memory (RssAnon) every few milliseconds. Measured is the growth
-from before loading to the highest point. Target: within 15 % on checkpoints of at least 500 MB.
+Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth), a Qwen2 of which half is a tied
+table, a T5, a Wav2Vec2, and random mixtures of experts (Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4; about 550
+MB), and loads and observes each in a process of its own, which polls the anonymous part of its resident memory
+(RssAnon) every few milliseconds. Measured is the growth from before loading to the highest point. Target: within 15 %
+on checkpoints of at least 500 MB.
 
     python benchmarks/memory.py --json
     python benchmarks/memory.py --only "bfloat16 nf4"
@@ -36,6 +37,13 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "bfloat16 stream": ("bfloat16", {"residency": "stream"}),
     "bfloat16 resident, long texts": ("bfloat16", {"residency": "resident", "tokens": "2000"}),
     "bfloat16 stream, long texts": ("bfloat16", {"residency": "stream", "tokens": "2000"}),
+    "tied table resident": ("tied", {"residency": "resident"}),
+    "tied table nf4": ("tied", {"residency": "resident", "quantise": "nf4"}),
+    "tied table stream": ("tied", {"residency": "stream"}),
+    "encoder-decoder resident": ("encoders", {"residency": "resident"}),
+    "encoder-decoder stream": ("encoders", {"residency": "stream"}),
+    "sound resident": ("sound", {"residency": "resident", "tokens": "500"}),
+    "sound stream": ("sound", {"residency": "stream", "tokens": "500"}),
     "experts resident": ("experts", {"residency": "resident"}),
     "experts nf4": ("experts", {"residency": "resident", "quantise": "nf4"}),
     "experts int8": ("experts", {"residency": "resident", "quantise": "int8"}),
@@ -92,13 +100,27 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     length = int(settings.pop("tokens", TOKENS))
     plenty: dict[str, Any] = {"memory": 1 << 40, "scratch": Path(home) / "scratch"}
     budget = Budget(**plenty | {"micro_batch": BATCH, "precision": "bfloat16"} | settings)
-    texts = [{"text": f"{number} " + "a b" * (length // 3)} for number in range(SAMPLES)]
-    samples = [Sample(key=content_key(fields), fields=fields) for fields in texts]
+    heard = checkpoint.blueprint.takes == ("audio",)
+    given = [_sound(number, length) if heard else _text(number, length) for number in range(SAMPLES)]
+    samples = [Sample(key=content_key(fields), fields=fields) for fields in given]
     checkpoint.collate(samples)
     predicted = engine.estimate(checkpoint.blueprint, SAMPLES, 0, budget, tokens=length).memory
     with Peak() as peak, engine.load(checkpoint, budget) as teacher:
-        teacher.observe(samples, [Tap(path="logprob")], ListSink())
+        teacher.observe(samples, [Tap(path="output" if heard else "logprob")], ListSink())
     return {"bytes": checkpoint.blueprint.bytes, "predicted": predicted, "measured": peak.growth}
+
+
+def _text(number: int, tokens: int) -> dict[str, Any]:
+    """Of so many tokens, in question and answer for those that write an answer."""
+    text = f"{number} " + "a b" * (tokens // 3)
+    return {"text": text, "target": text}
+
+
+def _sound(number: int, states: int) -> dict[str, Any]:
+    """Of so many states of 20 ms, at 16 kHz."""
+    import numpy as np
+
+    return {"audio": np.random.default_rng(number).standard_normal(states * 320).astype("float32")}
 
 
 class Peak:

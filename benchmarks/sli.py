@@ -3,6 +3,8 @@
 python benchmarks/sli.py                 all cases and contenders, three interleaved rounds: two hours on two cores
 python benchmarks/sli.py --rounds 1 --only disk,compute,nexus --cases main      a part of it, kept: the rest can follow
 python benchmarks/sli.py --quick         a small model, few contenders: under a minute, no claim
+python benchmarks/sli.py --disk-rate 550 a disk of 550 MB/s (as root), as SATA has: hosts of virtual machines keep files
+                                         in memory that no guest can empty, and so all are read as fast as that
 python benchmarks/sli.py --device cuda   on a GPU of which 16 GB may be used, with a checkpoint of 20 GB
 
 A random Llama of 3.5 GB in bfloat16; the page cache is emptied all the while; Nexus is given 1 GB. Every measurement
@@ -29,6 +31,7 @@ from streaming import device
 from streaming.corpus import FULL, GROWING, MAIN, QUICK, SHORT, Case, Size, make, weights
 from streaming.environments import python
 from streaming.summary import COLUMNS, Medians, figures, table
+from streaming.throttle import held_to
 
 MEMORY = 1 << 30
 CASES = {"main": MAIN, "short": (SHORT,), "growing": GROWING}
@@ -46,6 +49,7 @@ FLAGS = {
         "help": "of the batches of accelerate and AirLLM run one in so many; the rest "
         "follows from what each batch after the first takes, and the table says so",
     },
+    "disk-rate": {"type": int, "default": 0, "help": "MB a second to which the kernel holds readings; 0: as it is"},
     "device": {"default": "cpu", "choices": ("cpu", "cuda"), "help": "where the model runs"},
     "timeout": {"type": int, "default": 3600, "help": "seconds that one measurement may take"},
 }
@@ -62,11 +66,13 @@ class Bench:
     cases: tuple[Case, ...]
     timeout: int
     share: int
+    rate: int = 0
+    """Of the disk, MB a second; 0: as it is."""
 
     @property
     def results(self) -> Path:
         """One line of JSON for each measurement."""
-        return self.home / f"{self.size.name}.jsonl"
+        return self.home / f"{self.size.name}{f'-{self.rate}' if self.rate else ''}.jsonl"
 
     def rows(self) -> list[dict[str, Any]]:
         """What was measured so far."""
@@ -110,7 +116,9 @@ class Bench:
         numbers = (case.samples, case.tokens, case.micro_batch, MEMORY, self.share)
         try:
             command = [python(name, self.home), str(script), name, str(folder), str(out), *map(str, numbers)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=self.timeout, check=False)
+            with held_to(folder, self.rate * 10**6) as before:
+                command = [*before, *command]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=self.timeout, check=False)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             return {"failed": str(error)[-400:]}
         if done.returncode:
@@ -147,7 +155,7 @@ def main() -> None:
         chosen, cases, size = tuple(given.only.split(",")) if given.only else device.EVERY, device.CASES, device.SIZE
     elif given.quick:
         chosen, cases, size, given.rounds = EVERY[:5], (Case(8, 64, 1),), QUICK, 1
-    bench = Bench(given.work, size, given.rounds, chosen, cases, given.timeout, given.share)
+    bench = Bench(given.work, size, given.rounds, chosen, cases, given.timeout, given.share, given.disk_rate)
     if given.fresh or given.quick:
         bench.results.unlink(missing_ok=True)
     bench.run()

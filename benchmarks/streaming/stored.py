@@ -1,7 +1,8 @@
 """Random checkpoints as they are stored: `python stored.py FOLDER HOW LAYERS`, in a process of its own, so that what
 writing takes is gone.
 
-HOW: float32 or bfloat16 (a Llama), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of four bits, an exponent
+HOW: float32 or bfloat16 (a Llama), tied (a Qwen2 whose embedding of 152,000 words is its head, half of it all),
+encoders (a T5), sound (a Wav2Vec2), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of four bits, an exponent
 for every 32), fp8 (Qwen3-MoE: experts and attention of eight bits, a scale for every 128 x 128).
 """
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOKENS, LONGEST, VOCABULARY, WIDTH, BLOCK = 64, 4096, 8192, 1024, 128
-LAYERS = {"float32": 24, "bfloat16": 24, "experts": 10, "mxfp4": 10, "fp8": 10}
+MANY = 151_936
+LAYERS = {"float32": 24, "bfloat16": 24, "tied": 12, "encoders": 12, "sound": 16,
+    "experts": 10, "mxfp4": 10, "fp8": 10}
 PACKED = {
     "mxfp4": {"quant_method": "mxfp4", "modules_to_not_convert": ["model.embed_tokens", "lm_head", "self_attn"]},
     "fp8": {
@@ -38,7 +41,10 @@ def main(home: Path, how: str, layers: int) -> None:
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(home)
     parts: dict[str, dict[str, Any]] = {}
+    once = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
     for name, each in model.state_dict().items():
+        if name not in once:                                # tied to another one
+            continue
         parts.setdefault(".".join(name.split(".")[:3]) if ".layers." in name else "rest", {})[name] = each
     index: dict[str, str] = {}
     for number, shapes in enumerate(parts.values()):
@@ -50,7 +56,12 @@ def main(home: Path, how: str, layers: int) -> None:
     if how in PACKED:
         config = json.loads((home / "config.json").read_text())
         (home / "config.json").write_text(json.dumps(config | {"quantization_config": PACKED[how]}))
-    save_tokenizer(home)
+    if how == "sound":
+        import transformers as hf
+
+        hf.Wav2Vec2FeatureExtractor().save_pretrained(home)
+    else:
+        save_tokenizer(home)
 
 
 def empty(how: str, layers: int) -> Any:
@@ -71,6 +82,17 @@ def empty(how: str, layers: int) -> Any:
             count = 32 if how == "fp8" else 16
             config = hf.Qwen3MoeConfig(intermediate_size=2048, moe_intermediate_size=512, num_experts=count, **routed)
             return hf.Qwen3MoeForCausalLM(config).to(torch.bfloat16)
+        if how == "tied":
+            few = {"num_key_value_heads": 4, "vocab_size": MANY, "tie_word_embeddings": True}
+            return hf.Qwen2ForCausalLM(hf.Qwen2Config(intermediate_size=2816, **common | few)).to(torch.bfloat16)
+        if how == "encoders":
+            sizes = {"d_model": WIDTH, "d_kv": 64, "d_ff": 2816, "num_layers": layers, "num_heads": 16}
+            names = {"vocab_size": 32_128, "feed_forward_proj": "gated-gelu", "decoder_start_token_id": 0}
+            return hf.T5ForConditionalGeneration(hf.T5Config(**sizes, **names)).to(torch.bfloat16)
+        if how == "sound":
+            front = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+            sizes = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": layers}
+            return hf.Wav2Vec2Model(hf.Wav2Vec2Config(num_attention_heads=16, **sizes, **front)).to(torch.bfloat16)
         config = hf.LlamaConfig(intermediate_size=2816, num_key_value_heads=16, **common)
         return hf.LlamaForCausalLM(config).to(getattr(torch, how))
 

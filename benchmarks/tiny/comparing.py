@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-import nexus_engine_sli.teacher
+import nexus_engine_sli.batching
 import nexus_engine_sli.units
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ def observed(
         raise ValueError("two samples are alike")
     budget = Budget(residency=residency, micro_batch=together)
     with (
-        mock.patch.object(nexus_engine_sli.teacher, "MORE", 1),
+        mock.patch.object(nexus_engine_sli.batching, "MORE", 1),
         mock.patch.object(nexus_engine_sli.units, "LARGE", table),
         Installed().make("engine", "sli").load(checkpoint, budget) as teacher,
     ):
