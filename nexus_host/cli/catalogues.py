@@ -22,6 +22,9 @@ from ..store.atomic import write_bytes
 
 Row = dict[str, Any]
 FIELDS = ("name", "loader", "modalities", "heads", "gguf", "streams")
+MORE: Row = {"generates": False, "sort": "", "reason": "", "summary": ""}
+"""What a loader may say of a row beyond these fields, and what stands there where it does not: whether it generates,
+what kind of thing it is, why it does not stream, a sentence."""
 LIMIT = 120
 """Seconds that asking may take."""
 
@@ -58,12 +61,13 @@ def joined(rows: list[Row]) -> list[Row]:
     found = []
     for row in rows:
         if "error" in row:
-            found.append({"name": row["name"], "loader": row["name"], "error": row["error"]})
+            named = {"name": row["name"], "loader": row["name"], "modalities": [], "heads": [], "gguf": ""}
+            found.append(named | {"streams": "untested"} | MORE | {"reason": row["error"], "error": row["error"]})
             continue
         heads = list(row.get("heads", ()))
         gguf = row.get("gguf") or _first(by_head, heads)
         known = {"name": row.get("name") or row["architecture"], "loader": row.get("loader") or row["architecture"]}
-        more = {name: value for name, value in row.items() if name not in (*FIELDS, "architecture")}
+        more = MORE | {name: value for name, value in row.items() if name not in (*FIELDS, "architecture")}
         found.append(
             known
             | {"modalities": list(row.get("modalities") or _first(takes, heads)), "heads": heads, "gguf": gguf}

@@ -11,21 +11,30 @@ import click
 from nexus_specs import KINDS, MetricComponent, NexusError, StageComponent, TowerComponent
 
 from ..discovery import Plugins
+from ..showing.listing import print_listing
+from ..showing.tables import console
 from ..words import did_you_mean, listed
 from .app import State
 from .catalogues import architectures
 from .filtering import filtered
-from .output import emit_json, emit_table, json_option
+from .output import emit_json, json_option
 
 if TYPE_CHECKING:
     from ..registry import TeacherCard
 
 Row = dict[str, Any]
 HIDDEN: Mapping[str, Sequence[str]] = {
-    "architectures": ("generates", "reason", "sort"),
+    "architectures": ("generates", "reason", "sort", "summary"),
     "datasets": ("dataset", "config", "bytes", "classes", "gated", "reader", "options"),
 }
 """Columns that are for --json alone: a table of hundreds of rows has room for few."""
+FIRST: Mapping[str, Sequence[str]] = {
+    "architectures": ("name", "loader", "streams", "modalities", "gguf", "heads"),
+    "datasets": ("name", "tags", "summary", "size"),
+    "plugins": ("name", "state", "version", "reason", "offers"),
+    "teachers": ("name", "status", "modality", "parameters", "capability", "metric", "tower"),
+}
+"""Columns that stand first: a terminal may have no room for the others."""
 MOST = 6
 """Entries of a list that a table shows."""
 TEACHER = ("name", "status", "capability", "metric", "better", "share", "tower", "component", "installed", "modality",
@@ -79,9 +88,11 @@ def command(
     if as_json:
         emit_json(rows)
         return 0
-    columns = [each for each in dict.fromkeys(key for row in rows for key in row) if each not in HIDDEN.get(name, ())]
+    known = [*FIRST.get(name, ()), *dict.fromkeys(key for row in rows for key in row)]
+    columns = [each for each in dict.fromkeys(known) if each not in HIDDEN.get(name, ())]
     notes = [] if rows else [_nothing(name, every, words)]
-    emit_table(columns, [[_cell(row.get(key)) for key in columns] for row in rows], title=name, notes=notes)
+    cells = [[_cell(row.get(key)) for key in columns] for row in rows]
+    print_listing(columns, cells, console(), title=name, notes=notes)
     return 0
 
 

@@ -180,8 +180,10 @@ def show_plan(request: Request, *, as_json: bool) -> int:
 
 
 def preview(registry: Registry, plugins: Plugins, run_dir: Path) -> None:
-    """Prints the plan of a registry as `nexus plan` does. Raises NexusError."""
-    print_plan(planned(registry, plugins, run_dir), workers(registry), console())
+    """Prints the plan of a registry as `nexus plan` does, in a process that has opened a checkpoint of it. Raises
+    NexusError."""
+    without = tuple(name for name, each in plugins.found.items() if each.state == "blocked")
+    print_plan(planned(registry, plugins, run_dir, without=without, here=True), workers(registry), console())
 
 
 def report(result: Result, request: Request, *, as_json: bool) -> int:

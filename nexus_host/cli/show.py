@@ -12,7 +12,7 @@ from .output import emit_json, json_option
 
 
 @click.command("show")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default="nexus-run")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default="nexus-run")
 @json_option
 def command(folder: Path, *, as_json: bool) -> int:
     """Show an artefact or a run directory in words and tables."""

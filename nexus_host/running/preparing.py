@@ -23,8 +23,10 @@ from ..planning.suiting import lossless, trains_towers, unsuited, weightless
 from ..registry import Registry, RegistryModel
 from ..registry.loading import FILE
 from ..registry.trust import allow
+from . import worker
 from .asking import machine_of, settle, with_estimates
 from .describing import Described, describe
+from .inline import Inline
 from .pool import Workers
 from .sizing import with_sizes
 
@@ -52,6 +54,7 @@ def prepare(
 ) -> Prepared:
     """The plan of a run. One that is only `shown` measures nothing anew, and may be about checkpoints whose weights are
     not here yet. Raises RegistryError with every mistake, NexusError where there is nothing to run."""
+    worker.planning.cache_clear()  # an executor may answer in this process, where an earlier plan was made
     machine = machine_of(run, registry, executor, without, measure=not shown)
     limits = budget(registry, machine, run)
     settled, asked = settle(registry, run, limits, executor, without)
@@ -82,10 +85,12 @@ def planned(
     without: tuple[str, ...] = (),
     target: str = "",
     samples: int = 0,
+    here: bool = False,
 ) -> Plan:
-    """The plan with estimates, made without writing into the run directory."""
+    """The plan with estimates, made without writing into the run directory. `here`: in this process, which has the
+    heavy libraries already."""
     allow(registry.teachers.values())
-    with _aside() as executor:
+    with _here() if here else _aside() as executor:
         found = prepare(registry, plugins, run, executor, without=without, target=target, samples=samples, shown=True)
     announce(run, found.pins, found.plan.data_pins)
     return found.plan
@@ -107,6 +112,12 @@ def held_here(blueprint: Blueprint, plugins: Plugins, without: tuple[str, ...]) 
         return placed, made.estimate(blueprint, 1, 0, placed)
     except Exception:
         return None
+
+
+@contextmanager
+def _here() -> Iterator[Executor]:
+    with TemporaryDirectory(prefix="nexus-plan-") as folder, Inline(Path(folder)) as executor:
+        yield executor
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,10 +14,9 @@ from typing import Any, Protocol
 from nexus_specs import NexusError
 
 from ..discovery import Plugins
-from ..planning import Plan
 from ..planning.announced import adopt, forget
 from ..planning.resources import check_disk, side_by_side, threads, workers
-from ..planning.settling import CORE, DATA, PINS, SETTLED, known_pins
+from ..planning.settling import PINS
 from ..registry import Registry
 from ..registry.trust import allow
 from ..showing.board import Board
@@ -26,20 +25,19 @@ from ..showing.plain import PlainView
 from ..showing.plan_view import moved
 from ..showing.tables import console
 from ..showing.text import duration
-from ..store import Lock, Store, sweep, write_bytes, write_json
+from ..store import Lock, Store, sweep
 from ..store.lock import STATUS
 from ..store.made import FOLDERS, MANIFEST, Made
 from ..store.progress import STOPPING
 from ..store.workers import end_orphans
 from ..words import visible
+from .noting import PLUGINS, REGISTRY, keep_notes
 from .pool import Workers
 from .preparing import prepare
 from .pruning import prune
 from .runner import Runner
 from .signals import Interrupted, Stop
-from .sizing import note
 
-REGISTRY, PLUGINS = "registry.yaml", "plugins.json"
 _FILES = (STATUS, STOPPING, REGISTRY, PLUGINS, PINS, MANIFEST, "timings.json", "machine.json", "published.json")
 _STDERR, _SHOW_CURSOR = 2, b"\x1b[?25h\n"
 _PATTERNS = ("workers/*.json", "logs/worker-*.log")
@@ -223,30 +221,11 @@ def _board(request: Request, executor: Executor, say: Callable[[str], None]) -> 
     )
     plan = prepared.plan
     check_disk(plan, workers(registry))
-    _record(request, plan, prepared.pins)
+    keep_notes(request.run, registry, plan, prepared.pins)
+    forget(request.run)
     board = Board(plan, side_by_side(registry, prepared.machine), prepared.machine)
     left = f" About {duration(board.left())}." if board.left() else ""
     say(f"{len(plan.waiting)} units to run, {len(plan.tasks) - len(plan.waiting)} cached.{left}")
     for line in moved(plan):
         say(line)
     return board
-
-
-def _record(request: Request, plan: Plan, settled: Mapping[str, Any]) -> None:
-    """Keeps what the run was told and what it ran with: the registry, versions of plugins, the core's teachers, and
-    what was settled where the registry leaves something open."""
-    run, student = request.run, request.registry.model.student
-    known = known_pins(run)
-    wanted = {**known, SETTLED: {**known.get(SETTLED, {}), **settled}}
-    sized = request.registry.with_core_options(plan.subjects.registry.model.student.options)
-    write_bytes(run / REGISTRY, sized.dump().encode())
-    write_json(run / PLUGINS, dict(plan.versions))
-    if plan.data_pins:
-        wanted[DATA] = {**known.get(DATA, {}), **plan.data_pins}
-    if student.core == "auto" and student.core_teachers is None:
-        wanted["core_teachers"] = list(plan.subjects.core_teachers)
-    if student.options != sized.model.student.options:
-        wanted[CORE] = note(sized)
-    if wanted != known:
-        write_json(run / PINS, wanted)
-    forget(run)

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,25 @@ def plugins(without: tuple[str, ...]) -> Plugins:
     return Plugins.discover(without)
 
 
+@cache
+def planning(without: tuple[str, ...]) -> Plugins:
+    """The plugins while a plan is made: of a checkpoint every stage asks what it is, and it is looked at once."""
+    found = copy(plugins(without))
+    found.inspect, found.open = cache(found.inspect), cache(found.open)  # type: ignore[method-assign]
+    return found
+
+
+def forget() -> None:
+    """What was found in this process; the next question finds it anew."""
+    plugins.cache_clear()
+    planning.cache_clear()
+
+
 def execute(job: Job) -> Outcome:
     """Runs a unit and commits its artefact. Every error becomes an outcome: exceptions of libraries do not always
     survive the way to another process."""
     started = time.perf_counter()
+    planning.cache_clear()  # the plan is made
     state, error, expected = "done", "", True
     with log(Path(job.run), f"{job.unit.stage}-{job.unit.subject}"):
         try:
@@ -94,13 +110,13 @@ def _words(error: BaseException) -> str:
 def estimate(job: Job) -> Mapping[str, Any] | None:
     """What a unit would cost, or None where its stage cannot tell."""
     try:
-        found: Mapping[str, Any] = plain(_stage(job).estimate(UnitContext(job, plugins(job.without), None)))
+        found = plain(_stage(job).estimate(UnitContext(job, planning(job.without), None)))
     except KeyboardInterrupt:
         raise
     except BaseException:  # as in `execute`
         traceback.print_exc()
         return None
-    return found if set(found) == set(plain(Estimate())) else None
+    return found if isinstance(found, Mapping) and set(found) == set(plain(Estimate())) else None
 
 
 def place(
@@ -110,7 +126,7 @@ def place(
     where they cannot tell. What is wrong shows when a unit runs. `named`: what the card calls a source that is pinned;
     then the commit that this name has by now is told, too."""
     try:
-        found = plugins(without)
+        found = planning(without)
         engine, origin = found.make("engine", name, **options), found.origin(source)
         said: dict[str, Any] = {"source": origin.source, "missing": origin.missing} if origin else {}
         if origin and named and (latest := found.latest(source, named)) not in ("", origin.commit):
@@ -130,7 +146,7 @@ def describe(source: str, without: tuple[str, ...]) -> Mapping[str, Any] | None:
     """What a teacher is, as its loader says, less its layers and the names of its classes; `error` alone where there
     is something wrong with it; None where nobody can tell."""
     try:
-        return plain(dataclasses.replace(plugins(without).inspect(source), stacks=(), labels=()))  # type: ignore[no-any-return]
+        return plain(dataclasses.replace(planning(without).inspect(source), stacks=(), labels=()))  # type: ignore[no-any-return]
     except NexusError as error:
         return {"error": str(error)}
     except KeyboardInterrupt:

@@ -19,6 +19,8 @@ from .tables import print_rows, print_table, table_of
 
 def shown(folder: Path) -> dict[str, Any]:
     """A folder as JSON: an artefact, a run directory, or any folder with a table. Raises NexusError for others."""
+    if not folder.is_dir():
+        raise NexusError(f"There is no folder {folder}. Name an artefact or a run; `nexus run` makes nexus-run.")
     artefact = read(folder)
     if artefact:
         return {"artefact": _facts(artefact)}

@@ -138,8 +138,20 @@ def print_plan(plan: Plan, workers: int, out: Console) -> None:
         print_rows(_table(COLUMNS, map(teacher_row, opened)), out)
         out.print()
     more = (*_elsewhere(facts["fetch"]), *held(teachers), *_earlier(facts["earlier"]), *incomplete(teachers))
+    more = (*more, *_too_large(facts["units"], plan.budget.memory))
     for line in (*_sums(facts["total"], plan), *more, *moved(plan)):
         out.print(escape(line))
+
+
+def _too_large(units: Iterable[Mapping[str, Any]], memory: int) -> list[str]:
+    """The unit that takes most, where that is more than it may."""
+    waiting = [unit for unit in units if unit["state"] == "run" and unit["estimate"]]
+    known = [(unit["estimate"]["memory"], unit["name"]) for unit in waiting]
+    most, name = max(known, default=(0, ""))
+    if most <= memory:
+        return []
+    may = f"{bytes_text(memory)} is what it may take (`run.memory`, else what is free)"
+    return [f"Memory: {name} takes {bytes_text(most)}, and {may}. Allow more, or choose another teacher."]
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,17 +49,17 @@ def print_table(table: Mapping[str, Any], out: Console) -> None:
     begin with its first column: figures that are cut in two cannot be read."""
     if table.get("title"):
         out.print(escape(str(table["title"])), style="bold")
-    columns = _columns(table)
+    columns = columns_of(table["columns"], table.get("rows", []))
     for number, part in enumerate(_parts(columns, out.width)):
         if number:
             out.print()
-        print_rows(_drawn(part, out.width), out)
+        print_rows(drawn(part, out.width), out)
     for note in table.get("notes", []):
         out.print(escape(str(note)))
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """One column as it is printed."""
 
     head: str
@@ -82,34 +82,39 @@ def _word(text: str) -> int:
     return max(map(len, text.split()), default=0)
 
 
-def _columns(table: Mapping[str, Any]) -> list[_Column]:
-    rows = table.get("rows", [])
+def columns_of(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[Column]:
+    """The columns of a table of rows, with every value as it is printed."""
     found = []
-    for index, head in enumerate(table["columns"]):
+    for index, head in enumerate(heads):
         values = [row[index] for row in rows]
         right = all(isinstance(each, (int, float)) or each is None for each in values)
-        found.append(_Column(cell(str(head)), tuple(map(cell, values)), right))
+        found.append(Column(cell(str(head)), tuple(map(cell, values)), right))
     return found
 
 
-def _parts(columns: list[_Column], width: int) -> list[list[_Column]]:
+def _parts(columns: list[Column], width: int) -> list[list[Column]]:
     """Columns side by side as far as they fit without a figure being cut; all of them at once where many rows would
     have to be read twice."""
     if not columns or len(columns[0].cells) > _MANY:
         return [columns]
-    parts: list[list[_Column]] = [[]]
+    parts: list[list[Column]] = [[]]
     for column in columns:
-        if len(parts[-1]) > 1 and sum(each.least + _GAP for each in (*parts[-1], column)) - _GAP > width:
+        if len(parts[-1]) > 1 and needed((*parts[-1], column), [each.least for each in (*parts[-1], column)]) > width:
             parts.append([columns[0]])
         parts[-1].append(column)
     return parts
 
 
-def _drawn(columns: list[_Column], width: int) -> Table:
-    """A table whose longest sentences are folded until it fits."""
+def needed(columns: Sequence[Column], widths: Sequence[int]) -> int:
+    """Characters of a line that columns of these widths take."""
+    return sum(widths) + _GAP * (len(columns) - 1)
+
+
+def drawn(columns: Sequence[Column], width: int, least: Sequence[int] = ()) -> Table:
+    """A table whose longest sentences are folded until it fits; `least` characters are left of each column."""
     widths = [each.widest for each in columns]
-    least = [each.least for each in columns]
-    while sum(widths) + _GAP * (len(widths) - 1) > width:
+    least = least or [each.least for each in columns]
+    while needed(columns, widths) > width:
         spare = max(range(len(widths)), key=lambda index: (widths[index] > least[index], widths[index]))
         if widths[spare] <= 1:
             break

@@ -33,8 +33,21 @@ def _teacher(name: str, units: Sequence[Unit], lacking: Mapping[str, Sequence[st
         "seconds": sum(seconds) if seconds else None,
         "how": told["estimate"]["how"] if told else "",
         "micro_batch": told["settled"]["micro_batch"] if told else None,
+        "ways": _ways(units),
         "missing": list(lacking.get(name, ())),
     }
+
+
+def _ways(units: Sequence[Unit]) -> list[dict[str, Any]]:
+    """How the units hold it, where they differ (a teacher that is recorded in four bits is scored as it is): which of
+    them, and what the first of them says. One way is what stands before the colon: the sizes behind it differ."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for unit in units:
+        if how := (unit["estimate"] or {}).get("how"):
+            batch = unit["settled"]["micro_batch"]
+            way = {"stages": list[str](), "how": how, "micro_batch": batch}
+            found.setdefault((how.partition(":")[0], batch), way)["stages"].append(unit["stage"])
+    return list(found.values())
 
 
 def teacher_row(teacher: Mapping[str, Any]) -> list[str]:
@@ -47,19 +60,24 @@ def teacher_row(teacher: Mapping[str, Any]) -> list[str]:
 
 def held(teachers: Sequence[Mapping[str, Any]]) -> list[str]:
     """How teachers are held and why; those that are alike in one line."""
-    told = [each for each in teachers if each["how"]]
-    return _alike({each["name"]: f"{each['how']}, {each['micro_batch']} samples at a time." for each in told})
+    return _alike([(each["name"], _way(way, each["ways"])) for each in teachers for way in each["ways"]])
+
+
+def _way(way: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> str:
+    stages = f"{listed(way['stages'])}: " if len(every) > 1 else ""
+    return f"{stages}{way['how']}, {way['micro_batch']} samples at a time."
 
 
 def incomplete(teachers: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is missing of checkpoints; likewise."""
     missing = {each["name"]: listed(each["missing"]) for each in teachers if each["missing"]}
-    return _alike({name: f"still missing: {what}. Put it there before `nexus run`." for name, what in missing.items()})
+    told = {name: f"still missing: {what}. Put it there before `nexus run`." for name, what in missing.items()}
+    return _alike(list(told.items()))
 
 
-def _alike(said: Mapping[str, str]) -> list[str]:
+def _alike(said: Sequence[tuple[str, str]]) -> list[str]:
     """What is said of names, one line for those of which the same is said."""
     found: dict[str, list[str]] = {}
-    for name in sorted(said):
-        found.setdefault(said[name], []).append(name)
+    for name, words in sorted(said, key=lambda each: each[0]):
+        found.setdefault(words, []).append(name)
     return [f"{listed(names)}: {words}" for words, names in found.items()]

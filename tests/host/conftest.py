@@ -65,9 +65,9 @@ def site(tmp_path, monkeypatch):
     monkeypatch.delenv("NEXUS_WITHOUT", raising=False)
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
-    before, found = set(sys.modules), worker.plugins
+    before = set(sys.modules)
     yield Site(folder)
-    found.cache_clear()  # what this process found belongs to this site
+    worker.forget()  # what this process found belongs to this site
     for name in set(sys.modules) - before:
         if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]

@@ -1,6 +1,7 @@
 """`core: auto` without options: sized by the tier and the core teachers, kept by the run directory."""
 
 import json
+from functools import cache
 
 import pytest
 from nexus_specs import Blueprint
@@ -34,7 +35,7 @@ class Told:
 def sized(whole, plugins, tmp_path, monkeypatch):
     """Sizes of the core of a registry whose `student` says this, for teachers that nobody has to open."""
     monkeypatch.setenv("NEXUS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(worker, "plugins", lambda without: plugins)
+    monkeypatch.setattr(worker, "plugins", cache(lambda without: plugins))
     blueprint = Blueprint(
         family="box", head="Box", takes=("text",), gives=("text",), stacks=(), parameters=16, active_parameters=16,
         bytes=64, dtype="F32",

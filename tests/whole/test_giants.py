@@ -27,20 +27,21 @@ run: {{memory: 16GB, disk: 200GB}}
 
 
 @pytest.fixture
-def giants(user):
-    """A folder with the three, in one registry."""
-    shutil.copytree(GIANTS, user.folder, dirs_exist_ok=True)
+def giants(tmp_path, monkeypatch):
+    """A folder with the three, in one registry; commands are typed there."""
+    shutil.copytree(GIANTS, tmp_path, dirs_exist_ok=True)
     rows = ({"text": f"Line {at} of a corpus that a teacher is asked."} for at in range(50))
-    (user.folder / "words.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "words.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     teachers = [f"  {name}: {{source: ./{name}, tower: {name}, data: words}}" for name in BYTES]
     towers = [f"  {name}: {{component: text}}" for name in BYTES]
     registry = REGISTRY.format(teachers="\n".join(teachers), towers="\n".join(towers))
-    (user.folder / "registry.yaml").write_text(registry)
-    return user
+    (tmp_path / "registry.yaml").write_text(registry)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-def test_they_are_planned_from_their_configurations_and_not_run(giants):
-    facts = json.loads(giants.types("plan", "--json")[0])
+def test_they_are_planned_from_their_configurations_and_not_run(giants, typed):
+    facts = json.loads(typed("plan", "--json")[0])
     for teacher in facts["teachers"]:
         size, layers = BYTES[teacher["name"]], LAYERS[teacher["name"]]
         assert teacher["how"].startswith("stream")
@@ -50,13 +51,13 @@ def test_they_are_planned_from_their_configurations_and_not_run(giants):
         assert 0 < teacher["memory"] <= 16 * GB
         assert teacher["seconds"] > 60
         assert teacher["fetched"] == 0
-    out, _ = giants.types("plan")
+    out, _ = typed("plan")
     lines = out.splitlines()
     (head,) = (at for at, line in enumerate(lines) if line.startswith("teacher "))
     assert lines[head].split() == ["teacher", "time", "passes", "read", "fetched", "memory", "disk"]
     assert [line.split()[0] for line in lines[head + 1 : head + 4]] == list(BYTES)
     assert "671 B parameters are more than 60 B" in out
-    _, said = giants.types("run", code=2)
+    _, said = typed("run", code=2)
     assert said.count("it can be inspected and planned with, and not run") == 3
     assert "registry.yaml:3:15: teachers.llama-70b.source: " in said
-    assert not (giants.folder / "nexus-run" / "artefacts").exists()
+    assert not (giants / "nexus-run" / "artefacts").exists()

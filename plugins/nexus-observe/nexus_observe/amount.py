@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nexus_specs import Blueprint, Budget, Context, Estimate, Sample, Split
+from nexus_specs import Blueprint, Budget, Context, Estimate, NexusError, Sample, Split
 from nexus_torch.profiles import read_profile
 
 MOST, PATIENCE = 20_000, 0.5
@@ -29,7 +30,7 @@ def observed(context: Context, split: Split, budget: Budget) -> tuple[Estimate, 
     """What one pass over a part costs, the teacher, and the samples that were counted."""
     blueprint = context.inspect(str(context.card["source"]))
     samples, whole = counted(context, split, MOST)
-    engine, tokens = context.chosen("engine"), mean_tokens(blueprint, samples)
+    engine, tokens = context.chosen("engine"), mean_tokens(context, blueprint, samples)
     estimate: Estimate = engine.estimate(blueprint, len(samples), 0, budget, tokens=tokens)
     least = "" if whole else f", at least {len(samples)} samples"
     return replace(estimate, how=estimate.how + least), blueprint, samples
@@ -42,7 +43,7 @@ def profiled(context: Context, most: int, budget: Budget) -> Estimate:
     blueprint = context.inspect(str(context.card["source"]))
     samples, whole = counted(context, "train", COUNTED)
     there = len(samples) if whole else MOST
-    engine, tokens = context.chosen("engine"), mean_tokens(blueprint, samples)
+    engine, tokens = context.chosen("engine"), mean_tokens(context, blueprint, samples)
     placed = engine.place(blueprint, budget) if hasattr(engine, "place") else budget
     observations = [(min(there, most), sum(stack.count for stack in blueprint.stacks))]
     disk = 0
@@ -74,11 +75,25 @@ def counted(context: Context, split: Split, most: int) -> tuple[list[Sample], bo
     return found, True
 
 
-def mean_tokens(blueprint: Blueprint, samples: list[Sample]) -> float:
-    """Tokens of a sample as far as the first texts tell; 0 where they are no texts."""
-    texts = [len(str(sample.fields["text"])) for sample in samples[:TEXT] if "text" in sample.fields]
-    mean = sum(texts) / len(texts) / SPELT + 1 if texts else 0.0
-    return min(mean, blueprint.context or mean)
+def mean_tokens(context: Context, blueprint: Blueprint, samples: list[Sample], letters: float = SPELT) -> float:
+    """Tokens of a sample with its start token, as far as the first texts tell: as the teacher's tokenizer cuts them,
+    else of so many letters each. 0 where they are no texts."""
+    texts = [sample for sample in samples[:TEXT] if "text" in sample.fields]
+    spelt = [len(str(sample.fields["text"])) / letters for sample in texts]
+    lengths = [length + 1 for length in _lengths(context, blueprint, texts) or spelt]
+    longest = blueprint.context or max(lengths, default=0)
+    return sum(min(each, longest) for each in lengths) / len(lengths) if lengths else 0.0
+
+
+def _lengths(context: Context, blueprint: Blueprint, texts: list[Sample]) -> Sequence[int] | None:
+    """What the loader counts, where it can: a checkpoint without weights does not open."""
+    if not texts or blueprint.weightless:
+        return None
+    try:
+        count = getattr(context.open(str(context.card["source"])), "lengths", None)
+        return count(texts) if count else None
+    except NexusError:                                          # it is said where the teacher is described, and run
+        return None
 
 
 def shard_bytes(context: Context, blueprint: Blueprint, samples: list[Sample], ids: int) -> int:
@@ -87,9 +102,7 @@ def shard_bytes(context: Context, blueprint: Blueprint, samples: list[Sample], i
     states = _states(context, blueprint) if "states" in context.records else 0
     if blueprint.gives != ("text",):
         return len(samples) * (FLOAT * max(1, len(blueprint.labels)) + TOKENS * states)
-    texts = [str(sample.fields["text"]) for sample in samples[:TEXT] if "text" in sample.fields]
-    length = sum(len(text) for text in texts) / len(texts) / LETTERS if texts else TOKENS
-    tokens = min(blueprint.context or length, length + 1)
+    tokens = mean_tokens(context, blueprint, samples, LETTERS) or min(blueprint.context or TOKENS, TOKENS + 1)
     logits = ids * (4 if blueprint.vocabulary < SHORT else 6) if "logits" in context.records else 0
     return round(len(samples) * tokens * (POSITION + logits + states))
 

@@ -37,6 +37,8 @@ class Capability:
 def read_manifest(release: Path) -> dict[str, Any]:
     """The manifest. NexusError where there is none that this version reads."""
     path = release / MANIFEST
+    if not release.is_dir():
+        raise NexusError(f"There is no folder '{release}'. `nexus run` writes a release to nexus-run/release.")
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

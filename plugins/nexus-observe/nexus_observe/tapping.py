@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from nexus_specs import (
-    SPECIAL_TAPS,
     Blueprint,
     Budget,
     Checkpoint,
@@ -24,13 +22,13 @@ from nexus_specs import (
     Sample,
     Split,
     Tap,
-    is_output,
     reader_for,
     sizes,
 )
 from nexus_torch.files import write_json
-from nexus_torch.shards import STATE, ShardWriter
+from nexus_torch.shards import ShardWriter
 
+from .asked import records, refuse_unknown, wanted
 from .batches import whole_batches
 from .options import TapsOptions
 from .progress import Progress, duration
@@ -103,7 +101,8 @@ class Taps:
         pinned = work.take_up(asked)
         lengths = getattr(checkpoint, "lengths", None)
         counts = (lengths(samples[:COUNTED]) if lengths else None) or [0]
-        budget = self._settled(engine, blueprint, work.folder, pinned, max(counts))
+        read = _weights_in(checkpoint) or Path(sys.prefix)      # of a hub's files nothing may be written yet
+        budget = self._settled(engine, blueprint, work.folder, pinned, max(counts), read)
         work.begin(asked, budget)
         writer = ShardWriter(
             work.folder / "shards", [each.key for each in samples], [name for tap in taps for name in records(tap)],
@@ -119,11 +118,12 @@ class Taps:
         return writer
 
     def _settled(
-        self, engine: Any, blueprint: Blueprint, folder: Path, pinned: Mapping[str, Any], longest: int
-    ) -> Budget:
+        self, engine: Any, blueprint: Blueprint, folder: Path, pinned: Mapping[str, Any], longest: int,
+        read: Path | None = None,
+    ) -> Budget:  # fmt: skip
         """The budget, with what decides the bits as it was when the work began; else for the longest of the samples
-        whose tokens were counted."""
-        budget = self._budget(engine.machine(folder), folder)
+        whose tokens were counted. `read` is on the disk that is read from."""
+        budget = self._budget(engine.machine(read or folder), folder)
         if self.options.micro_batch and pinned.get("micro_batch") not in (None, self.options.micro_batch):
             raise NexusError(
                 f"--micro-batch {self.options.micro_batch}: this extraction began with {pinned['micro_batch']} samples "
@@ -139,7 +139,7 @@ class Taps:
         return Budget(
             device=machine.device, memory=size(self.options.memory) or int(SHARE * machine.memory),
             disk=size(self.options.disk, "--disk") or shutil.disk_usage(work).free, scratch=work / "scratch",
-            threads=self.options.threads or machine.cores,
+            threads=self.options.threads or _threads() or machine.cores,
             precision="bfloat16" if machine.bfloat16 else "float32", micro_batch=self.options.micro_batch,
             residency=self.options.residency, gigaflops=machine.gigaflops,
             gigaflops_float32=machine.gigaflops_float32, read_rate=machine.read_rate, weight_rate=machine.weight_rate,
@@ -155,6 +155,20 @@ class Taps:
             if sample.key not in seen:
                 seen.add(sample.key)
                 yield sample
+
+
+def _weights_in(checkpoint: Any) -> Path | None:
+    """The folder of a checkpoint's largest file, if it is here: the disk that is read, which need not be the one that
+    is written to."""
+    names = {extent.file for part in checkpoint.parts for extent in part.extents}
+    here = [path for path in map(Path, names) if path.is_file()]
+    return max(here, key=lambda path: path.stat().st_size).parent if here else None
+
+
+def _threads() -> int:
+    """As many as OMP_NUM_THREADS says; 0 where it says nothing."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(said) if said.isdecimal() else 0
 
 
 def _observe(
@@ -206,53 +220,6 @@ class Records:
     def forget(self) -> None:
         """What was put came from damaged weights."""
         self.writer.forget()
-
-
-def wanted(blueprint: Blueprint, chosen: str) -> list[Tap]:
-    """What is recorded: the chosen layers, and of what a model may give what this one has (one that reads pictures has
-    no places in a text, one that hears no tokens of its frames). NexusError for a layer that is not there."""
-    text = blueprint.gives == ("text",)
-    taps = [Tap(path=name, optional=True) for name in (("tokens", "spans", "logprob") if text else ("output",))]
-    for each in filter(None, (part.strip() for part in chosen.split(","))):
-        taps.append(Tap(path=layer(blueprint, each) if re.fullmatch(r"[-+]?\d+", each) else each))
-    return list({tap.path: tap for tap in taps}.values())           # asked for by name: not optional
-
-
-def refuse_unknown(checkpoint: Checkpoint, taps: Sequence[Tap]) -> None:
-    """NexusError for a module that the teacher has not, before anything is loaded."""
-    text = checkpoint.blueprint.gives == ("text",)
-    asked = [tap.path for tap in taps if "." in tap.path or (text and tap.path not in SPECIAL_TAPS)]
-    if not asked:
-        return
-    known = {path: each for path, each in checkpoint.skeleton().named_modules() if path}
-    for path in asked:
-        if path not in known:
-            near = get_close_matches(path, [*known, *SPECIAL_TAPS], 1, 0.6)
-            meant = f" Did you mean '{near[0]}'?" if near else ""
-            raise NexusError(
-                f"--taps {path}: {checkpoint.blueprint.head} has no such module.{meant} Numbers index the layers of "
-                "its largest stack, from 0 on; `nexus inspect SOURCE` shows its stacks."
-            )
-        if type(known[path]).forward is torch.nn.Module.forward:
-            inner = next((f" Name one of them: {path}.{name}." for name, _ in known[path].named_children()), "")
-            raise NexusError(f"--taps {path}: it only holds other modules, and gives nothing itself.{inner}")
-
-
-def layer(blueprint: Blueprint, number: str) -> str:
-    """The path of a layer of the largest stack."""
-    if not blueprint.stacks:
-        raise NexusError(f"--taps {number}: {blueprint.head} has no stack of layers. Name modules by their path.")
-    stack, at = blueprint.largest_stack, int(number)
-    if not -stack.count <= at < stack.count:
-        raise NexusError(f"--taps {number}: the stack '{stack.path}' has the layers 0 to {stack.count - 1}.")
-    return stack.layers[at]
-
-
-def records(tap: Tap) -> tuple[str, ...]:
-    """The names under which a tap is stored: logits as the likeliest tokens and some of the rest, as `extract` does."""
-    if tap.path == "logits":
-        return "ids", "probabilities"
-    return (tap.path if is_output(tap.path) else STATE + tap.path,)
 
 
 def size(text: str, flag: str = "--memory") -> int:

@@ -113,7 +113,9 @@ def told(work: Unfinished) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        file = f" (it was at '{error.filename}')" if error.filename else ""
+        tensors = getattr(error, "tensors", ())
+        which = f", with the tensor{'s' * (len(tensors) > 1)} {', '.join(map(repr, tensors))}" if tensors else ""
+        file = f" (it was at '{error.filename}'{which})" if error.filename else ""
         said = f"The disk of '{work.folder}' is full. Free some room, or choose another --out{file}."
         raise NexusError(f"{said}{work.kept()}") from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nexus_engine_sli import resuming, streaming, teacher
+from nexus_engine_sli import batching, resuming, streaming
 from nexus_observe import batches
 from nexus_observe.extracting import ExtractStage
 from nexus_specs import Budget, Sample, content_key
@@ -28,7 +28,7 @@ def many(data: Mapping[str, list[Sample]]) -> list[Sample]:
 
 
 def test_the_engine_groups_as_many_batches_as_a_shard_counts_with() -> None:
-    assert batches.TOGETHER == teacher.BATCHES_AT_ONCE
+    assert batches.TOGETHER == batching.BATCHES_AT_ONCE
     assert batches.whole_batches(ASKED, MICRO) == 192
 
 

@@ -10,7 +10,7 @@ import pytest
 from nexus_observe.profiling import beside
 from nexus_observe.tapping import Taps
 from nexus_observe.unfinished import Unfinished
-from nexus_specs import Blueprint, Budget, Installed, Stack
+from nexus_specs import Blueprint, Budget, Installed, Machine, Stack
 
 GB = 10**9
 LARGE = Blueprint(
@@ -49,3 +49,15 @@ def test_the_memory_stays_what_it_was_when_the_work_began(parts: tuple[Any, Any]
     for given, memory in (("", 3 * GB), ("2GB", 2 * GB)):
         found = Taps(source="x", data="y", memory=given)._settled(engine, small, tmp_path, pinned, 256)
         assert found.memory == memory, "unless another one is named"
+
+
+@pytest.mark.parametrize(("said", "threads"), [("3", 3), ("2,4", 2), ("", 7), ("many", 7), ("0", 7)])
+def test_threads_are_those_of_the_environment_unless_named(
+    said: str, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    machine = Machine(
+        processor="one", cores=7, device="cpu", memory=GB, device_memory=0, bfloat16=False, gigaflops=1.0
+    )
+    assert Taps(source="x", data="y")._budget(machine, tmp_path).threads == threads
+    assert Taps(source="x", data="y", threads=5)._budget(machine, tmp_path).threads == 5

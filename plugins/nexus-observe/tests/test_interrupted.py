@@ -12,25 +12,33 @@ import shutil
 import signal
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from nexus_engine_sli import reading, resuming, streaming, transport, units
+from nexus_engine_sli.engine import Sli
 from nexus_engine_sli.loading import Streamed
 from nexus_observe.tapping import Taps
-from nexus_specs import Installed, NexusError
+from nexus_specs import Installed, Machine, NexusError
 from nexus_specs.testing.killing import Doom
 from nexus_torch.shards import ShardWriter
 
 FORK = multiprocessing.get_context("fork")
 
 
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """This machine, measured once for all extractions here: each would take most of a second for it."""
+    return Sli().machine(tmp_path_factory.mktemp("machine"))
+
+
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
     """Limits for a model of a hundred kilobytes: states are written at every layer, and spilled."""
+    monkeypatch.setattr(Sli, "machine", lambda self, folder: machine)
     monkeypatch.setattr(resuming, "EVERY", 0.0)
     monkeypatch.setattr(resuming, "SHARE", 0)
     monkeypatch.setattr(units, "LARGE", 1 << 12)
@@ -50,9 +58,9 @@ def own(teacher: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(teacher, tmp_path / "own"))
 
 
-@pytest.fixture
-def texts(tmp_path: Path) -> Path:
-    path = tmp_path / "texts.jsonl"
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "texts.jsonl"
     rows = ({"text": f"Line {at} {'of a corpus ' * (at % 4)}"} for at in range(17))
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -96,25 +104,49 @@ def run(source: Path, texts: Path, out: Path, at: int = 0, disk: int = 0) -> tup
     return int(brought), int(events)
 
 
-def test_killed_anywhere_the_shards_are_the_same(teacher: Path, texts: Path, tmp_path: Path) -> None:
-    count, events = run(teacher, texts, tmp_path / "whole")
+@dataclass(frozen=True)
+class Undisturbed:
+    """What an extraction gives that nothing disturbs: the units that were brought, the events, the shards."""
+
+    count: int
+    events: int
+    files: dict[str, bytes]
+
+
+@pytest.fixture
+def whole(teacher: Path, texts: Path, once: dict[str, Undisturbed], tmp_path: Path) -> Undisturbed:
+    """Made once, under the limits of `tiny`."""
+    if not once:
+        count, events = run(teacher, texts, tmp_path / "whole")
+        once["whole"] = Undisturbed(count, events, files(tmp_path / "whole"))
+    return once["whole"]
+
+
+@pytest.fixture(scope="module")
+def once() -> dict[str, Undisturbed]:
+    return {}
+
+
+def test_killed_anywhere_the_shards_are_the_same(
+    teacher: Path, texts: Path, whole: Undisturbed, tmp_path: Path
+) -> None:
+    events = whole.events
     moments = random.Random(2)
     for at in (moments.randrange(events // 2), events // 2, events // 3):
         run(teacher, texts, tmp_path / "killed", at)
         assert not (tmp_path / "killed").exists(), "the result appears as a whole"
-    assert run(teacher, texts, tmp_path / "killed")[0] < count, "it went on at the layer where it was"
-    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    assert run(teacher, texts, tmp_path / "killed")[0] < whole.count, "it went on at the layer where it was"
+    assert files(tmp_path / "killed") == whole.files
     assert not list(tmp_path.glob(".*.part"))
 
 
 def test_without_room_for_states_it_says_so_and_begins_again(
-    teacher: Path, texts: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    teacher: Path, texts: Path, whole: Undisturbed, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    count, events = run(teacher, texts, tmp_path / "whole")
-    run(teacher, texts, tmp_path / "killed", events // 2, disk=9000)
+    run(teacher, texts, tmp_path / "killed", whole.events // 2, disk=9000)
     assert "The states are not kept (they take more than half of the 9,000 bytes of disk)" in capfd.readouterr().err
-    assert run(teacher, texts, tmp_path / "killed")[0] == count
-    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    assert run(teacher, texts, tmp_path / "killed")[0] == whole.count
+    assert files(tmp_path / "killed") == whole.files
 
 
 KEY = "model.layers.3.mlp.up_proj.weight"
@@ -187,7 +219,7 @@ def bad_header(folder: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("damage", [truncated, not_finite, other_shape, no_entry, gone, bad_header])
 def test_what_is_wrong_with_a_file_is_named_and_once_it_is_mended_the_same_command_goes_on(
-    damage: Callable[[Path], Iterator[str]], own: Path, teacher: Path, texts: Path, tmp_path: Path
+    damage: Callable[[Path], Iterator[str]], own: Path, teacher: Path, texts: Path, whole: Undisturbed, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     (expected,) = damage(own)
@@ -198,8 +230,7 @@ def test_what_is_wrong_with_a_file_is_named_and_once_it_is_mended_the_same_comma
         if not (own / path.name).is_file() or (own / path.name).read_bytes() != path.read_bytes():
             shutil.copyfile(path, own / path.name)
     extract(own, texts, out)
-    extract(own, texts, tmp_path / "whole")
-    assert files(out) == files(tmp_path / "whole")
+    assert files(out) == whole.files
 
 
 def test_a_resident_teacher_names_weights_that_are_not_finite_too(own: Path, texts: Path, tmp_path: Path) -> None:
@@ -209,10 +240,9 @@ def test_a_resident_teacher_names_weights_that_are_not_finite_too(own: Path, tex
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_named_and_the_layers_before_are_kept(
-    own: Path, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Path, texts: Path, whole: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, out, path = tmp_path / "whole", tmp_path / "out", shard(own)
-    extract(own, texts, whole)
+    out, path = tmp_path / "out", shard(own)
     raw, start, chunk, brought = path.read_bytes(), place(path)[0], reading.Reader._chunk, list[str]()
 
     def shrinking(self: Any, extents: Any, where: Any, first: int, *more: Any) -> None:
@@ -229,12 +259,13 @@ def test_a_file_that_shrinks_while_it_is_read_is_named_and_the_layers_before_are
     take = transport.InPlace.take
     monkeypatch.setattr(transport.InPlace, "take", lambda self, unit: (brought.append(unit.path), take(self, unit))[1])
     extract(own, texts, out)
-    assert files(out) == files(whole)
+    assert files(out) == whole.files
     assert brought[0] != "model.layers.0", "the layers before it did not pass again"
 
 
-def test_a_full_disk_is_said_and_what_was_recorded_stays(teacher: Path, texts: Path, tmp_path: Path) -> None:
-    extract(teacher, texts, tmp_path / "whole")
+def test_a_full_disk_is_said_and_what_was_recorded_stays(
+    teacher: Path, texts: Path, whole: Undisturbed, tmp_path: Path
+) -> None:
     shards = tmp_path / ".out.part" / "shards"
     stuck = shards / "shard-00000.safetensors.part"
     begin = ShardWriter.__init__
@@ -250,7 +281,7 @@ def test_a_full_disk_is_said_and_what_was_recorded_stays(teacher: Path, texts: P
             extract(teacher, texts, tmp_path / "out")
     stuck.unlink()
     extract(teacher, texts, tmp_path / "out")
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert files(tmp_path / "out") == whole.files
 
 
 def test_other_work_in_the_folder_is_not_taken_over(
@@ -266,13 +297,12 @@ def test_other_work_in_the_folder_is_not_taken_over(
         shutil.rmtree(out)
 
 
-def test_what_decides_the_bits_stays_as_it_began(own: Path, texts: Path, tmp_path: Path) -> None:
+def test_what_decides_the_bits_stays_as_it_began(own: Path, texts: Path, whole: Undisturbed, tmp_path: Path) -> None:
     run(own, texts, tmp_path / "out", 40)
     with pytest.raises(NexusError, match=r"--micro-batch 3: this extraction began with 2 samples"):
         extract(own, texts, tmp_path / "out", micro_batch=3)
     extract(own, texts, tmp_path / "out", micro_batch=0)
-    extract(own, texts, tmp_path / "whole")
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert files(tmp_path / "out") == whole.files
 
 
 def test_two_at_once_do_not_write_the_same(teacher: Path, texts: Path, tmp_path: Path) -> None:

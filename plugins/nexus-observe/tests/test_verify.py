@@ -300,3 +300,5 @@ def test_what_is_no_release_is_refused(tmp_path: Path, content: str | None) -> N
         (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(NexusError, match=r"not a release|schema|no whole manifest"):
         Verify(release=tmp_path)(Installed())
+    with pytest.raises(NexusError, match=r"There is no folder '.*nowhere'\. `nexus run` writes a release to"):
+        Verify(release=tmp_path / "nowhere")(Installed())

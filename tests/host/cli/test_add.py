@@ -266,12 +266,12 @@ def test_a_new_core_is_trained_as_the_registry_of_a_plugin_trains_its_own(add, w
     assert "  stages:\n    release: {allow_below: true}\n" in Path("registry.yaml").read_text()
 
 
-def test_a_real_checkpoint_gets_a_plan(shared, tmp_path, monkeypatch, capsys):
-    """With the plugins that are really installed."""
+def test_a_real_checkpoint_gets_a_plan(shared, tmp_path, monkeypatch, typed):
+    """With the plugins that are really installed. The loader's libraries are imported once: no worker is started."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nexus_host.running.pool.Workers.submit", None)
     data = shared / "data" / "stories260k_samples" / "train.jsonl"
-    assert run(["add", str(shared / "models" / "stories260K"), "--data", str(data)]) == 0
-    out, err = capsys.readouterr()
+    out, err = typed("add", shared / "models" / "stories260K", "--data", data)
     assert "train/stories260k" in out
     assert "LlamaForCausalLM" in err
     found = written()

@@ -1,15 +1,11 @@
 """A teacher and its data that lie on a hub, at the command line: described, planned, fetched once, kept at a commit."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pyarrow
 import pyarrow.parquet
 import pytest
-from nexus_specs.testing.hub import LocalHub
 
 REGISTRY = """\
 teachers: {stories: {source: acme/stories, tower: prose, data: words}}
@@ -20,52 +16,35 @@ data: {words: {reader: hub, options: {id: acme/words, columns: {text: body}}}}
 
 
 @pytest.fixture
-def hub(shared, tmp_path):
+def hub(server, shared, tmp_path, monkeypatch):
+    """A hub with a teacher and its data, and a folder with a registry, in which commands are typed."""
     lines = (shared / "data" / "stories260k_samples" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:200]
     file = tmp_path / "words" / "default" / "train" / "0000.parquet"
     file.parent.mkdir(parents=True)
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"body": json.loads(each)["text"]} for each in lines]), file)
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "registry.yaml").write_text(REGISTRY)
-    with LocalHub() as local:
-        local.add("acme/stories", shared / "models" / "stories260K")
-        local.add("acme/words", tmp_path / "words", kind="dataset")
-        yield local
-
-
-@pytest.fixture
-def nexus(hub, tmp_path):
-    def run(*arguments):
-        places = hub.environment(tmp_path)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "NEXUS_"))}
-        return subprocess.run(
-            [sys.executable, "-m", "nexus_host", *arguments],
-            cwd=tmp_path / "work", env=kept | places, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    return run
+    monkeypatch.chdir(tmp_path / "work")
+    server.add("acme/stories", shared / "models" / "stories260K")
+    server.add("acme/words", tmp_path / "words", kind="dataset")
+    return server
 
 
 def large(hub):
     return {name: size for name, size in hub.served.items() if name.endswith((".safetensors", ".parquet"))}
 
 
-def test_inspect_reads_headers_and_says_what_may_be_meant(hub, nexus, shared):
-    done = nexus("inspect", "acme/stories", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["head"] == "LlamaForCausalLM"
+def test_inspect_reads_headers_and_says_what_may_be_meant(hub, typed, shared):
+    assert json.loads(typed("inspect", "acme/stories", "--json")[0])["head"] == "LlamaForCausalLM"
     weights = (shared / "models" / "stories260K" / "model.safetensors").stat().st_size
     assert large(hub)["acme/stories/model.safetensors"] < weights / 50
-    wrong = nexus("inspect", "acme/storeis")
-    assert wrong.returncode == 1
-    assert "Did you mean 'acme/stories'?" in wrong.stderr
-    assert "Traceback" not in wrong.stderr
+    _, said = typed("inspect", "acme/storeis", code=1)
+    assert "Did you mean 'acme/stories'?" in said
+    assert "Traceback" not in said
 
 
-def test_the_plan_says_what_would_be_fetched_and_fetches_nothing(hub, nexus, shared):
-    done = nexus("plan", "--stage", "extract", "--json")
-    assert done.returncode == 0, done.stderr
-    checkpoint, data = json.loads(done.stdout)["fetch"]
+def test_the_plan_says_what_would_be_fetched_and_fetches_nothing(hub, typed, shared):
+    checkpoint, data = json.loads(typed("plan", "--stage", "extract", "--json")[0])["fetch"]
     weights = (shared / "models" / "stories260K" / "model.safetensors").stat().st_size
     assert (checkpoint["source"].partition("@")[0], checkpoint["missing"]) == ("acme/stories", weights)
     assert data["source"].startswith("datasets/acme/words@")
@@ -74,7 +53,7 @@ def test_the_plan_says_what_would_be_fetched_and_fetches_nothing(hub, nexus, sha
     assert sum(large(hub).values()) < weights / 50
 
 
-def test_data_that_nobody_named_are_proposed_and_the_hub_hears_nothing_until_a_plan(hub, nexus, shared, tmp_path):
+def test_data_that_nobody_named_are_proposed_and_the_hub_hears_nothing_until_a_plan(hub, typed, shared, tmp_path):
     file = tmp_path / "texts" / "wikitext-2-raw-v1" / "train" / "0000.parquet"
     file.parent.mkdir(parents=True)
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"text": f"line {at}"} for at in range(50)]), file)
@@ -82,22 +61,18 @@ def test_data_that_nobody_named_are_proposed_and_the_hub_hears_nothing_until_a_p
         shutil.copytree(file.parent, file.parent.with_name(split))
     hub.add("Salesforce/wikitext", tmp_path / "texts", kind="dataset")
     (tmp_path / "work" / "registry.yaml").unlink()
-    done = nexus("add", str(shared / "models" / "stories260K"))
-    assert done.returncode == 0, done.stderr
-    assert "these data are a proposal (Salesforce/wikitext; 7.7 MB; licence: CC-BY-SA-3.0)" in done.stderr
+    _, said = typed("add", shared / "models" / "stories260K")
+    assert "these data are a proposal (Salesforce/wikitext; 7.7 MB; licence: CC-BY-SA-3.0)" in said
     assert not hub.requests
-    done = nexus("plan", "--json")
-    assert done.returncode == 0, done.stderr
-    (data,) = json.loads(done.stdout)["fetch"]
+    (data,) = json.loads(typed("plan", "--json")[0])["fetch"]
     assert data["source"].startswith("datasets/Salesforce/wikitext@")
     assert data["missing"] == data["bytes"] > 0
     assert not large(hub)
 
 
 @pytest.mark.slow
-def test_a_run_fetches_each_byte_once_and_keeps_its_commits(hub, nexus, shared, tmp_path):
-    done = nexus("run", "--stage", "extract", "--sample-size", "16")
-    assert done.returncode == 0, done.stderr
+def test_a_run_fetches_each_byte_once_and_keeps_its_commits(hub, typed, shared, tmp_path):
+    typed("run", "--stage", "extract", "--sample-size", "16")
     weights = (shared / "models" / "stories260K" / "model.safetensors").stat().st_size
     table = tmp_path / "words" / "default" / "train" / "0000.parquet"
     assert large(hub) == {
@@ -107,7 +82,7 @@ def test_a_run_fetches_each_byte_once_and_keeps_its_commits(hub, nexus, shared, 
     commits = {name: each.branches["main"] for (_, name), each in hub.repositories.items()}
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"body": "Something else."}] * 50), table)
     hub.add("acme/words", tmp_path / "words", kind="dataset")
-    after = json.loads(nexus("plan", "--stage", "extract", "--sample-size", "16", "--json").stdout)
+    after = json.loads(typed("plan", "--stage", "extract", "--sample-size", "16", "--json")[0])
     assert [each["source"].rpartition("@")[2] for each in after["fetch"]] == [
         commits["acme/stories"], commits["acme/words"]
     ]  # fmt: skip

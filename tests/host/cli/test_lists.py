@@ -107,6 +107,7 @@ def test_architectures_have_columns_that_every_loader_shares(rows):
     found = {row["name"]: row for row in rows("architectures")}
     assert found["box"].keys() >= {"name", "loader", "modalities", "heads", "gguf", "streams"}
     assert found["box"]["streams"] == "untested"
+    assert len({tuple(row) for row in found.values()}) == 1, "in every row the same fields"
 
 
 def test_architectures_are_asked_once_and_again_after_a_change(rows, whole, tmp_path, monkeypatch):
@@ -118,6 +119,8 @@ def test_architectures_are_asked_once_and_again_after_a_change(rows, whole, tmp_
     whole.plugin("more", "def nothing(): ...")
     rows("architectures")
     assert len(asked) == 2, "another distribution is installed"
+    kept = rows("architectures")
+    monkeypatch.setattr(catalogues, "_asked", lambda plugins: asked.append(1) or kept)
     for damage in ("no JSON", "null", "{}", "[1]", '[{"name": 1}]', "[" * 10**5):
         (next((tmp_path / "cache" / "nexus").iterdir())).write_text(damage)
         assert "box" in [row["name"] for row in rows("architectures")], damage
@@ -152,7 +155,9 @@ def test_rows_of_one_class_say_the_same_of_it():
     ]
     found = {row["loader"]: row for row in catalogues.joined(rows)}
     assert (found["hf"]["gguf"], found["gguf"]["modalities"]) == ("llama", ["text"])
-    assert found["bad"]["error"] == "ValueError: no"
+    assert found["bad"]["error"] == found["bad"]["reason"] == "ValueError: no"
+    assert found["gguf"].keys() == found["hf"].keys() == found["bad"].keys() - {"error"}
+    assert (found["hf"]["generates"], found["hf"]["sort"], found["hf"]["reason"]) == (False, "", "")
 
 
 def test_an_unknown_kind_is_a_question(whole, capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nexus_host.__main__ import run
+from nexus_host.cli.catalogues import joined
 from nexus_host.scaffolding import KINDS
 
 METADATA = """
@@ -51,6 +52,15 @@ def test_the_files_are_told_on_stdout(tmp_path, capsys):
     assert str(tmp_path / "acme-hot" / "acme_hot" / "metric.py") in out.splitlines()
     assert "pip install -e" in err
     assert "class AcmeHot:" in (tmp_path / "acme-hot" / "acme_hot" / "metric.py").read_text()
+
+
+def test_an_architecture_says_in_the_listing_what_it_takes(tmp_path, monkeypatch):
+    assert run(["new-plugin", "architecture", "acme-listed", "--dir", str(tmp_path)]) == 0
+    monkeypatch.syspath_prepend(str(tmp_path / "acme-listed"))
+    from acme_listed.options import catalogue
+
+    (row,) = joined([{"architecture": "acme-listed"} | dict(each) for each in catalogue()])
+    assert (row["name"], row["loader"], row["modalities"]) == ("acme-listed", "acme-listed", ["text"])
 
 
 def test_a_package_is_written_whole_or_not_at_all(tmp_path, capsys, monkeypatch):

@@ -116,7 +116,7 @@ def test_a_plugin_that_wraps_stdout_takes_no_stream_with_it(site):
     site.plugin("closes", "import sys\nsys.stdout.close()")
     command = [sys.executable, "-c", "import sys; from nexus_host.__main__ import main; main(sys.argv[1:])"]
     found = subprocess.run([*command, "list", "plugins"], capture_output=True, text=True, check=True)
-    rows = {line.split()[0]: line.split()[3] for line in found.stdout.splitlines()[3:] if line[0] != " "}
+    rows = {line.split()[0]: line.split()[1] for line in found.stdout.splitlines()[3:] if line[0] != " "}
     assert (rows["wraps"], rows["closes"]) == ("loaded", "loaded")
 
 

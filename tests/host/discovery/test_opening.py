@@ -55,8 +55,10 @@ def test_a_library_that_panics_is_said_in_words(plugins, tmp_path, monkeypatch, 
     ))  # fmt: skip
     assert run(["inspect", "x"]) == 1
     assert "Error: Panic: at once. This is a fault of Nexus" in capsys.readouterr().err
-    monkeypatch.setattr("nexus_host.running.worker.plugins", lambda without: plugins)
-    assert worker.describe(str(tmp_path / "panic"), ())["error"].startswith("The loader 'choking' can make nothing of")
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "planning", lambda without: plugins)
+        said = worker.describe(str(tmp_path / "panic"), ())["error"]
+    assert said.startswith("The loader 'choking' can make nothing of")
 
 
 def test_what_may_be_meant_is_said(plugins, tmp_path):

@@ -163,9 +163,6 @@ class Toy:
             time.sleep(0.05)
         return status
 
-    def until_running(self, stage: str):
-        return self.until(lambda status: any(u["stage"] == stage and u["state"] == "running" for u in status["units"]))
-
     def contents(self, name: str = "release") -> dict[str, bytes]:
         folder = self.run_dir / name
         return {

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -102,7 +103,7 @@ def test_a_worker_asks_the_engine(toy, requested, monkeypatch):
     assert worker.place("nowhere", (), "sli", {}, LIMITS) is None
     origin = Origin(source="acme/x@1.toy", commit="1", bytes=5, missing=3)
     monkeypatch.setattr("nexus_toy.parts.Loader.origin", lambda self, source: origin, raising=False)
-    worker.plugins.cache_clear()
+    worker.forget()
     assert worker.place("acme/x.toy", (), "sli", {}, LIMITS) == {
         "source": "acme/x@1.toy", "missing": 3, "micro_batch": 5, "quantise": "",
     }  # fmt: skip
@@ -196,3 +197,29 @@ def test_a_plan_is_shown_after_a_teacher_was_added(toy, requested, capfd):
     assert "18 units to run, 0 cached" in capfd.readouterr().out
     assert planned(request.registry, request.plugins, toy.run_dir, target="profile").estimates
     assert not Path(toy.run_dir).exists()
+
+
+def test_a_checkpoint_is_looked_at_once_for_a_plan_and_anew_for_the_next(toy, requested, monkeypatch):
+    looked, inner = [], worker.Plugins.inspect
+    every = [str(toy.folder / f"{name}.toy") for name in ("prose", "code", "digits")]
+    monkeypatch.setattr(worker.Plugins, "inspect", lambda self, source: looked.append(source) or inner(self, source))
+
+    def estimate(self, context):
+        for card in (context.card, *context.teachers.values()):
+            context._lookup.inspect(card["source"]) if "source" in card else None
+
+    monkeypatch.setattr("nexus_toy.stages.Work.estimate", estimate)
+    for times in (1, 2):
+        request = requested(f"run.memory={times}GB")
+        assert planned(request.registry, request.plugins, toy.run_dir, here=True).tasks
+        assert sorted(looked) == sorted(every * times)
+
+
+def test_a_plan_made_here_starts_no_process_and_prints_nothing(toy, requested, monkeypatch, capfd):
+    request = requested()
+    monkeypatch.setattr("nexus_host.running.pool.Workers.submit", None)
+    monkeypatch.setattr("nexus_toy.stages.Work.estimate", lambda self, context: os.write(1, b"noise") and 1 / 0)
+    capfd.readouterr()
+    here = planned(request.registry, request.plugins, toy.run_dir, here=True)
+    assert capfd.readouterr() == ("", "")
+    assert len(here.tasks) == 18

@@ -130,6 +130,7 @@ def test_show_tells_of_runs_artefacts_and_published_folders(toy):
     found = json.loads(toy.command("--json", command="show", run_dir=folder)[0])
     assert found["artefact"]["damage"] == "hash of result.json differs"
     assert "a note" in toy.command(command="show", run_dir=toy.run_dir / "release")[0]
+    assert "There is no folder " in toy.command(command="show", run_dir=toy.folder / "nowhere", code=1)[1]
     assert "is no artefact" in toy.command(command="show", run_dir=toy.folder, code=1)[1]
     assert "holds no run" in toy.command(command="status", run_dir=toy.folder, code=1)[1]
 

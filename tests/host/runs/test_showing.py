@@ -6,6 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
+from nexus_host.showing.listing import print_listing
 from nexus_host.showing.live import LiveView, drawn
 from nexus_host.showing.plain import PlainView
 from nexus_host.showing.status_view import print_status, status_of
@@ -183,3 +184,50 @@ def test_the_status_of_a_live_run_says_how_long_it_will_take():
     out = Console(file=io.StringIO(), width=80)
     print_status(snapshot(unit(elapsed=0.0)), out)
     assert "about 3:20 left" in out.file.getvalue()
+
+
+NAME = "AVeryLongNameOfAPipelineThatIsNotFolded"
+LOADERS = [[NAME, "verified", "text, image, audio", "A sentence " * 8, at] for at in range(9)]
+
+
+@pytest.fixture
+def listing():
+    """Lines of a listing, on a terminal of some width or, 0, off one."""
+
+    def listing(width, rows, heads=("name", "streams", "modalities", "summary", "parts")):
+        out = Console(file=io.StringIO(), force_terminal=bool(width), color_system=None, width=width or 80)
+        print_listing(heads, rows, out, title="things", notes=["a note"])
+        return [line.rstrip() for line in out.file.getvalue().splitlines()]
+
+    return listing
+
+
+def test_off_a_terminal_a_listing_has_a_line_for_each_row(listing):
+    lines = listing(0, LOADERS)
+    assert len(lines) == 1 + 2 + len(LOADERS) + 1
+    assert ("A sentence " * 8).strip() in lines[3]
+    assert lines[3].endswith("   0")
+
+
+def test_on_a_terminal_the_first_columns_are_shown_and_the_others_named(listing):
+    lines = listing(80, LOADERS)
+    assert max(map(len, lines)) <= 80
+    assert lines[3].split() == [NAME, "verified", "text,", "image,", "audio"]
+    assert "a note" in lines
+    assert "Not shown here: summary, parts." in " ".join(lines)
+    narrow = listing(30, LOADERS)
+    assert max(map(len, narrow)) <= 30
+    assert "modalities" in " ".join(narrow[-6:])
+
+
+def test_of_few_rows_each_is_a_card_where_they_do_not_fit(listing):
+    lines = listing(80, LOADERS[:2])
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if line][1:3] == ["name", "─" * len(lines[2])]
+    assert sum(line.startswith("parts") for line in lines) == 2
+    assert "Not shown" not in " ".join(lines)
+    assert "parts" in listing(200, LOADERS[:2])[1]
+
+
+def test_an_empty_listing_has_no_head(listing):
+    assert listing(80, []) == ["things", "a note"]

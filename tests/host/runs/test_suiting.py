@@ -1,6 +1,7 @@
 """What is refused before anything runs: teachers that no tower can learn from, checkpoints without weights."""
 
 import json
+import re
 from concurrent.futures import Executor, Future
 
 import pytest
@@ -9,6 +10,7 @@ from nexus_specs import NexusError
 from nexus_host.planning.settling import Settled
 from nexus_host.running.describing import describe
 from nexus_host.running.preparing import planned
+from nexus_host.showing.teacher_view import held, teachers_facts
 
 EMBEDDING = (
     "teachers.digits.tower: the tower 'digits' (component image) gives label, the teacher gives embedding. Install a "
@@ -25,7 +27,7 @@ def spoil(toy, name, *words):
 def plan(toy, requested):
     def make(*sets, **fields):
         request = requested(*sets)
-        return planned(request.registry, request.plugins, toy.run_dir, **fields)
+        return planned(request.registry, request.plugins, toy.run_dir, here=True, **fields)
 
     return make
 
@@ -156,6 +158,7 @@ def test_what_each_teacher_takes_is_summed_up(toy):
     assert facts[0] == {
         "name": "prose", "units": ["profile/prose", "extract/prose"], "passes": 4, "read": 1020, "fetched": 0,
         "disk": 2000, "memory": 1000, "seconds": 2.0, "how": "toy", "micro_batch": 8, "missing": [],
+        "ways": [{"stages": ["profile", "extract"], "how": "toy", "micro_batch": 8}],
     }  # fmt: skip
     out, _ = toy.command(command="plan")
     (head,) = (line for line in out.splitlines() if line.startswith("teacher"))
@@ -165,3 +168,25 @@ def test_what_each_teacher_takes_is_summed_up(toy):
     assert "code, digits, prose: toy, 8 samples at a time." in out
     toy.command()
     assert json.loads(toy.command("--json", command="plan")[0])["teachers"] == []
+
+
+def test_a_teacher_that_is_not_held_in_one_way_is_told_in_each():
+    def unit(stage, how, name="tiny"):
+        estimate = dict.fromkeys(("passes", "read", "fetched", "disk", "memory"), 1) | {"how": how}
+        settled = {"residency": "auto", "quantise": "int8", "micro_batch": 8}
+        known = {"name": f"{stage}/{name}", "stage": stage, "subject": name, "state": "run", "seconds": 1.0}
+        return known | {"estimate": estimate, "settled": settled}
+
+    whole, packed = "resident: everything in memory, {} MB", "resident int8: packed as it is loaded, 150 MB"
+    units = [unit("profile", whole.format(55)), unit("score", whole.format(57)), unit("extract", packed)]
+    assert held(teachers_facts([*units, unit("score", packed, "other")], {})) == [
+        f"other: {packed}, 8 samples at a time.",
+        f"tiny: profile, score: {whole.format(55)}, 8 samples at a time.",
+        f"tiny: extract: {packed}, 8 samples at a time.",
+    ]
+
+
+def test_a_plan_that_takes_more_memory_than_it_may_says_so(toy):
+    assert "Memory:" not in toy.command(command="plan")[0]
+    out, _ = toy.command("--set", "run.memory=500", command="plan")
+    assert re.search(r"Memory: \S+ takes 1\.0 KB, and 500 B is what it may take \(`run.memory`", out)

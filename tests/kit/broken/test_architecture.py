@@ -8,6 +8,7 @@ import pytest
 import torch
 from nexus_specs import Blueprint, Extent, Part, Sample, Stack, content_key
 from nexus_specs.testing import ArchitectureTests
+from nexus_specs.testing.catalogue import check_catalogue
 from safetensors.torch import save_file
 
 WIDTH, LAYERS, WORDS = 192, 2, 16
@@ -300,3 +301,28 @@ def test_good_loader_is_accepted(source, suite, accepted):
 @pytest.mark.parametrize(("component", "advice"), BROKEN)
 def test_broken_loader_is_rejected(component, advice, source, suite, rejected):
     rejected(made(suite, component, source), advice)
+
+
+ROWS = [
+    (["a row"], "Return mappings"),
+    ([{"name": "x", "heads": {1}}], "Use str, int, float, bool, list"),
+    ([{"heads": ["X"]}], "Give 'name'"),
+    ([{"name": "x", "modalities": "text"}], "Give a list of words"),
+    ([{"name": "x", "generates": True}], "Give 'modalities'"),
+    ([{"name": "x", "heads": ["X"], "streams": "yes"}], "else 'untested'"),
+]
+
+
+@pytest.mark.parametrize(("rows", "advice"), ROWS, ids=[advice for _, advice in ROWS])
+def test_a_broken_catalogue_is_rejected(rows, advice):
+    with pytest.raises(AssertionError, match=advice):
+        check_catalogue(rows)
+    check_catalogue([{"name": "x", "modalities": ["text"], "heads": ["X"], "streams": "verified"}])
+
+
+def test_the_rows_of_a_catalogue_are_checked(suite):
+    tests = suite(ArchitectureTests, Good, {"catalogue": "toy:rows"})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("nexus_specs.testing.architecture.resolve", lambda target: lambda: ["a row"])
+        with pytest.raises(AssertionError, match="Return mappings"):
+            tests().test_rows_of_its_catalogue_say_how_it_is_found()

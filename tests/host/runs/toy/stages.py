@@ -51,9 +51,14 @@ class Work:
             )
 
 
+def folder_of(context):
+    """The run directory."""
+    return context.budget.scratch.parents[3]
+
+
 def told_to_go(context):
     """Whether the run directory has the file `go`, for which a unit waits."""
-    return (context.budget.scratch.parents[3] / "go").exists()
+    return (folder_of(context) / "go").exists()
 
 
 def fail(how, step, context):
@@ -66,6 +71,7 @@ def fail(how, step, context):
     if how == "peek":
         context.samples("held_out")
     if how == "hang":
+        (folder_of(context) / "hanging").touch()
         time.sleep(600)
 
 

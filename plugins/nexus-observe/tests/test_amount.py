@@ -1,0 +1,36 @@
+"""How many tokens a plan counts with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nexus_observe.amount import SPELT, mean_tokens
+from nexus_specs import Installed, NexusError
+from nexus_specs.testing import LocalContext, sample
+
+
+def refuse(context: LocalContext, source: str) -> Any:
+    raise NexusError("no")
+
+
+def test_tokens_are_counted_as_the_teacher_cuts_them(
+    bench: Any, sources: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = bench.context("extract", "prose", records=("logits",))
+    checkpoint: Any = Installed().open(str(sources["prose"]))
+    known, samples = checkpoint.blueprint, list(context.samples("train"))
+    cut = [min(length + 1, known.context or length + 1) for length in checkpoint.lengths(samples)]
+    letters = [len(each.fields["text"]) / SPELT + 1 for each in samples]
+    spelt = [min(length, known.context or length) for length in letters]
+    assert mean_tokens(context, known, samples) == pytest.approx(sum(cut) / len(cut))
+    assert sum(cut) != pytest.approx(sum(spelt), rel=0.05), "or nothing is shown"
+    assert mean_tokens(context, replace(known, context=3), samples) <= 3
+    assert mean_tokens(context, known, [sample(image="x")]) == 0
+    weightless = mean_tokens(context, replace(known, missing=("weights",)), samples)
+    assert weightless == pytest.approx(sum(spelt) / len(spelt))
+    monkeypatch.setattr(LocalContext, "open", refuse)
+    assert mean_tokens(context, known, samples) == weightless, "of a checkpoint that does not open"
