@@ -46,7 +46,7 @@ class Gguf:
 
     @quiet()
     def _checkpoint(self, source: str) -> GgufCheckpoint:
-        from .checkpoint import open_checkpoint  # torch and transformers: not for `match`
+        from .opening import open_checkpoint  # torch and transformers: not for `match`
 
         path = located(source)
         if path is None:

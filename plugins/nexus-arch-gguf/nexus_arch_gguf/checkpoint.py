@@ -238,36 +238,6 @@ def _valueless(raw: Mapping[str, Any]) -> bool:
     return bool(raw) and all(getattr(each, "is_meta", False) for each in raw.values())
 
 
-def open_checkpoint(path: Path) -> GgufCheckpoint:
-    """The checkpoint of a file. NexusError for what is no model, or of an architecture without a class."""
-    from .tower import TowerCheckpoint
-
-    found = source(path)
-    return TowerCheckpoint(found) if found.architecture == "clip" else GgufCheckpoint(found)
-
-
-def source(path: Path) -> Source:
-    """The file's source, if it is a model that can be opened here."""
-    from .catalogue import REASONS, names
-    from .layouts import LAYOUTS
-
-    found = Source(path)
-    kind = found.text("general.type", "model")
-    if found.architecture == "clip":
-        return found                                        # a tower, or refused by its projector
-    if kind != "model" or not found.places:
-        held = "no tensors" if kind == "model" else f"an {kind}"
-        raise NexusError(f"'{path}' holds {held}, not a whole model. Name the file of the model itself.")
-    if found.architecture not in LAYOUTS:
-        known = "gguf knows it, but transformers has no class for it" if found.architecture in names() else "unknown"
-        known = REASONS.get(found.architecture, known)
-        raise NexusError(
-            f"'{path}' is of the architecture '{found.architecture}' ({known}). "
-            "`nexus list architectures --loader gguf` shows those that open."
-        )
-    return found
-
-
 def _untie(module: PreTrainedModel) -> None:
     """A head of its own, which the file has: some classes tie it always (T5)."""
     head, embedding = module.get_output_embeddings(), module.get_input_embeddings()

@@ -10,8 +10,7 @@ from nexus_specs import NexusError
 from nexus_torch.files import DTYPES
 from torch import Tensor
 
-from .scanner import TensorInfo
-from .types import BLOCKS, PLAIN, type_name
+from .types import BLOCKS, PLAIN, TensorInfo, type_name
 
 ROWS_AT_ONCE = 1 << 24
 """Elements that are dequantised at once: gguf's code needs several times their memory for a moment."""

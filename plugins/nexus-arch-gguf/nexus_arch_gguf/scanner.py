@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .bytes import Cursor
-from .types import ARRAY, BLOCKS, SCALARS, STRING, type_name
+from .types import ARRAY, BLOCKS, SCALARS, STRING, TensorInfo, type_name
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -43,17 +43,6 @@ class Stored:
 
     kind: int
     count: int
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """Where a tensor lies. `shape` is in the order of numpy and torch: GGUF writes it backwards."""
-
-    name: str
-    shape: tuple[int, ...]
-    kind: int
     start: int
     stop: int
 

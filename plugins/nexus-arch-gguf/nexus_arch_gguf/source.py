@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from .bytes import Cursor
 from .remote import SHOWN, SUFFIX, check_one, is_model, on_hub, there
-from .scanner import MANY, Scan, Stored, TensorInfo, scan
-from .types import ARRAY, BLOCKS, SCALARS, STRING
+from .scanner import MANY, Scan, Stored, scan
+from .types import ARRAY, BLOCKS, SCALARS, STRING, TensorInfo
 
 SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
 """Names of splits, as `gguf-split` writes them."""

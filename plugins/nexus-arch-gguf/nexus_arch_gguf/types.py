@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
-if TYPE_CHECKING:
-    from .scanner import TensorInfo
 
 SCALARS: Mapping[int, str] = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
@@ -22,6 +19,17 @@ PLAIN: Mapping[int, str] = {0: "F32", 1: "F16", 30: "BF16", 28: "F64", 24: "I8",
 """Number of a tensor type that is no block -> its name in safetensors."""
 BLOCKS: Mapping[int, tuple[int, int]] = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 """Number of a tensor type -> (elements, bytes) of a block."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Where a tensor lies. `shape` is in the order of numpy and torch: GGUF writes it backwards."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    start: int
+    stop: int
 
 
 def type_name(kind: int) -> str:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from nexus_arch_gguf.architecture import Gguf
 from nexus_arch_gguf.dequantise import dequantise
-from nexus_arch_gguf.scanner import TensorInfo
+from nexus_arch_gguf.types import TensorInfo
 from nexus_specs import NexusError
 
 KINDS = gguf.GGMLQuantizationType

@@ -117,20 +117,24 @@ def unlike(part: Part, parts: Iterable[Part]) -> Extent | None:
 
 
 def check_experts(checkpoint: Checkpoint) -> None:
-    """NexusError where an expert lacks a tensor that others, beside it or in other layers, have: told from the names,
-    before anything is read. Of packed experts some may be packed otherwise."""
+    """NexusError where an expert lacks a tensor that it has in other layers: told from the names, before anything is
+    read. Of packed experts some may be packed otherwise; those that lack it in every layer compute without (LongCat's
+    zero experts), unless no layer beside has any."""
     held: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     files: dict[str, str] = {}
     for extent in (each for part in checkpoint.parts for each in part.extents):
         if found := EXPERT.match(extent.key):
             held[found["experts"]][int(found["number"])].add(extent.key[found.end() - 1 :])
             files[found["experts"]] = extent.file
-    every: dict[str, set[str]] = defaultdict(set)
+    every: dict[tuple[str, int], set[str]] = defaultdict(set)
+    layers = Counter(_NUMBER.sub("#", experts) for experts in held)
     for experts, each in held.items():
-        every[_NUMBER.sub("#", experts)] |= set().union(*each.values())
+        kind = _NUMBER.sub("#", experts)
+        for number, there in each.items():
+            every[kind, number] |= there if layers[kind] > 1 else set().union(*each.values())
     for experts, each in held.items() if not checkpoint.blueprint.quantisation else ():
         for number, there in sorted(each.items()):
-            if lacking := sorted(every[_NUMBER.sub("#", experts)] - there):
+            if lacking := sorted(every[_NUMBER.sub("#", experts), number] - there):
                 raise NexusError(
                     f"The checkpoint has no tensor '{experts}.{number}{lacking[0]}', which other experts have. More of "
                     f"'{experts}' lies in '{files[experts]}': fetch the files and their index again."

@@ -166,3 +166,16 @@ def test_an_index_that_knows_nothing_of_a_file(home: Path) -> None:
     expert = r"no tensor 'model\.layers\.1\.mlp\.experts\.\d\.\w+\.weight', which other experts"
     assert re.search(expert, str(said.value)), said.value
     assert f"in '{home}/model-000" in str(said.value)
+
+
+def test_experts_that_compute_nothing_lack_nothing(tmp_path: Path) -> None:
+    """LongCat's zero experts have no second matrix in any layer."""
+    config = hf.LongcatFlashConfig(
+        vocab_size=64, hidden_size=32, num_layers=2, num_hidden_layers=4, num_attention_heads=2, ffn_hidden_size=32,
+        q_lora_rank=16, kv_lora_rank=16, qk_nope_head_dim=8, qk_rope_head_dim=8, v_head_dim=16, head_dim=8,
+        moe_topk=2, n_routed_experts=4, zero_expert_num=2, expert_ffn_hidden_size=16, max_position_embeddings=64,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    hf.LongcatFlashForCausalLM(config).save_pretrained(tmp_path)
+    with Sli().load(Installed().open(str(tmp_path)), Budget(memory=1 << 30, residency="resident")) as teacher:
+        assert teacher.module(input_ids=torch.arange(5)[None]).logits.shape == (1, 5, 64)
