@@ -215,7 +215,7 @@ def test_several_sets_follow_one_another(questions: LocalHub) -> None:
         ({"id": "acme/questions", "config": "main", "columns": {"text": "body"}}, r"no column 'body'.*Its columns: q"),
         ({"id": "acme/questions", "config": "main", "columns": {"text": "{body}"}}, "no column 'body'"),
         ({"id": "acme/questions", "config": "main", "columns": {"text": "{answer.__class__}"}}, "no column"),
-        ({"id": "acme/questions", "config": "main"}, "no text, image, audio or video by name"),
+        ({"id": "acme/questions", "config": "main"}, "no text, messages, image, audio or video by name"),
         ({"id": "/etc/passwd"}, "no data set of the hub"),
     ],
 )
