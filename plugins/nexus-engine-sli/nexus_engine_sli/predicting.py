@@ -23,7 +23,7 @@ WIDE = 3.0
 WIDENED = 32_000_000
 """Parameters below which weights are float32 whatever they are stored in (products are in bfloat16 if the run says so):
 that costs little, and sums stay exact."""
-STATES, LOGITS, WAITING, FRAMES = 16, 2.5, 8, 4
+STATES, LOGITS, WAITING, FRAMES = 16, 2, 8, 4
 """Tensors of the residual width, and of the vocabulary, that a batch holds at a time; how many more of the former where
 layers come one by one: what batches leave on the heap is used again by fewer; tensors of a sound's frames."""
 RUNTIME = 32_000_000
@@ -82,7 +82,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     if budget.quantise:
         coming += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
     weights = staying * dtype.itemsize + round(min(coming, most))
-    running = weights + _working(blueprint, budget, dtype, tokens, slack(weights))
+    running = weights + _working(blueprint, budget, dtype, tokens)
     if heard := _heard(blueprint, budget, dtype, tokens):
         running = max(running, staying * dtype.itemsize + RUNTIME + heard)
     return running
@@ -103,7 +103,8 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens
     """What the tensors of one batch take, and what computes them."""
     states = _positions(blueprint, budget, tokens) * STATES * _width(blueprint) * dtype.itemsize
     states = max(states, _heard(blueprint, budget, dtype, tokens))
-    return RUNTIME + _kernels(blueprint, budget, dtype) + states + _logits(blueprint, budget, tokens)
+    runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
+    return runtime + _kernels(blueprint, budget, dtype) + states + _logits(blueprint, budget, tokens)
 
 
 def _heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
@@ -117,15 +118,15 @@ def slack(weights: int) -> int:
     return min(GROWN, max(SLACK, weights // 10))
 
 
-def _working(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float, loose: int) -> int:
+def _working(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
     """As `activations`, where layers come one by one. What is packed leaves nothing on the heap, but needs more while
     it is unpacked."""
     states = _positions(blueprint, budget, tokens) * _width(blueprint) * dtype.itemsize
     holes = max(0, states * WAITING - ROUNDING)
     kernels, logits = _kernels(blueprint, budget, dtype), _logits(blueprint, budget, tokens)
     if blueprint.quantisation or budget.quantise:
-        return RUNTIME + kernels + states * STATES + logits + holes
-    return loose // 2 + kernels + states * STATES + logits + holes
+        kernels += RUNTIME
+    return kernels + states * STATES + logits + holes
 
 
 def _kernels(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
@@ -136,7 +137,7 @@ def _kernels(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
 def _logits(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
     """Those that are there at a time, while they are scored."""
     rows = min(_positions(blueprint, budget, tokens), rows_at_once(blueprint.vocabulary))
-    return round(rows * LOGITS * blueprint.vocabulary * torch.float32.itemsize)
+    return rows * LOGITS * blueprint.vocabulary * torch.float32.itemsize
 
 
 def length(blueprint: Blueprint, tokens: float = 0.0) -> float:

@@ -99,5 +99,5 @@ def test_the_prediction_counts_one_table(checkpoint: Any) -> None:
     layers = sum(blueprint.stacks[0].layer_bytes)
     bare = replace(blueprint, vocabulary=0, parameters=layers // 4, bytes=layers)
     with_, without = (layerwise(each, budget, 1.0) for each in (blueprint, bare))
-    logits = round(2.5 * WORDS * 4)
+    logits = 2 * WORDS * 4
     assert TABLE - LAYER <= with_ - without - logits <= TABLE + LAYER
