@@ -23,7 +23,7 @@ WIDE = 3.0
 WIDENED = 32_000_000
 """Parameters below which weights are float32 whatever they are stored in (products are in bfloat16 if the run says so):
 that costs little, and sums stay exact."""
-STATES, LOGITS, WAITING, FRAMES = 16, 2, 8, 4
+STATES, LOGITS, WAITING, FRAMES = 16, 2, 12, 4
 """Tensors of the residual width, and of the vocabulary, that a batch holds at a time; how many more of the former where
 layers come one by one: what batches leave on the heap is used again by fewer; tensors of a sound's frames."""
 RUNTIME = 32_000_000
