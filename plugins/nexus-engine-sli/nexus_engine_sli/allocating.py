@@ -63,13 +63,14 @@ class Heap:
     def __init__(self) -> None:
         self.least, self.grown = 0, GROWN
 
-    def give_back(self) -> None:
-        """Trims where the process has grown: that takes 2 ms, and what left comes back page by page."""
+    def give_back(self, grown: int | None = None) -> None:
+        """Trims where the process has grown by so much (None: by what is allowed): that takes 2 ms, and what left comes
+        back page by page."""
         if _TRIM is None or not STATM.is_file():
             return
         now = anonymous()
         self.least = min(self.least, now)
-        if now - self.least > self.grown:
+        if now - self.least > (self.grown if grown is None else grown):
             _TRIM(0)
             self.least = anonymous()
 
@@ -77,15 +78,15 @@ class Heap:
 _HEAP = Heap()
 
 
-def allow(grown: int) -> None:
+def allow(grown: int = GROWN) -> None:
     """From now on the process may grow by so many bytes before its heap is trimmed: the last that asks says it."""
     _HEAP.grown = grown
 
 
-def give_back() -> None:
-    """Pages of the heap that hold nothing leave the process, if it has grown. To be called where large blocks have just
-    gone: behind a layer, at the end of a batch."""
-    _HEAP.give_back()
+def give_back(grown: int | None = None) -> None:
+    """Pages of the heap that hold nothing leave the process, if it has grown by so many bytes (None: by more than is
+    allowed). To be called where large blocks have just gone: behind a layer, at the end of a batch."""
+    _HEAP.give_back(grown)
 
 
 def anonymous() -> int:

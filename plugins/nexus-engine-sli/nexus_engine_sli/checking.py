@@ -55,7 +55,9 @@ class Finder:
             weight = module.get_parameter(name)
             if not weight.is_meta:
                 self.refuse(name, weight, part)
-        inside = dict(module.named_modules()).get(part.path) if part.path else None
+        inside = None
+        with suppress(AttributeError):                      # some parts are of no module
+            inside = module.get_submodule(part.path) if part.path else None
         for name, buffer in inside.named_buffers(part.path) if inside else ():
             if buffer.is_floating_point() and bool(buffer.isnan().any()):       # infinities may mask something
                 self.refuse(name, buffer, part)

@@ -24,7 +24,7 @@ import torch
 from nexus_specs import Blueprint, Budget
 
 from .headroom import Way
-from .predicting import layerwise, tied, weight_dtype
+from .predicting import layerwise, tied, weight_dtype, width_of
 from .predicting import length as usual
 
 RATE, READ, WEIGHTS, CALLS = 40e9, 1e9, 5e9, 2e5
@@ -76,7 +76,7 @@ def cost(
     arithmetic = _arithmetic(blueprint, samples, length, budget, watched=streamed) * passes
     setup = SETUP + EACH * _layers(blueprint)
     work = unpacking + arithmetic
-    each = samples * length * _width(blueprint) * weight_dtype(blueprint, budget).itemsize
+    each = samples * length * width_of(blueprint) * weight_dtype(blueprint, budget).itemsize
     states = round(each * (FIRST + passes))
     held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory
     room = max(0, budget.memory - held) if budget.memory else states
@@ -95,14 +95,14 @@ def streamed_memory(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -
 
 def operations(blueprint: Blueprint, samples: int, length: float) -> float:
     """Of one intact pass over samples of `length` tokens."""
-    attention = 4 * _layers(blueprint) * _width(blueprint) * length / 2
+    attention = 4 * _layers(blueprint) * width_of(blueprint) * length / 2
     return samples * length * (2 * multiplied(blueprint) + attention)
 
 
 def multiplied(blueprint: Blueprint) -> int:
     """Weights that a token is multiplied with: the active ones, without a table of embeddings that is only looked up.
     A head of its own is a second table; one that is tied to the embedding makes it a matrix like any other."""
-    table = blueprint.vocabulary * _width(blueprint)
+    table = blueprint.vocabulary * width_of(blueprint)
     return max(0, blueprint.active_parameters - (0 if tied(blueprint) else table))
 
 
@@ -122,7 +122,7 @@ def rate(budget: Budget) -> float:
 
 def beside(blueprint: Blueprint, length: float, itemsize: int) -> float:
     """Bytes that a token of a text of `length` takes besides products."""
-    width = max(0, _width(blueprint))
+    width = max(0, width_of(blueprint))
     heads = max(HEADS, width // HEAD)
     return _layers(blueprint) * (width * TRAFFIC * itemsize + heads * length * SCORE)
 
@@ -160,7 +160,3 @@ def _unpacking(blueprint: Blueprint, budget: Budget) -> float:
     stored = blueprint.bytes / max(1, blueprint.parameters)
     widened = weight_dtype(blueprint, budget).itemsize > stored + 1
     return blueprint.parameters / (WIDEN * threads) if widened else 0.0
-
-
-def _width(blueprint: Blueprint) -> int:
-    return max((max(stack.widths, default=0) for stack in blueprint.stacks), default=0)

@@ -69,7 +69,7 @@ class Streamed:
         """Units in the order in which they were brought, for those who check that it was once each."""
         self._settle(rest)
         self.passing = fitting.passing(self.units.values())
-        allow(0 if self.unpacks else slack(self.weights))
+        allow(slack(self.weights))
 
     def _settle(self, rest: Sequence[Part]) -> None:
         """Reads what stays; all else is absent from here on."""
@@ -101,7 +101,7 @@ class Streamed:
         if path not in self.units or path == self.inside:
             return
         self._leave()
-        give_back()
+        give_back(0 if self.unpacks else None)
         self.sequence.entered(path, self.inside)
         self.inside = path
         self.files.reach(self.units[path].part.extents)
@@ -142,9 +142,10 @@ class Streamed:
         return tuple(sorted({extent.file for part in parts for extent in part.extents}))
 
     def close(self) -> None:
-        """Waits for the threads that read and copy."""
+        """Waits for the threads that read and copy; the heap may grow as usual again."""
         self.transport.close()
         self.reader.close()
+        allow()
 
     def write(self, name: str, writer: object, change: Change) -> bool:
         """Remembers what the first forward does to a weight that is not there; False where another did before."""

@@ -101,7 +101,7 @@ def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
 
 def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float = 0.0) -> int:
     """What the tensors of one batch take, and what computes them."""
-    states = _positions(blueprint, budget, tokens) * STATES * _width(blueprint) * dtype.itemsize
+    states = _positions(blueprint, budget, tokens) * STATES * width_of(blueprint) * dtype.itemsize
     states = max(states, _heard(blueprint, budget, dtype, tokens))
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
     return runtime + _kernels(blueprint, budget, dtype) + states + _logits(blueprint, budget, tokens)
@@ -121,7 +121,7 @@ def slack(weights: int) -> int:
 def _working(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
     """As `activations`, where layers come one by one. What is packed leaves nothing on the heap, but needs more while
     it is unpacked."""
-    states = _positions(blueprint, budget, tokens) * _width(blueprint) * dtype.itemsize
+    states = _positions(blueprint, budget, tokens) * width_of(blueprint) * dtype.itemsize
     holes = max(0, states * WAITING - ROUNDING)
     kernels, logits = _kernels(blueprint, budget, dtype), _logits(blueprint, budget, tokens)
     if blueprint.quantisation or budget.quantise:
@@ -153,7 +153,7 @@ def _positions(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
 
 def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
     """What the states of one sample take at least, when it goes into a layer and comes out of it."""
-    return 2 * round(length(blueprint)) * _width(blueprint) * dtype.itemsize
+    return 2 * round(length(blueprint)) * width_of(blueprint) * dtype.itemsize
 
 
 def making(blueprint: Blueprint) -> int:
@@ -175,7 +175,7 @@ def _held(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     if not quantise:
         return rest + layers * dtype.itemsize
     how: How = "nf4" if quantise == "nf4" else "int8"
-    return rest + bytes_of(layers, max(_width(blueprint), 1), how)
+    return rest + bytes_of(layers, max(width_of(blueprint), 1), how)
 
 
 def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
@@ -223,13 +223,13 @@ def _meeting(blueprint: Blueprint, layer: Piece, table: Piece, dtype: torch.dtyp
 
 def tied(blueprint: Blueprint) -> bool:
     """Whether the head is the embedding."""
-    table = blueprint.vocabulary * _width(blueprint)
+    table = blueprint.vocabulary * width_of(blueprint)
     return "text" in blueprint.gives and _rest(blueprint) < 2 * table
 
 
 def _tables(blueprint: Blueprint) -> int:
     """How many embeddings and heads come and go, since they are large."""
-    table = blueprint.vocabulary * _width(blueprint)
+    table = blueprint.vocabulary * width_of(blueprint)
     stored = blueprint.bytes - sum(layer.stored for layer in _layers(blueprint))
     return _rest(blueprint) // table if table and stored >= LARGE else 0
 
@@ -238,7 +238,7 @@ def _table(blueprint: Blueprint) -> Piece:
     """One of them; nothing where they stay."""
     if not _tables(blueprint):
         return Piece(0, 0)
-    table = blueprint.vocabulary * _width(blueprint)
+    table = blueprint.vocabulary * width_of(blueprint)
     stored = max(0, blueprint.bytes - sum(layer.stored for layer in _layers(blueprint)))
     return Piece(table, stored * table // max(_rest(blueprint), 1))
 
@@ -250,7 +250,8 @@ def _largest(blueprint: Blueprint) -> Piece:
     return Piece(most, max((layer.stored for layer in layers), default=0))
 
 
-def _width(blueprint: Blueprint) -> int:
+def width_of(blueprint: Blueprint) -> int:
+    """The largest residual width."""
     return max((max(stack.widths, default=0) for stack in blueprint.stacks), default=0)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from nexus_engine_sli import allocating
 from nexus_engine_sli.fitting import Fitting
 from nexus_engine_sli.loading import Streamed
 from nexus_engine_sli.placing import bare
@@ -70,6 +71,13 @@ def test_no_map_of_a_table_lasts_while_layers_pass(checkpoint: Any) -> None:
         assert (max(map(len, room.reader.buffers.maps)) >= TABLE) is tied(checkpoint)
     finally:
         room.close()
+
+
+def test_what_comes_after_a_streamed_model_may_grow_as_usual(checkpoint: Any) -> None:
+    room = Streamed(checkpoint, "cpu")
+    assert allocating._HEAP.grown < allocating.GROWN
+    room.close()
+    assert allocating._HEAP.grown == allocating.GROWN
 
 
 def test_what_outlives_a_small_part_of_its_unit_leaves_the_buffer(checkpoint: Any) -> None:

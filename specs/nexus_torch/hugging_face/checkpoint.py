@@ -102,12 +102,25 @@ class HuggingFaceCheckpoint(Described):
         kind = type(module)
         self.rows = rows_of(module)
         self.films, self.colours = follows(kind), is_head_of(kind.__name__, "CAUSAL_IMAGE_MODELING")
-        arguments = arguments_of(kind) if self.films else frozenset(inspect.signature(kind.forward).parameters)
         self.positions = positions_of(module) if takes(kind) == ("text",) else 0
+        self.preprocessor = self._prepares_for(kind, config)
+        tokenizer = self._told()
+        gone = "weights (*.safetensors)" if weightless else "" if unread else (
+            layers_without(module, self.parts, names) or self._weights_without(module)
+            or buffers_without(module, names)
+        )  # fmt: skip
+        missing = [each for each in (gone, *unread, headless(config, kind), *self._missing(tokenizer)) if each]
+        made = processors(home, config.model_type, self.preprocessor.takes)
+        told = blueprint(module, self.parts, tokenizer, stored_as, missing, made)
+        self.described = replace(told, context=min(told.context, self.preprocessor.context or told.context))
+
+    def _prepares_for(self, kind: type[PreTrainedModel], config: PreTrainedConfig) -> Preprocessor:
+        """What makes batches of samples for a class of models."""
+        arguments = arguments_of(kind) if self.films else frozenset(inspect.signature(kind.forward).parameters)
         context = context_of(config)
-        generation = parsed(home / GENERATION) if (home / GENERATION).is_file() else {}
-        self.preprocessor = (FilmPreprocessor if self.films else self.prepares)(
-            home,
+        generation = parsed(self.home / GENERATION) if (self.home / GENERATION).is_file() else {}
+        made = (FilmPreprocessor if self.films else self.prepares)(
+            self.home,
             takes(kind),
             generative=gives(kind) == ("text",),
             context=min(context, self.positions) if self.positions and context else context,
@@ -118,18 +131,10 @@ class HuggingFaceCheckpoint(Described):
             channels_out=channels_of(config),
             paired=is_paired(kind),
         )
-        self.preprocessor.generation = generation
-        if isinstance(self.preprocessor, FilmPreprocessor):
-            self.preprocessor.side = side_of(config)
-        tokenizer = self._told()
-        gone = "weights (*.safetensors)" if weightless else "" if unread else (
-            layers_without(module, self.parts, names) or self._weights_without(module)
-            or buffers_without(module, names)
-        )  # fmt: skip
-        missing = [each for each in (gone, *unread, headless(config, kind), *self._missing(tokenizer)) if each]
-        made = processors(home, config.model_type, self.preprocessor.takes)
-        told = blueprint(module, self.parts, tokenizer, stored_as, missing, made)
-        self.described = replace(told, context=min(told.context, self.preprocessor.context or told.context))
+        made.generation = generation
+        if isinstance(made, FilmPreprocessor):
+            made.side = side_of(config)
+        return made
 
     def bare(self) -> PreTrainedModel:
         """The module on the meta device as its class makes it; a family that composes one says here of what."""
