@@ -23,7 +23,7 @@ WIDE = 3.0
 WIDENED = 32_000_000
 """Parameters below which weights are float32 whatever they are stored in (products are in bfloat16 if the run says so):
 that costs little, and sums stay exact."""
-STATES, LOGITS, WAITING, FRAMES = 16, 2, 12, 4
+STATES, LOGITS, WAITING, FRAMES = 16, 2, 2, 4
 """Tensors of the residual width, and of the vocabulary, that a batch holds at a time; how many more of the former where
 layers come one by one: what batches leave on the heap is used again by fewer; tensors of a sound's frames."""
 RUNTIME = 32_000_000
@@ -32,7 +32,7 @@ SLACK = 16_000_000
 """What the heap may hold in any case beyond what is used."""
 KERNELS = 90_000_000
 """What it takes more where experts get different numbers of tokens: oneDNN keeps a kernel for each size."""
-QUANTISING, LIBRARY = {"nf4": 12, "int8": 4}, 100_000_000
+QUANTISING, LIBRARY = {"nf4": 12, "int8": 4}, 90_000_000
 """Bytes for each value that is quantised at a time; bytes that bitsandbytes takes once it is imported."""
 MATRICES = 4
 """A layer's largest matrix is about this part of it."""
@@ -119,14 +119,12 @@ def slack(weights: int) -> int:
 
 
 def _working(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
-    """As `activations`, where layers come one by one. What is packed leaves nothing on the heap, but needs more while
-    it is unpacked."""
+    """As `activations`, where layers come one by one. What is packed needs more while it is unpacked."""
     states = _positions(blueprint, budget, tokens) * width_of(blueprint) * dtype.itemsize
-    holes = max(0, states * WAITING - ROUNDING)
     kernels, logits = _kernels(blueprint, budget, dtype), _logits(blueprint, budget, tokens)
     if blueprint.quantisation or budget.quantise:
         kernels += RUNTIME
-    return kernels + states * STATES + logits + holes
+    return kernels + states * (STATES + WAITING) + logits
 
 
 def _kernels(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
@@ -184,7 +182,7 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     most, arriving = _largest(blueprint)
     as_stored = _as_stored(blueprint, dtype)
     if not as_stored:
-        arriving = max(arriving, blueprint.bytes - sum(layer.stored for layer in _layers(blueprint)))
+        arriving = max(arriving, _rest_stored(blueprint))
     if as_stored and not quantise:
         return buffers(blueprint) + (arriving if fused(blueprint) else 0)
     beside = arriving + _unpacking(blueprint, most) + (making(blueprint) - 1) * most * dtype.itemsize
@@ -230,8 +228,7 @@ def tied(blueprint: Blueprint) -> bool:
 def _tables(blueprint: Blueprint) -> int:
     """How many embeddings and heads come and go, since they are large."""
     table = blueprint.vocabulary * width_of(blueprint)
-    stored = blueprint.bytes - sum(layer.stored for layer in _layers(blueprint))
-    return _rest(blueprint) // table if table and stored >= LARGE else 0
+    return _rest(blueprint) // table if table and _rest_stored(blueprint) >= LARGE else 0
 
 
 def _table(blueprint: Blueprint) -> Piece:
@@ -239,8 +236,7 @@ def _table(blueprint: Blueprint) -> Piece:
     if not _tables(blueprint):
         return Piece(0, 0)
     table = blueprint.vocabulary * width_of(blueprint)
-    stored = max(0, blueprint.bytes - sum(layer.stored for layer in _layers(blueprint)))
-    return Piece(table, stored * table // max(_rest(blueprint), 1))
+    return Piece(table, _rest_stored(blueprint) * table // max(_rest(blueprint), 1))
 
 
 def _largest(blueprint: Blueprint) -> Piece:
@@ -271,3 +267,8 @@ def _parameters(blueprint: Blueprint, stored: int) -> int:
 def _rest(blueprint: Blueprint) -> int:
     """Parameters that belong to no layer."""
     return max(0, blueprint.parameters - sum(layer.parameters for layer in _layers(blueprint)))
+
+
+def _rest_stored(blueprint: Blueprint) -> int:
+    """Their bytes in the files."""
+    return max(0, blueprint.bytes - sum(layer.stored for layer in _layers(blueprint)))

@@ -1,0 +1,24 @@
+"""Large tensors lie in large pages, which torch is asked for before its first tensor."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import nexus_engine_sli, torch
+made = torch.ones(64 << 20, dtype=torch.uint8)
+line = next(line for line in open("/proc/self/smaps_rollup") if line.startswith("AnonHugePages"))
+print(made.data_ptr() % 4096, line.split()[1])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="large pages are asked for on Linux alone")
+def test_the_engine_asks_for_large_pages() -> None:
+    """Whole pages in any case; large ones where the system gives them to who asks."""
+    with open("/sys/kernel/mm/transparent_hugepage/enabled") as file:
+        given = "[never]" not in file.read()
+    answer = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True).stdout
+    rest, kilobytes = map(int, answer.split())
+    assert rest == 0
+    assert not given or kilobytes >= 32 << 10
