@@ -7,12 +7,15 @@ import io
 import sys
 from collections.abc import Sequence
 
+from .unread import UNREAD, unread
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal or a pipe that cannot show a sign gets its number
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run(arguments))
+    code = run(arguments)
+    sys.exit(UNREAD if unread() and not code else code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -14,13 +14,14 @@ FACTS: dict[str, str] = {
     "deepseek-r1-distill-llama-70b": f"{COUNTED} (70,553,706,496)",
     "qwen2-5-coder-7b": f"{COUNTED} (7,615,616,512); data, splits and tests in lm-evaluation-harness (humaneval, mbpp)",
     "agentcpm-explore": f"{COUNTED} of Qwen3-4B (4,022,468,096); the hub's page loads it with AutoModelForCausalLM, "
-    "articles call it a Qwen3-4B-Thinking; GAIA and FRAMES are among its eight benchmarks (arXiv 2602.06485); its code "
-    "is under Apache-2.0, as its repository says, of the weights nothing was found",
+    "its card names Qwen3-4B-Thinking-2507 as its base and Apache-2.0 as its licence; GAIA, HLE, BrowseComp, WebWalkerQA "
+    "and FRAMES are among its eight benchmarks (arXiv 2602.06485)",
     "translategemma-4b": "parameters and licence on the hub's pages (5B: 4.3B and a head that its file holds apart); "
     "its languages are those of WMT24++",
     "gemma-scope-2-27b": "names of its folders and the layers 16, 31, 40, 53 in several programs that read it; the "
     "model has 62 layers of width 5376, so that an autoencoder of F features has 2 x 5376 F + 2 F + 5376 parameters "
-    "(176,198,912 with 16,384, and 11,276,391,680 with 1,048,576); its own licence was not found",
+    "(176,198,912 with 16,384, and 11,276,391,680 with 1,048,576); licence on the page of the whole "
+    "suite (google/gemma-scope-2, which lists it)",
     "step3-vl-10b": "model type, licence, sizes and names of its files on the hub's page (20.4 GB, bfloat16: what our "
     "composition with the values of its own configuration class takes, tests/teachers/test_real_shapes.py); beginnings "
     "of its names in a tiny copy's README and in programs that load it",

@@ -13,6 +13,7 @@ import click
 from nexus_specs import NexusError
 
 from ..environment import variable
+from ..unread import UNREAD, unread
 from ..words import visible
 from .app import nexus
 
@@ -31,6 +32,7 @@ REMEDIES = {
 
 def answer(arguments: Sequence[str] | None = None) -> int:
     """The exit code of a command line. A mistake of the user's is one message on stderr, without a traceback."""
+    own = sys.stdout, sys.stderr
     try:
         off, given = _switched_off(sys.argv[1:] if arguments is None else arguments)
         with _told(off):
@@ -46,9 +48,14 @@ def answer(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         print("Interrupted.", file=sys.stderr)
         return 130
+    except SystemExit:
+        if sys.stdout is own[0]:
+            raise
+        sys.stdout, sys.stderr = own                        # click wraps them where a pipe broke, and forgets which
+        return UNREAD if unread() else _refused(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
     except OSError as error:
         return _refused(error)
-    except (SystemExit, GeneratorExit):
+    except GeneratorExit:
         raise
     except BaseException as error:  # Rust's libraries panic with one
         return _failed(error, f"{type(error).__name__}: {error}. This is a fault of Nexus or of a plugin")

@@ -40,6 +40,7 @@ Exit codes:
   3    the run directory is in use by another process
   129  its terminal was closed; the same command goes on from there
   130  interrupted (Ctrl-C); the same command goes on from there
+  141  nobody reads its output any more (a pipe into head)
   143  terminated; the same command goes on from there
 
 Results are on stdout, everything else on stderr. NEXUS_TRACEBACK=1 shows where an error arose,

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,16 +101,25 @@ def _asked(plugins: Plugins) -> list[Row]:
 
 
 def _key(plugins: Plugins) -> str:
-    """Changes with any installed distribution, with the loaders' own files, and with what is switched off."""
+    """Changes with any installed distribution (also where one of the same version is installed anew), with the loaders'
+    own files, and with what is switched off."""
     digest = hashlib.sha256(repr((sys.version, sorted(plugins.components("architecture")))).encode())
     for entry in sorted(set(sys.path)):
         folder = Path(entry or ".")
-        if installed := sorted(each.name for each in folder.glob("*-info")):
+        if installed := sorted((each.name, _written(each)) for each in folder.glob("*-info")):
             digest.update(repr(installed).encode())         # wherever it was put: `pip install --target` as well
     for file in _own_files(plugins):
         state = file.stat()
         digest.update(f"{file} {state.st_size} {state.st_mtime_ns}".encode())
     return digest.hexdigest()[:16]
+
+
+def _written(info: Path) -> int:
+    """When a distribution was installed: its list of files is written last."""
+    for place in (info / "RECORD", info):
+        with suppress(OSError):
+            return place.stat().st_mtime_ns
+    return 0
 
 
 def _own_files(plugins: Plugins) -> Iterator[Path]:

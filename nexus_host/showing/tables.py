@@ -35,6 +35,10 @@ class _Visible(Console):
         """As rich does."""
         super().print(*(visible(each) if isinstance(each, str) else each for each in objects), **how)
 
+    def on_broken_pipe(self) -> None:
+        """Whoever read has gone: told to the command line, which knows how to end (rich would end it here)."""
+        raise
+
 
 def console(*, stderr: bool = False) -> Console:
     """A console that writes no escape bytes off a terminal, whatever FORCE_COLOR says."""

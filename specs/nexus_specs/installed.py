@@ -55,14 +55,23 @@ def loader(lookup: Lookup, source: str) -> tuple[str, Architecture]:
     that is broken stops no other, and is named where nothing else opens the source."""
     claims: dict[str, tuple[int, Architecture]] = {}
     failed: list[str] = []
+    said: list[str] = []
     for name in sorted(lookup.components("architecture")):
         try:
             architecture = lookup.make("architecture", name)
+        except (Exception, SystemExit) as error:
+            failed.append(f"{name}: {error}")
+            continue
+        try:
             claims[name] = (architecture.match(source), architecture)
+        except NexusError as error:
+            said.append(str(error))
         except (Exception, SystemExit) as error:
             failed.append(f"{name}: {error}")
     best = max((claim for claim, _ in claims.values()), default=0)
     names = [name for name, (claim, _) in claims.items() if claim == best]
+    if best == 0 and said:
+        raise NexusError(" ".join(dict.fromkeys(said)))
     if best == 0:
         tried = f"Tried: {', '.join(claims) or 'none is installed'}." + "".join(f" Failed: {each}." for each in failed)
         raise NexusError(f"No loader opens '{source}'. {tried}")

@@ -64,6 +64,11 @@ class Blueprint:
     frames: int = 0
     """Values that convolutions over a sound make at most for each of its states (Wav2Vec2: 64 frames of 512); 0: none.
     """
+    seen: int = 0
+    """Values of the largest state that a tower has of one picture or film (CLIP-L: 577 positions of 1024); 0: not
+    known."""
+    places: int = 0
+    """Positions that one picture takes in a text (LLaVA: 576); 0: none, or not known."""
     missing: tuple[str, ...] = ()
     """What a user must still provide. What begins with "weights" are weights: without them nothing opens it."""
 

@@ -400,7 +400,7 @@ def test_a_file_that_was_given_up_is_not_asked_for_again(
 
     def busy(_: object, at: int, stop: int) -> Iterator[bytes]:
         asked.append(at)
-        raise hub.ranges._Busy(status, "0")
+        raise hub.ranges._Busy(status, None)
         yield b""
 
     monkeypatch.setattr("nexus_torch.hub.ranges._request", busy)

@@ -160,13 +160,14 @@ def test_an_answer_ends_where_the_metadata_says(tmp_path: Path) -> None:
 
 
 def test_an_answer_of_a_file_ends_with_its_turn(tmp_path: Path) -> None:
-    plain = rewritten("llama", tmp_path / "plain.gguf", {})
+    started = {"tokenizer.ggml.add_bos_token": True}
+    plain = rewritten("llama", tmp_path / "plain.gguf", started)
     asked = [sample(prompt="the", max_new_tokens=8)]
     said = answers(plain, asked)
     word = said[0][: said[0].index("]") + 1]
     assert said[0].startswith(word * 2)
     number = Gguf()._checkpoint(plain).preprocessor.tokenizer.get_vocab()[word]
-    ended = rewritten("llama", tmp_path / "ended.gguf", {"tokenizer.ggml.eot_token_id": number})
+    ended = rewritten("llama", tmp_path / "ended.gguf", {**started, "tokenizer.ggml.eot_token_id": number})
     assert answers(ended, asked) == [word]
 
 

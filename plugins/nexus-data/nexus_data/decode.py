@@ -17,16 +17,27 @@ BLOCK = 1 << 22
 
 
 def image(stored: Stored) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3]."""
+    """uint8 [H, W, 3], the right way up: cameras store how they were held, and `datasets` and transformers turn such
+    a picture as well."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(_opened(stored)) as found:
-            return np.array(found.convert("RGB"))
+            return np.array(_upright(found).convert("RGB"))
     except UnidentifiedImageError as error:
         raise ValueError("is no image of a known format") from error
     except (Image.DecompressionBombError, SyntaxError, EOFError) as error:
         raise ValueError(f"is no image that can be read ({error})") from error
+
+
+def _upright(found: Any) -> Any:
+    """A picture turned as its EXIF data say, where they can be read."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(found)
+    except Exception:  # damaged notes about a picture; of a damaged picture itself its conversion tells
+        return found
 
 
 def audio(stored: Stored, rate: int = 0) -> tuple[NDArray[np.float32], int]:

@@ -19,6 +19,10 @@ SMALL, MORE = 1 << 13, 8
 """Numbers of a picture, clip or film of which more pass together, and how many times more: calls, not arithmetic, are
 what running such samples costs. A rule of the samples alone, so that the same batches pass on every machine."""
 
+LONG = 1024
+"""Tokens from which on a text passes with its equals alone: it gains nothing from company, and a batch that is padded
+keeps a mask of tokens x tokens for each of its texts while it waits: 36 MB at 6000."""
+
 
 class Batching:
     """The micro-batches of a checkpoint's samples."""
@@ -41,16 +45,19 @@ class Batching:
         """Micro-batches; a checkpoint whose batches must be of one kind says which samples go together."""
         groups = getattr(self.checkpoint, "groups", None)
         for group in groups(samples) if groups and samples else [range(len(samples))]:
-            together = self.by_length([samples[index] for index in group])
-            yield from _chunks(together, self.micro_batch * (MORE if all(map(_small, together)) else 1))
+            together, lengths = self.by_length([samples[index] for index in group])
+            size = self.micro_batch * (MORE if all(map(_small, together)) else 1)
+            yield from _alike(together, lengths, size) if lengths else _chunks(together, size)
 
-    def by_length(self, samples: list[Sample]) -> list[Sample]:
-        """Samples of like length beside each other, where the checkpoint knows lengths: a fifth less is padding."""
+    def by_length(self, samples: list[Sample]) -> tuple[list[Sample], list[int]]:
+        """Samples of like length beside each other, and their lengths, where the checkpoint knows them: a fifth less is
+        padding."""
         lengths = getattr(self.checkpoint, "lengths", None)
-        known = lengths(samples) if lengths and len(samples) > self.micro_batch else None
+        known = lengths(samples) if lengths and self.micro_batch > 1 and len(samples) > 1 else None
         if known is None:
-            return samples
-        return [samples[index] for index in sorted(range(len(samples)), key=known.__getitem__)]
+            return samples, []
+        order = sorted(range(len(samples)), key=known.__getitem__)
+        return [samples[index] for index in order], [known[index] for index in order]
 
 
 def _small(sample: Sample) -> bool:
@@ -69,4 +76,18 @@ def _are_ids(value: Any) -> bool:
 def _chunks(items: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, max(1, size))):
+        yield chunk
+
+
+def _alike(samples: Sequence[Sample], lengths: Sequence[int], size: int) -> Iterator[list[Sample]]:
+    """As `_chunks`, of samples in the order of their lengths; long ones beside those of the same length alone."""
+    chunk: list[Sample] = []
+    first = 0
+    for sample, length in zip(samples, lengths, strict=True):
+        if chunk and (len(chunk) == size or (length >= LONG and length != first)):
+            yield chunk
+            chunk = []
+        first = first if chunk else length
+        chunk.append(sample)
+    if chunk:
         yield chunk

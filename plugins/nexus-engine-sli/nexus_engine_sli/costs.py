@@ -68,7 +68,7 @@ def cost(
 ) -> Cost:
     """What an observation of `samples` samples of `tokens` tokens (0: not known) with `edits` ablations costs where it
     is held in one way."""
-    length = tokens or usual(blueprint)
+    length = usual(blueprint, tokens)
     passes = 1 + edits / 2
     reading = blueprint.bytes / (budget.read_rate or READ)
     unpacking = _unpacking(blueprint, budget)

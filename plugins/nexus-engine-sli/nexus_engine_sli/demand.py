@@ -13,7 +13,7 @@ from torch.nn.functional import embedding, linear
 
 from .changes import Change
 from .groups import Groups, Wait
-from .tables import Rows, gathered, product, waiting
+from .tables import Rows, expert_by_expert, gathered, product, waiting
 
 CONTENT = frozenset({"T", "mT", "H", "mH", "data", "real", "imag"})
 """Attributes of a tensor that are made of its values."""
@@ -85,14 +85,17 @@ class Awaited(Absent):
 
 
 def _of_a_group(func: Any, args: Any, kwargs: Any, wait: Wait) -> Tensor | None:
-    """One expert, or what is looked up in or multiplied with a table, where these come in groups; else None."""
+    """One expert, the product with all of them, or what is looked up in or multiplied with a table, where these come in
+    groups; else None."""
     if getattr(func, "__name__", "") == "__getitem__" and isinstance(args[0], Awaited) and _is_number(args[1]):
         return args[0].source.groups.expert(args[0].name, int(args[1]), wait)
-    if func not in (embedding, linear) or not isinstance(args[1], Awaited):
+    if func not in (embedding, linear, torch.bmm) or not isinstance(args[1], Awaited):
         return None
     inputs, weight = args[:2]
-    if not weight.divided or weight.ndim != 2 or isinstance(inputs, Awaited):
+    if not weight.divided or weight.ndim != (3 if func is torch.bmm else 2) or isinstance(inputs, Awaited):
         return None
+    if func is torch.bmm:
+        return expert_by_expert(inputs, weight.rows(wait))
     if func is embedding:
         return gathered(inputs, lambda wanted: weight.rows(wait, wanted), weight)
     bias = args[2] if len(args) > 2 else kwargs.get("bias")

@@ -23,6 +23,7 @@ from .rooms import Room
 from .running import Hub, Keeper
 from .taps import first_tensor, with_first
 from .tracking import Family, Ledger, Tracker
+from .writing import Containers, hand_over
 
 Kin = Sequence[Run]
 """The forwards of one batch: the intact one first, then those under edits."""
@@ -41,6 +42,8 @@ class Shared:
 
     output: Any
     version: int
+    written: Containers
+    """What the module wrote into containers that it was given."""
 
     def taken(self, path: str) -> Any:
         """The output, untouched; NexusError if the model changed it in place."""
@@ -191,7 +194,7 @@ class EditHub(Hub):
     def _seen(self, run: Run, stop: Stop) -> None:
         self.room.passed(stop.path, stop.output)
         hidden = first_tensor(stop.output)
-        self.shared[run.index, stop.path, stop.visit] = Shared(stop.output, hidden._version)
+        self.shared[run.index, stop.path, stop.visit] = Shared(stop.output, hidden._version, stop.given)
         self.passed[stop.path, stop.visit].add(run.index)
         mask = mask_of(run.batch, stop.path)
         fits = mask is not None and mask.shape == hidden.shape[:2]
@@ -209,7 +212,10 @@ class EditHub(Hub):
         stop, edit = run.stop, run.edit
         assert stop is not None
         assert edit is not None
-        output = self.shared[run.index, stop.path, stop.visit].taken(stop.path)
+        shared = self.shared[run.index, stop.path, stop.visit]
+        output = shared.taken(stop.path)
+        hand_over(shared.written, stop.given)
+        run.wrote = run.wrote or bool(shared.written)
         self.into(run)
         if stop.path in edit.modules:
             run.apart = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import greenlet
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .taps import any_tensor
 from .tracking import Ledger
+from .writing import Containers, containers, copies, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class Stop:
     visit: int = 0
     inputs: Any = None
     output: Any = None
+    given: Containers = field(default_factory=dict)
+    """Before a module, the containers that it is given; behind it, what is in those into which it wrote."""
 
 
 ThreadState = tuple[bool, bool, tuple[tuple[str, bool, torch.dtype], ...]]
@@ -67,6 +70,8 @@ class Run(greenlet.greenlet):
         self.ledger: Ledger | None = None
         self.random = seeded()
         """What it draws random numbers from: others under way draw theirs."""
+        self.wrote = False
+        """Its modules wrote into what others are given, or it took that over: no output tells it."""
         self.replaying = False
         """On the way back to where it was when a process was killed: what it computes is not real."""
 
@@ -80,11 +85,15 @@ class Run(greenlet.greenlet):
         self.visits[path] += 1
         visit = self.visits[path]
         inputs = any_tensor((*args, *kwargs.values()))
-        go, output = self.wait(Stop("before", path, visit, inputs))
+        given = containers(args, kwargs)
+        go, output = self.wait(Stop("before", path, visit, inputs, given=given))
         if not go:
             return output
+        before = copies(given)
         output = native(*args, **kwargs)
-        return self.wait(Stop("behind", path, visit, inputs, output))[1]
+        made = written(given, before)
+        self.wrote = self.wrote or bool(made)
+        return self.wait(Stop("behind", path, visit, inputs, output, made))[1]
 
     def need(self, path: str) -> None:
         """Waits for the weights of a unit that something outside it uses."""

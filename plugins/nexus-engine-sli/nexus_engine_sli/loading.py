@@ -100,12 +100,13 @@ class Streamed:
         """Drops what is there, brings this unit, and sends for the one after it."""
         if path not in self.units or path == self.inside:
             return
-        self._leave()
+        there = self._leave(path)
         give_back(0 if self.unpacks else None)
         self.sequence.entered(path, self.inside)
         self.inside = path
         self.files.reach(self.units[path].part.extents)
-        self._bring(path)
+        if not there:
+            self._bring(path)
         self._expect(path)
 
     def borrow(self, path: str) -> None:
@@ -214,16 +215,20 @@ class Streamed:
 
     def _expect(self, path: str) -> None:
         """Begins to bring what comes after a unit."""
+        self.sequence.came(path)
         following = self.sequence.following(path, self.transport.ahead, self.kept | self.borrowed)
         self.transport.expect([self.units[each] for each in following])
 
-    def _leave(self) -> None:
+    def _leave(self, then: str) -> bool:
+        """What is there goes, but for what was borrowed and is entered now; -> whether it is there."""
         self.transport.settle()
-        gone = ({self.inside} if self.inside else set()) | self.borrowed
+        gone = ({self.inside} if self.inside else set()) | self.borrowed - {then}
+        there = then in self.borrowed
         self.sequence.left |= gone
         self.borrowed = set()
         self.groups.clear()
         self._empty(name for path in gone - self.kept for name in self.units[path].names)
+        return there and not any(self.module.get_parameter(name).is_meta for name in self.units[then].names)
 
     def _has_room(self, unit: Unit) -> bool:
         """Whether a unit may stay beside what stays already and two of the largest."""

@@ -101,10 +101,16 @@ def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
 
 def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float = 0.0) -> int:
     """What the tensors of one batch take, and what computes them."""
-    states = _positions(blueprint, budget, tokens) * STATES * width_of(blueprint) * dtype.itemsize
+    states = STATES * _states(blueprint, budget, dtype, tokens)
     states = max(states, _heard(blueprint, budget, dtype, tokens))
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
     return runtime + _kernels(blueprint, budget, dtype) + states + _logits(blueprint, budget, tokens)
+
+
+def _states(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
+    """One tensor of a batch's states: of its text, or of its pictures in their tower."""
+    most = max(_positions(blueprint, budget, tokens) * width_of(blueprint), max(1, budget.micro_batch) * blueprint.seen)
+    return most * dtype.itemsize
 
 
 def _heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
@@ -120,7 +126,7 @@ def slack(weights: int) -> int:
 
 def _working(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
     """As `activations`, where layers come one by one. What is packed needs more while it is unpacked."""
-    states = _positions(blueprint, budget, tokens) * width_of(blueprint) * dtype.itemsize
+    states = _states(blueprint, budget, dtype, tokens)
     kernels, logits = _kernels(blueprint, budget, dtype), _logits(blueprint, budget, tokens)
     if blueprint.quantisation or budget.quantise:
         kernels += RUNTIME
@@ -139,9 +145,11 @@ def _logits(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
 
 
 def length(blueprint: Blueprint, tokens: float = 0.0) -> float:
-    """Tokens of a sample: as many as are said (0: not known), and no more than a text can have."""
+    """Positions of a sample: as many tokens as are said (0: not known), and no more than a text can have; and the
+    places of its picture."""
     wanted = tokens or TOKENS
-    return min(blueprint.context or wanted, wanted) if "text" in blueprint.takes else wanted
+    wanted = min(blueprint.context or wanted, wanted) if "text" in blueprint.takes else wanted
+    return wanted + blueprint.places
 
 
 def _positions(blueprint: Blueprint, budget: Budget, tokens: float) -> int:

@@ -127,7 +127,9 @@ class Checkpoints:
     def _storable(self, run: Run) -> bool:
         """Whether everything that lives in a forward was given by a unit or made outside of all."""
         history = self.histories.get(run, History())
-        if history.fails or run.ledger is None or run.stop is None or run.stop.kind != "before" or run.depth:
+        if history.fails or run.wrote or run.ledger is None:
+            return False
+        if run.stop is None or run.stop.kind != "before" or run.depth:
             return False
         if not torch.equal(run.random, seeded()):           # it would draw other numbers
             return False

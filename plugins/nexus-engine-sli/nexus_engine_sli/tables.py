@@ -53,6 +53,19 @@ def product(inputs: Tensor, rows: Rows, bias: Tensor | None, width: int) -> Tens
     return found
 
 
+def expert_by_expert(inputs: Tensor, rows: Rows) -> Tensor:
+    """[E, N, D] -> [E, N, F] with a weight of E experts, some of them at a time."""
+    found: Tensor | None = None
+    for first, block in rows:
+        some = torch.bmm(inputs[first : first + len(block)], block)
+        if found is None:
+            found = some.new_empty(*inputs.shape[:2], some.shape[-1])
+        found[first : first + len(block)] = some
+        del some
+    assert found is not None
+    return found
+
+
 def logprobs(blocks: Iterator[tuple[int, int, Callable[[Tensor], Tensor]]], states: Tensor, wanted: Tensor) -> Tensor:
     """Log-probability of one token for each state: [N, D], [N] -> [N], in one pass over the blocks of a vocabulary
     (first token, how many, states -> their logits). The sum of exponentials is kept relative to the largest logit so

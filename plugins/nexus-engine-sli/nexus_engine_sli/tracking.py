@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -127,15 +128,15 @@ class Tracker(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs the operation as it is."""
         ledger, owners = self.ledger, self.owners
-        known = [_key(tensor) for tensor in _tensors(args)]
+        known = _keys(args)
         if kwargs:
-            known += [_key(tensor) for tensor in _tensors(kwargs.values())]
+            known += _keys(kwargs.values())
         for key in known:
             if (owner := owners.get(key)) is not None and owner is not ledger:
                 _take_over(owner, ledger, key)
         output = func(*args, **kwargs) if kwargs else func(*args)
-        if ledger is not None and not ledger.paused:
-            for tensor in _tensors((output,)):
+        if ledger is not None and not ledger.paused and not _views(func):
+            for tensor in (output,) if type(output) is Tensor else _tensors((output,)):
                 key = _key(tensor)
                 if key and key not in known and key not in owners:
                     ledger.register(tensor.untyped_storage())
@@ -167,12 +168,31 @@ def _take_over(owner: Ledger, user: Ledger | None, key: int) -> None:
 
 
 def _key(tensor: Tensor) -> int:
-    if isinstance(tensor, Deferred):                        # its numbers are not there
+    if type(tensor) is Deferred:                            # its numbers are not there
         return 0
     try:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):             # sparse and nested tensors have none
         return 0
+
+
+def _keys(values: Iterable[Any]) -> list[int]:
+    """Of the storages of all tensors among arguments: every operation of every forward passes here."""
+    found = []
+    for value in values:
+        kind = type(value)
+        if kind is Tensor or kind is Parameter:
+            found.append(_key(value))
+        elif kind not in PLAIN:
+            found += [_key(tensor) for tensor in _tensors((value,))]
+    return found
+
+
+@cache
+def _views(func: Any) -> bool:
+    """Whether an operation gives views of what it is given and nothing else, as its schema says."""
+    returns = func._schema.returns if isinstance(func, torch._ops.OpOverload) else ()
+    return bool(returns) and all(each.alias_info is not None for each in returns)
 
 
 def _tensors(values: Iterable[Any]) -> list[Tensor]:

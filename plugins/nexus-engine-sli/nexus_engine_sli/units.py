@@ -67,7 +67,7 @@ class Division:
                 self._add(part)
             else:
                 self._rest(part)
-        order = sorted(self.units, key=lambda path: (self.known[path.partition("#")[0]], self.units[path].first))
+        order = sorted(self.units, key=lambda path: self.known[path.partition("#")[0]])     # groups stand in order
         self.units = {path: self.units[path] for path in order}
 
     def _add(self, part: Part) -> None:
@@ -137,6 +137,29 @@ class Division:
             kept = {each.key for each in little}
             part = replace(part, extents=tuple(each for each in part.extents if each.key not in kept))
         total = counts.pop()
+        for mark, names, inner in self._by_weight(part, module, list(weights)):
+            self._groups(inner, tuple(f"{part.path}.{name}" for name in names), total, mark)
+        return True
+
+    def _by_weight(
+        self, part: Part, module: nn.Module, weights: Sequence[str]
+    ) -> list[tuple[str, Sequence[str], Part]]:
+        """What of the experts comes together: all of each; or, with a mark, one weight of all after the other, where
+        the module multiplies them so."""
+        together = [("", weights, part)]
+        if not at_once(module):
+            return together
+        found = []
+        for name in weights:
+            own = [each for each in part.extents if each.key.rpartition(".")[2].startswith(name)]
+            if self._made(part, own).keys() != {f"{part.path}.{name}"}:
+                return together
+            found.append((f"{name}.", [name], replace(part, extents=tuple(own))))
+        taken = sorted(each.key for *_, inner in found for each in inner.extents)
+        return found if taken == sorted(each.key for each in part.extents) else together
+
+    def _groups(self, part: Part, names: tuple[str, ...], total: int, mark: str) -> None:
+        """Some of `total` experts at a time."""
         each = max(1, min(total, self.most * total // max(1, stored(part.extents))))
         numbered, fused = by_expert(part.extents)
         for first in range(0, total, each):
@@ -144,11 +167,9 @@ class Division:
             some = [row for number in range(first, first + count) for row in numbered.get(number, ())]
             some += [(at, some_rows(extent, first, count, total)) for at, extent in fused]
             extents = tuple(extent for _, extent in sorted(some, key=lambda row: row[0]))
-            path = f"{part.path}#{first}"
-            names = tuple(f"{part.path}.{name}" for name in weights)
+            path = f"{part.path}#{mark}{first}"
             inner = Part(path=part.path, extents=extents)
             self.units[path] = Unit(path=path, part=inner, names=names, first=first, count=count)
-        return True
 
     def _rows(self, part: Part, path: str, group: Sequence[Extent]) -> bool:
         """Splits a table that is too large along its rows; False for what is none, or whose rows the loader does not
@@ -198,6 +219,12 @@ class Division:
         while found and not all(f"{each}.".startswith(f"{found}.") for each in owners):
             found = found.rpartition(".")[0]
         return found
+
+
+def at_once(experts: nn.Module) -> bool:
+    """Whether a module multiplies all its experts in one product (Llama 4)."""
+    code = getattr(type(experts).forward, "__code__", None)
+    return code is not None and "bmm" in code.co_names
 
 
 def meeting(units: Sequence[Unit], runs: Mapping[str, int], arrives: Mapping[str, int]) -> int:

@@ -78,6 +78,10 @@ class PersonaPlexCheckpoint(HuggingFaceCheckpoint):
     def lengths(self, samples: Sequence[Sample]) -> None:
         """Length is not only the text's."""
 
+    def groups(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
+        """Each sample alone: a shorter sound would be filled up with silence, which it hears."""
+        return [[at] for at in range(len(samples))]
+
     def read(self, output: DuplexOutput, batch: Batch) -> Signal:
         """Text logits frame by frame, with the state before them; "codes": logits of the codebooks [B, T, D, V]."""
         frames = output.logits.shape[1]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -36,7 +37,7 @@ class Server(ThreadingHTTPServer):
 
 @dataclass
 class LocalHub:
-    """The hub. Set `drops`, `damaged` and `rate` at any time."""
+    """The hub. Set `drops`, `busy`, `damaged` and `rate` at any time."""
 
     token: str = "hf_test"  # noqa: S105 (it opens nothing but this server)
     drops: int = 0
@@ -44,6 +45,12 @@ class LocalHub:
     drop_after: int = 10_000
     damaged: Counter[str] = field(default_factory=Counter)
     """File name -> how many times it is served with a wrong byte."""
+    busy: int = 0
+    """How many more requests are answered with 429, which asks to come again `after` some time."""
+    after: Mapping[str, str] = field(default_factory=lambda: {"Retry-After": "1"})
+    """The headers that say when."""
+    page: int = 1_000
+    """Rows of a listing that one answer has; the next one is told in its head, at the hub that a mirror is one of."""
     rate: float = 0.0
     """Bytes a second that a connection gives at most; 0: all it can."""
     served: Counter[str] = field(default_factory=Counter)
@@ -107,6 +114,14 @@ class LocalHub:
             if not self.drops:
                 return False
             self.drops -= 1
+            return True
+
+    def is_busy(self) -> bool:
+        """Takes one of the refusals, if any is left."""
+        with self.lock:
+            if not self.busy:
+                return False
+            self.busy -= 1
             return True
 
     def damages(self, name: str) -> bool:

@@ -50,7 +50,9 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         path = unquote(parts.path)
         self.hub.requests.append(f"{self.command} {path}")
-        if found := CONTENT.fullmatch(path):
+        if self.hub.is_busy():
+            self._head(429, self.hub.after, 0)
+        elif found := CONTENT.fullmatch(path):
             self._content(found["key"], found["name"])
         elif found := FILE.fullmatch(path):
             self._file("dataset" if found["kind"] else "model", found["name"], found["rest"])
@@ -95,7 +97,15 @@ class Handler(BaseHTTPRequestHandler):
                 folders.add(start + first)
             if recursive or not slash:
                 rows.append(file.row(name))
-        self._json([*map(_folder, sorted(folders)), *rows])
+        found = [*map(_folder, sorted(folders)), *rows]
+        at = self._cursor()
+        stop = at + self.hub.page
+        path = f"https://huggingface.co{urlsplit(self.path).path}?recursive={recursive}&cursor={stop}"
+        self._json(found[at:stop], {"Link": f'<{path}>; rel="next"'} if stop < len(found) else {})
+
+    def _cursor(self) -> int:
+        """Where the page that is asked for begins."""
+        return int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0])
 
     def _search(self, kind: str, word: str) -> None:
         known = self.headers.get("Authorization") == f"Bearer {self.hub.token}"
@@ -185,9 +195,9 @@ class Handler(BaseHTTPRequestHandler):
         the token `hf_narrow` may not read what is gated."""
         return self.headers.get("Authorization") == f"Bearer {token}"
 
-    def _json(self, value: Any) -> None:
+    def _json(self, value: Any, about: Mapping[str, str] | None = None) -> None:
         data = json.dumps(value).encode()
-        self._head(200, {"Content-Type": "application/json"}, len(data))
+        self._head(200, {"Content-Type": "application/json"} | dict(about or {}), len(data))
         if self.command != "HEAD":
             self.wfile.write(data)
 

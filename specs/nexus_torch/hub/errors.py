@@ -11,6 +11,7 @@ from nexus_specs import NexusError
 
 from .names import HubId
 from .settings import endpoint, offline
+from .waiting import seconds_of, wanted
 
 LOGIN = "hf auth login"
 
@@ -158,5 +159,6 @@ def _refused(hub: HubId, error: Exception) -> HubError:
             f"({endpoint()}/settings/tokens). Then type `{LOGIN}` (or set HF_TOKEN)."
         )
     if status == 429:
-        return HubError(f"The hub answers '{hub.name}' too often (429). Wait a few minutes, or type `{LOGIN}`.")
+        wait = wanted(seconds_of(getattr(response, "headers", {})))
+        return HubError(f"The hub was asked for '{hub.name}' too often (429). Wait {wait}, or type `{LOGIN}`.")
     return Unreachable(f"The hub ({endpoint()}) failed on '{hub.name}': {_reason(error)}. Try again later.")

@@ -15,7 +15,9 @@ from typing import Any
 from .cache import known_commit, listed_folder, remember_commit, write_whole
 from .errors import HubError, Unreachable, in_words, not_here
 from .names import COMMIT, HubId
+from .pages import rows
 from .settings import endpoint, limit_patience, notes_folder, offline
+from .waiting import patiently
 
 SCHEMA = "nexus.hub-listing/1"
 PATIENCE = 10.0
@@ -115,7 +117,7 @@ def _resolved(hub: HubId) -> Listing:
         return _without_network(hub, HubError(not_here(hub)))
     try:
         with in_words(hub):
-            return _asked(hub)
+            return patiently(lambda: _asked(hub))
     except Unreachable as error:
         found = _without_network(hub, error)
         print(f"The hub cannot be reached: '{hub}' is taken as it was fetched, {found.commit[:12]}.", file=sys.stderr)
@@ -147,13 +149,13 @@ def _asked(hub: HubId) -> Listing:
     api = HfApi(endpoint=endpoint(), library_name="nexus")
     info = api.repo_info(hub.name, revision=hub.revision or None, repo_type=hub.kind, timeout=PATIENCE)
     commit = str(info.sha)
-    tree = api.list_repo_tree(hub.name, revision=commit, repo_type=hub.kind, recursive=True)
+    if COMMIT.fullmatch(commit) is None:
+        raise HubError(f"The hub names '{commit[:60]}' as the commit of '{hub}'. Do not trust {endpoint()}.")
+    tree = [RepoFile(**row) for row in rows(hub, commit, PATIENCE) if row.get("type") == "file"]
     found = {
-        each.path: File(each.path, each.size, each.lfs.sha256 if each.lfs else "", each.blob_id)
-        for each in tree
-        if isinstance(each, RepoFile)
+        each.path: File(each.path, each.size, each.lfs.sha256 if each.lfs else "", each.blob_id) for each in tree
     }
-    if COMMIT.fullmatch(commit) is None or not all(map(_sound, found.values())):
+    if not all(map(_sound, found.values())):
         raise HubError(f"The listing of '{hub}' names files outside its folder. Do not trust {endpoint()}.")
     listing = Listing(hub.at(commit), found)
     _keep(listing)

@@ -14,6 +14,7 @@ from .errors import LOGIN, HubError, Unreachable, in_words, unreachable
 from .listing import lose, lost, resolve
 from .names import Address
 from .settings import endpoint, offline
+from .waiting import LONGEST, rest, seconds_of, wanted
 
 TRIES = 6
 """Connections in a row that may break without one byte before it is given up."""
@@ -33,9 +34,9 @@ BUSY = (408, 429, 500, 502, 503, 504)
 class _Busy(Exception):
     """The server asks to come again, perhaps after some seconds."""
 
-    def __init__(self, status: int, after: str) -> None:
+    def __init__(self, status: int, after: float | None) -> None:
         super().__init__(f"the server answered {status}")
-        self.status, self.after = status, min(float(after), LONGEST_WAIT) if after.isdigit() else 0.0
+        self.status, self.after = status, after or 0.0
 
 
 def stream(address: Address, start: int, stop: int, still: Callable[[], None] | None = None) -> Iterator[bytes]:
@@ -65,13 +66,15 @@ def stream(address: Address, start: int, stop: int, still: Callable[[], None] | 
             return
         failed += 1
         since = time.monotonic() if failed == 1 else since
-        if failed >= TRIES and (still is None or time.monotonic() - since >= PATIENT):
+        asked, gone = getattr(problem, "after", 0.0), time.monotonic() - since
+        vain = asked + (gone if still is None else 0.0) > LONGEST
+        if vain or (failed >= TRIES and (still is None or gone >= PATIENT)):
             raise lose(_place(address), _given_up(address, problem)) from problem
         if still is not None:
             if failed == TRIES:
                 print(f"Waiting for the hub, which does not answer ({address}): {problem}", file=sys.stderr)
             still()
-        time.sleep(max(getattr(problem, "after", 0.0), min(FIRST_WAIT * 2 ** (failed - 1), LONGEST_WAIT)))
+        rest(asked or min(FIRST_WAIT * 2 ** (failed - 1), LONGEST_WAIT), still, told=not asked)
 
 
 def _place(address: Address) -> str:
@@ -84,7 +87,7 @@ def _given_up(address: Address, problem: Exception) -> HubError:
         return unreachable(address.hub, problem)
     if problem.status == 429:
         return HubError(
-            f"The hub answers too often (429) where '{address}' is asked for. Wait a few minutes, or type `{LOGIN}`."
+            f"The hub was asked too often (429) for '{address}'. Wait {wanted(problem.after)}, or type `{LOGIN}`."
         )
     return Unreachable(
         f"The hub ({endpoint()}) answered {problem.status} to each of {TRIES} questions for '{address}'. Try again "
@@ -114,7 +117,7 @@ def _request(address: Address, at: int, stop: int) -> Iterator[bytes]:
     timeout = (CONNECT, SILENCE, SILENCE, CONNECT)
     with get_session().stream("GET", url(address), headers=headers, timeout=timeout) as response:
         if response.status_code in BUSY:
-            raise _Busy(response.status_code, str(response.headers.get("retry-after", "")))
+            raise _Busy(response.status_code, seconds_of(response.headers))
         if response.status_code >= 400:
             response.read()
         hf_raise_for_status(response)

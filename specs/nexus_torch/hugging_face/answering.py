@@ -12,11 +12,13 @@ from nexus_specs import NexusError, Sample
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from .asking import asked
 from .chatting import MESSAGES
 from .collate import Preprocessor
 from .decoding import TARGET
 from .generating import configure
 from .languages import language_id, languages
+from .understanding import understood
 
 LONGEST = 128
 """The longest answer in tokens unless a sample says more ("max_new_tokens")."""
@@ -28,12 +30,13 @@ def answer(module: nn.Module, preprocessor: Preprocessor, sample: Sample) -> str
     """The greedy answer to one sample: what follows its "prompt" (or "text"), or what its sound says."""
     if not isinstance(module, PreTrainedModel):
         raise NexusError(f"'{preprocessor.home.name}' does not answer: {type(module).__name__} is no model that does.")
-    batch = preprocessor([_asked(sample)])
+    longest = _longest(sample)
+    with understood([sample], preprocessor.home.name):
+        batch = asked(preprocessor, _asked(sample), longest)
     if not module.can_generate():
         return _heard(module, preprocessor, batch)
     tokenizer = preprocessor.tokenizer
     given = {name: value for name, value in batch.items() if name not in TAUGHT}
-    longest = int(sample.fields.get("max_new_tokens", LONGEST))
     told = configure(module, preprocessor.generation, preprocessor.home.name)
     # The end token stands in for a missing pad token; one prompt needs no padding.
     limits: dict[str, Any] = {"max_new_tokens": longest, "num_beams": 1, **_stops(tokenizer)}
@@ -57,6 +60,18 @@ def written(tokenizer: Any, tokens: Sequence[int]) -> str:
     likeliest token of every frame ("hello" would become "helo"; a transducer writes no frames at all)."""
     grouping = "group_tokens" in inspect.signature(tokenizer._decode).parameters
     return str(tokenizer.decode(tokens, skip_special_tokens=True, **({"group_tokens": False} if grouping else {})))
+
+
+def _longest(sample: Sample) -> int:
+    """How many tokens its answer may have. NexusError for what is no number of them."""
+    said = sample.fields.get("max_new_tokens")
+    try:
+        longest = LONGEST if said is None else int(said)    # None: an empty cell of a table
+    except (TypeError, ValueError, OverflowError):
+        longest = 0
+    if longest < 1:
+        raise NexusError(f"max_new_tokens of sample '{sample.key}' is {said!r}: a whole number from 1 on.")
+    return longest
 
 
 def _asked(sample: Sample) -> Sample:

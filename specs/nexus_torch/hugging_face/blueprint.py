@@ -19,6 +19,7 @@ from .experts import active, elements, idle, nearest_config
 from .films import staying
 from .frames import frames
 from .packed import settings
+from .seeing import places, seen
 from .sizes import Expected, commonest, stored_bytes
 
 WIDTHS = ("hidden_size", "d_model", "n_embd", "embed_dim", "hidden_dim", "model_dim", "dim", "width")
@@ -75,6 +76,8 @@ def blueprint(
         labels=tuple(str(config.id2label[index]) for index in sorted(config.id2label)) if label else (),
         context=context_of(config) if has_words else 0,
         frames=frames(module),
+        seen=_seen(module, found),
+        places=places(config) if "image" in takes(kind) and gives(kind) == ("text",) else 0,
         missing=tuple(missing),
     )
 
@@ -107,6 +110,11 @@ def _stacks(
         )
         for path, layers in stacks(module).items()
     )
+
+
+def _seen(module: nn.Module, found: Sequence[Stack]) -> int:
+    """The largest state of one picture, of all stacks that have pictures."""
+    return seen((nearest_config(module, stack.path), max(stack.widths, default=0)) for stack in found)
 
 
 def _expected(module: nn.Module, found: Sequence[Stack], layers: Sequence[str], expected: Expected) -> int:

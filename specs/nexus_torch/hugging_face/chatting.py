@@ -36,9 +36,14 @@ def converses(sample: Sample) -> bool:
 
 
 def rendered(sample: Sample, words: Any, name: str) -> str:
-    """The conversation of a sample as a text without its start token, which whoever makes tokens of it puts before it.
-    An answer is asked for where the last turn is not the assistant's. NexusError where there is no template, and for
-    what the template refuses."""
+    """As `written_out`, without its start token, which whoever makes tokens of it puts before it."""
+    text, start = written_out(sample, words, name), words.bos_token
+    return text.removeprefix(start) if isinstance(start, str) and start else text
+
+
+def written_out(sample: Sample, words: Any, name: str) -> str:
+    """The conversation of a sample as a text with all its special tokens. An answer is asked for where the last turn is
+    not the assistant's. NexusError where there is no template, and for what the template refuses."""
     turns = _turns(sample)
     template = getattr(words, "chat_template", None)
     if not template:
@@ -54,15 +59,13 @@ def rendered(sample: Sample, words: Any, name: str) -> str:
     ask = str(turns[-1].get("role")) != "assistant"
     try:
         with _bounded(name):
-            text = str(words.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
+            return str(words.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
     except NexusError:
         raise
     except Exception as error:                              # a template is a program, and can fail in any way
         raise NexusError(
             f"The chat template of '{name}' refuses the messages of sample '{sample.key}': {said(error)}."
         ) from error
-    start = words.bos_token
-    return text.removeprefix(start) if isinstance(start, str) and start else text
 
 
 def _turns(sample: Sample) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from nexus_torch.text import tokenizer_hash
 from .answering import answer
 from .blueprint import blueprint, context_of, divide
 from .catalogue import is_head_of
-from .classes import gives, headless, is_paired, runnable, skeleton, takes
+from .classes import gives, headless, is_alone, is_paired, runnable, skeleton, takes
 from .collate import Preprocessor
 from .constants import compute_constants
 from .conversion import Conversion
@@ -39,7 +39,9 @@ from .fitting import (
 from .folder import copy_preprocessor, extents, parsed
 from .packed import Packing, check_stored, lacking, settings
 from .processors import processors
-from .signals import remember_state, signal
+from .seeing import frames_of, hidden_patch
+from .signals import remember_body, remember_state, signal
+from .understanding import understood
 from .unread import POOLER, fill_unread, without_pooler
 
 GENERATION = "generation_config.json"
@@ -132,6 +134,7 @@ class HuggingFaceCheckpoint(Described):
             paired=is_paired(kind),
         )
         made.generation = generation
+        made.frames, made.patch, made.alone = frames_of(config), hidden_patch(config), is_alone(config, kind)
         if isinstance(made, FilmPreprocessor):
             made.side = side_of(config)
         return made
@@ -157,6 +160,8 @@ class HuggingFaceCheckpoint(Described):
         fill_unread(module, self.filled)
         if (head := module.get_output_embeddings()) is not None:
             remember_state(module, head)
+        if gives(type(module)) == ("embedding",) and module.base_model is not module:
+            remember_body(module, module.base_model)
         if self.films:
             lead(module)
         return module
@@ -167,7 +172,8 @@ class HuggingFaceCheckpoint(Described):
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Through its tokenizer or processor."""
-        batch = self.preprocessor(samples)
+        with understood(samples, self.home.name):
+            batch = self.preprocessor(samples)
         batch.side["count"] = len(samples)
         self._check_ids(batch, samples)
         decoded, ids = batch.side.get("decoder_mask"), batch.get("decoder_input_ids")

@@ -30,6 +30,8 @@ CODECS = ("MimiModel",)
 LABELS = (
     "IMAGE_CLASSIFICATION", "VIDEO_CLASSIFICATION", "AUDIO_CLASSIFICATION", "SEQUENCE_CLASSIFICATION",
 )  # fmt: skip
+POOLED = frozenset({"funnel", "minicpmv4_6", "minicpmv4_7"})
+"""Model types whose states are of several tokens, and those whose pictures are all patches of one sample."""
 INPUTS = {
     "input_ids": "text", "pixel_values": "image", "pixel_values_videos": "video",
     "input_features": "audio", "input_values": "audio",
@@ -178,6 +180,14 @@ def is_paired(kind: type[PreTrainedModel]) -> bool:
     """Whether a model is two encoders side by side, of text and of pictures or sounds, in one space (CLIP, CLAP)."""
     names = _encoders(kind) - {"video"}
     return gives(kind) == ("embedding",) and len(names) == 2 and "text" in names and set(takes(kind)) == names
+
+
+def is_alone(config: PreTrainedConfig, kind: type[PreTrainedModel]) -> bool:
+    """Whether every sample is a batch of its own: of models that pool padding into their states, of those that find a
+    text's last token by the token for padding, and have none, and of those that speak, each text as long as it is."""
+    reads = "text" in takes(kind)
+    ends = gives(kind) == ("label",) and reads and text_part(config).pad_token_id is None
+    return ends or (gives(kind) == ("audio",) and reads) or config.model_type in POOLED
 
 
 def _is_codec(kind: type[PreTrainedModel]) -> bool:

@@ -13,7 +13,7 @@ from nexus_specs import NexusError, Sample
 from nexus_torch.padding import Collated
 from nexus_torch.text import start_token, tokenise
 
-from . import processor
+from . import alike, processor
 from .chatting import converses, rendered
 from .decoding import decoder_inputs
 from .folder import configuration
@@ -21,7 +21,7 @@ from .hearing import check_rate, tell_cut
 from .languages import languages, spoken
 from .makers import Makers
 from .panics import hushed
-from .picturing import SEVERAL, picture, pictures
+from .picturing import SEVERAL, in_order, picture, pictures, spread
 from .ready import likeness, ready
 
 FULL_LENGTH = frozenset({"siglip", "siglip2"})
@@ -33,6 +33,13 @@ class Preprocessor(Makers):
 
     generation: Mapping[str, Any] = {}
     """What the checkpoint says of its answers, as generation_config.json names it."""
+    alone = False
+    """Whether every sample is a batch of its own."""
+    frames = 0
+    """How many frames of a film it sees; 0: all."""
+    patch = 0
+    """Pixels of a patch's side of a model that would hide patches by chance; 0: it does not."""
+
     def __init__(
         self, home: Path, takes: Sequence[str], *, generative: bool, context: int, channels: int,
         arguments: frozenset[str] = frozenset(), decoder_start: int | None = None, transduces: bool = False,
@@ -74,8 +81,23 @@ class Preprocessor(Makers):
         return self._fitting(batch)
 
     def likeness(self, sample: Sample) -> tuple[Any, ...]:
-        """Equal for samples that may be one batch: with the same modalities and the same ready arguments."""
-        return (self.modalities(sample), languages(sample), *likeness(sample, self.arguments))
+        """Equal for samples that may be one batch: with the same modalities and the same ready arguments, sounds of one
+        length, pictures of one size."""
+        return (self.modalities(sample), languages(sample), *likeness(sample, self.arguments), *self._sizes(sample),
+                *((sample.key,) if self._alone(sample) else ()))  # fmt: skip
+
+    def _sizes(self, sample: Sample) -> tuple[int, ...]:
+        """Of what would be padded."""
+        fields, kinds = self._named(sample).fields, self.modalities(sample)
+        if "audio" in kinds:
+            return alike.sound(fields["audio"], None if self._together(kinds) else self.feature_extractor)
+        gridded = any("grid" in name for name in self.arguments)
+        return alike.picture(fields["image"], self.image_processor) if kinds == ("image",) and not gridded else ()
+
+    def _alone(self, sample: Sample) -> bool:
+        """Whether a sample is a batch of its own, since nothing says how its text would be padded."""
+        text = self.takes == ("text",) and not self.generative and sample.fields.get("text") is not None
+        return self.alone or (text and "input_ids" not in sample.fields and self.tokenizer.pad_token_id is None)
 
     def modalities(self, sample: Sample) -> tuple[str, ...]:
         """What of a sample the checkpoint takes: samples of a batch have the same. An empty cell of a table is
@@ -110,7 +132,7 @@ class Preprocessor(Makers):
         if self.decoder_start is not None and "decoder_input_ids" not in batch:
             limit = 1 if self.transduces else self.context
             start, channels = self.decoder_start, self.channels_out
-            yield self._guarded(lambda: decoder_inputs(samples, lambda: self.tokenizer, start, limit, channels))
+            yield self.guarded(lambda: decoder_inputs(samples, lambda: self.tokenizer, start, limit, channels))
 
     def _completed(self, samples: Sequence[Sample], present: Sequence[str]) -> list[Sample]:
         """Samples with something for the encoder that they have nothing for: no words, a grey picture, silence."""
@@ -129,6 +151,8 @@ class Preprocessor(Makers):
         if self.arguments and not self.arguments.isdisjoint(batch):
             for name in [name for name in batch if name not in self.arguments]:
                 del batch[name]
+        if self.patch and "pixel_values" in batch:
+            batch["noise"] = in_order(batch["pixel_values"], self.patch)
         if "sample" in self.arguments:
             batch["sample"] = False                         # no noise on the latents: what is observed is one thing
         return batch
@@ -147,7 +171,8 @@ class Preprocessor(Makers):
                   for at in range(len(samples))]  # fmt: skip
         texts = [processor.with_places(made, str(sample.fields.get("text") or ""), count)
                  for sample, count in zip(samples, counts, strict=True)]  # fmt: skip
-        padding = {"padding": True} if not self._pads_whole else self._whole
+        cut = {"truncation": True, "max_length": self.context} if self.paired and self.context else {}
+        padding = {"padding": True, **cut} if not self._pads_whole else self._whole
         try:
             with hushed(risk=self.risk):
                 found = made(text=texts, **inputs, **padding, return_tensors="pt", padding_side="right")
@@ -165,7 +190,8 @@ class Preprocessor(Makers):
             return Collated(self._cut(lambda words: words(texts, return_tensors="pt", **self._whole)))
         if not self.generative or self.decoder_start is not None:
             limits = {"truncation": True, "max_length": self.context} if self.context else {}
-            return Collated(self._cut(lambda words: words(texts, padding=True, return_tensors="pt", **limits)))
+            padding = len(texts) > 1
+            return Collated(self._cut(lambda words: words(texts, padding=padding, return_tensors="pt", **limits)))
         found = self._cut(lambda words: tokenise(words, texts, start=start_token(words), limit=self.context))
         return Collated({"input_ids": found.ids, "attention_mask": found.mask.long()}, spans=found.spans)
 
@@ -180,6 +206,8 @@ class Preprocessor(Makers):
 
     def lengths(self, samples: Sequence[Sample]) -> list[int] | None:
         """Tokens of each text, uncut; None for what is not text alone."""
+        if self.takes == ("text",) and all(np.ndim(sample.fields.get("input_ids")) for sample in samples):
+            return [int(np.shape(sample.fields["input_ids"])[-1]) for sample in samples]
         if self.takes != ("text",) or not all("text" in sample.fields for sample in samples):
             return None
         texts = [str(sample.fields["text"]) for sample in samples]
@@ -189,9 +217,9 @@ class Preprocessor(Makers):
     def _cut(self, cut: Callable[[Any], Any]) -> Any:
         """What the tokenizer makes of texts."""
         words = self.tokenizer
-        return self._guarded(lambda: cut(words))
+        return self.guarded(lambda: cut(words))
 
-    def _guarded(self, work: Callable[[], Any]) -> Any:
+    def guarded(self, work: Callable[[], Any]) -> Any:
         """NexusError for whatever a tokenizer raises of texts: its files are a stranger's, and the library that reads
         them panics, too."""
         try:
@@ -219,7 +247,8 @@ class Preprocessor(Makers):
 
     def films(self, samples: Sequence[Sample]) -> Collated:
         """uint8 [T, H, W, C] each -> pixel_values [B, T, C, H, W]."""
-        films = [[picture(frame, self.channels) for frame in sample.fields["video"]] for sample in samples]
+        films = [[picture(frame, self.channels) for frame in spread(sample.fields["video"], self.frames)]
+                 for sample in samples]  # fmt: skip
         return Collated(self.image_processor(films, return_tensors="pt"))
 
     def sounds(self, samples: Sequence[Sample]) -> Collated:
@@ -234,7 +263,7 @@ class Preprocessor(Makers):
     def _wave(self, sample: Sample) -> Any:
         """float32 [N] of one sample."""
         check_rate(sample, int(self.feature_extractor.sampling_rate), self.home.name)
-        return np.asarray(sample.fields["audio"], dtype=np.float32)
+        return alike.wave(sample.fields["audio"], sample, self.home.name)
 
 
 def _said(kind: tuple[str, ...]) -> str:

@@ -187,6 +187,8 @@ def _settle(config: PreTrainedConfig) -> None:
     for name in NOISES:
         if isinstance(getattr(config, name, None), float):
             setattr(config, name, 0.0)
+    if config.model_type == "vit_mae":                      # a share of all patches, by chance
+        config.mask_ratio = 0.0
 
 
 def said(error: BaseException) -> str:

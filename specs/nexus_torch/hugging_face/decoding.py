@@ -19,13 +19,15 @@ from nexus_torch.text import byte_spans
 from .catalogue import is_head_of
 from .configuration import text_part
 
+JUDGES = ("SEQUENCE_CLASSIFICATION", "TOKEN_CLASSIFICATION", "QUESTION_ANSWERING")
+"""Heads whose decoder, if they have one, reads the text once more."""
 TARGET = "target"
 """The field with the text that a sample becomes."""
 
 
 def decodes(config: PreTrainedConfig, head: str, arguments: frozenset[str]) -> bool:
-    """Whether a forward wants decoder inputs of tokens."""
-    if "decoder_input_ids" not in arguments:
+    """Whether a forward wants decoder inputs of tokens. Heads that judge a text make them of it themselves."""
+    if "decoder_input_ids" not in arguments or is_head_of(head, *JUDGES):
         return False
     text = text_part(config)
     return bool(config.is_encoder_decoder or text.is_encoder_decoder or transduces(head))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from nexus_specs import NexusError, Sample
 
+from .telling import once
+
 SAMPLES = ("n_samples", "nb_max_samples")
 """Fields of extractors that say it in samples (Whisper, CLAP)."""
 HOP = 0.01
 """Seconds from one frame to the next of a Kaldi filter bank, whose extractor says it in frames (AST)."""
-_told: set[str] = set()
 
 
 def window(extractor: Any) -> float:
@@ -29,19 +29,19 @@ def window(extractor: Any) -> float:
 def tell_cut(waves: Sequence[Any], extractor: Any, name: str) -> None:
     """Says once for each checkpoint and process that a sound [N] is longer than what is kept of it."""
     longest, kept = max(len(wave) for wave in waves) / float(extractor.sampling_rate), window(extractor)
-    if longest <= kept * 1.001 or name in _told:
+    if longest <= kept * 1.001:
         return
-    _told.add(name)
-    print(
+    once(
+        ("sound", name),
         f"'{name}' hears {kept:g} s at once, and a sound has {longest:.3g} s: what is behind is left out of its states "
         "and of its answer. Cut long recordings into pieces that are no longer.",
-        file=sys.stderr,
     )
 
 
 def check_rate(sample: Sample, expected: int, name: str) -> None:
     """NexusError for a sound of another rate than a model hears at."""
-    rate = int(sample.fields.get("rate", expected))
+    said = sample.fields.get("rate")
+    rate = expected if said is None else int(said)          # None: an empty cell of a table
     if rate != expected:
         raise NexusError(
             f"The audio of sample '{sample.key}' has {rate} Hz, '{name}' hears at {expected} Hz. "

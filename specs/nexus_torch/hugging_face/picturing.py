@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from nexus_specs import NexusError
 from PIL import Image
+from torch import Tensor
 
 SEVERAL = "images"
 """What data sets call a column of several pictures."""
@@ -27,3 +30,21 @@ def picture(pixels: Any, channels: int) -> Image.Image:
         raise NexusError(f"Images are uint8 [height, width, channels]; this one is {array.dtype} {array.shape}.")
     image = Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)
     return image.convert("L" if channels == 1 else "RGB")
+
+
+def spread(film: Any, count: int) -> Sequence[Any]:
+    """So many frames of a film, spread evenly over it, the first and the last among them; 0: all. Of a shorter film
+    some come twice: such models have a place for each.
+
+    >>> spread("abcdefgh", 3), spread("ab", 4), spread("ab", 0)
+    (['a', 'e', 'h'], ['a', 'a', 'b', 'b'], 'ab')
+    """
+    if not count or len(film) == count or not len(film):
+        return film  # type: ignore[no-any-return]
+    return [film[int(at)] for at in np.linspace(0, len(film) - 1, count).round()]
+
+
+def in_order(pixels: Tensor, patch: int) -> Tensor:
+    """What a masked autoencoder sorts the patches of pictures [B, C, H, W] by: their own order, [B, patches]."""
+    count = (pixels.shape[-2] // patch) * (pixels.shape[-1] // patch)
+    return torch.arange(count, dtype=torch.float32).expand(len(pixels), -1)

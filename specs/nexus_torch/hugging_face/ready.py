@@ -21,8 +21,8 @@ from nexus_torch.padding import Collated, mask_of
 
 MASKS = {"input_ids": "attention_mask", "decoder_input_ids": "decoder_attention_mask"}
 """Tokens, and what says which of them are padding."""
-SERIES = (*MASKS, "input_values", "input_features")
-"""What is padded along time, so that a model without a mask takes the padding for more of it."""
+MEDIA = ("input_values", "input_features", "pixel_values")
+"""How arguments begin that are sounds and pictures."""
 
 
 def ready(samples: Sequence[Sample], arguments: frozenset[str]) -> Collated:
@@ -46,15 +46,16 @@ def carried(sample: Sample, arguments: frozenset[str]) -> list[str]:
 
 
 def likeness(sample: Sample, arguments: frozenset[str]) -> tuple[Any, ...]:
-    """Equal for samples that may be one batch: of those that carry the same arguments, and what would be padded
-    without a mask in the same shape."""
+    """Equal for samples that may be one batch: of those that carry the same arguments, in the same shape what would be
+    padded without a mask of the states that come of it: tokens have one where the forward takes it; sounds and
+    pictures have one of samples or pixels at most."""
     names = sorted(carried(sample, arguments))
     masked = any("mask" in name for name in names)
-    lengths = [
+    shapes = [
         _row(sample, name).shape[1:] for name in names
-        if name in SERIES and not masked and MASKS.get(name) not in arguments
+        if (name in MASKS and not masked and MASKS[name] not in arguments) or name.startswith(MEDIA)
     ]  # fmt: skip
-    return (*names, *lengths)
+    return (*names, *shapes)
 
 
 def _tokens(rows: Sequence[Tensor]) -> bool:

@@ -4,11 +4,20 @@ masks of a film, one vector for each sample."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from nexus_specs import Batch, NexusError, Signal
 from torch import Tensor, nn
+
+EMBEDDINGS = ("image_embeds", "text_embeds", "embeddings", "pooler_output")
+"""Names of one vector for each sample."""
+SCORES = ("logits", "prediction_logits")
+"""Names of what a head gives each token."""
+_body: ContextVar[Any] = ContextVar("body", default=None)
+ENDS = ("start_logits", "end_logits")
+"""Names of what one gives each token that looks for an answer in a text."""
 
 
 def signal(output: Any, batch: Batch, gives: Sequence[str], channels: int, *, films: bool) -> Signal:
@@ -23,9 +32,47 @@ def signal(output: Any, batch: Batch, gives: Sequence[str], channels: int, *, fi
         return Signal(outputs={"output": _sound(output, batch, channels)})
     if films:
         return Signal(outputs={"output": output.pred_masks, "embedding": output.pred_masks.flatten(3).mean(-1)})
+    below, scores = _below(output, batch), _scored(output, batch)
+    if scores is not None:
+        return Signal(outputs={"output": scores} | ({} if below is None else {"embedding": below}))
     vector = _embedding(output, batch.get("attention_mask"), getattr(batch, "side", {}).get("stands_in", ""))
     vector = _of_each(vector, batch)
-    return Signal(outputs={"output": vector, "embedding": vector})
+    return Signal(outputs={"output": vector, "embedding": vector if below is None else below})
+
+
+def _scored(output: Any, batch: Batch) -> list[Tensor] | None:
+    """The scores [T, C] that a head gives each token of a sample (of words that are hidden, of kinds of names, of where
+    an answer begins and ends), without padding; None of a head that gives each sample something."""
+    tokens = batch.get("input_ids")
+    ends = [getattr(output, name, None) for name in ENDS]
+    whole = all(isinstance(each, Tensor) for each in ends)
+    found = torch.stack(ends, -1) if whole else next(  # type: ignore[arg-type]
+        (each for name in SCORES if isinstance(each := getattr(output, name, None), Tensor)), None
+    )  # fmt: skip
+    if not isinstance(tokens, Tensor) or found is None or found.shape[:2] != tokens.shape or found.ndim > 3:
+        return None
+    mask = batch.get("attention_mask")
+    if not isinstance(mask, Tensor) or mask.shape != tokens.shape:
+        mask = torch.ones_like(tokens)
+    return [row[real.bool().to(row.device)] for row, real in zip(found, mask, strict=True)]
+
+
+def remember_body(module: nn.Module, body: nn.Module) -> None:
+    """Lets the output of a head carry that of its body, `body`. Between the two a forward that is led may wait, and
+    others run meanwhile: each has a context of its own."""
+
+    def of_body(_: nn.Module, __: Any, output: Any) -> None:
+        _body.set(output)
+
+    def after(_: nn.Module, __: Any, output: Any) -> Any:
+        last = _body.get()
+        _body.set(None)
+        if last is not None and output is not None and not isinstance(output, (Tensor, tuple)):
+            object.__setattr__(output, "body", last)
+        return output
+
+    body.register_forward_hook(of_body)
+    module.register_forward_hook(after)
 
 
 def remember_state(module: nn.Module, head: nn.Module) -> None:
@@ -42,6 +89,16 @@ def remember_state(module: nn.Module, head: nn.Module) -> None:
 
     head.register_forward_hook(into)
     module.register_forward_hook(after)
+
+
+def _below(output: Any, batch: Batch) -> Tensor | None:
+    """The vector of each sample that a head has below it: of its body's states. None where the output is a body's or an
+    embedding itself."""
+    body = getattr(output, "body", None)
+    own = any(getattr(output, name, None) is not None for name in (*EMBEDDINGS, "last_hidden_state"))
+    if own or getattr(body, "last_hidden_state", None) is None:
+        return None
+    return _of_each(_embedding(body, batch.get("attention_mask")), batch)
 
 
 def _of_each(found: Tensor, batch: Batch) -> Tensor:
@@ -110,7 +167,7 @@ def _sound(output: Any, batch: Batch, channels: int) -> Tensor:
 
 def _embedding(output: Any, mask: Tensor | None, empty: str = "") -> Tensor:
     """The vector of each sample; of two encoders side by side not that of the one that had nothing (`empty`)."""
-    for name in ("image_embeds", "text_embeds", "embeddings", "pooler_output"):
+    for name in EMBEDDINGS:
         if empty and name == f"{empty}_embeds":
             continue
         if (found := getattr(output, name, None)) is not None:
@@ -119,6 +176,11 @@ def _embedding(output: Any, mask: Tensor | None, empty: str = "") -> Tensor:
     states = _first(output) if states is None else states
     if states.ndim != 3:
         return states.flatten(2).mean(-1) if states.ndim == 4 else states
+    return _mean(states, mask)
+
+
+def _mean(states: Tensor, mask: Tensor | None) -> Tensor:
+    """Of the states [B, T, D] of real tokens: [B, D]."""
     weight = torch.ones(states.shape[:2]) if mask is None or mask.shape != states.shape[:2] else mask
     weight = weight.to(states)[..., None]
     return (states * weight).sum(1) / weight.sum(1)

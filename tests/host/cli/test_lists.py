@@ -1,6 +1,7 @@
 """Listings: of what is installed, and of what the registry names."""
 
 import json
+import os
 
 import pytest
 
@@ -138,6 +139,24 @@ def test_architectures_are_asked_again_after_an_upgrade_anywhere(rows, tmp_path,
     rows("architectures")
     assert len(asked) == 1
     (tmp_path / "elsewhere" / "models-1.0.dist-info").rename(tmp_path / "elsewhere" / "models-1.1.dist-info")
+    rows("architectures")
+    assert len(asked) == 2
+
+
+def test_architectures_are_asked_again_after_one_of_the_same_version_is_installed(rows, tmp_path, monkeypatch):
+    """A library from its repository keeps its number while it changes."""
+    info = tmp_path / "elsewhere" / "models-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "RECORD").write_text("models.py,,\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    asked = []
+    ask = catalogues._asked
+    monkeypatch.setattr(catalogues, "_asked", lambda plugins: asked.append(plugins) or ask(plugins))
+    rows("architectures")
+    rows("architectures")
+    assert len(asked) == 1
+    written = (info / "RECORD").stat()
+    os.utime(info / "RECORD", ns=(written.st_atime_ns, written.st_mtime_ns + 1_000_000))
     rows("architectures")
     assert len(asked) == 2
 

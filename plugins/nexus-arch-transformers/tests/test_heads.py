@@ -1,0 +1,117 @@
+"""Heads that judge: of each token without its padding, of a text whose decoder reads it again, of its last token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from nexus_arch_transformers.architecture import Transformers
+from nexus_specs import Budget, Installed, Tap
+from nexus_specs.testing import ListSink, sample
+from torch import Tensor
+
+TEXTS = ("Layers carry what a model knows.", "Short.", "A tower keeps one ability.")
+SIZES: dict[str, Any] = {
+    "vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+    "initializer_range": 0.3,
+}  # fmt: skip
+BART: dict[str, Any] = {
+    "vocab_size": 300, "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "pad_token_id": 1, "eos_token_id": 2,
+    "bos_token_id": 0, "decoder_start_token_id": 2, "forced_eos_token_id": 2,
+}  # fmt: skip
+T5: dict[str, Any] = {
+    "vocab_size": 300, "d_model": 32, "num_layers": 2, "num_heads": 4, "d_kv": 8, "d_ff": 48, "eos_token_id": 2,
+    "pad_token_id": 1, "decoder_start_token_id": 1, "num_labels": 3,
+}  # fmt: skip
+Saved = Callable[..., Path]
+
+
+@pytest.fixture
+def saved(tmp_path: Path, words: Callable[[], hf.PreTrainedTokenizerFast]) -> Saved:
+    """A folder of a class of transformers, with a tokenizer; `ends`: which puts token 2 behind every text."""
+
+    def make(kind: type[Any], config: Any, *, pads: bool = True, ends: bool = False) -> Path:
+        home, made = tmp_path / kind.__name__, words()
+        torch.manual_seed(0)
+        kind(config).save_pretrained(home)
+        if not pads:
+            made.pad_token = None
+        if ends:
+            from tokenizers.processors import TemplateProcessing
+
+            token = made.convert_ids_to_tokens(2)
+            behind = TemplateProcessing(single=f"$A {token}", special_tokens=[(token, 2)])
+            made.backend_tokenizer.post_processor = behind
+        made.save_pretrained(home)
+        return home
+
+    return make
+
+
+def observed(home: Path, *taps: str, residency: Any = "stream", together: int = 3) -> dict[str, list[Tensor]]:
+    checkpoint, sink = Transformers().open(str(home), Installed()), ListSink()
+    given = [sample(text=text) for text in TEXTS]
+    budget = Budget(residency=residency, micro_batch=together)
+    with Installed().make("engine", "sli").load(checkpoint, budget) as teacher:
+        teacher.observe(given, [Tap(path=path) for path in taps], sink)
+    found = {(piece.tap, key): value for piece in sink.pieces
+             for key, value in zip(piece.keys, piece.values, strict=True)}  # fmt: skip
+    return {path: [torch.as_tensor(found[path, each.key]).float() for each in given] for path in taps}
+
+
+def plain(home: Path, kind: type[Any]) -> list[Any]:
+    model, words = kind.from_pretrained(home).eval(), hf.AutoTokenizer.from_pretrained(home)
+    found = []
+    for text in TEXTS:
+        given = words(text, return_tensors="pt")
+        with torch.no_grad():
+            names = {"input_ids", "attention_mask"} & given.keys()
+            found.append(model(**{name: given[name] for name in names}, output_hidden_states=True))
+    return found
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+@pytest.mark.parametrize("kind", [hf.BertForMaskedLM, hf.BertForTokenClassification, hf.BertForQuestionAnswering])
+def test_a_head_of_tokens_gives_each_token_its_scores(kind: type[Any], residency: Any, saved: Saved) -> None:
+    home = saved(kind, hf.BertConfig(**SIZES))
+    found = observed(home, "output", "embedding", residency=residency)
+    for scores, vector, right in zip(found["output"], found["embedding"], plain(home, kind), strict=True):
+        both = kind is hf.BertForQuestionAnswering
+        expected = torch.stack([right.start_logits, right.end_logits], -1) if both else right.logits
+        assert torch.allclose(scores, expected[0], atol=1e-5)
+        assert torch.allclose(vector, right.hidden_states[-1][0].mean(0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [(hf.BartForSequenceClassification, hf.BartConfig(**BART)), (hf.T5ForSequenceClassification, hf.T5Config(**T5))],
+)
+def test_a_decoder_that_judges_reads_the_text_again(kind: type[Any], config: Any, saved: Saved) -> None:
+    home = saved(kind, config, ends=True)
+    for together in (1, 3):
+        found = observed(home, "output", together=together)["output"]
+        for scores, right in zip(found, plain(home, kind), strict=True):
+            assert torch.allclose(scores, right.logits[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("pads", [True, False])
+def test_a_reward_that_is_read_off_the_last_token(pads: bool, saved: Saved) -> None:
+    """Without a token for padding, as most are saved: each text goes alone."""
+    config = hf.LlamaConfig(**SIZES, num_labels=1)
+    assert config.pad_token_id is None
+    home = saved(hf.LlamaForSequenceClassification, config, pads=pads)
+    found = observed(home, "output")["output"]
+    for scores, right in zip(found, plain(home, hf.LlamaForSequenceClassification), strict=True):
+        assert torch.allclose(scores, right.logits[0], atol=1e-5)
+
+
+def test_states_that_are_pooled_hold_no_padding(saved: Saved) -> None:
+    config = hf.FunnelConfig(vocab_size=300, block_sizes=[1, 1], d_model=32, n_head=4, d_head=8, d_inner=48)
+    home = saved(hf.FunnelBaseModel, config)
+    alone, together = (observed(home, "embedding", together=count)["embedding"] for count in (1, 3))
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))

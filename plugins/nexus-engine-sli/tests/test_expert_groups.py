@@ -1,0 +1,70 @@
+"""Experts that a model multiplies all at once, or reaches for before their module is called: each byte is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from nexus_engine_sli import units
+from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.teacher import SliTeacher
+from nexus_specs import Budget, Installed, Sample, Tap
+from nexus_specs.testing import ListSink
+
+
+def llama4() -> Any:
+    return hf.Llama4ForCausalLM(hf.Llama4TextConfig(
+        vocab_size=300, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+        intermediate_size=64, intermediate_size_mlp=48, num_local_experts=8, interleave_moe_layer_step=1,
+        max_position_embeddings=64, attention_chunk_size=32, pad_token_id=0,
+    ))  # fmt: skip
+
+
+def dbrx() -> Any:
+    return hf.DbrxForCausalLM(hf.DbrxConfig(
+        vocab_size=300, d_model=32, n_heads=4, n_layers=3, max_seq_len=64,
+        attn_config={"kv_n_heads": 2, "clip_qkv": 8, "rope_theta": 10000.0},
+        ffn_config={"ffn_hidden_size": 64, "moe_num_experts": 8, "moe_top_k": 2, "hidden_size": 32},
+    ))  # fmt: skip
+
+
+def observed(folder: Path, samples: Sequence[Sample], memory: int) -> tuple[ListSink, Streamed]:
+    installed = Installed()
+    checkpoint = installed.make("architecture", "transformers").open(str(folder), installed)
+    room, sink = Streamed(checkpoint, "cpu", budget=Budget(memory=memory)), ListSink()
+    try:
+        SliTeacher(checkpoint, room, Budget(micro_batch=2)).observe(samples, [Tap(path="logits")], sink)
+    finally:
+        room.close()
+    return sink, room
+
+
+@pytest.mark.parametrize(("build", "memory", "part"), [
+    (llama4, 100_000, "model.layers.1.feed_forward.experts#gate_up_proj.2"),
+    (dbrx, 440_000, "transformer.blocks.1.ffn.experts.mlp"),
+])  # fmt: skip
+def test_each_byte_is_read_once(
+    build: Callable[[], Any], memory: int, part: str, inputs: Callable[[str], Sequence[Sample]], tokenizer: Any,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(units, "LARGE", 1 << 10)
+    monkeypatch.setattr(units, "SMALL", 1 << 8)
+    torch.manual_seed(0)
+    model = build().float()
+    with torch.no_grad():
+        for each in model.parameters():
+            each.normal_(std=0.05)                          # some are left as memory had them
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    whole, _ = observed(tmp_path, inputs("decoder"), 0)
+    parts, room = observed(tmp_path, inputs("decoder"), memory)
+    assert part in room.order
+    assert len(room.loads) == len(set(room.loads))
+    size = sum(each.stat().st_size for each in tmp_path.glob("*.safetensors"))
+    assert room.read_bytes <= 1.02 * size, "nothing is read ahead that is read again"
+    for key, expected in whole.values("logits").items():
+        torch.testing.assert_close(parts.values("logits")[key], expected, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,78 @@
+"""How many positions a picture has: in the tower that sees it, and in the text in which it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+PICTURE = (480, 640)
+"""Height and width of a picture where a tower takes any size."""
+SHOWN = ("mm_tokens_per_image", "vision_soft_tokens_per_image", "num_query_tokens", "image_seq_length")
+"""Names of how many places a picture has at most in a text."""
+MERGED = ("spatial_merge_size", "downsample_factor", "scale_factor")
+"""Names of how many neighbours, along one side, become one place."""
+TOKENS = ("image_token_id", "image_token_index")
+"""Names of the token that stands for a picture."""
+HIDES = frozenset({"vit_mae"})
+"""Model types whose forward hides patches, whoever asks."""
+PYRAMIDS = ("depths", "hidden_sizes", "embed_dims")
+"""Names that say that a tower grows narrower and wider: its positions and its width do not belong together."""
+
+
+def positions(config: PreTrainedConfig) -> int:
+    """Patches that a tower makes of a picture, or of a film; 0 where its configuration does not say.
+
+    >>> positions(CLIPVisionConfig(image_size=336, patch_size=14))             # doctest: +SKIP
+    576
+    """
+    sides = _pair(getattr(config, "patch_size", None))
+    if not sides or any(isinstance(getattr(config, name, None), (list, tuple)) for name in PYRAMIDS):
+        return 0
+    height, width = _pair(getattr(config, "image_size", None)) or PICTURE
+    tubelet, frames = _whole(config, "tubelet_size") or 1, _whole(config, "num_frames") or 1
+    return (height // sides[0]) * (width // sides[1]) * max(1, frames // tubelet)
+
+
+def seen(towers: Iterable[tuple[PreTrainedConfig | None, int]]) -> int:
+    """Values of the largest state that a tower has of one picture: its positions times its width. `towers` are (the
+    configuration nearest to a stack, its width)."""
+    return max((positions(config) * width for config, width in towers if config and width > 0), default=0)
+
+
+def places(config: PreTrainedConfig) -> int:
+    """Positions that a picture, or one tile of it, takes in a text; 0 where a model has no token for it."""
+    tower = getattr(config, "vision_config", None)
+    if not isinstance(tower, PreTrainedConfig) or not any(_whole(config, name) for name in TOKENS):
+        return 0
+    merged = max((_whole(each, name) for each in (config, tower) for name in MERGED), default=0) or 1
+    ratio = getattr(config, "downsample_ratio", None)
+    if isinstance(ratio, float) and 0 < ratio < 1:
+        merged = max(merged, round(1 / ratio))
+    said = [found for name in SHOWN if (found := _whole(config, name))]
+    counted = [found] if (found := positions(tower) // merged**2) else []
+    return min([*said, *counted], default=0)
+
+
+def frames_of(config: PreTrainedConfig) -> int:
+    """Frames of a film for which a model has places; 0: any number."""
+    return max(_whole(each, "num_frames") for each in (config, getattr(config, "vision_config", config)))
+
+
+def hidden_patch(config: PreTrainedConfig) -> int:
+    """Pixels of a patch's side of a model that hides patches by chance and is told here to hide none; 0 of others."""
+    return _whole(config, "patch_size") if config.model_type in HIDES else 0
+
+
+def _whole(config: PreTrainedConfig, name: str) -> int:
+    """A positive whole number; 0 for whatever else stands there."""
+    found = getattr(config, name, None)
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
+
+
+def _pair(found: Any) -> tuple[int, int] | None:
+    """Height and width, of one number or of two."""
+    pair = found if isinstance(found, (list, tuple)) else (found, found)
+    whole = len(pair) == 2 and all(isinstance(each, int) and each > 0 for each in pair)
+    return (pair[0], pair[1]) if whole else None
