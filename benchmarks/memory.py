@@ -1,8 +1,8 @@
 """Memory that the engine predicts for a checkpoint against the anonymous memory that it takes, for each way to hold it.
 
 Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth), a Qwen2 of which half is a tied
-table, a T5, a Wav2Vec2, and random mixtures of experts (Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4; about 550
-MB), and loads and observes each in a process of its own, which polls the anonymous part of its resident memory
+table, a T5, a Wav2Vec2, a LLaVA, and random mixtures of experts (Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4;
+about 550 MB), and loads and observes each in a process of its own, which polls the anonymous part of its resident memory
 (RssAnon) every few milliseconds. Measured is the growth from before loading to the highest point. Target: within 15 %
 on checkpoints of at least 500 MB.
 
@@ -44,6 +44,8 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "encoder-decoder stream": ("encoders", {"residency": "stream"}),
     "sound resident": ("sound", {"residency": "resident", "tokens": "500"}),
     "sound stream": ("sound", {"residency": "stream", "tokens": "500"}),
+    "picture and text resident": ("pictures", {"residency": "resident"}),
+    "picture and text stream": ("pictures", {"residency": "stream"}),
     "experts resident": ("experts", {"residency": "resident"}),
     "experts nf4": ("experts", {"residency": "resident", "quantise": "nf4"}),
     "experts int8": ("experts", {"residency": "resident", "quantise": "int8"}),
@@ -102,6 +104,8 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     budget = Budget(**plenty | {"micro_batch": BATCH, "precision": "bfloat16"} | settings)
     heard = checkpoint.blueprint.takes == ("audio",)
     given = [_sound(number, length) if heard else _text(number, length) for number in range(SAMPLES)]
+    if "image" in checkpoint.blueprint.takes:
+        given = [fields | _picture(number) for number, fields in enumerate(given)]
     samples = [Sample(key=content_key(fields), fields=fields) for fields in given]
     checkpoint.collate(samples)
     predicted = engine.estimate(checkpoint.blueprint, SAMPLES, 0, budget, tokens=length).memory
@@ -121,6 +125,13 @@ def _sound(number: int, states: int) -> dict[str, Any]:
     import numpy as np
 
     return {"audio": np.random.default_rng(number).standard_normal(states * 320).astype("float32")}
+
+
+def _picture(number: int) -> dict[str, Any]:
+    """Of 336 x 336 pixels."""
+    import numpy as np
+
+    return {"image": np.random.default_rng(number).integers(256, size=(336, 336, 3), dtype="uint8")}
 
 
 class Peak:

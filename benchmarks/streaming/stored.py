@@ -2,8 +2,8 @@
 writing takes is gone.
 
 HOW: float32 or bfloat16 (a Llama), tied (a Qwen2 whose embedding of 152,000 words is its head, half of it all),
-encoders (a T5), sound (a Wav2Vec2), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of four bits, an exponent
-for every 32), fp8 (Qwen3-MoE: experts and attention of eight bits, a scale for every 128 x 128).
+encoders (a T5), sound (a Wav2Vec2), pictures (a LLaVA), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of
+four bits, an exponent for every 32), fp8 (Qwen3-MoE: experts and attention of eight bits, a scale for every 128 x 128).
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 TOKENS, LONGEST, VOCABULARY, WIDTH, BLOCK = 64, 4096, 8192, 1024, 128
 MANY = 151_936
-LAYERS = {"float32": 24, "bfloat16": 24, "tied": 12, "encoders": 12, "sound": 16,
+SIDE, PATCH, PLACE = 336, 14, 257
+"""Pixels of a picture's side and of a patch's; the token that stands for a picture: the first behind those of bytes."""
+LAYERS = {"float32": 24, "bfloat16": 24, "tied": 12, "encoders": 12, "sound": 16, "pictures": 18,
     "experts": 10, "mxfp4": 10, "fp8": 10}
 PACKED = {
     "mxfp4": {"quant_method": "mxfp4", "modules_to_not_convert": ["model.embed_tokens", "lm_head", "self_attn"]},
@@ -60,6 +62,8 @@ def main(home: Path, how: str, layers: int) -> None:
         import transformers as hf
 
         hf.Wav2Vec2FeatureExtractor().save_pretrained(home)
+    elif how == "pictures":
+        save_processor(home)
     else:
         save_tokenizer(home)
 
@@ -93,6 +97,13 @@ def empty(how: str, layers: int) -> Any:
             front = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
             sizes = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": layers}
             return hf.Wav2Vec2Model(hf.Wav2Vec2Config(num_attention_heads=16, **sizes, **front)).to(torch.bfloat16)
+        if how == "pictures":
+            tower = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+            seen = hf.CLIPVisionConfig(image_size=SIDE, patch_size=PATCH, **tower)
+            text = hf.LlamaConfig(intermediate_size=4096, num_key_value_heads=4, **common)
+            return hf.LlavaForConditionalGeneration(
+                hf.LlavaConfig(vision_config=seen, text_config=text, image_token_index=PLACE, dtype="bfloat16")
+            ).to(torch.bfloat16)
         config = hf.LlamaConfig(intermediate_size=2816, num_key_value_heads=16, **common)
         return hf.LlamaForCausalLM(config).to(getattr(torch, how))
 
@@ -139,8 +150,25 @@ def eight_bits(name: str, rows: int, columns: int) -> Iterator[tuple[str, Tensor
     yield f"{name}.weight_scale_inv", torch.full((-(-rows // BLOCK), -(-columns // BLOCK)), 0.02)
 
 
+def save_processor(home: Path) -> None:
+    """LLaVA's, of CLIP's pictures and bytes."""
+    import transformers as hf
+
+    words = tokenizer()
+    words.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    whole = {"height": SIDE, "width": SIDE}
+    pictures = hf.CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=whole)
+    more = {"patch_size": PATCH, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1}
+    hf.LlavaProcessor(pictures, words, **more).save_pretrained(home)
+
+
 def save_tokenizer(home: Path) -> None:
     """Bytes."""
+    tokenizer().save_pretrained(home)
+
+
+def tokenizer() -> Any:
+    """Of bytes."""
     import transformers as hf
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -148,7 +176,7 @@ def save_tokenizer(home: Path) -> None:
     inner = Tokenizer(models.BPE({"<s>": 0, **letters}, []))
     inner.pre_tokenizer, inner.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     ends = dict.fromkeys(("bos_token", "eos_token", "pad_token"), "<s>")
-    hf.PreTrainedTokenizerFast(tokenizer_object=inner, **ends).save_pretrained(home)
+    return hf.PreTrainedTokenizerFast(tokenizer_object=inner, **ends)
 
 
 if __name__ == "__main__":

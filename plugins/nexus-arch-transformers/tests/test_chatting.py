@@ -100,3 +100,33 @@ def test_a_template_can_do_no_harm(
     with pytest.raises(NexusError, match=said):
         checkpoint.collate([sample(messages=TURNS)])
     assert sys.gettrace() is before
+
+
+def test_a_template_may_stand_in_the_processors_file(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    home = tmp_path / "old"
+    shutil.copytree(checkpoint_folder("llama"), home)
+    (home / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
+    checkpoint = Transformers().open(str(home), Installed())
+    found = checkpoint.collate([sample(messages="abc")])["input_ids"][0].tolist()
+    assert hf.AutoTokenizer.from_pretrained(home).decode(found) == "<s>[user]abc[assistant]"
+
+
+PARTS = (
+    "{% for m in messages %}[{{ m['role'] }}]{% if m['content'] is string %}{{ m['content'] }}{% else %}"
+    "{% for p in m['content'] %}{{ '<image>' if p['type'] == 'image' else p['text'] }}{% endfor %}"
+    "{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(("template", "expected"), [
+    (PARTS, "[user]<image><image>what[system]x"), (TEMPLATE, "[user]what[system]x[assistant]")
+])  # fmt: skip
+def test_pictures_stand_in_the_turn_of_the_user(
+    template: str, expected: str, checkpoint_folder: Callable[[str], Path]
+) -> None:
+    """Where the template knows parts; else whoever reads the text puts their places before it."""
+    words = hf.AutoTokenizer.from_pretrained(checkpoint_folder("llama"))
+    strict = template.replace("{{ m['content'] }}{% endfor %}", "{{ '' + m['content'] }}{% endfor %}")
+    words.chat_template = template if template == PARTS else strict
+    turns = [{"role": "user", "content": "what"}, {"role": "system", "content": "x"}]
+    assert chatting.rendered(sample(messages=turns), words, "seer", {"image": 2}) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
-from nexus_specs import Budget, Installed, Tap
+from nexus_specs import Budget, Installed, NexusError, Tap
 from nexus_specs.testing import ListSink, sample
 from torch import Tensor
 
@@ -115,3 +116,40 @@ def test_states_that_are_pooled_hold_no_padding(saved: Saved) -> None:
     home = saved(hf.FunnelBaseModel, config)
     alone, together = (observed(home, "embedding", together=count)["embedding"] for count in (1, 3))
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, lambda states: states.mean(0)),
+        ({"pooling_mode": "cls"}, lambda states: states[0]),
+        ({"pooling_mode_lasttoken": True}, lambda states: states[-1]),
+        ({"pooling_mode_max_tokens": True, "pooling_mode_cls_token": True},
+         lambda states: torch.cat([states[0], states.amax(0)])),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("normal", [True, False])
+def test_a_folder_of_sentences_says_its_own_vector(
+    said: dict[str, Any], expected: Callable[[Tensor], Tensor], normal: bool, saved: Saved
+) -> None:
+    home, steps = saved(hf.BertModel, hf.BertConfig(**SIZES)), ["Transformer", "Pooling", "Normalize"]
+    named = [{"idx": at, "path": f"{at}_{step}" if at else "", "type": f"sentence_transformers.models.{step}"}
+             for at, step in enumerate(steps[: 3 if normal else 2])]  # fmt: skip
+    (home / "modules.json").write_text(json.dumps(named))
+    (home / "1_Pooling").mkdir()
+    (home / "1_Pooling" / "config.json").write_text(json.dumps(said))
+    found = observed(home, "embedding")["embedding"]
+    for vector, right in zip(found, plain(home, hf.BertModel), strict=True):
+        wanted = expected(right.last_hidden_state[0])
+        assert torch.allclose(vector, wanted / wanted.norm() if normal else wanted, atol=1e-5)
+
+
+def test_a_pooling_that_is_not_there_or_not_known_is_said(saved: Saved) -> None:
+    home = saved(hf.BertModel, hf.BertConfig(**SIZES))
+    (home / "modules.json").write_text(json.dumps([{"path": "1_Pooling", "type": "sentence_transformers.Pooling"}]))
+    with pytest.raises(NexusError, match=r"1_Pooling/config\.json' is not there. Fetch it"):
+        Transformers().open(str(home), Installed())
+    (home / "1_Pooling").mkdir()
+    (home / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "median"}))
+    with pytest.raises(NexusError, match="names no pooling that is known here: cls_token, max_tokens"):
+        Transformers().open(str(home), Installed())

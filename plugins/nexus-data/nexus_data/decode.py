@@ -17,27 +17,26 @@ BLOCK = 1 << 22
 
 
 def image(stored: Stored) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3], the right way up: cameras store how they were held, and `datasets` and transformers turn such
-    a picture as well."""
+    """uint8 [H, W, 3], the right way up."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(_opened(stored)) as found:
-            return np.array(_upright(found).convert("RGB"))
+            return np.array(upright(found).convert("RGB"))
     except UnidentifiedImageError as error:
         raise ValueError("is no image of a known format") from error
     except (Image.DecompressionBombError, SyntaxError, EOFError) as error:
         raise ValueError(f"is no image that can be read ({error})") from error
 
 
-def _upright(found: Any) -> Any:
-    """A picture turned as its EXIF data say, where they can be read."""
+def upright(picture: Any) -> Any:
+    """A PIL image turned as its EXIF data say, where they can be read, as `datasets` and transformers turn it."""
     from PIL import ImageOps
 
     try:
-        return ImageOps.exif_transpose(found)
+        return ImageOps.exif_transpose(picture)
     except Exception:  # damaged notes about a picture; of a damaged picture itself its conversion tells
-        return found
+        return picture
 
 
 def audio(stored: Stored, rate: int = 0) -> tuple[NDArray[np.float32], int]:

@@ -11,7 +11,7 @@ from nexus_specs import location, neutral, option
 PARTS_HELP = "Files of each part: {train: PATH or [PATHS], development: ..., held_out: ...}"
 COLUMNS_HELP = "Column of each field (text, label, source, image, audio, video, answer): {text: body}"
 SPLITS_HELP = "Split of the hub for each part: {train: train, held_out: test}; a part without one is carved out by hash"
-TEMPLATES_HELP = "Column of each field, or a template: {text: '{question} {answer}', label: kind}"
+TEMPLATES_HELP = "Column of each field, a template, or =VALUE: {text: '{question} {answer}', max_new_tokens: '=512'}"
 
 
 @dataclass(frozen=True, kw_only=True)

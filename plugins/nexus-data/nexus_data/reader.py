@@ -18,6 +18,8 @@ from .rows import Malformed, Row
 LAYOUT = 1
 """Raised when the same files give other samples than before."""
 
+SHOWS = frozenset({"text", "image", "audio", "video"})
+"""Fields of which a sample has one."""
 WHERE = ("path", "parts", "malformed")
 """Options that say where the files lie or how much is reported: no part of what is read."""
 
@@ -66,26 +68,31 @@ class FileReader:
         broken.report()
 
     def _samples(self, split: Split, broken: Malformed) -> Iterator[Sample]:
+        known = False
         for file, name in self.files(split):
             for row in self.rows(file, name, broken):
                 fields = row.fields(self.options.columns)
-                self._check(row, fields)
-                if self.options.parts or row.share(fields.get("source")) == split:
+                self._check(row, known)
+                known = True
+                if not set(fields) & SHOWS:
+                    broken.empty(row.where)
+                elif self.options.parts or row.share(fields.get("source")) == split:
                     yield from self._decoded(row, fields, broken)
 
     def _decoded(self, row: Row, fields: dict[str, Any], broken: Malformed) -> Iterator[Sample]:
         found = self.fields(row, {"source": row.where, **fields})
         yield from broken.samples(row.where, found, self.options.domain)
 
-    def _check(self, row: Row, fields: Mapping[str, Any]) -> None:
-        """A column that is named and missing from every row is a mistake of the registry, not of the file."""
+    def _check(self, row: Row, known: bool) -> None:
+        """A column that is named and missing from every row is a mistake of the registry, not of the file; one that is
+        there and empty in this row is neither, nor is one that an earlier row had (it is `known`)."""
         for field, column in self.options.columns.items():
             if column not in row.values:
                 raise NexusError(
                     f"{row.where} has no column '{column}' (for the field '{field}'). "
                     f"Its columns: {', '.join(map(str, row.values))}."
                 )
-        if not set(fields) & {"text", "image", "audio", "video"}:
+        if not known and not {self.options.columns.get(field, field) for field in SHOWS} & set(row.values):
             raise NexusError(
                 f"{row.where} has no text, image, audio or video. Its columns: {', '.join(map(str, row.values))}. "
                 "Say which is which: columns: {text: NAME}"

@@ -46,6 +46,7 @@ class Malformed:
 
     def __init__(self, allowed: int) -> None:
         self.allowed, self.found = allowed, list[str]()
+        self.bare, self.empties = list[str](), 0
 
     def add(self, where: str, reason: str) -> None:
         """One more; NexusError when it is one too many."""
@@ -57,10 +58,19 @@ class Malformed:
                 f"  {shown}\nMend the file, or allow more in the data's options: malformed: NUMBER"
             )
 
+    def empty(self, where: str) -> None:
+        """One more row in which nothing stands: no mistake, however many there are."""
+        if len(self.bare) < SHOWN:
+            self.bare.append(where)
+        self.empties += 1
+
     def samples(self, where: str, found: Iterable[Mapping[str, Any]], domain: str) -> list[Sample]:
-        """The samples of one row; none where it is broken."""
+        """The samples of one row; none where it is broken, or its text empty."""
         try:
-            return [Sample(key=content_key(fields), fields=_utf8(fields), domain=domain) for fields in found]
+            samples = [Sample(key=content_key(fields), fields=_utf8(fields), domain=domain) for fields in found]
+            if not samples:
+                self.empty(where)
+            return samples
         except UnicodeEncodeError as error:
             self.add(where, f"holds {error.object[error.start]!r}, half of a character")
         except (ValueError, OSError) as error:
@@ -72,6 +82,10 @@ class Malformed:
         if self.found:
             lines = [f"{len(self.found)} broken rows were left out:", *self.found[:SHOWN]]
             print("\n  ".join(lines), file=sys.stderr)
+        if self.empties:
+            more = ", …" if self.empties > len(self.bare) else ""
+            rows = "row was" if self.empties == 1 else "rows were"
+            print(f"{self.empties} empty {rows} left out: {', '.join(self.bare)}{more}.", file=sys.stderr)
 
 
 class Unreported(Malformed):
@@ -81,6 +95,9 @@ class Unreported(Malformed):
         super().__init__(0)
 
     def add(self, where: str, reason: str) -> None:
+        """Nothing: reading says it."""
+
+    def empty(self, where: str) -> None:
         """Nothing: reading says it."""
 
 

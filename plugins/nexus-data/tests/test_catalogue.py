@@ -14,6 +14,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from nexus_data.hub import catalogue
+from nexus_data.hub.columns import Columns
 from nexus_data.hub.reader import Hub
 from nexus_specs.testing.hub import LocalHub
 from PIL import Image
@@ -56,6 +57,8 @@ def row(columns: Mapping[str, str], at: int, media: Mapping[str, bytes]) -> dict
     """A row that has what the templates of a card look for."""
     values: dict[str, Any] = {}
     for field, column in columns.items():
+        if column.startswith("="):
+            continue
         parts = [name for _, name, _, _ in Formatter().parse(column) if name] if "{" in column else [column]
         for name in parts:
             key, _, inner = name.partition("[")
@@ -96,3 +99,29 @@ def test_it_is_read_from_a_hub(server: LocalHub, tmp_path: Path, media: Mapping[
             assert all(sample.fields[field] not in ("", None) for field in card["columns"] if field not in media)
             if "prompt" in card["columns"] and "answer" in card["columns"]:
                 assert str(sample.fields["answer"]) not in str(sample.fields["prompt"])
+
+
+def test_choices_stand_behind_their_letters() -> None:
+    """A model that is to answer with a letter must see which is whose."""
+    choices = {"text": ["ice", "fire"], "label": ["A", "B"]}
+    found = Columns({"text": "{question}\n{choices}\nAnswer:"}, "x").fields({"question": "Hot?", "choices": choices})
+    assert found["text"] == "Hot?\nA. ice\nB. fire\nAnswer:"
+    cards = {name: card["columns"] for name, card in catalogue.cards().items()}
+    rows = {
+        "arc-challenge": {"question": "Hot?", "choices": choices, "answerKey": "B"},
+        "hellaswag": {"ctx": "Hot", "endings": ["a", "b", "c", "d"], "label": "1"},
+        "mmlu": {"question": "Hot?", "choices": ["a", "b", "c", "d"], "answer": 1},
+    }
+    for name, each in rows.items():
+        assert "\nB. " in Columns(cards[name], name).fields(each)["text"], name
+    assert cards["mmmu"]["text"].endswith("Answer with the option's letter from the given choices directly.")
+    assert cards["vqav2"]["text"].endswith("Answer the question using a single word or phrase.")
+
+
+def test_answers_are_as_long_as_their_tasks_ask() -> None:
+    """A solution, a program or a paragraph is not cut off where a short answer ends."""
+    for name in ("gsm8k", "humaneval", "mbpp", "wmt24pp", "math-500"):
+        columns = Columns({"max_new_tokens": catalogue.cards()[name]["columns"]["max_new_tokens"]}, name)
+        assert columns.read() == ()
+        columns.check(["question"])
+        assert int(columns.fields({"question": "?"})["max_new_tokens"]) >= 1024, name

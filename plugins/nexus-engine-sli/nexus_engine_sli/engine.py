@@ -7,15 +7,18 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from nexus_specs import Blueprint, Budget, Checkpoint, Estimate, Machine, Teacher
 
 from . import headroom
 from .checking import check_experts
 from .costs import cost
+from .fitting import Fitting
 from .headroom import Way
 from .loading import Streamed
 from .machine import measure
 from .offloading import Offloaded
+from .placing import bare
 from .rooms import Resident, Room
 from .teacher import SliTeacher
 
@@ -49,6 +52,14 @@ class Sli:
             passes=round(found.passes),
             how=described(way),
         )
+
+    def check(self, checkpoint: Checkpoint, budget: Budget) -> None:
+        """NexusError, in the words of `load`, where the memory does not hold the smallest pieces that layers can be run
+        in, which no blueprint tells. Reads no weights; makes the skeleton."""
+        way = headroom.choose(checkpoint.blueprint, budget)
+        if way.residency == "stream" and budget.memory:
+            copied = torch.device(budget.device).type != "cpu"
+            Fitting(checkpoint, bare(checkpoint, "cpu", way.dtype), way.dtype, copied).divided(budget.memory)
 
     def load(self, checkpoint: Checkpoint, budget: Budget) -> AbstractContextManager[Teacher]:
         """The checkpoint, running until the context ends."""

@@ -47,15 +47,33 @@ class Fitting:
         what is tied to them is read with them."""
         tied = holders(self.module)
         runs, arrives = dict[str, int](), dict[str, int]()
-        staying = 0
+        staying, inside = 0, self._inside(units)
         for unit in units:
             size = running(self.module, unit)
-            runs[unit.path] = max(size * self._making, size + unit.bytes * self._fuses(unit))
+            entered = inside.get(unit.path, 0)
+            runs[unit.path] = max(size * self._making + entered, size + unit.bytes * self._fuses(unit))
             arrives[unit.path] = size if self.copied else unit.bytes
             if _outlives(unit, tied):
                 staying, runs[unit.path] = staying + size, 0
                 arrives[unit.path] -= size if self._as_stored(unit) else 0          # it stays where it was read
         return staying + meeting(tuple(units), runs, arrives)
+
+    def _inside(self, units: Collection[Unit]) -> dict[str, int]:
+        """Bytes of what was entered last, and is still there, while experts come: what stands before them, or beside
+        them in the same module and may run first (shared experts)."""
+        beside, found, before = dict[str, int](), dict[str, int](), 0
+        for unit in (each for each in units if not each.count):
+            names = unit.path.split(".")
+            for at in range(1, len(names)):
+                around = ".".join(names[:at])
+                beside[around] = max(beside.get(around, 0), running(self.module, unit))
+        for unit in units:
+            if unit.count:
+                around = unit.module.rpartition(".")[0]
+                found[unit.path] = 0 if unit.table else max(before, beside.get(around, 0))
+            else:
+                before = 0 if unit.table else running(self.module, unit)
+        return found
 
     def _as_stored(self, unit: Unit) -> bool:
         return self.copied or all(DTYPES.get(extent.dtype) == self.dtype for extent in unit.part.extents)

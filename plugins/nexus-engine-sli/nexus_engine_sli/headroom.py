@@ -122,8 +122,9 @@ def _reason(way: Way, ways: list[Way], free: Free) -> str:
     kind = f"layers in {way.quantise}, the rest in" if way.quantise else "in"
     said, first = f"{size(way.memory)} of {size(free.device)}, {kind} {_name(way.dtype)}", ways[0]
     if way.memory > free.device:
-        parts = way.residency == "stream"
-        return f"{said}; {'layers are run in parts' if parts else 'it does not fit, and nothing that is allowed does'}"
+        if way.residency == "stream":
+            return f"{said}; layers are run in parts, if these fit"
+        return f"{said}; it does not fit, and nothing that is allowed does"
     if way != first and first.residency == "resident":
         return f"{said}; resident would take {size(first.memory)}"
     return said

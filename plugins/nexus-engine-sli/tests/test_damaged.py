@@ -13,6 +13,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_engine_sli import past_cache, units
+from nexus_engine_sli.checking import watch
 from nexus_engine_sli.engine import Sli
 from nexus_engine_sli.fitting import Fitting
 from nexus_engine_sli.loading import Streamed
@@ -179,3 +180,14 @@ def test_experts_that_compute_nothing_lack_nothing(tmp_path: Path) -> None:
     hf.LongcatFlashForCausalLM(config).save_pretrained(tmp_path)
     with Sli().load(Installed().open(str(tmp_path)), Budget(memory=1 << 30, residency="resident")) as teacher:
         assert teacher.module(input_ids=torch.arange(5)[None]).logits.shape == (1, 5, 64)
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_every_tensor_that_a_unit_gives_is_looked_at(odd: int) -> None:
+    given = [torch.ones(2), torch.ones(3), torch.ones(1)]
+    told: list[int] = []
+    watch((given[0], {"text": given[1], "number": 3}, [given[2], None]), lambda: told.append(1))
+    assert not told
+    given[odd][0] = torch.nan
+    watch((given[0], {"text": given[1], "number": 3}, [given[2], None]), lambda: told.append(1))
+    assert told == [1], "once"

@@ -68,3 +68,28 @@ def test_each_byte_is_read_once(
     assert room.read_bytes <= 1.02 * size, "nothing is read ahead that is read again"
     for key, expected in whole.values("logits").items():
         torch.testing.assert_close(parts.values("logits")[key], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_stays_inside_while_groups_pass_is_counted(
+    inputs: Callable[[str], Sequence[Sample]], tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(units, "LARGE", 1 << 10)
+    monkeypatch.setattr(units, "SMALL", 1 << 8)
+    model = llama4()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    there: list[int] = []
+    bring = Streamed._bring_group
+
+    def noted(room: Streamed, unit: units.Unit) -> None:
+        bring(room, unit)
+        arriving = room.transport.coming                    # type: ignore[attr-defined]
+        there.append(
+            room.sizes.get(room.inside, 0) + room.sizes[unit.path] + (room.units[arriving[0]].bytes if arriving else 0)
+        )
+
+    monkeypatch.setattr(Streamed, "_bring_group", noted)
+    _, room = observed(tmp_path, inputs("decoder"), 150_000)
+    assert any("experts#" in path for path in room.order)
+    assert there
+    assert max(there) <= room.passing, "the attention is there while the experts of its layer come"

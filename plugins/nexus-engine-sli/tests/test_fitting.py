@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,16 @@ def test_too_little_is_refused_and_what_is_named_is_enough(
     for tap in TAPS:
         for key, value in whole.values(tap).items():
             torch.testing.assert_close(found.value(key, tap), value, rtol=1e-5, atol=1e-5)
+
+
+def test_a_plan_is_told_what_load_would_say(checkpoint: Any) -> None:
+    budget = Budget(memory=1000, residency="stream", micro_batch=1)
+    with pytest.raises(NexusError) as planned:
+        Sli().check(checkpoint, budget)
+    said, least = refused(checkpoint, 1000)
+    assert str(planned.value) == said
+    Sli().check(checkpoint, replace(budget, memory=least))
+    Sli().check(checkpoint, replace(budget, memory=0))
 
 
 def test_no_limit_is_no_limit(checkpoint: Any) -> None:

@@ -84,13 +84,13 @@ class Qwen3TTSTokenizerV2Model(PreTrainedModel):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__(config)
-        self.encoder = MimiModel._from_config(config.encoder_config)
+        self.encoder = MimiModel._from_config(config.encoder_config, dtype=torch.float32)
         self.decoder = SpeechDecoder._from_config(config.decoder_config)
         self.post_init()
 
     def forward(self, input_values: Tensor, padding_mask: Tensor | None = None) -> TokenizerOutput:
-        """[B, 1, N] -> codes and the waveform of them."""
-        codes = self.encoder.encode(input_values).audio_codes[:, : self.config.encoder_valid_num_quantizers]
+        """[B, 1, N] -> codes and the waveform of them. What quantises a sound to codes is never narrowed."""
+        codes = self.encoder.encode(input_values.float()).audio_codes[:, : self.config.encoder_valid_num_quantizers]
         return TokenizerOutput(self.decoder(codes), codes)
 
 

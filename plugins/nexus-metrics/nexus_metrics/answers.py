@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,9 @@ from nexus_specs import NexusError, Sample, Tap
 
 from .options import ExactMatchOptions
 from .ratio import Ratio
+
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
+_MARKS = re.compile(r"[^\w\s.]|\.(?!\d)|_")
 
 
 class ExactMatch(Ratio):
@@ -42,4 +46,17 @@ class ExactMatch(Ratio):
 
     def _plain(self, answer: Any) -> str:
         text = " ".join(str(answer).split())
+        if self.options.words:
+            return bare(text if self.options.case else text.casefold())
         return text if self.options.case else text.casefold()
+
+
+def bare(text: str) -> str:
+    """An answer without punctuation and articles, as SQuAD's and VQA's own scripts compare them; numbers keep their
+    point. One of which nothing would be left stays as it is.
+
+    >>> bare("The Eiffel Tower."), bare("$1,250.5"), bare("U.S."), bare("A")
+    ('Eiffel Tower', '1250.5', 'US', 'A')
+    """
+    kept = " ".join(_MARKS.sub("", text).split())
+    return " ".join(_ARTICLES.sub(" ", kept).split()) or kept or text

@@ -21,6 +21,7 @@ class ExactMatchOptions:
     """When two answers are the same."""
 
     case: bool = option(False, help="Whether capital letters count")
+    words: bool = option(False, help="Whether words alone are compared, without punctuation and articles (SQuAD, VQA)")
     field: str = option("", help="Field of the sample with the expected answer; empty: answer, else label")
 
 

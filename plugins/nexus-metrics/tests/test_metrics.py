@@ -100,6 +100,15 @@ def test_exact_match_and_its_floor() -> None:
     assert ExactMatch(field="result").floor([], [sample(result=3)]) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("said", "right"), [("The Eiffel tower.", "Eiffel Tower"), ("$1,250", "1250"), ("3.", "3"), ("A", "a"), ("2!", "2")]
+)
+def test_words_alone_are_compared_where_that_is_asked_for(said: str, right: str) -> None:
+    assert ExactMatch(words=True).measure([sample(answer=right)], {"answer": [said]}) == [(1.0,)]
+    assert ExactMatch(words=True).measure([sample(answer=right)], {"answer": [f"{said} more"]}) == [(0.0,)]
+    assert ExactMatch(words=True, case=True).measure([sample(answer="us")], {"answer": ["U.S."]}) == [(0.0,)]
+
+
 @pytest.mark.parametrize("metric", [BitsPerByte(), Accuracy(), ExactMatch()])
 def test_nothing_to_score_is_said(metric: object) -> None:
     with pytest.raises(NexusError, match="held-out"):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nexus_specs import Blueprint, Budget, Context, Estimate, NexusError, Sample, Split
 from nexus_torch.profiles import read_profile
@@ -31,6 +32,7 @@ def observed(context: Context, split: Split, budget: Budget) -> tuple[Estimate, 
     blueprint = context.inspect(str(context.card["source"]))
     samples, whole = counted(context, split, MOST)
     engine, tokens = context.chosen("engine"), mean_tokens(context, blueprint, samples)
+    _check(context, engine, blueprint, budget)
     estimate: Estimate = engine.estimate(blueprint, len(samples), 0, budget, tokens=tokens)
     least = "" if whole else f", at least {len(samples)} samples"
     return replace(estimate, how=estimate.how + least), blueprint, samples
@@ -44,6 +46,7 @@ def profiled(context: Context, most: int, budget: Budget) -> Estimate:
     samples, whole = counted(context, "train", COUNTED)
     there = len(samples) if whole else MOST
     engine, tokens = context.chosen("engine"), mean_tokens(context, blueprint, samples)
+    _check(context, engine, blueprint, budget)
     placed = engine.place(blueprint, budget) if hasattr(engine, "place") else budget
     observations = [(min(there, most), sum(stack.count for stack in blueprint.stacks))]
     disk = 0
@@ -62,6 +65,19 @@ def profiled(context: Context, most: int, budget: Budget) -> Estimate:
         passes=sum(each.passes for each in found),
         disk=max(each.disk for each in found) + disk,
     )
+
+
+def _check(context: Context, engine: Any, blueprint: Blueprint, budget: Budget) -> None:
+    """NexusError where a memory that is less than the checkpoint does not hold what the engine can run it in: only the
+    modules themselves tell. A checkpoint without weights does not open."""
+    check = getattr(engine, "check", None)
+    if check is None or blueprint.weightless or not 0 < budget.memory < blueprint.bytes:
+        return
+    try:
+        checkpoint = context.open(str(context.card["source"]))
+    except NexusError:                                          # it is said where the teacher is described, and run
+        return
+    check(checkpoint, budget)
 
 
 def counted(context: Context, split: Split, most: int) -> tuple[list[Sample], bool]:

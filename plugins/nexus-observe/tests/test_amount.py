@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nexus_observe.amount import SPELT, mean_tokens
-from nexus_specs import Installed, NexusError
+from nexus_observe.amount import SPELT, mean_tokens, observed
+from nexus_specs import Budget, Installed, NexusError
 from nexus_specs.testing import LocalContext, sample
 
 
@@ -34,3 +34,10 @@ def test_tokens_are_counted_as_the_teacher_cuts_them(
     assert weightless == pytest.approx(sum(spelt) / len(spelt))
     monkeypatch.setattr(LocalContext, "open", refuse)
     assert mean_tokens(context, known, samples) == weightless, "of a checkpoint that does not open"
+
+
+def test_a_memory_that_holds_no_piece_is_refused_by_the_plan(bench: Any) -> None:
+    context = bench.context("extract", "prose", records=("logits",))
+    with pytest.raises(NexusError, match="The least that would do is"):
+        observed(context, "train", Budget(memory=1000, residency="stream", micro_batch=1))
+    assert observed(context, "train", Budget(residency="stream", micro_batch=1))[0].read > 0

@@ -37,11 +37,21 @@ def _read(name: str, what: str, reader: Any) -> Any:
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """uint8 [H, W, 3]"""
+    """uint8 [H, W, 3], the right way up."""
     from PIL import Image
 
     with Image.open(path) as image:
-        return np.array(image.convert("RGB"))
+        return np.array(upright(image).convert("RGB"))
+
+
+def upright(picture: Any) -> Any:
+    """A PIL image turned as its EXIF data say, where they can be read, as `datasets` and transformers turn it."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # damaged notes about a picture; of a damaged picture itself its conversion tells
+        return picture
 
 
 def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:

@@ -48,9 +48,11 @@ def test_it_looks(world: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
     from PIL import Image
 
     path = tmp_path / "image.png"
-    Image.fromarray(np.full((4, 4), 90, np.uint8)).save(path)
+    held = Image.Exif()
+    held[0x0112] = 6  # a camera on its side
+    Image.fromarray(np.full((4, 7), 90, np.uint8)).save(path, exif=held)
     fields = read_media(image=str(path))
-    assert fields["image"].shape == (4, 4, 3)
+    assert fields["image"].shape == (7, 4, 3)
     with pytest.raises(NexusError, match="takes image: add --image FILE"):
         chat(world, capsys, prompt="x", tower="digits")
 

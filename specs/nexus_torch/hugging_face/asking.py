@@ -29,10 +29,13 @@ def asked(preprocessor: Preprocessor, sample: Sample, longest: int) -> Collated:
         _tell_cut(preprocessor, sample)
         return batch
     ready = sample.fields.get("input_ids") is not None
-    if ready or not preprocessor.generative or not PLAIN.issuperset(batch) or "input_ids" not in batch:
+    text = preprocessor.modalities(sample) == ("text",) and isinstance(batch.get("input_ids"), torch.Tensor)
+    if ready or not preprocessor.generative or not text:
         return batch
     ids = _fitting(preprocessor, sample, _tokens(preprocessor, sample), longest)
-    return Collated({"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)})
+    more = {name: value for name, value in batch.items() if name not in PLAIN and not isinstance(value, torch.Tensor)}
+    plain = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
+    return Collated(plain | more)
 
 
 def _tokens(preprocessor: Preprocessor, sample: Sample) -> list[int]:

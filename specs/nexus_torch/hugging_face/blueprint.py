@@ -132,4 +132,4 @@ def _width(module: nn.Module, path: str) -> int:
 
 def _number(config: PreTrainedConfig, names: Sequence[str]) -> int:
     found = (getattr(config, name, None) for name in names)
-    return next((each for each in found if isinstance(each, int) and not isinstance(each, bool)), 0)
+    return next((each for each in found if isinstance(each, int) and not isinstance(each, bool) and each > 0), 0)

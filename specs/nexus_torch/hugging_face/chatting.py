@@ -10,8 +10,8 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,9 +35,16 @@ def converses(sample: Sample) -> bool:
     return sample.fields.get(MESSAGES) is not None and sample.fields.get("text") is None
 
 
-def rendered(sample: Sample, words: Any, name: str) -> str:
-    """As `written_out`, without its start token, which whoever makes tokens of it puts before it."""
-    text, start = written_out(sample, words, name), words.bos_token
+def rendered(sample: Sample, words: Any, name: str, media: Mapping[str, int] | None = None) -> str:
+    """As `written_out`, without its start token, which whoever makes tokens of it puts before it. `media` are how many
+    pictures and sounds the sample has: their places are in the user's first turn, before its words, where the turns
+    are texts and the template knows parts."""
+    text, start = "", words.bos_token
+    if media and (parted := _parted(_turns(sample), media)):
+        with suppress(NexusError):                          # of a template that knows texts alone
+            told = Sample(key=sample.key, fields={**sample.fields, MESSAGES: parted}, domain=sample.domain)
+            text = written_out(told, words, name)
+    text = text or written_out(sample, words, name)
     return text.removeprefix(start) if isinstance(start, str) and start else text
 
 
@@ -66,6 +73,16 @@ def written_out(sample: Sample, words: Any, name: str) -> str:
         raise NexusError(
             f"The chat template of '{name}' refuses the messages of sample '{sample.key}': {said(error)}."
         ) from error
+
+
+def _parted(turns: list[dict[str, Any]], media: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The turns, of which the user's first has parts; [] where some have parts already."""
+    at = next((at for at, turn in enumerate(turns) if turn.get("role") == "user"), None)
+    if at is None or not all(isinstance(turn["content"], str) for turn in turns):
+        return []
+    shown = [{"type": kind} for kind, count in media.items() for _ in range(count)]
+    turn = {**turns[at], "content": [*shown, {"type": "text", "text": turns[at]["content"]}]}
+    return [*turns[:at], turn, *turns[at + 1 :]]
 
 
 def _turns(sample: Sample) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ from .fitting import (
 )
 from .folder import copy_preprocessor, extents, parsed
 from .packed import Packing, check_stored, lacking, settings
+from .pooling import Pooling, pooling
 from .processors import processors
 from .seeing import frames_of, hidden_patch
 from .signals import remember_body, remember_state, signal
@@ -65,6 +66,8 @@ class HuggingFaceCheckpoint(Described):
     """Names in the module that its files fill."""
     poolerless = False
     """Whether it is a body whose pooler no file holds, and which does without."""
+    pooling: Pooling | None = None
+    """How a text becomes one vector, where its files say so."""
     untied: Sequence[Sequence[str]] = ()
     """Names of a tied weight of which the files hold several: each has its own."""
 
@@ -106,6 +109,9 @@ class HuggingFaceCheckpoint(Described):
         self.films, self.colours = follows(kind), is_head_of(kind.__name__, "CAUSAL_IMAGE_MODELING")
         self.positions = positions_of(module) if takes(kind) == ("text",) else 0
         self.preprocessor = self._prepares_for(kind, config)
+        self.pooling = pooling(home) if gives(kind) == ("embedding",) and takes(kind) == ("text",) else None
+        if self.pooling and self.pooling.longest:
+            self.preprocessor.context = min(self.preprocessor.context or self.pooling.longest, self.pooling.longest)
         tokenizer = self._told()
         gone = "weights (*.safetensors)" if weightless else "" if unread else (
             layers_without(module, self.parts, names) or self._weights_without(module)
@@ -213,7 +219,8 @@ class HuggingFaceCheckpoint(Described):
 
     def read(self, output: Any, batch: Batch) -> Signal:
         """The forward's output in standard terms."""
-        return signal(output, batch, self.described.gives, self.preprocessor.channels_out, films=self.films)
+        found = signal(output, batch, self.described.gives, self.preprocessor.channels_out, films=self.films)
+        return self.pooling(found, output, batch) if self.pooling else found
 
     def generate(self, module: nn.Module, samples: Sequence[Sample]) -> Sequence[Any]:
         """Greedy: the text that follows each sample's "prompt" (or "text"), or that its sound says; the name of the

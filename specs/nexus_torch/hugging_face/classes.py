@@ -19,6 +19,7 @@ from nexus_torch.skeleton import without_weights
 from .attention import use_blocks
 from .catalogue import is_head_of, tasks
 from .configuration import read_config, said, text_part
+from .decoding import channels_of
 from .films import follows, reads_words
 from .heads import lost, writers
 
@@ -30,8 +31,9 @@ CODECS = ("MimiModel",)
 LABELS = (
     "IMAGE_CLASSIFICATION", "VIDEO_CLASSIFICATION", "AUDIO_CLASSIFICATION", "SEQUENCE_CLASSIFICATION",
 )  # fmt: skip
-POOLED = frozenset({"funnel", "minicpmv4_6", "minicpmv4_7"})
-"""Model types whose states are of several tokens, and those whose pictures are all patches of one sample."""
+POOLED = frozenset({"funnel", "xlnet", "minicpmv4_6", "minicpmv4_7"})
+"""Model types whose states are of several tokens, or whose last token may be padding, or whose pictures are patches of
+one sample."""
 INPUTS = {
     "input_ids": "text", "pixel_values": "image", "pixel_values_videos": "video",
     "input_features": "audio", "input_values": "audio",
@@ -184,10 +186,12 @@ def is_paired(kind: type[PreTrainedModel]) -> bool:
 
 def is_alone(config: PreTrainedConfig, kind: type[PreTrainedModel]) -> bool:
     """Whether every sample is a batch of its own: of models that pool padding into their states, of those that find a
-    text's last token by the token for padding, and have none, and of those that speak, each text as long as it is."""
+    text's last token by the token for padding, and have none, and of those that speak, each text as long as it is (a
+    decoder of codebooks is fed their start alone)."""
     reads = "text" in takes(kind)
     ends = gives(kind) == ("label",) and reads and text_part(config).pad_token_id is None
-    return ends or (gives(kind) == ("audio",) and reads) or config.model_type in POOLED
+    speaks = gives(kind) == ("audio",) and reads and channels_of(config) == 1
+    return ends or speaks or config.model_type in POOLED
 
 
 def _is_codec(kind: type[PreTrainedModel]) -> bool:

@@ -11,7 +11,6 @@ import numpy as np
 from nexus_specs import NexusError, Sample
 
 from nexus_torch.padding import Collated
-from nexus_torch.text import start_token, tokenise
 
 from . import alike, processor
 from .chatting import converses, rendered
@@ -19,16 +18,13 @@ from .decoding import decoder_inputs
 from .folder import configuration
 from .hearing import check_rate, tell_cut
 from .languages import languages, spoken
-from .makers import Makers
 from .panics import hushed
 from .picturing import SEVERAL, in_order, picture, pictures, spread
 from .ready import likeness, ready
-
-FULL_LENGTH = frozenset({"siglip", "siglip2"})
-"""Model types that see the padding of a text."""
+from .texts import Texts
 
 
-class Preprocessor(Makers):
+class Preprocessor(Texts):
     """What turns the samples of one checkpoint into arguments of its forward."""
 
     generation: Mapping[str, Any] = {}
@@ -111,7 +107,10 @@ class Preprocessor(Makers):
         """A conversation as the text that the tokenizer's template makes of it."""
         if "text" not in self.takes or not converses(sample):
             return sample
-        text = rendered(sample, self.tokenizer, self.home.name)
+        shown = {kind: 1 for kind in self.modalities(sample) if kind in processor.PLACES}
+        if "image" in shown:
+            shown["image"] = len(pictures(sample.fields["image"], self.channels))
+        text = rendered(sample, self.tokenizer, self.home.name, shown)
         return Sample(key=sample.key, fields={**sample.fields, "text": text}, domain=sample.domain)
 
     def _named(self, sample: Sample) -> Sample:
@@ -160,6 +159,7 @@ class Preprocessor(Makers):
     def together(self, samples: Sequence[Sample], present: Sequence[str]) -> Collated:
         """Text and what belongs to it, with places for images and sounds before the text where it names none."""
         made, media = self.processor, [name for name in present if name != "text"]
+        processor.check_parts(made, media, self.home.name)
         inputs: dict[str, Any] = {}
         if "image" in media:
             inputs["images"] = [pictures(sample.fields["image"], self.channels) for sample in samples]
@@ -181,58 +181,8 @@ class Preprocessor(Makers):
         except BaseException as error:                      # a tokenizer's panic, too
             text = " ".join(str(error).split())[:300]
             raise NexusError(f"The processor of '{self.home.name}' refuses these samples: {text}") from error
+        processor.check_kept(found, [kind for kind in media if kind == "video"], self.home.name)
         return Collated(found)
-
-    def text(self, samples: Sequence[Sample]) -> Collated:
-        """A start token and right padding for decoders; the tokenizer's own special tokens for the rest."""
-        texts = [str(sample.fields["text"]) for sample in samples]
-        if self._pads_whole:
-            return Collated(self._cut(lambda words: words(texts, return_tensors="pt", **self._whole)))
-        if not self.generative or self.decoder_start is not None:
-            limits = {"truncation": True, "max_length": self.context} if self.context else {}
-            padding = len(texts) > 1
-            return Collated(self._cut(lambda words: words(texts, padding=padding, return_tensors="pt", **limits)))
-        found = self._cut(lambda words: tokenise(words, texts, start=start_token(words), limit=self.context))
-        return Collated({"input_ids": found.ids, "attention_mask": found.mask.long()}, spans=found.spans)
-
-    @property
-    def _pads_whole(self) -> bool:
-        """Whether texts are as long as the context, as they were when the model learned (SigLIP has no mask)."""
-        return str(configuration(str(self.home)).get("model_type")) in FULL_LENGTH and bool(self.context)
-
-    @property
-    def _whole(self) -> dict[str, Any]:
-        return {"padding": "max_length", "max_length": self.context, "truncation": True}
-
-    def lengths(self, samples: Sequence[Sample]) -> list[int] | None:
-        """Tokens of each text, uncut; None for what is not text alone."""
-        if self.takes == ("text",) and all(np.ndim(sample.fields.get("input_ids")) for sample in samples):
-            return [int(np.shape(sample.fields["input_ids"])[-1]) for sample in samples]
-        if self.takes != ("text",) or not all("text" in sample.fields for sample in samples):
-            return None
-        texts = [str(sample.fields["text"]) for sample in samples]
-        encoded = self._cut(lambda words: words(texts, add_special_tokens=False, return_attention_mask=False))
-        return [len(ids) for ids in encoded["input_ids"]]
-
-    def _cut(self, cut: Callable[[Any], Any]) -> Any:
-        """What the tokenizer makes of texts."""
-        words = self.tokenizer
-        return self.guarded(lambda: cut(words))
-
-    def guarded(self, work: Callable[[], Any]) -> Any:
-        """NexusError for whatever a tokenizer raises of texts: its files are a stranger's, and the library that reads
-        them panics, too."""
-        try:
-            with hushed(risk=self.risk):
-                return work()
-        except (NexusError, KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:
-            text = " ".join(str(error).split())[:300] or type(error).__name__
-            raise NexusError(
-                f"The tokenizer in '{self.home}' cannot cut these texts: {text}. Its files are damaged or of another "
-                "model: fetch them from where the weights come from."
-            ) from error
 
     def images(self, samples: Sequence[Sample]) -> Collated:
         """uint8 [H, W, C] each -> pixel_values [B, C, H, W]."""

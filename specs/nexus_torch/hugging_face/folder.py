@@ -45,21 +45,33 @@ def configuration(source: str) -> dict[str, Any]:
 
 def parsed(path: Path) -> dict[str, Any]:
     """The object in a small JSON file. NexusError for what is no such file, is too large or too deep."""
+    data = _read(path)
+    if not isinstance(data, dict):
+        raise NexusError(f"'{path}' holds no JSON object. Fetch the file again.")
+    return data
+
+
+def parsed_list(path: Path) -> list[Any]:
+    """The list in one. NexusError likewise."""
+    data = _read(path)
+    if not isinstance(data, list):
+        raise NexusError(f"'{path}' holds no JSON list. Fetch the file again.")
+    return data
+
+
+def _read(path: Path) -> Any:
     try:
         if not stat.S_ISREG(path.stat().st_mode):           # a pipe is waited for without end
             raise NexusError(f"'{path}' is no file. Put the file there.")
         largest = LARGEST_INDEX if path.name == INDEX else LARGEST_FILE
         if path.stat().st_size > largest:
             raise NexusError(f"'{path}' has {path.stat().st_size:,} bytes; a {path.name} has at most {largest:,}.")
-        data = json.loads(_few(path, path.read_bytes()))
+        return json.loads(_few(path, path.read_bytes()))
     except OSError as error:
         raise NexusError(f"'{path}' cannot be read ({error.strerror}). Put it back, or mend `source`.") from error
     except (ValueError, RecursionError) as error:
         what = "too deep" if isinstance(error, RecursionError) else str(error)[:200]
         raise NexusError(f"'{path}' is no JSON ({what}). Fetch the file again.") from error
-    if not isinstance(data, dict):
-        raise NexusError(f"'{path}' holds no JSON object. Fetch the file again.")
-    return data
 
 
 def _few(path: Path, data: bytes) -> bytes:

@@ -11,8 +11,12 @@ from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 
 from . import processor
 from .configuration import told
+from .folder import parsed
 from .named import check_classes
 from .vocabulary import VOCABULARIES, check_tokenizer
+
+TEMPLATE = "chat_template.json"
+"""Where a processor's files say how a conversation is written."""
 
 
 class Makers:
@@ -31,7 +35,11 @@ class Makers:
                 "checkpoint beside its weights."
             )
         self.risk = check_tokenizer(self.home)
-        return self._load(AutoTokenizer, "tokenizer.json", **told(self.home))
+        made = self._load(AutoTokenizer, "tokenizer.json", **told(self.home))
+        if not getattr(made, "chat_template", None) and (self.home / TEMPLATE).is_file():
+            template = parsed(self.home / TEMPLATE).get("chat_template")
+            made.chat_template = template if isinstance(template, str) else None
+        return made
 
     @cached_property
     def image_processor(self) -> Any:

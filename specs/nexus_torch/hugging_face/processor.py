@@ -6,7 +6,7 @@ films. Here a part that cannot be had is left out, and the processor refuses whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,16 @@ BEFORE = ("vision_start_token", "vision_bos_token", "audio_bos_token")
 AFTER = ("vision_end_token", "vision_eos_token", "audio_eos_token")
 """Attributes of processors: what stands around the place of an image, or of a sound, in a text."""
 PLACES = {"image": "image_token", "audio": "audio_token", "video": "video_token"}
+
+PARTS = {
+    "image": ("image_processor",), "video": ("video_processor",), "audio": ("feature_extractor", "audio_processor"),
+}  # fmt: skip
+"""Parts of processors that make something of a medium."""
+ARGUMENTS = {
+    "image": ("pixel", "image", "flattened", "patch"), "video": ("pixel", "video"),
+    "audio": ("input", "audio", "speech"),
+}  # fmt: skip
+"""How arguments begin that are made of it."""
 
 
 def processor_class(home: Path, model_type: str) -> type | None:
@@ -70,6 +80,29 @@ def with_places(processor: Any, text: str, media: Mapping[str, int]) -> str:
         if isinstance(token, str) and token not in text:
             text = _around(processor, token, kind) * count + text
     return text
+
+
+def check_parts(processor: Any, media: Iterable[str], name: str) -> None:
+    """NexusError for a medium whose part of a processor cannot be had: it would be left out without a word."""
+    names = type(processor).get_attributes()
+    for kind in media:
+        parts = [part for part in PARTS[kind] if part in names]
+        if parts and all(getattr(processor, part, None) is None for part in parts):
+            what = "Films need torchvision, which is not installed: give" if kind == "video" else "Give"
+            raise NexusError(
+                f"The processor of '{name}' has no {parts[0]} here, so {kind} would be left out. {what} the samples "
+                f"its ready arguments (pixel_values_videos and the like), or no `{kind}`."
+            )
+
+
+def check_kept(batch: Mapping[str, Any], media: Iterable[str], name: str) -> None:
+    """NexusError for a medium of which a processor made nothing."""
+    for kind in media:
+        if not any(key.startswith(ARGUMENTS[kind]) for key in batch):
+            raise NexusError(
+                f"The processor of '{name}' makes nothing of `{kind}`: its batch has {', '.join(batch)}. Give the "
+                f"samples its ready arguments, or no `{kind}`."
+            )
 
 
 class _Lenient:

@@ -46,7 +46,7 @@ def _scored(output: Any, batch: Batch) -> list[Tensor] | None:
     tokens = batch.get("input_ids")
     ends = [getattr(output, name, None) for name in ENDS]
     whole = all(isinstance(each, Tensor) for each in ends)
-    found = torch.stack(ends, -1) if whole else next(  # type: ignore[arg-type]
+    found = torch.stack(ends, -1) if whole else next(
         (each for name in SCORES if isinstance(each := getattr(output, name, None), Tensor)), None
     )  # fmt: skip
     if not isinstance(tokens, Tensor) or found is None or found.shape[:2] != tokens.shape or found.ndim > 3:

@@ -10,6 +10,8 @@ from typing import Any
 
 from nexus_torch.hub import sized
 
+from .columns import SAME
+
 READER = "hub"
 UNKNOWN = "not known"
 """The size of a set of which neither bytes nor rows could be confirmed; a plan asks the hub."""
@@ -42,7 +44,7 @@ def rows() -> list[dict[str, Any]]:
             "id": card["id"],
             "config": card.get("config", ""),
             "splits": list(card["splits"].values()),
-            "columns": list(card["columns"]),
+            "columns": [field for field, column in card["columns"].items() if not column.startswith(SAME)],
             "classes": card.get("classes", 0),
             "tags": card["tags"],
             "licence": card["licence"],

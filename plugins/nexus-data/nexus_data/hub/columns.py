@@ -1,4 +1,5 @@
-"""Columns of a hub's data set to the fields of a sample: by name, or by a template that joins several."""
+"""Columns of a hub's data set to the fields of a sample: by name, by a template that joins several, or as they stand
+here ("=512": so many tokens may every answer have)."""
 
 from __future__ import annotations
 
@@ -10,9 +11,13 @@ from nexus_specs import NexusError
 
 from ..rows import FIELDS
 
+SAME = "="
+"""What a value begins with that is no column's."""
+
 
 class Columns:
-    """`columns` as the registry writes them: {field: column} or {field: "{column} and {other[key]}"}."""
+    """`columns` as the registry writes them: {field: column}, {field: "{column} and {other[key]}"}, or, for what is the
+    same in every row, {field: "=value"}."""
 
     def __init__(self, columns: Mapping[str, str], where: str) -> None:
         self.columns, self.where = dict(columns), where
@@ -27,6 +32,8 @@ class Columns:
         return {field: value for field, value in found.items() if value is not None}
 
     def _value(self, row: Mapping[str, Any], column: str) -> Any:
+        if column.startswith(SAME):
+            return column.removeprefix(SAME)
         try:
             return self.formatter.vformat(column, (), row).strip() if "{" in column else row[column]
         except (KeyError, IndexError, ValueError, TypeError) as error:
@@ -45,6 +52,8 @@ class Columns:
         """Names of the columns that are read; () for all."""
         names: dict[str, None] = {}
         for column in self.columns.values():
+            if column.startswith(SAME):
+                continue
             if "{" not in column:
                 names[column] = None
             for _, name, _, _ in self.formatter.parse(column) if "{" in column else ():
@@ -64,8 +73,11 @@ class _Template(Formatter):
         return found
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """Lists (choices of a question) a line each."""
+        """Lists (choices of a question) a line each, behind their letters where those stand beside them (ARC)."""
         if isinstance(value, Mapping):
+            letters, texts = value.get("label"), value.get("text")
+            if isinstance(letters, list) and isinstance(texts, list) and len(letters) == len(texts):
+                return "\n".join(f"{letter}. {text}" for letter, text in zip(letters, texts, strict=True))
             value = value.get("text", list(value.values()))
         if isinstance(value, (list, tuple)):
             return "\n".join(map(str, value))

@@ -145,12 +145,14 @@ class Hub:
         for name, number, values in self._tables(split, columns.read()):
             row = Row(where=f"{self.named.name}/{name}:{number}", values=values)
             fields = columns.fields(values)
-            if not set(fields) & MEDIA:
+            if not set(self.options.columns or values) & MEDIA:
                 raise NexusError(
                     f"'{self.named.name}' has no text, messages, image, audio or video by name. Its columns: "
                     f"{', '.join(map(str, values))}. Say which is which: columns: {{text: NAME}}"
                 )
-            if self._part(row, owner) == split:
+            if not set(fields) & MEDIA:
+                broken.empty(row.where)
+            elif self._part(row, owner) == split:
                 yield from self._decoded(row, fields, broken)
 
     def _part(self, row: Row, owner: str) -> str:

@@ -1,0 +1,80 @@
+"""Texts to tokens as a checkpoint reads them, and their lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from nexus_specs import NexusError, Sample
+
+from nexus_torch.padding import Collated
+from nexus_torch.text import start_token, tokenise
+
+from .folder import configuration
+from .makers import Makers
+from .panics import hushed
+
+FULL_LENGTH = frozenset({"siglip", "siglip2"})
+"""Model types that see the padding of a text."""
+
+
+class Texts(Makers):
+    """What makes tokens of the texts of samples."""
+
+    takes: tuple[str, ...]
+    generative: bool
+    context: int
+    decoder_start: int | None
+
+    def text(self, samples: Sequence[Sample]) -> Collated:
+        """A start token and right padding for decoders; the tokenizer's own special tokens for the rest."""
+        texts = [str(sample.fields["text"]) for sample in samples]
+        if self._pads_whole:
+            return Collated(self._cut(lambda words: words(texts, return_tensors="pt", **self._whole)))
+        if not self.generative or self.decoder_start is not None:
+            limits = {"truncation": True, "max_length": self.context} if self.context else {}
+            padding = len(texts) > 1
+            return Collated(self._cut(lambda words: words(texts, padding=padding, return_tensors="pt", **limits)))
+        found = self._cut(lambda words: tokenise(words, texts, start=start_token(words), limit=self.context))
+        return Collated({"input_ids": found.ids, "attention_mask": found.mask.long()}, spans=found.spans)
+
+    @property
+    def _pads_whole(self) -> bool:
+        """Whether texts are as long as the context, as they were when the model learned (SigLIP has no mask)."""
+        return str(configuration(str(self.home)).get("model_type")) in FULL_LENGTH and bool(self.context)
+
+    @property
+    def _whole(self) -> dict[str, Any]:
+        return {"padding": "max_length", "max_length": self.context, "truncation": True}
+
+    def lengths(self, samples: Sequence[Sample]) -> list[int] | None:
+        """Tokens of each text, uncut; None for what is not text alone."""
+        ready: list[Any] = [sample.fields.get("input_ids") for sample in samples]
+        if self.takes == ("text",) and all(each is not None and np.ndim(each) for each in ready):
+            return [int(np.shape(each)[-1]) for each in ready]
+        if self.takes != ("text",) or not all("text" in sample.fields for sample in samples):
+            return None
+        texts = [str(sample.fields["text"]) for sample in samples]
+        encoded = self._cut(lambda words: words(texts, add_special_tokens=False, return_attention_mask=False))
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def _cut(self, cut: Callable[[Any], Any]) -> Any:
+        """What the tokenizer makes of texts."""
+        words = self.tokenizer
+        return self.guarded(lambda: cut(words))
+
+    def guarded(self, work: Callable[[], Any]) -> Any:
+        """NexusError for whatever a tokenizer raises of texts: its files are a stranger's, and the library that reads
+        them panics, too."""
+        try:
+            with hushed(risk=self.risk):
+                return work()
+        except (NexusError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            text = " ".join(str(error).split())[:300] or type(error).__name__
+            raise NexusError(
+                f"The tokenizer in '{self.home}' cannot cut these texts: {text}. Its files are damaged or of another "
+                "model: fetch them from where the weights come from."
+            ) from error
