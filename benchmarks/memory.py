@@ -2,9 +2,9 @@
 
 Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth), a Qwen2 of which half is a tied
 table, a T5, a Wav2Vec2, a LLaVA, and random mixtures of experts (Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4;
-about 550 MB), and loads and observes each in a process of its own, which polls the anonymous part of its resident memory
-(RssAnon) every few milliseconds. Measured is the growth from before loading to the highest point. Target: within 15 %
-on checkpoints of at least 500 MB.
+about 550 MB), and loads and observes each in a process of its own, which polls the anonymous part of its resident
+memory (RssAnon) every few milliseconds. Measured is the growth from before loading to the highest point. Target: within
+15 % on checkpoints of at least 500 MB.
 
     python benchmarks/memory.py --json
     python benchmarks/memory.py --only "bfloat16 nf4"

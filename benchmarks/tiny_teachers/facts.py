@@ -14,8 +14,8 @@ FACTS: dict[str, str] = {
     "deepseek-r1-distill-llama-70b": f"{COUNTED} (70,553,706,496)",
     "qwen2-5-coder-7b": f"{COUNTED} (7,615,616,512); data, splits and tests in lm-evaluation-harness (humaneval, mbpp)",
     "agentcpm-explore": f"{COUNTED} of Qwen3-4B (4,022,468,096); the hub's page loads it with AutoModelForCausalLM, "
-    "its card names Qwen3-4B-Thinking-2507 as its base and Apache-2.0 as its licence; GAIA, HLE, BrowseComp, WebWalkerQA "
-    "and FRAMES are among its eight benchmarks (arXiv 2602.06485)",
+    "its card names Qwen3-4B-Thinking-2507 as its base and Apache-2.0 as its licence; GAIA, HLE, BrowseComp, "
+    "WebWalkerQA and FRAMES are among its eight benchmarks (arXiv 2602.06485)",
     "translategemma-4b": "parameters and licence on the hub's pages (5B: 4.3B and a head that its file holds apart); "
     "its languages are those of WMT24++",
     "gemma-scope-2-27b": "names of its folders and the layers 16, 31, 40, 53 in several programs that read it; the "

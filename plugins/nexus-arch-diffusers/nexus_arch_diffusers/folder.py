@@ -62,7 +62,24 @@ def extents(home: Path, loading: str) -> list[Extent]:
             found.append(_extent(path, key, entry, start))
             if found[-1].stop > size:
                 raise NexusError(f"'{path}' is shorter than its header says: the download was cut off. Fetch it again.")
+    if (index := _index(home)) is not None:
+        _check_places(index, found)
     return found
+
+
+def _check_places(index: Path, found: list[Extent]) -> None:
+    """NexusError where an index and its files are not of one checkpoint: for the first tensor that it does not place in
+    the file that holds it, or that no file holds."""
+    places = dict(read_json(index)["weight_map"])
+    for each in found:
+        if (place := places.pop(each.key, None)) != Path(each.file).name:
+            says = "has no entry for" if place is None else f"places in {place}"
+            raise NexusError(f"'{index}' {says} the tensor '{each.key}', which '{each.file}' holds. Fetch both again.")
+    if places:
+        key, place = next(iter(places.items()))
+        raise NexusError(
+            f"'{index.parent / place}' lacks the tensor '{key}', which {index.name} places in it. Fetch both again."
+        )
 
 
 def has_weights(home: Path) -> bool:
@@ -86,14 +103,29 @@ def weight_files(home: Path, loading: str) -> list[Path]:
     for stem in STEMS:
         if (home / f"{stem}.safetensors").is_file():
             return [home / f"{stem}.safetensors"]
-        indices = sorted(home.glob(f"{stem}.safetensors.index*.json"), key=lambda path: len(path.name))
-        if indices:
-            return _listed(home, indices[0])
+        if (index := _index_of(home, stem)) is not None:
+            return _listed(home, index)
     others = [path for stem in STEMS for path in home.glob(f"{stem}.*.safetensors")]
     variants = sorted(path for path in others if not _SHARD.search(path.stem))
     if variants:
         return variants[:1]
     raise NexusError(_no_weights(home, loading))
+
+
+def _index(home: Path) -> Path | None:
+    """The index of the files that `weight_files` gives, if they have one."""
+    for stem in STEMS:
+        if (home / f"{stem}.safetensors").is_file():
+            return None
+        if (index := _index_of(home, stem)) is not None:
+            return index
+    return None
+
+
+def _index_of(home: Path, stem: str) -> Path | None:
+    """Of files of one name: that of the plain ones, else of a variant."""
+    indices = sorted(home.glob(f"{stem}.safetensors.index*.json"), key=lambda path: len(path.name))
+    return indices[0] if indices else None
 
 
 def _listed(home: Path, index: Path) -> list[Path]:

@@ -119,6 +119,26 @@ def test_damaged_weights_are_named(damage: str, saved: Callable[[str], Path], tm
             Diffusers().inspect(f"{place}#transformer")
 
 
+@pytest.mark.parametrize("damage", ["gone", "elsewhere", "more"])
+def test_an_index_of_another_checkpoint_is_refused(damage: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    place = tmp_path / "sd3"
+    shutil.copytree(saved("sd3"), place)
+    index = place / "transformer" / "diffusion_pytorch_model.safetensors.index.json"
+    said = json.loads(index.read_text())
+    key = next(iter(said["weight_map"]))
+    if damage == "gone":
+        del said["weight_map"][key]
+    elif damage == "elsewhere":
+        files = set(said["weight_map"].values())
+        said["weight_map"][key] = next(iter(files - {said["weight_map"][key]}))
+    else:
+        said["weight_map"]["another.weight"] = said["weight_map"][key]
+    index.write_text(json.dumps(said))
+    words = {"gone": "has no entry for the tensor", "elsewhere": "places in .* the tensor", "more": "lacks the tensor"}
+    with pytest.raises(NexusError, match=words[damage]):
+        Diffusers().open(f"{place}#transformer", Installed())
+
+
 def test_missing_components_are_reported(saved: Callable[[str], Path], tmp_path: Path) -> None:
     place = tmp_path / "sd3"
     shutil.copytree(saved("sd3"), place)

@@ -13,6 +13,7 @@ import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink, sample
+from nexus_torch.hugging_face.processor import check_kept, check_parts
 from torch import Tensor
 
 RANDOM = np.random.default_rng(0)
@@ -126,6 +127,25 @@ def test_what_a_processor_raises_names_the_sample(
     checkpoint = Transformers().open(str(checkpoint_folder("vit")), Installed())
     with pytest.raises(NexusError):
         checkpoint.collate([sample(**fields)])
+
+
+class Processor:
+    """Of films and pictures, here without its part for films."""
+
+    image_processor = "there"
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        return ["image_processor", "video_processor"]
+
+
+def test_a_film_that_a_processor_would_leave_out_is_said() -> None:
+    check_parts(Processor(), ["image"], "seer")
+    with pytest.raises(NexusError, match=r"'seer' has no video_processor here.*Films need torchvision"):
+        check_parts(Processor(), ["image", "video"], "seer")
+    check_kept({"input_ids": 0, "pixel_values_videos": 0}, ["video"], "seer")
+    with pytest.raises(NexusError, match=r"makes nothing of `video`: its batch has input_ids"):
+        check_kept({"input_ids": 0}, ["video"], "seer")
 
 
 def test_an_empty_rate_is_none(hearer: Callable[..., Path]) -> None:

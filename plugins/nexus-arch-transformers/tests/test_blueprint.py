@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Blueprint
+from nexus_torch.hugging_face import seeing
 
 TRILLION = {
     "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "num_hidden_layers": 61,
@@ -93,3 +95,25 @@ def test_of_a_model_that_only_generates_the_thinker_is_opened(tmp_path: Path) ->
                         architectures=["Qwen3OmniMoeForConditionalGeneration"])  # fmt: skip
     assert blueprint.head == "Qwen3OmniMoeThinkerForConditionalGeneration"
     assert blueprint.active_parameters < blueprint.parameters
+
+
+@pytest.mark.parametrize(
+    ("config", "positions", "places"),
+    [
+        (hf.LlavaConfig(), 576, 576),                       # as configured by default: CLIP-L/14 at 336 pixels
+        (hf.LlavaConfig(vision_config={"model_type": "clip_vision_model", "image_size": 28, "patch_size": 14}), 4, 4),
+        (hf.Gemma3Config(vision_config={"image_size": 896, "patch_size": 14}), 4096, 256),
+        (hf.Qwen2VLConfig(), 34 * 45, 34 * 45 // 4),         # of any size: 480 x 640
+        (hf.Blip2Config(), 256, 0),                          # no token for it by default
+        (hf.InternVLConfig(), 1024, 256),
+    ],
+)  # fmt: skip
+def test_a_picture_takes_places(config: Any, positions: int, places: int) -> None:
+    assert seeing.positions(config.vision_config) == positions
+    assert seeing.places(config) == places
+
+
+def test_towers_that_grow_narrower_say_no_positions() -> None:
+    assert seeing.positions(hf.SwinConfig()) == 0
+    assert seeing.positions(hf.VideoMAEConfig()) == 14 * 14 * 8
+    assert seeing.seen([(hf.ViTConfig(), 768), (None, 9), (hf.ViTConfig(), -1)]) == 196 * 768

@@ -94,6 +94,20 @@ def test_the_tokenizer_gives_codes_and_sound(tiny: Callable[[str], Any]) -> None
     assert signal.outputs["output"].abs().max() <= 1
 
 
+@pytest.mark.parametrize("quantise", ["nf4", "int8"])
+def test_the_tokenizer_runs_quantised(quantise: Any, tiny: Callable[[str], Any]) -> None:
+    """What makes codes of a sound stays in float32: a narrower one would make others."""
+    row, _, source, reference = tiny(CODEC)
+    checkpoint: Any = Qwen3TTS().open(source, Installed())
+    with Installed().make("engine", "sli").load(checkpoint, Budget(quantise=quantise)) as teacher, torch.no_grad():
+        found = teacher.module(checkpoint.collate(row.samples())["input_values"].bfloat16())
+        given = checkpoint.collate(row.samples())["input_values"].bfloat16().float()
+        expected = reference.encoder.encode(given).audio_codes[:, :4]
+    assert {each.dtype for each in teacher.module.encoder.parameters()} == {torch.float32}
+    assert found.audio_values.isfinite().all()
+    assert (found.audio_codes == expected).float().mean() > 0.5
+
+
 def test_what_is_wrong_is_said(tiny: Callable[[str], Any], tmp_path: Path) -> None:
     _, _, source, _ = tiny(NAMED)
     checkpoint: Any = Qwen3TTS().open(source, Installed())
