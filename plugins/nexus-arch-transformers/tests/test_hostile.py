@@ -82,11 +82,12 @@ def test_absurd_configurations_are_refused_at_once(name: str, tmp_path: Path, at
         ("[1, 2]", "no JSON object"),
         ("", "no JSON"),
         ("\x00\xff", "no JSON"),
+        ("\ufeff" + json.dumps(LLAMA), "byte order mark"),
         (json.dumps(LLAMA | {"id2label": {str(each): "x" for each in range(500_000)}}), "values; at most"),
         ('{"pad": [' + "[]," * 400_000 + "1]}", "values; at most"),
         ('{"pad": "' + "x" * (33 << 20) + '"}', "bytes"),
     ],
-    ids=["nested", "configurations", "list", "empty", "bytes", "many", "lists", "large"],
+    ids=["nested", "configurations", "list", "empty", "bytes", "mark", "many", "lists", "large"],
 )
 def test_files_that_are_no_configuration(text: str, message: str, tmp_path: Path) -> None:
     source = written(tmp_path, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -31,6 +32,9 @@ BITS = {
     "I64": 64, "U64": 64, "F64": 64, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
 }  # fmt: skip
 """Bits of one number, by safetensors' name of its dtype."""
+
+MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""What some editors put before a text."""
 
 
 def configuration(source: str) -> dict[str, Any]:
@@ -66,12 +70,20 @@ def _read(path: Path) -> Any:
         largest = LARGEST_INDEX if path.name == INDEX else LARGEST_FILE
         if path.stat().st_size > largest:
             raise NexusError(f"'{path}' has {path.stat().st_size:,} bytes; a {path.name} has at most {largest:,}.")
-        return json.loads(_few(path, path.read_bytes()))
+        return json.loads(_few(path, unmarked(path)))
     except OSError as error:
         raise NexusError(f"'{path}' cannot be read ({error.strerror}). Put it back, or mend `source`.") from error
     except (ValueError, RecursionError) as error:
         what = "too deep" if isinstance(error, RecursionError) else str(error)[:200]
         raise NexusError(f"'{path}' is no JSON ({what}). Fetch the file again.") from error
+
+
+def unmarked(path: Path) -> bytes:
+    """What stands in a text file. NexusError where a byte order mark stands first."""
+    data = path.read_bytes()
+    if data.startswith(MARKS):
+        raise NexusError(f"'{path}' begins with a byte order mark, and transformers reads none: save it as UTF-8.")
+    return data
 
 
 def _few(path: Path, data: bytes) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 from nexus_specs import NexusError
 
 from . import charsmaps
+from .folder import unmarked
 from .panics import risky
 
 VOCABULARIES = (
@@ -126,7 +127,7 @@ def _json(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     try:
-        found = json.loads(file.read_bytes())
+        found = json.loads(unmarked(file))
     except (ValueError, RecursionError) as error:
         raise NexusError(f"'{file}' is not JSON ({str(error)[:80]}). Fetch the file again.") from error
     return found if isinstance(found, dict) else {}
