@@ -55,7 +55,7 @@ def _compare(found: Row, tiny: Tiny, module: nn.Module) -> None:
     end = "logits" if blueprint.gives == ("text",) else "output"
     layers = [layer for stack in blueprint.stacks for layer in stack.layers]
     try:
-        batch, theirs, resident = _both(checkpoint, module, tiny.samples, layers, end)
+        batch, theirs, resident = _both(checkpoint, module, _together(checkpoint, tiny.samples), layers, end)
     except NexusError:                                      # towers that put all pictures into one row: one at a time
         batch, theirs, resident = _both(checkpoint, module, tiny.series[: tiny.each], layers, end)
     taps = list(theirs)
@@ -71,6 +71,11 @@ def _compare(found: Row, tiny: Tiny, module: nn.Module) -> None:
         why = said(error)
     found["streamed"] = not why
     found["reason"] = found["reason"] or (f"stream: {why}" if why else "")
+
+
+def _together(checkpoint: Any, samples: list[Arguments]) -> list[Arguments]:
+    """Of these samples those that may be one batch with the first one."""
+    return [samples[at] for at in checkpoint.groups([_sample(each) for each in samples])[0]]
 
 
 def _both(
