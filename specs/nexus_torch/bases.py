@@ -13,8 +13,8 @@ from .files import read_tensors, write_tensors
 
 
 def project(hidden: Tensor, basis: Basis) -> Tensor:
-    """States [..., D] in the basis: [..., R], in float32."""
-    return (hidden.float() - basis.mean) @ basis.directions / basis.scale
+    """States [..., D] in the basis: [..., R], in float32, whatever either is kept in."""
+    return (hidden.float() - basis.mean.float()) @ basis.directions.float() / basis.scale
 
 
 def write_bases(bases: Mapping[str, Basis], path: Path) -> dict[str, str]:

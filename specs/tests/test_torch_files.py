@@ -95,6 +95,16 @@ def test_a_projection_is_the_coordinates_in_the_subspace() -> None:
     assert project(basis().mean, basis()).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_basis_of_any_precision_gives_float32(dtype: torch.dtype) -> None:
+    states, kept = torch.randn(4, 8), basis()
+    other = Basis(mean=kept.mean.to(dtype), directions=kept.directions.to(dtype), scale=kept.scale)
+    found = project(states, other)
+    exact = (states.double() - other.mean.double()) @ other.directions.double() / other.scale
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-6)
+
+
 def test_a_weight_is_known_by_its_values(tmp_path: Path) -> None:
     weight = torch.randn(8, 4).bfloat16()
     assert tensor_hash(weight) == tensor_hash(weight.float()) == tensor_hash(weight.T.contiguous().T)

@@ -26,6 +26,7 @@ from .observing import PipelineModule
 from .options import Options
 from .pipelines import PipelineFolder, scheduler_of
 from .schedule import Schedule
+from .seen import seen
 from .timed import at_timesteps
 
 KEPT = (".json", ".txt", ".model", ".jinja")
@@ -44,7 +45,9 @@ class PipelineCheckpoint:
         self.folder = PipelineFolder(home, vae=options.vae, weightless=weightless)
         self.models = self.folder.models
         self.parts = _merged(list(self.models.values()))
-        self.blueprint = pipeline_blueprint(self.folder, self.parts)
+        self.blueprint = dataclasses.replace(
+            pipeline_blueprint(self.folder, self.parts), seen=seen(self.folder, options)
+        )
         self._collate: PipelineCollate | None = None
         if options.timesteps and (scheduler := scheduler_of(home)) is not None:
             Schedule(scheduler).check(options.timesteps, str(home))

@@ -13,7 +13,7 @@ from diffusers import ModelMixin
 from nexus_specs import Extent, NexusError, Part, Stack
 from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.hugging_face.classes import read_config
-from nexus_torch.hugging_face.packed import Packing
+from nexus_torch.hugging_face.packed import Packing, check_stored, lacking
 from nexus_torch.hugging_face.sizes import Expected, commonest, stored_bytes
 from nexus_torch.skeleton import without_weights
 from nexus_torch.stacks import owner
@@ -72,6 +72,8 @@ class Diffusion:
         self.missing = (WEIGHTS,) if gone else ()
         self.packing = Packing.of(quantiser, found, _plain_dtype(found))
         self.names = self._names(module, found)
+        if not lacking(quantiser):
+            check_stored(self.packing, found, self.names, str(home))
         self.parts = _parts(order(self.layers), found, self.names, self.packing)
         held = {part.path: part.extents for part in self.parts}
         self.stacks = tuple(_stack(module, path, layers, held, sizes) for path, layers in self.layers.items())

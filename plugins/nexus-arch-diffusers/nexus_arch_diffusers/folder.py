@@ -50,18 +50,9 @@ def described(home: Path) -> dict[str, Any]:
 
 def extents(home: Path, loading: str) -> list[Extent]:
     """Every stored tensor of one component, from headers alone; `loading` is the Python that would read its pickles."""
-    from nexus_torch.files import read_header
-
     if names := hub.weights(home):                          # on a hub, where only headers are read
         return [each for name in names for each in file_extents(hub.place(home, name))]
-    found = []
-    for path in weight_files(home, loading):
-        entries, start = read_header(path)
-        size = path.stat().st_size
-        for key, entry in entries.items():
-            found.append(_extent(path, key, entry, start))
-            if found[-1].stop > size:
-                raise NexusError(f"'{path}' is shorter than its header says: the download was cut off. Fetch it again.")
+    found = [each for path in weight_files(home, loading) for each in file_extents(str(path))]
     if (index := _index(home)) is not None:
         _check_places(index, found)
     return found
@@ -138,18 +129,6 @@ def _listed(home: Path, index: Path) -> list[Path]:
     if missing := [name for name in names if not (home / name).is_file()]:
         raise NexusError(f"'{home}' lacks {', '.join(missing)}, which {index.name} lists. Fetch what is missing.")
     return [home / name for name in names]
-
-
-def _extent(path: Path, key: str, entry: Any, start: int) -> Extent:
-    try:
-        first, last = (int(each) for each in entry["data_offsets"])
-        shape = tuple(int(each) for each in entry["shape"])
-        dtype = str(entry["dtype"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise NexusError(f"'{path}' has a damaged entry for '{key}' in its header. Fetch the file again.") from error
-    if not 0 <= first <= last:
-        raise NexusError(f"'{path}' has impossible offsets for '{key}' in its header. Fetch the file again.")
-    return Extent(key=key, file=str(path), start=start + first, stop=start + last, dtype=dtype, shape=shape)
 
 
 def _no_weights(home: Path, loading: str) -> str:

@@ -20,6 +20,8 @@ from .vae import encode, pictures, watched
 
 DENOISERS = ("transformer", "transformer_2", "unet", "prior", "decoder", "transformer_3")
 """Names of the components that predict noise."""
+ALIKE = 0.01
+"""Of its size: the difference between a prediction and the same one in another precision."""
 Times = Sequence[Sequence[float]]
 """[B][S]"""
 
@@ -47,7 +49,8 @@ class PipelineModule(nn.Module):
         uint8 pictures [B, H, W, 3] or films [B, F, H, W, 3];
         `latents` in their stead; `given`: arguments of the pipeline's call.
 
-        -> "prediction" [B, S, ...], "noisy" [B, S, ...]; "target" where there was something clean; "image" or
+        -> "prediction" [B, S, ...], "noisy" [B, S, ...]; "target" where there was something clean, and the scheduler is
+        handed what is predicted, or its opposite; "image" or
         "video" in 0..1 where that is asked for, or anything looks at the VAE's decoder.
         """
         led = Led(self._on(seeds.device), self.names, self.schedule, self.call | _natural(given))
@@ -59,8 +62,8 @@ class PipelineModule(nn.Module):
             encode(self.vae, pictures(self.pipeline, given, len(seeds)))  # unneeded, but somebody looks at it
         predicted, output = self._predict(reached, timesteps)
         found = {"prediction": predicted, "noisy": _chosen(timesteps, {t: each.shown for t, each in reached.items()})}
-        if start is not None:
-            found["target"] = self._targets(start, reached, timesteps)
+        if start is not None and (sense := self._sense(led, generators, timesteps, output)):
+            found["target"] = self._targets(start, reached, timesteps) * sense
         if self.decode or watched(getattr(self, "vae", None), "decoder"):
             found |= self._decoded(led, generators, reached, timesteps, output)
         return found
@@ -111,6 +114,20 @@ class PipelineModule(nn.Module):
             for timestep, each in reached.items()
         }
         return _chosen(timesteps, made)
+
+    def _sense(self, led: Led, generators: list[Any], timesteps: Times, output: Mapping[Any, Tensor]) -> int:
+        """1 where the scheduler is handed what the denoiser predicts, -1 where the pipeline turns its sign before
+        (Lumina 2, Z-Image, HiDream: the denoiser predicts x_0 - noise), 0 where it makes something else of it."""
+        last = [min(row) for row in timesteps]
+        answer = torch.stack([output[key] for key in enumerate(last)])
+        handed = led.handed(last[0], generators, (answer,))
+        if handed is None or handed.ndim != answer.ndim:
+            return 1
+        some = answer[:, : handed.shape[1]]                 # beside a learned variance, which samplers leave out
+        if some.shape != handed.shape:
+            return 1
+        one, other, size = some.float(), handed.float(), ALIKE * float(some.float().norm())
+        return int(float((one - other).norm()) <= size) or -int(float((one + other).norm()) <= size)
 
     def _decoded(
         self, led: Led, generators: list[Any], reached: Mapping[float, Reach], timesteps: Times,

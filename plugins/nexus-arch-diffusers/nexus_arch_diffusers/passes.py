@@ -97,6 +97,21 @@ class Led:
             pipe.__dict__["decode_latents"] = _whole_films(pipe)
         return self._run(pipe, generators, output_type="pt")
 
+    def handed(self, timestep: float, generators: list[Any], output: Any) -> Tensor | None:
+        """What the call hands its scheduler where the denoiser answers `output`: some pipelines turn its sign, or make
+        something else of it. None where nothing is handed on."""
+
+        def end(prediction: Tensor, *_: Any, **__: Any) -> Any:
+            raise Reached("scheduler", {"prediction": prediction})
+
+        scheduler = self.schedule.at(timestep)
+        scheduler.__dict__["step"] = end
+        try:
+            self._run(self._copy(scheduler, lambda *_: output), generators)
+        except Reached as reached:
+            return reached.arguments["prediction"]
+        return None
+
     def _run(self, pipe: Any, generators: list[Any], output_type: str = "latent") -> Any:
         self.memory.at = 0
         known = inspect.signature(type(self.pipeline).__call__).parameters

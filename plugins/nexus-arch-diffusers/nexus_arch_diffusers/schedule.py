@@ -63,6 +63,8 @@ class Schedule:
         """What a perfect denoiser would predict, of the shape of the latents. Velocity: noise - x_0; v: a e - s x_0
         with x_t = a x_0 + s e and a² + s² = 1 (Salimans and Ho 2022)."""
         signal, spread = self._levels(timestep)
+        if (parts := self._preconditioned(timestep, spread)) is not None:
+            return (clean - parts[0] * (signal * clean + spread * noise)) / parts[1]
         length = math.hypot(signal, spread)
         targets = {
             "velocity": noise - clean, "epsilon": noise, "sample": clean,
@@ -73,12 +75,24 @@ class Schedule:
     def guess(self, prediction: Tensor, shown: Tensor, timestep: float) -> Tensor:
         """x_0 that follows from x_t and what the denoiser predicts."""
         signal, spread = self._levels(timestep)
+        if (parts := self._preconditioned(timestep, spread)) is not None:
+            return parts[0] * shown + parts[1] * prediction
         length = math.hypot(signal, spread)
         guesses = {
             "velocity": shown - spread * prediction, "epsilon": (shown - spread * prediction) / signal,
             "sample": prediction, "v_prediction": (signal * shown / length - spread * prediction) / length,
         }  # fmt: skip
         return guesses[self._known()]
+
+    def _preconditioned(self, timestep: float, spread: float) -> tuple[float, float] | None:
+        """c_skip and c_out of x_0 = c_skip x_t + c_out prediction (Karras et al. 2022), by the scheduler's own rule;
+        None for one that has none."""
+        held = self.at(timestep)
+        if not hasattr(held, "precondition_outputs"):
+            return None
+        one, none, sigma = torch.ones(1), torch.zeros(1), torch.tensor(spread)
+        skip, out = (float(held.precondition_outputs(*pair, sigma)) for pair in ((one, none), (none, one)))
+        return skip, out
 
     def _known(self) -> str:
         kind = self.prediction()

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from nexus_arch_diffusers.architecture import Diffusers
 from nexus_arch_diffusers.catalogue import models, pipelines, rows
 from nexus_specs import Installed, NexusError
+from safetensors.torch import load_file, save_file
 
 Edited = Callable[..., Path]
 
@@ -136,6 +138,49 @@ def test_an_index_of_another_checkpoint_is_refused(damage: str, saved: Callable[
     index.write_text(json.dumps(said))
     words = {"gone": "has no entry for the tensor", "elsewhere": "places in .* the tensor", "more": "lacks the tensor"}
     with pytest.raises(NexusError, match=words[damage]):
+        Diffusers().open(f"{place}#transformer", Installed())
+
+
+@pytest.mark.parametrize("damage", ["overlap", "behind"])
+def test_headers_that_no_library_reads(damage: str, saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """Two tensors of the same bytes would be one another's values."""
+    place = tmp_path / "sd3"
+    shutil.copytree(saved("sd3"), place)
+    file = sorted((place / "transformer").glob("*.safetensors"))[0]
+    data = file.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    by_shape: dict[str, list[str]] = {}
+    for key, entry in header.items():
+        if "shape" in entry:
+            by_shape.setdefault(str(entry["shape"]), []).append(key)
+    one, other = next(keys for keys in by_shape.values() if len(keys) > 1)[:2]
+    if damage == "overlap":
+        header[one]["data_offsets"] = header[other]["data_offsets"]
+    text = json.dumps(header).encode()
+    more = b"x" * 64 if damage == "behind" else b""
+    file.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :] + more)
+    words = {"overlap": "has a damaged header", "behind": "bytes behind its last tensor"}
+    with pytest.raises(NexusError, match=words[damage]):
+        Diffusers().open(f"{place}#transformer", Installed())
+
+
+def test_scales_of_a_quantiser_that_nothing_names(saved: Callable[[str], Path], tmp_path: Path) -> None:
+    """What ComfyUI writes: floats of eight bits, and what multiplies them beside them."""
+    place = tmp_path / "sd3"
+    shutil.copytree(saved("sd3"), place)
+    file = sorted((place / "transformer").glob("*.safetensors"))[0]
+    stored = load_file(file)
+    key = next(key for key, each in stored.items() if each.ndim == 2 and key.endswith(".weight"))
+    save_file(stored | {key: stored[key].to(torch.float8_e4m3fn)}, file)
+    Diffusers().open(f"{place}#transformer", Installed())
+    index = file.parent / "diffusion_pytorch_model.safetensors.index.json"
+    scale = key.replace(".weight", ".scale_weight")
+    save_file(load_file(file) | {scale: torch.tensor(0.5)}, file)
+    said = json.loads(index.read_text())
+    said["weight_map"][scale] = file.name
+    index.write_text(json.dumps(said))
+    with pytest.raises(NexusError, match=rf"'{key}' in floats of eight bits with a scale, '{scale}', beside it"):
         Diffusers().open(f"{place}#transformer", Installed())
 
 

@@ -44,6 +44,33 @@ def test_a_pipeline_is_known_without_its_weights(name: str, saved: Callable[[str
         assert type(parts[component].get_submodule(inner)).__name__ in stack.kind.split(" / ")
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "layer", "words"),
+    [
+        ("sd3", "&height=16&width=16", "transformer.transformer_blocks.1", 24),
+        ("flux", "&height=16&width=16&timesteps=900,100", "transformer.transformer_blocks.1", 24),
+        ("sd15", "&height=16&width=16", "unet.down_blocks.0", 0),
+        ("svd", "&height=16&width=16&timesteps=1.0", "unet.down_blocks.0", 0),
+    ],
+)
+def test_the_largest_state_of_a_sample_is_known(
+    name: str, options: str, layer: str, words: int, saved: Callable[[str], Path], pictures: list[Sample],
+    observed: Callable[..., Any],
+) -> None:  # fmt: skip
+    """What memory is predicted from: the picture's states at every timestep, and those of the words beside them."""
+    source = f"{saved(name)}{OPTIONS[name]}{options}"
+    state = observed(source, pictures[:1], [layer])[pictures[0].key, layer]
+    blueprint = Diffusers().inspect(source)
+    times = len(Diffusers().open(source, Installed()).collate(pictures[:1])["timesteps"][0])
+    picture = state.numel()
+    if words:
+        assert blueprint.seen == picture + words * times * state.shape[-1]
+    else:                                                   # a U-Net's first stage halves the sides as it ends
+        assert picture <= blueprint.seen <= 4 * picture
+    if name == "svd":
+        assert Diffusers().inspect(str(saved(name))).seen == 0, "its films are as large as the pictures"
+
+
 def test_every_stack_has_the_dtype_of_its_own_headers(saved: Callable[[str], Path], tmp_path: Path) -> None:
     """A denoiser in half beside a VAE that is not, as many are published; no configuration says so."""
     home = tmp_path / "half"

@@ -35,6 +35,10 @@ class Adapted:
         self.outward = {f"{path}.weight" for path, each in module.named_modules() if type(each).__name__ == "Conv1D"}
         self.names: Mapping[str, Any] = getattr(base, "targets", {})
         """Stored key of the base -> the module's name for it, first of a pair."""
+        packing = getattr(base, "packing", None)
+        self.packed = {name: tuple(roles.values()) for name, (_, roles) in packing.made.items()} if packing else {}
+        """Weight that a quantiser packed -> the stored keys that make it."""
+        self.keys = {extent.key for part in base.parts for extent in part.extents}
         self.inside: dict[str, Change] = {}
         """Module's name -> what is done to it once the base made it."""
         self.before: dict[str, Change] = {}
@@ -68,8 +72,8 @@ class Adapted:
             change, role = self.roles[key]
             found.setdefault(change.name, {})[role] = raw[key]
         for key, change in self.before.items():
-            if change.name in found and key in theirs:
-                theirs[key] = change.merged(theirs[key], found[change.name])
+            if change.name in found:
+                theirs = self._before(theirs, key, change, found[change.name])
         made = dict(self.base.assemble(replace(part, extents=tuple(_but(part, self.roles))), theirs))
         for group in self.untied:
             if (value := next((made[name] for name in group if name in made), None)) is not None:
@@ -85,6 +89,19 @@ class Adapted:
                 made = {each: value for each, value in made.items() if each not in self.ties.get(name, ())}
             made[name] = change.merged(weight, given)
         return made
+
+    def _before(
+        self, theirs: dict[str, Any], key: str, change: Change, found: Mapping[str, Tensor]
+    ) -> dict[str, Any]:
+        """Stored tensors of the base with one of them changed; what a quantiser packed is unpacked for it, and comes
+        under its own name."""
+        made = self.packed.get(key, ())
+        if any(each in theirs for each in made if each != key):
+            plain = self.base.packing.unpack({each: theirs[each] for each in made if each in theirs})[key]
+            return {each: value for each, value in theirs.items() if each not in made} | {
+                key: change.merged(plain, found).float()
+            }
+        return theirs | {key: change.merged(theirs[key], found)} if key in theirs else theirs
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """As the base does, with the adapter's tokenizer if it has one."""
@@ -115,7 +132,7 @@ class Adapted:
             name, stem = change.name, self._key(change.name).rpartition(".")[0]
             change = replace(change, outward=change.name in self.outward)
             self.inside[name] = change
-        elif any(extent.key == change.name for part in self.base.parts for extent in part.extents):
+        elif change.name in self.packed or change.name in self.keys:
             stem = change.name.rpartition(".")[0]
             self.before[change.name] = change
         else:
@@ -147,7 +164,8 @@ class Adapted:
         held = {extent.key for extent in part.extents}
         mine = []
         for key, (change, role) in self.roles.items():
-            there = change.name in held if change.name in self.before else owner(change.name, layers) == part.path
+            stored = self.packed.get(change.name, (change.name,))
+            there = bool(held & set(stored)) if change.name in self.before else owner(change.name, layers) == part.path
             if there:
                 mine.append(replace(change.stored[role], key=key))
         return replace(part, extents=(*part.extents, *mine))

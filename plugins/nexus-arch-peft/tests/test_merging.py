@@ -335,6 +335,39 @@ def test_a_base_that_bitsandbytes_packed(base: Base, tmp_path: Path) -> None:
     torch.testing.assert_close(found.get_parameter(other), values[other])
 
 
+@pytest.mark.parametrize("method", ["fp8", "compressed-tensors"])
+def test_experts_of_a_packed_base(method: str, base: Base, tmp_path: Path) -> None:
+    """The product is added to the values, not to the codes that a scale multiplies; the codes may have another name."""
+    stored = load_file(base("experts") / "model.safetensors")
+    expert = "model.layers.0.mlp.experts.1.up_proj"
+    plain = {}
+    for key in [key for key in stored if ".experts." in key]:
+        codes, stem = (stored[key] * 4).to(torch.float8_e4m3fn), key.removesuffix(".weight")
+        if method == "fp8":
+            stored |= {key: codes, f"{key}_scale_inv": torch.full((1, 1), 0.25)}
+            plain[key] = codes.float() * 0.25
+        else:
+            words = torch.full((len(codes), codes.shape[1] // 8), 0x11111111, dtype=torch.int32)  # codes of 1 - 8
+            scale = torch.full((len(codes), 1), 0.01)
+            del stored[key]
+            stored |= {f"{stem}.weight_packed": words, f"{stem}.weight_scale": scale}
+            stored[f"{stem}.weight_shape"] = torch.tensor(codes.shape)
+            plain[key] = torch.full(codes.shape, -0.07)
+    home = tmp_path / "base"
+    home.mkdir()
+    save_file(stored, home / "model.safetensors")
+    groups = {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4, "type": "int"}}}
+    settings = {"quant_method": method, "config_groups": groups}
+    config = json.loads((base("experts") / "config.json").read_text()) | {"quantization_config": settings}
+    (home / "config.json").write_text(json.dumps(config))
+    write(tmp_path / "adapter", "../base", product(expert, *plain[f"{expert}.weight"].shape))
+    module = assembled(Installed().open(str(tmp_path / "adapter")))
+    fused = module.get_parameter("model.layers.0.mlp.experts.gate_up_proj")
+    half = fused.shape[1] // 2
+    torch.testing.assert_close(fused[1, half:], plain[f"{expert}.weight"] + 4)
+    torch.testing.assert_close(fused[2, half:], plain[f"{expert.replace('.1.', '.2.')}.weight"])
+
+
 PATTERNS = ("q_proj", "self.attn.q_proj", "0.self_attn.q_proj", "k_proj", "self_attn", "proj", QUERY, f"x.{QUERY}",
             "(q|k)_proj", r".*layers\.\d+\..*", r"^model\.layers\.0.*", "[qk]_proj", "layers.0", "lm.head")  # fmt: skip
 

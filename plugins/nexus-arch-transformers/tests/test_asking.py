@@ -13,6 +13,8 @@ import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Budget, Installed, NexusError
 from nexus_specs.testing import sample
+from nexus_torch.hugging_face.answering import following, written
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}"
@@ -90,3 +92,22 @@ def test_what_is_no_number_of_tokens_is_said(longest: Any, qwen: Path) -> None:
         pytest.raises(NexusError, match="a whole number from 1 on"),
     ):
         teacher.generate([sample(prompt=PROMPT, max_new_tokens=longest)])
+
+
+def test_an_answer_ends_before_what_its_sample_says(qwen: Path) -> None:
+    plain = ours(qwen, prompt=PROMPT)
+    assert ours(qwen, prompt=PROMPT, stop=plain[3:5]) == plain[: plain.index(plain[3:5])]
+    assert ours(qwen, prompt=PROMPT, stop=["never said", plain[2]]) == plain[: plain.index(plain[2])]
+    with pytest.raises(NexusError, match="stop of sample"):
+        ours(qwen, prompt=PROMPT, stop=5)
+
+
+def test_an_answer_keeps_the_spaces_that_it_begins_with() -> None:
+    """A decoder like Llama's takes one away where a text begins: of a function's body that would be an error."""
+    inner = Tokenizer(models.WordLevel({"\u2581f:": 0, "\u2581\u2581return": 1, "\u2581x": 2}, "x"))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    words = hf.PreTrainedTokenizerFast(tokenizer_object=inner)
+    assert written(words, [1, 2]) == " return x"
+    assert following(words, [0], [1, 2]) == "  return x"
+    assert following(words, [], [1, 2]) == " return x"

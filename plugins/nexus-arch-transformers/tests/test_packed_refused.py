@@ -91,3 +91,65 @@ def test_words_of_another_length(
     save_file(stored | {key: stored[key].view(torch.int16).clone()}, file)
     with pytest.raises(NexusError, match=r"lies in words of torch\.int16, which are not int32"):
         loaded(Transformers().open(str(tmp_path / "packed"), Installed()))
+
+
+def config_of(folder: Path, **fields: Any) -> str:
+    """The folder, its config.json with these fields and without those that are None."""
+    config = json.loads((folder / "config.json").read_text()) | fields
+    (folder / "config.json").write_text(json.dumps({name: each for name, each in config.items() if each is not None}))
+    return str(folder)
+
+
+def test_floats_of_eight_bits_with_a_scale_and_no_word_of_a_quantiser(
+    checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """ModelOpt writes that into a file of its own: without the scale the values would be others."""
+    pack(checkpoint_folder("llama"), tmp_path / "packed", "fp8")
+    source = config_of(tmp_path / "packed", quantization_config=None)
+    with pytest.raises(NexusError, match=r"in floats of eight bits with a scale, .*config.json names no quantisation"):
+        Transformers().open(source, Installed())
+    file = tmp_path / "packed" / "model.safetensors"
+    save_file({key: each for key, each in load_file(file).items() if "scale" not in key}, file)
+    Transformers().open(source, Installed())
+    source = config_of(tmp_path / "packed", quantization_config={"fmt": "e4m3"})
+    with pytest.raises(NexusError, match=r"config.json does not name by what \(quant_method\)"):
+        Transformers().open(source, Installed())
+
+
+def test_scales_of_weights_in_whole_precision(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """llm-compressor leaves them beside weights that it saves uncompressed."""
+    pack(checkpoint_folder("llama"), tmp_path / "packed", "fp8")
+    file = tmp_path / "packed" / "model.safetensors"
+    stored = load_file(file)
+    save_file({key: each.bfloat16() if each.element_size() == 1 else each for key, each in stored.items()}, file)
+    with pytest.raises(NexusError, match=r"in BF16 with a scale beside it: .* whether it was multiplied already"):
+        Transformers().open(str(tmp_path / "packed"), Installed())
+
+
+@pytest.mark.parametrize(("location", "read"), [("weight_input", True), ("input", False), ("k_cache", False)])
+def test_states_that_are_turned_as_they_pass(
+    location: str, read: bool, checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    pack(checkpoint_folder("llama"), tmp_path / "packed", "compressed")
+    apply = [{"targets": ["Linear"], "location": location}]
+    source = changed(tmp_path / "packed", transform_config={"config_groups": {"R4": {"type": "h", "apply": apply}}})
+    if read:
+        Transformers().open(source, Installed())
+        return
+    with pytest.raises(NexusError, match=rf"states that are turned as they pass \({location}\), which is not read"):
+        Transformers().open(source, Installed())
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "without"), [("compressed", "compression_config", ()), ("nf4", "", ("quant_method",))]
+)
+def test_what_quantisers_wrote_before(
+    method: str, field: str, without: tuple[str, ...], checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The older name of a field, and settings of bitsandbytes that do not name it."""
+    pack(checkpoint_folder("llama"), tmp_path / "packed", method)
+    said = json.loads((tmp_path / "packed" / "config.json").read_text())["quantization_config"]
+    left = {name: each for name, each in said.items() if name not in without} | {"load_in_4bit": True}
+    config_of(tmp_path / "packed", quantization_config=None)
+    source = config_of(tmp_path / "packed", **{field or "quantization_config": left})
+    assert Transformers().open(source, Installed()).blueprint.quantisation == said["quant_method"]

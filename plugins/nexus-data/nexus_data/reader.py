@@ -18,7 +18,7 @@ from .rows import Malformed, Row
 LAYOUT = 1
 """Raised when the same files give other samples than before."""
 
-SHOWS = frozenset({"text", "image", "audio", "video"})
+SHOWS = frozenset({"text", "messages", "image", "audio", "video"})
 """Fields of which a sample has one."""
 WHERE = ("path", "parts", "malformed")
 """Options that say where the files lie or how much is reported: no part of what is read."""

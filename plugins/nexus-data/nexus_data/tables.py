@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from nexus_specs import NexusError, Split
 
 from . import decode
+from .files import is_file, version
 from .naming import behind, stored
 from .options import TableOptions
 from .parquets import parquet
 from .reader import FileReader
-from .rows import Malformed, Row
+from .rows import ASKED, Malformed, Row
 from .windows import windows
 
 LONGEST = 64 << 20
@@ -30,6 +33,12 @@ class Table(FileReader):
     options_type = TableOptions
     later: ClassVar[Mapping[str, Any]] = {"frames": 0}
 
+    def fingerprint(self, split: Split) -> str:
+        """As of any file; of a table in which fields stand that were once left out, another one than then."""
+        plain = super().fingerprint(split)
+        asks = any(_asks(type(self), version(file)) for file, _ in self.files(split) if is_file(file))
+        return hashlib.sha256(f"{plain} {','.join(ASKED)}".encode()).hexdigest() if asks else plain
+
     def behind(self, split: Split) -> Iterator[tuple[Path, str]]:
         """The media that the tables name, by the names that stand there."""
         return behind(type(self), self.options.columns, self.files(split))
@@ -37,6 +46,10 @@ class Table(FileReader):
     def has(self, file: Path, columns: Collection[str]) -> bool:
         """Whether a file may hold any of these columns, by a look that decodes nothing."""
         return True
+
+    def asks(self, file: Path) -> bool:
+        """Whether it has a column of `ASKED`."""
+        return self.has(file, ASKED)
 
     def fields(self, row: Row, fields: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
         """Decoded; one sample for each window of the text."""
@@ -50,14 +63,16 @@ class Table(FileReader):
             fields["audio"], fields["rate"] = decode.audio(stored(fields["audio"], row.folder), self.options.rate)
         if "video" in fields:
             fields["video"] = decode.video(stored(fields["video"], row.folder), self.options.frames)
-        text = fields.get("text", "")
-        if not isinstance(text, str):
-            raise ValueError(f"the text is {type(text).__name__}, not a string")
+        if isinstance(label := fields.get("label"), float) and label.is_integer():
+            fields["label"] = int(label)                    # pandas: numbers of a column with gaps
         if not isinstance(fields.get("label", 0), (int, str)):
             raise ValueError(f"the label is {type(fields['label']).__name__}, neither a number nor a word")
-        for window in windows(text, self.options.window):
-            if window.strip() or "text" not in fields:
-                yield {**fields, "text": window} if "text" in fields else fields
+        if "text" not in fields:
+            yield fields
+            return
+        if not isinstance(text := fields["text"], str):
+            raise ValueError(f"the text is {type(text).__name__}, not a string")
+        yield from ({**fields, "text": window} for window in windows(text, self.options.window) if window.strip())
 
 
 class Parquet(Table):
@@ -78,6 +93,15 @@ class Parquet(Table):
                 for values in batch.to_pylist():
                     number += 1
                     yield Row(where=f"{name}:{number}", values=values, folder=file.parent)
+
+
+@lru_cache(maxsize=256)
+def _asks(kind: type[Table], state: tuple[Path, int, int]) -> bool:
+    """Whether a table, at one size and time of change, may have columns of `ASKED`."""
+    try:
+        return kind().asks(state[0])
+    except NexusError:                                      # damaged: reading says it
+        return False
 
 
 def _whole(opened: Any, column: str) -> bool:
@@ -104,6 +128,12 @@ class Jsonl(Table):
         words = [json.dumps(name).encode() for name in columns]
         with file.open("rb") as lines:
             return any(word in line for line in _lines(lines, file.name) for word in (*words, b"\\u"))
+
+    def asks(self, file: Path) -> bool:
+        """Likewise by a line's own letters: nobody escapes those of such names, and texts are full of escapes."""
+        words = [f'"{name}"'.encode() for name in ASKED]
+        with file.open("rb") as lines:
+            return any(word in line for line in _lines(lines, file.name) for word in words)
 
     def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
         """Line after line; empty lines are nothing."""

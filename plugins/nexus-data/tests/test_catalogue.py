@@ -125,3 +125,13 @@ def test_answers_are_as_long_as_their_tasks_ask() -> None:
         assert columns.read() == ()
         columns.check(["question"])
         assert int(columns.fields({"question": "?"})["max_new_tokens"]) >= 1024, name
+
+
+def test_choices_that_a_text_lists_have_letters() -> None:
+    """MMMU writes its list as a text; "with the option's letter" means nothing without letters."""
+    columns = Columns({"text": "{question}\n{options:letters}"}, "x")
+    for options in ("['a dog', \"it's\"]", ["a dog", "it's"]):
+        assert columns.fields({"question": "What?", "options": options})["text"] == "What?\nA. a dog\nB. it's"
+    assert columns.fields({"question": "How many?", "options": "[]"})["text"] == "How many?"
+    assert columns.fields({"question": "How many?", "options": "__import__('os')"})["text"] == "How many?"
+    assert "{options:letters}" in str(catalogue.cards()["mmmu"]["columns"])

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from nexus_data import decode
 from nexus_data.media import Audio, Images, Video
+from nexus_data.reader import FileReader
 from nexus_data.tables import Csv, Jsonl, Parquet
 from nexus_data.texts import Text
 from nexus_data.windows import windows
@@ -248,3 +249,42 @@ def test_a_fingerprint_is_content_and_options(tmp_path: Path) -> None:
     assert first != Jsonl(path=str(here / "a.jsonl")).fingerprint("held_out")
     lines(here / "a.jsonl", [*rows, {"text": "more"}])
     assert first != Jsonl(path=str(here / "a.jsonl")).fingerprint("train")
+
+
+def test_what_is_asked_is_read_by_its_name(tmp_path: Path) -> None:
+    """A prompt that was left out let a teacher be asked with the text that holds the answer."""
+    asked = {"text": "2 + 2 = 4", "prompt": "2 + 2 =", "answer": "4", "choices": ["3", "4"], "max_new_tokens": 8}
+    file = lines(tmp_path / "a.jsonl", [asked])
+    (found,) = Jsonl(parts={"train": str(file)}).samples("train")
+    assert {name: found.fields[name] for name in asked} == asked
+    turns = [{"role": "user", "content": "2 + 2?"}]
+    (found,) = Jsonl(parts={"train": str(lines(tmp_path / "b.jsonl", [{"messages": turns}]))}).samples("train")
+    assert found.fields["messages"] == turns
+    renamed = Jsonl(parts={"train": str(lines(tmp_path / "c.jsonl", [{"q": "2?"}]))}, columns={"messages": "q"})
+    assert [each.fields["messages"] for each in renamed.samples("train")] == ["2?"]
+
+
+def test_data_without_such_columns_keep_their_fingerprint(tmp_path: Path) -> None:
+    plain = lines(tmp_path / "a.jsonl", [{"text": "\u00e4 prompt"}])
+    asked = lines(tmp_path / "b.jsonl", [{"text": "a", "prompt": "b"}])
+    for file, same in ((plain, True), (asked, False)):
+        reader = Jsonl(parts={"train": str(file)})
+        assert (reader.fingerprint("train") == FileReader.fingerprint(reader, "train")) is same
+
+
+def test_labels_of_a_column_with_gaps_are_numbers(tmp_path: Path) -> None:
+    file = lines(tmp_path / "a.jsonl", [{"text": "a", "label": 1.0}, {"text": "b", "label": None}])
+    assert [each.fields.get("label") for each in Jsonl(parts={"train": str(file)}).samples("train")] == [1, None]
+
+
+def test_a_window_leaves_what_has_no_text(tmp_path: Path) -> None:
+    file = lines(tmp_path / "a.jsonl", [{"messages": "2?"}])
+    assert len(list(Jsonl(parts={"train": str(file)}, window=64).samples("train"))) == 1
+
+
+def test_a_cell_that_no_key_can_hold_is_a_broken_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pyarrow.table({"text": ["a", "b"], "answer": [b"x", None]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    found = Parquet(parts={"train": str(tmp_path / "a.parquet")}).samples("train")
+    assert [each.fields["text"] for each in found] == ["b"]
+    assert "a.parquet:1" in capsys.readouterr().err

@@ -40,6 +40,9 @@ UNPACK, WIDEN = 0.6e9, 2.5e9
 """Weights a second and thread that are unpacked (FP8, four bits), or brought from sixteen bits to thirty-two."""
 FIRST = 1
 """States that a forward holds besides those that its last layer gave: its code keeps what the first one was given."""
+WAITS = 70_000
+"""Bytes that a forward takes while it waits, beside its states: frames of Python's, and what is noted of its memory (60
+to 66 kB measured, with edits and without)."""
 SHARE = 0.7
 """Of the memory: what the unit that runs and the one that arrives may take. States and work have the rest."""
 SETUP, EACH = 0.1, 0.02
@@ -79,11 +82,13 @@ def cost(
     each = samples * length * width_of(blueprint) * weight_dtype(blueprint, budget).itemsize
     states = round(each * (FIRST + passes))
     held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory
-    room = max(0, budget.memory - held) if budget.memory else states
+    if streamed or edits:                                   # else one batch ends before the next one begins
+        held += _batches(samples, budget) * (1 + edits) * WAITS
+    room = max(0, budget.memory - held) if budget.memory and streamed else states
     return Cost(
         reading=reading, unpacking=unpacking, arithmetic=arithmetic, passes=passes,
         seconds=setup + (max(reading, work) if streamed else reading + work),
-        memory=held + (min(states, room) if streamed else 0),
+        memory=held + (min(states, room) if streamed or edits else 0),
         disk=max(0, states - room) if streamed else 0,
     )  # fmt: skip
 
@@ -129,8 +134,7 @@ def beside(blueprint: Blueprint, length: float, itemsize: int) -> float:
 
 def _arithmetic(blueprint: Blueprint, samples: int, length: float, budget: Budget, *, watched: bool) -> float:
     """Seconds of one intact pass."""
-    together = max(1, budget.micro_batch)
-    batches = -(-samples // together)
+    together, batches = max(1, budget.micro_batch), _batches(samples, budget)
     itemsize = weight_dtype(blueprint, budget).itemsize
     passing = batches * met(blueprint, min(samples, together) * length) * itemsize
     passing += samples * length * beside(blueprint, length, itemsize)
@@ -147,6 +151,10 @@ def _together(budget: Budget) -> float:
     if torch.device(budget.device).type == "cuda":
         return 1.0
     return 1 + PARALLEL * (max(1, budget.threads) - 1)
+
+
+def _batches(samples: int, budget: Budget) -> int:
+    return -(-samples // max(1, budget.micro_batch))
 
 
 def _layers(blueprint: Blueprint) -> int:

@@ -16,6 +16,7 @@ import torch
 from nexus_specs import Batch, Budget, Checkpoint, Edit, NexusError, Sink, Tap
 from nexus_torch.identity import tensor_hash
 
+from .costs import WAITS
 from .following import EditHub
 from .forwards import Run, Stop
 from .loading import Streamed
@@ -126,7 +127,8 @@ class Observation:
         if durable:
             given = (self.folder, fingerprint, room.disk, sink.flush, room.files_before, self.note)
             self.checkpoints = Checkpoints(*given)
-        self.passes, self.resumed = 0, False
+        self.passes, self.resumed, self.waiting = 0, False, 0
+        """`waiting`: forwards that were started, each of which takes some memory beside its states."""
 
     def lead(self, batches: Callable[[], Iterable[MicroBatch]], forward: Forward) -> None:
         """Every batch through the model, from a checkpoint where there is one of the same work."""
@@ -173,9 +175,9 @@ class Observation:
             hub.back = found.bring
         try:
             if isinstance(hub, EditHub):
-                hub.lead_all(self._families(batches, forward, found, names))
+                hub.lead_all(self._counted(self._families(batches, forward, found, names), spill))
             else:
-                hub.lead(run for run, *_ in self._families(batches, forward, found, names))
+                hub.lead(run for run, *_ in self._counted(self._families(batches, forward, found, names), spill))
         finally:
             spill.close()
             if self.own:
@@ -200,11 +202,20 @@ class Observation:
             if family:
                 yield family
 
+    def _counted(self, families: Iterable[list[Run]], spill: Spill) -> Iterator[list[Run]]:
+        """The same; the more wait, the less of their states stays in memory."""
+        self.waiting = 0
+        for family in families:
+            self.waiting += len(family)
+            spill.limit = self._limit()
+            yield family
+
     def _limit(self) -> int:
-        """Bytes of states in memory: what the budget leaves beside two units, what stays, and one batch's work."""
+        """Bytes of states in memory: what the budget leaves beside two units, what stays, one batch's work, and the
+        forwards that wait."""
         if not self.budget.memory:
             return 0
-        return max(LEAST, self.budget.memory - self.room.weights - WORKING)
+        return max(LEAST, self.budget.memory - self.room.weights - WORKING - self.waiting * WAITS)
 
 
 def family_of(run: Run) -> Family:

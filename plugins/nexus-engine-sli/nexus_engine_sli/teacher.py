@@ -138,7 +138,7 @@ class SliTeacher:
                 output = self.room.module(**(_narrowed(batch, self.room.dtype) if narrow else batch))
             signal = self.checkpoint.read(output, each.batch)
             if self.resident and not edit and not self.looked:
-                watch(signal.outputs if signal.hidden is None else signal.hidden, self._look)
+                watch((signal.hidden, signal.outputs), self._look)      # a head's own weights show in the logits alone
             taps.signal(each.keys, signal, edit)
             taps.passed += len(each.keys)
         finally:
@@ -146,6 +146,8 @@ class SliTeacher:
 
     def _look(self) -> None:
         """NexusError where what a resident model gave is not finite because its weights are not. Looked for once."""
+        if self.looked:
+            return
         self.looked = True
         Finder(self.checkpoint, read).whole(self.room.module, self.checkpoint.parts)
 

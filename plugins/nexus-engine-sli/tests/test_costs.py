@@ -135,3 +135,24 @@ def test_the_machine_is_measured(tmp_path: Path) -> None:
         if found.weight_rate / 2 < found.gigaflops * 1e9:
             break
     assert found.weight_rate / 2 < found.gigaflops * 1e9, "a product of many rows makes more of a weight"
+
+
+def test_forwards_that_wait_are_counted_beside_their_states() -> None:
+    """Many short texts, one by one: their frames take more than their states, and no disk takes them."""
+    small, alone = model(6, 1_000_000, width=64), replace(FAST, micro_batch=1)
+    few, many = (Sli().estimate(small, samples, 0, alone, tokens=5).memory for samples in (100, 20_100))
+    assert 20_000 * 60_000 < many - few < 20_000 * 80_000
+    together = Sli().estimate(small, 20_100, 0, replace(alone, micro_batch=8), tokens=5).memory
+    assert together - few < (many - few) / 6
+    edited = Sli().estimate(small, 100, 4, alone, tokens=5).memory
+    assert edited - few > 4 * 100 * 60_000
+
+
+def test_a_resident_model_keeps_the_states_of_edits_alone() -> None:
+    """Without edits one batch ends before the next one begins."""
+    resident = replace(FAST, residency="resident", micro_batch=8)
+    small = model(6, 1_000_000, width=1024)
+    plain, more = (Sli().estimate(small, samples, 0, resident).memory for samples in (8, 8000))
+    assert plain == more
+    states = 8000 * 256 * 1024 * 4
+    assert 4 * states < Sli().estimate(small, 8000, 4, resident).memory - more < 5 * states

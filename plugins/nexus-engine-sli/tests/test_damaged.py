@@ -54,10 +54,10 @@ def place(home: Path, key: str) -> Extent:
     return next(each for part in checkpoint.parts for each in part.extents if each.key == key)
 
 
-def observe(home: Path, samples: Sequence[Sample], **budget: Any) -> ListSink:
+def observe(home: Path, samples: Sequence[Sample], tap: str = "final", **budget: Any) -> ListSink:
     sink = ListSink()
     with Sli().load(Installed().open(str(home)), Budget(micro_batch=2, **budget)) as teacher:
-        teacher.observe(samples, [Tap(path="final")], sink)
+        teacher.observe(samples, [Tap(path=tap)], sink)
     return sink
 
 
@@ -86,6 +86,20 @@ def test_a_tensor_that_is_not_finite_is_named_with_its_file(key: str, how: str, 
     with pytest.raises(NexusError, match="not finite") as said:
         observe(home, inputs("decoder"), **HOW[how])
     assert f"in the tensor '{key}' of '{file}'" in str(said.value)
+
+
+@pytest.mark.parametrize("deferred", [False, True], ids=["whole", "in windows"])
+@pytest.mark.parametrize("residency", ["stream", "resident"])
+def test_a_head_that_is_not_finite_is_named(
+    residency: Any, deferred: bool, home: Path, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The states before it are in order: it shows in the logits alone."""
+    if deferred:
+        monkeypatch.setattr("nexus_engine_sli.deferring.rows_at_once", lambda _: 2)
+    file = not_finite(home, "lm_head.weight")
+    with pytest.raises(NexusError, match="not finite") as said:
+        observe(home, inputs("decoder"), "logprob", residency=residency)
+    assert f"in the tensor 'lm_head.weight' of '{file}'" in str(said.value)
 
 
 def test_an_expert_that_comes_in_a_group_is_named(

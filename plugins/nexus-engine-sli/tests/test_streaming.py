@@ -129,6 +129,22 @@ def test_states_that_do_not_fit_go_to_the_disk_and_back(
 
 
 @pytest.mark.usefixtures("tiny")
+def test_forwards_that_wait_take_of_the_memory_for_states(
+    saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[int] = []
+    settle = spilling.Spill.settle
+    monkeypatch.setattr(spilling.Spill, "settle", lambda self, of: (limits.append(self.limit), settle(self, of)))
+    monkeypatch.setattr(streaming, "WORKING", 0)
+    checkpoint, samples = opened(saved(llama)), inputs("decoder")
+    room = Streamed(checkpoint, "cpu")
+    budget = Budget(micro_batch=1, memory=room.weights + (1 << 20), scratch=tmp_path)
+    observed(checkpoint, room, samples, budget)
+    assert limits[: len(samples)] == [(1 << 20) - at * streaming.WAITS for at in range(1, len(samples) + 1)]
+    assert limits[-1] == limits[len(samples) - 1]
+
+
+@pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("build", [llama, experts])
 def test_edits_share_the_pass_and_the_disk(
     build: Any, saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,9 +12,10 @@ from nexus_specs import NexusError, Sample, Tap
 
 from .options import ExactMatchOptions
 from .ratio import Ratio
+from .references import final
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
-_MARKS = re.compile(r"[^\w\s.]|\.(?!\d)|_")
+_POINT = re.compile(r"\.(?!\d)")
 
 
 class ExactMatch(Ratio):
@@ -27,22 +29,26 @@ class ExactMatch(Ratio):
     def measure(self, samples: Sequence[Sample], outputs: Mapping[str, Sequence[Any]]) -> list[tuple[float, ...]]:
         """From "answer" of each sample; an empty row where nothing is expected."""
         pairs = zip(samples, outputs["answer"], strict=True)
-        expected = [(self._expected(sample), self._plain(answer)) for sample, answer in pairs]
-        return [() if right is None else (float(answer == right),) for right, answer in expected]
+        expected = [(self._expected(sample), self._plain(final(str(answer)))) for sample, answer in pairs]
+        return [(float(answer in right),) if right else () for right, answer in expected]
 
     def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
         """The commonest answer of training, given to every held-out question."""
-        known = Counter(filter(None, map(self._expected, train)))
-        expected = [answer for answer in map(self._expected, held_out) if answer is not None]
+        known = Counter(right for sample in train for right in set(self._expected(sample)))
+        expected = [right for right in map(self._expected, held_out) if right]
         if not expected:
             raise NexusError("exact_match has nothing to score: no held-out sample has an answer or a label.")
         commonest = min(known, key=lambda answer: (-known[answer], answer)) if known else None
-        return expected.count(commonest) / len(expected) if commonest is not None else 0.0
+        return sum(commonest in right for right in expected) / len(expected) if commonest is not None else 0.0
 
-    def _expected(self, sample: Sample) -> str | None:
+    def _expected(self, sample: Sample) -> tuple[str, ...]:
+        """Every answer that is right, a list in SQuAD, TriviaQA, Natural Questions; () for none."""
         names = (self.options.field,) if self.options.field else ("answer", "label")
         found = next((sample.fields[name] for name in names if name in sample.fields), None)
-        return None if found is None else self._plain(found)
+        if isinstance(found, Mapping):                      # SQuAD: {text: [...], answer_start: [...]}
+            found = found.get("text", found.get("value"))
+        several = found if isinstance(found, (list, tuple)) else [] if found is None else [found]
+        return tuple(map(self._plain, several))
 
     def _plain(self, answer: Any) -> str:
         text = " ".join(str(answer).split())
@@ -58,5 +64,10 @@ def bare(text: str) -> str:
     >>> bare("The Eiffel Tower."), bare("$1,250.5"), bare("U.S."), bare("A")
     ('Eiffel Tower', '1250.5', 'US', 'A')
     """
-    kept = " ".join(_MARKS.sub("", text).split())
+    kept = " ".join("".join(letter for letter in _POINT.sub("", text) if letter == "." or not _mark(letter)).split())
     return " ".join(_ARTICLES.sub(" ", kept).split()) or kept or text
+
+
+def _mark(letter: str) -> bool:
+    """Whether it is punctuation or a sign. Vowel signs of Indic scripts are none, though no \\w matches them."""
+    return unicodedata.category(letter)[0] in "PS"

@@ -10,6 +10,7 @@ from nexus_specs import NexusError, Sample, Tap
 
 from .options import AccuracyOptions
 from .ratio import Ratio, numbers
+from .references import known
 
 
 class Accuracy(Ratio):
@@ -27,16 +28,16 @@ class Accuracy(Ratio):
 
     def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
         """On held-out: the commonest label of training, or chance if that is more."""
-        known = Counter(sample.fields["label"] for sample in train if "label" in sample.fields)
-        labels = [sample.fields["label"] for sample in held_out if "label" in sample.fields]
+        taught = Counter(label for sample in train if (label := known(sample)) is not None)
+        labels = [label for sample in held_out if (label := known(sample)) is not None]
         if not labels:
             raise NexusError("accuracy has nothing to score: no held-out sample has a label (columns: {label: NAME}).")
-        chance = 1 / (self.options.classes or len(self.options.labels) or len({*known, *labels}))
-        commonest = min(known, key=lambda label: (-known[label], str(label))) if known else None
+        chance = 1 / (self.options.classes or len(self.options.labels) or len({*taught, *labels}))
+        commonest = min(taught, key=lambda label: (-taught[label], str(label))) if taught else None
         return max(chance, labels.count(commonest) / len(labels))
 
     def _row(self, sample: Sample, output: Any) -> tuple[float, ...]:
-        if "label" not in sample.fields:
+        if known(sample) is None:
             return ()
         return (float(int(numbers(output).argmax()) == self._index(sample)),)
 

@@ -50,6 +50,11 @@ class Encoder:
             raise NexusError(f"The encoder ({self.checkpoint.blueprint.head}) has no space of pictures and texts.")
         return numbers(found[0][0]).ravel(), numbers(found[1][0]).ravel()
 
+    @property
+    def frames(self) -> int:
+        """How many frames of a film it sees; 0: any."""
+        return int(getattr(getattr(self.teacher.module, "config", None), "num_frames", 0) or 0)
+
     def _run(self, sample: Sample) -> tuple[Any, Any]:
         batch = self.checkpoint.collate([sample])
         return batch, self.teacher.module(**batch)
@@ -84,7 +89,7 @@ class SpeakerSimilarity(Judged, Ratio):
         """From "answer" [N], a sound at the encoder's rate; an empty row where the sample has no voice to compare."""
         field = self.options.field or "audio"
         return [
-            (cosine(self.encoder.embedding(audio=_sound(answer)), self.encoder.embedding(audio=sample.fields[field])),)
+            (cosine(self.encoder.embedding(audio=_sound(answer, self.name)), self._voice(sample, field)),)
             if field in sample.fields else ()
             for sample, answer in zip(samples, outputs["answer"], strict=True)
         ]  # fmt: skip
@@ -92,10 +97,16 @@ class SpeakerSimilarity(Judged, Ratio):
     def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
         """The cosine between the voices of different samples: somebody else speaks."""
         field = self.options.field or "audio"
-        voices = [self.encoder.embedding(audio=each.fields[field]) for each in held_out if field in each.fields]
+        voices = [self._voice(each, field) for each in held_out if field in each.fields]
         if not voices:
             raise NexusError(f"{self.name} has nothing to score: no held-out sample has {field}.")
         return float(np.mean([cosine(each, voices[at - 1]) for at, each in enumerate(voices)])) if voices[1:] else 0.0
+
+
+    def _voice(self, sample: Sample, field: str) -> NDArray[np.float64]:
+        """That of a sample's sound; with its rate, since an encoder hears at one rate alone, and says so."""
+        rate = {"rate": sample.fields["rate"]} if field == "audio" and sample.fields.get("rate") is not None else {}
+        return self.encoder.embedding(audio=sample.fields[field], **rate)
 
 
 class ClipScore(Judged, Ratio):
@@ -120,7 +131,7 @@ class ClipScore(Judged, Ratio):
     def _row(self, text: Any, picture: Any) -> tuple[float, ...]:
         if text is None:
             return ()
-        return (100 * max(0.0, cosine(*self.encoder.pair(image=np.asarray(picture, np.uint8), text=str(text)))),)
+        return (100 * max(0.0, cosine(*self.encoder.pair(image=_pixels(picture, self.name), text=str(text)))),)
 
 
 class FrechetDistance(Judged):
@@ -159,7 +170,9 @@ class FrechetDistance(Judged):
         return next((sample.fields[name] for name in names if name in sample.fields), None)
 
     def _seen(self, made: Any) -> NDArray[np.float64]:
-        pixels = np.asarray(made, np.uint8)
+        pixels = _pixels(made, self.name)
+        if pixels.ndim == 4 and (count := self.encoder.frames):             # films are longer than what it was made for
+            pixels = pixels[np.linspace(0, len(pixels) - 1, count).round().astype(int)]
         return self.encoder.embedding(**{"video" if pixels.ndim == 4 else "image": pixels})
 
 
@@ -178,6 +191,24 @@ def frechet(made: NDArray[np.float64], real: NDArray[np.float64]) -> float:
     return max(0.0, between + spread - 2 * shared)
 
 
-def _sound(answer: Any) -> NDArray[np.float32]:
-    """A sound as one row of float32."""
+def _sound(answer: Any, metric: str) -> NDArray[np.float32]:
+    """A sound as one row of float32. NexusError for what is none: codes of a codec, words."""
+    kind = getattr(answer, "dtype", None)
+    if kind is None or "float" not in str(kind):
+        what = f"{type(answer).__name__}" if kind is None else f"codes or numbers of {kind} {list(answer.shape)}"
+        raise NexusError(
+            f"{metric} compares sounds, and this model answers with {what}: decode them first (a codec's own loader "
+            "does), or score the capability by another metric."
+        )
     return numbers(answer).ravel().astype(np.float32)
+
+
+def _pixels(made: Any, metric: str) -> NDArray[np.uint8]:
+    """Pictures and films as they are kept here. NexusError for other numbers: 0.5 would be black."""
+    pixels = np.asarray(made)
+    if pixels.dtype != np.uint8:
+        raise NexusError(
+            f"{metric} judges pictures [H, W, 3] and films [F, H, W, 3] of uint8, and was given {pixels.dtype} "
+            f"{list(pixels.shape)}."
+        )
+    return pixels

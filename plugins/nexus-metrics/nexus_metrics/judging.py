@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from nexus_specs import Sample, Tap
 
 from .options import AnswerOptions, ChoiceOptions
 from .ratio import Ratio
-from .references import expected, plain_words, references
+from .references import expected, final, plain_words, references
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*)?\.?\d+(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*)?\.?\d+(?:[eE][-+]?\d{1,3}\b)?")
+_FINAL = re.compile(r"####\s*([^\n]*)|\\boxed\{([^{}]*)\}")
+"""How the answers of GSM8K and of models of mathematics mark what is final."""
+_SAID = r"(?:[Aa]nswer|ANSWER|[Cc]hoice|[Oo]ption)\b\W*(?:(?:is|are|would be|must be|should be)\b\W*)?(?:\\boxed\{)?"
 LETTERS = "ABCDEFGHIJ"
 LONGEST = 40
 """Digits of a number that is compared as one."""
@@ -32,7 +36,7 @@ class NumberMatch(Ratio):
     def measure(self, samples: Sequence[Sample], outputs: Mapping[str, Sequence[Any]]) -> list[tuple[float, ...]]:
         """From "answer"; an empty row where no number is expected."""
         pairs = zip(map(self._right, samples), outputs["answer"], strict=True)
-        return [() if right is None else (float(last_number(str(answer)) == right),) for right, answer in pairs]
+        return [() if right is None else (float(final_number(str(answer)) == right),) for right, answer in pairs]
 
     def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
         """The commonest number of training, given to every held-out question."""
@@ -64,16 +68,22 @@ class ChoiceAccuracy(Ratio):
         """Chance: the mean of one over the number of choices."""
         references(held_out, "choice_accuracy", self.options.field, "answer", "label")
         judged = [sample for sample in held_out if self._right(sample) is not None]
-        counts = [len(self._choices(sample)) or self.options.count for sample in judged]
+        counts = [len(self._choices(sample)[0]) or self.options.count for sample in judged]
         return sum(1 / count for count in counts) / len(counts) if counts else 0.0
 
     def _row(self, sample: Sample, answer: str) -> tuple[float, ...]:
         right = self._right(sample)
-        return () if right is None else (float(chosen(answer, self._choices(sample), self.options.count) == right),)
+        choices, letters = self._choices(sample)
+        return () if right is None else (float(chosen(answer, choices, self.options.count, letters) == right),)
 
-    def _choices(self, sample: Sample) -> list[str]:
-        said = sample.fields.get(self.options.choices, ())
-        return [str(each) for each in said] if isinstance(said, (list, tuple)) else []
+    def _choices(self, sample: Sample) -> tuple[list[str], str]:
+        """The texts of the choices, and what they are called by: a list, a list that is written out (MMMU), or {text,
+        label} (ARC, of which some questions count 1 to 4)."""
+        said = sample.fields.get(self.options.choices)
+        labels = said.get("label") if isinstance(said, Mapping) else None
+        found = listed(said.get("text") if isinstance(said, Mapping) else said)
+        letters = "".join(map(str, labels)) if isinstance(labels, (list, tuple)) else ""
+        return found, letters if letters and len(letters) == len(found) else LETTERS
 
     def _right(self, sample: Sample) -> int | None:
         """The place of the right choice, which a reference names by number, letter or words."""
@@ -82,7 +92,28 @@ class ChoiceAccuracy(Ratio):
             return None
         if isinstance(said, int) or hasattr(said, "__index__"):
             return int(said)
-        return chosen(str(said), self._choices(sample), self.options.count)
+        choices, letters = self._choices(sample)
+        number, count = str(said).strip(), len(choices) or self.options.count
+        counted = number.isdecimal() and number not in letters and _worded(number, choices) is None
+        if counted:                                         # HellaSwag's labels are "0" to "3"
+            return int(number) if len(number) < LONGEST and int(number) < count else None
+        return chosen(number, choices, self.options.count, letters)
+
+
+def final_number(answer: str) -> Decimal | None:
+    """The number that an answer ends with: behind its first "####" or in its last box where it marks one so, else the
+    last of all, before any further question that the model puts to itself.
+
+    >>> final_number("2 + 2 = 4 #### 4\\n\\nQuestion: 7 apples?"), final_number(r"so \\boxed{5}, as 1 of 6 says")
+    (Decimal('4'), Decimal('5'))
+    """
+    answer = final(answer)
+    behind = [number[0] for found, _ in _FINAL.findall(answer) if (number := _NUMBER.search(found))]
+    if behind:
+        return last_number(behind[0])
+    boxed = [found for _, found in _FINAL.findall(answer) if found]
+    said = last_number(boxed[-1]) if boxed else None
+    return last_number(answer) if said is None else said
 
 
 def last_number(text: str) -> Decimal | None:
@@ -91,30 +122,77 @@ def last_number(text: str) -> Decimal | None:
     >>> last_number("It costs $1,250.50 in all."), last_number("none")
     (Decimal('1250.5'), None)
     """
-    found = _NUMBER.findall(text)
+    found = _NUMBER.findall(text.replace("\u2212", "-"))
     if not found or len(found[-1]) > LONGEST:
         return None
     try:
         return Decimal(found[-1].replace(",", "")).normalize()
-    except InvalidOperation:
+    except ArithmeticError:
         return None
 
 
-def chosen(answer: str, choices: Sequence[str], count: int) -> int | None:
-    """The place of the choice that an answer names: "(B)", "B. …", "answer: B" or the choice's own words.
+def listed(said: Any) -> list[str]:
+    """The texts of a list, also of one that is written out as Python does it; [] for anything else.
+
+    >>> listed(["a", "b"]), listed("['a', 'b']"), listed("a")
+    (['a', 'b'], ['a', 'b'], [])
+    """
+    if isinstance(said, str) and said.startswith("[") and len(said) < 1 << 16:
+        try:
+            said = ast.literal_eval(said)
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            return []
+    return [str(each) for each in said] if isinstance(said, (list, tuple)) else []
+
+
+def chosen(answer: str, choices: Sequence[str], count: int, letters: str = LETTERS) -> int | None:
+    """The place of the choice that an answer names: "(B)", "B. …", "answer: B" or the choice's own words. Of several
+    that it calls its answer, the last one counts: what reasons about options names others before.
 
     >>> chosen("The answer is (C).", [], 4), chosen("b", [], 4), chosen("Paris", ["Rome", "Paris"], 4)
     (2, 1, 1)
+    >>> chosen("The answer is a dog", ["cat", "dog"], 4), chosen("Option A is wrong. The answer is B.", [], 4)
+    (1, 1)
     """
-    words = plain_words(answer)
-    for place, choice in enumerate(choices):
-        if plain_words(choice) == words:
-            return place
-    letters = LETTERS[: len(choices) or count]
-    said = re.fullmatch(rf"\s*\(?([{letters}])\)?[.:]?\s*", answer, re.IGNORECASE)
-    said = said or re.search(rf"(?:answer|choice|option)\W+(?:is\W+)?\(?([{letters}])\b", answer, re.IGNORECASE)
-    said = said or re.search(rf"(?:^|\s)\(?([{letters}])[).:](?:\s|$)", answer)
-    if said:
-        return letters.index(said[1].upper())
-    named = [place for place, choice in enumerate(choices) if " ".join(plain_words(choice)) in " ".join(words)]
-    return named[0] if len(named) == 1 else None
+    answer = final(answer)
+    if (place := _worded(answer, choices)) is not None:
+        return place
+    letters = letters[: len(choices) or count]
+    if said := _lettered(answer, letters):
+        return letters.upper().index(said.upper())
+    words = f" {' '.join(plain_words(answer))} "
+    plain = [" ".join(plain_words(choice)) for choice in choices]
+    named = [place for place, choice in enumerate(plain) if choice and f" {choice} " in words]
+    inner = [place for place in named if any(plain[place] in plain[other] for other in named if other != place)]
+    left = [place for place in named if place not in inner]  # "New York" names York as well
+    return left[0] if len(left) == 1 else None
+
+
+def _worded(answer: str, choices: Sequence[str]) -> int | None:
+    """The one choice whose words, signs and all, else whose plain words, are the whole answer."""
+    for alike in (lambda text: [text.strip().rstrip(".").casefold()], plain_words):
+        said = alike(answer)
+        places = [place for place, choice in enumerate(choices) if any(said) and alike(choice) == said]
+        if len(places) == 1:
+            return places[0]
+    return None
+
+
+def _lettered(answer: str, letters: str) -> str:
+    """The letter that an answer names; "" for none. A small one counts where it stands alone or is marked as one: "a"
+    is a word."""
+    alone = re.fullmatch(rf"[\s*(]*([{letters}])[\s*).:]*", answer, re.IGNORECASE)
+    if alone:
+        return alone[1]
+    small = rf"\(([{letters.lower()}])\)|([{letters.lower()}])(?:[).:]|\s*$)"
+    called = re.compile(rf"(?:{_SAID})(?:\(?([{letters}])\b(?!['’])|{small})", re.MULTILINE)
+    kinds = [[*called.finditer(answer)]]
+    kinds.insert(0, [each for each in kinds[0] if each[0][:3].lower() == "ans"])
+    for found in kinds:                                     # "the answer is" before "option"
+        if found:
+            return str(next(filter(None, found[-1].groups())))
+    begins = re.match(rf"[\s*(]*([{letters}])(?:[*)]*[).:,*]|[ \t]*\n)", answer)
+    if begins:
+        return begins[1]
+    marked = re.findall(rf"(?:^|\s|\\boxed\{{)\(?([{letters}])(?:[).:](?=\s|$)|\}})", answer)
+    return str(marked[0]) if marked else ""

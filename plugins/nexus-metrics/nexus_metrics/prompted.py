@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .judged import Encoder
 from .options import PromptOptions
 from .ratio import Ratio, numbers
+from .references import known
 
 SIDE = 224
 """Of the grey picture that stands beside a class's words: encoders of both take both."""
@@ -41,11 +42,11 @@ class ZeroShotAccuracy(Ratio):
 
     def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
         """Chance, or the commonest class of training if that is more."""
-        known = Counter(place for each in train if (place := self._place(each)) is not None)
+        taught = Counter(place for each in train if (place := self._place(each)) is not None)
         places = [place for each in held_out if (place := self._place(each)) is not None]
         if not places:
             raise NexusError(f"{self.name} has nothing to score: no held-out sample has a {self.options.field}.")
-        commonest = min(known, key=lambda place: (-known[place], place)) if known else None
+        commonest = min(taught, key=lambda place: (-taught[place], place)) if taught else None
         chance = 1 / len(self._names)
         return chance if commonest is None else max(chance, places.count(commonest) / len(places))
 
@@ -87,7 +88,7 @@ class ZeroShotAccuracy(Ratio):
 
     def _place(self, sample: Sample) -> int | None:
         """The number of a sample's class."""
-        label = sample.fields.get(self.options.field)
+        label = known(sample, self.options.field)
         if label is None:
             return None
         if isinstance(label, str):

@@ -15,6 +15,8 @@ from .ratio import Ratio, numbers
 from .references import expected
 
 SILENCE = 1e-10
+LEAST = 0.9
+"""The share of a sound that an answer gives back at least; frames at its end may be missing."""
 CLEAREST = 100.0
 """Decibels: what is nearer than that is the same."""
 
@@ -92,9 +94,13 @@ class SignalToDistortion(Ratio):
 
 
 def decibels(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> float | None:
-    """10 log10(|a s|² / |a s - x|²) with a s the projection of x on the signal s; None for silence. Codecs pad to whole
-    frames: what goes beyond the shorter one is left out."""
+    """10 log10(|a s|² / |a s - x|²) with a s the projection of x on the signal s; None for silence. Codecs work in
+    whole frames: what goes beyond the shorter one is left out, but an answer that breaks off is silent after it."""
+    if len(found) < LEAST * len(wanted):
+        found = np.concatenate([found, np.zeros(len(wanted) - len(found))])
     length = min(len(found), len(wanted))
+    if not length:
+        return None
     found, wanted = found[:length] - found[:length].mean(), wanted[:length] - wanted[:length].mean()
     power = float(wanted @ wanted)
     if power < SILENCE:

@@ -9,11 +9,19 @@ from typing import Any
 
 from nexus_specs import NexusError, Sample
 
+_NEXT = re.compile(r"\n\s*(?:Question|Problem|Q)\s*\d*\s*:")
+
 
 def expected(sample: Sample, field: str, *others: str) -> Any:
     """The reference of a sample: its field, else the first of the others that it has; None where it has none."""
     names = (field,) if field else others
     return next((sample.fields[name] for name in names if sample.fields.get(name) is not None), None)
+
+
+def known(sample: Sample, field: str = "label") -> Any:
+    """The label of a sample; None where it has none, or -1: so the hub's tests whose labels are kept secret have it."""
+    label = sample.fields.get(field)
+    return None if isinstance(label, int) and label < 0 else label
 
 
 def references(samples: Sequence[Sample], metric: str, field: str, *others: str) -> list[Any]:
@@ -30,9 +38,27 @@ def plain_words(text: str) -> list[str]:
 
     >>> plain_words("It's 5 o'clock — naïve!")
     ["it's", '5', "o'clock", 'naïve']
+    >>> plain_words("हिन्दी में।")
+    ['हिन्दी', 'में']
     """
     text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
-    return [word for each in re.findall(r"[\w']+", text) if (word := each.strip("'_"))]
+    kept = "".join(letter if _belongs(letter) else " " for letter in text if unicodedata.category(letter) != "Cf")
+    return [word for each in kept.split() if (word := each.strip("'_"))]
+
+
+def _belongs(letter: str) -> bool:
+    """Whether a letter stands in words. Vowel signs of Indic scripts and Thai are marks, which no \\w matches."""
+    return letter.isalnum() or letter in "'_" or unicodedata.category(letter).startswith("M")
+
+
+def final(answer: str) -> str:
+    """An answer without the thoughts before it (R1, Qwen3: what stands before "</think>") and without the next question
+    that a model puts to itself which was never taught to stop (lm-evaluation-harness stops there).
+
+    >>> final("<think>\\nQuestion: 2 + 2? 5? No.</think>4\\n\\nQuestion: 3 + 3?")
+    '4'
+    """
+    return _NEXT.split(answer.rpartition("</think>")[2], maxsplit=1)[0]
 
 
 def edits(expected: Sequence[Any], found: Sequence[Any]) -> int:

@@ -6,7 +6,6 @@ Rows are counts, so the score of a draw of the bootstrap is that of its own corp
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,12 +16,12 @@ from numpy.typing import NDArray
 
 from .options import TranslationOptions
 from .references import expected, references
+from .tokens import international, trimmed
 
 ORDER, CHARACTERS, WORDS, BETA = 4, 6, 2, 2.0
 """Longest n-gram of BLEU; of chrF++ in characters and in words; how much recall counts beside precision."""
 SOURCES = ("original", "prompt", "text")
 """Where a sample may carry what is translated."""
-_TOKENS = re.compile(r"\w+|[^\w\s]")
 
 
 class Counts:
@@ -72,14 +71,15 @@ class Counts:
 
 
 class Bleu(Counts):
-    """Kind "metric": BLEU (Papineni et al. 2002) of words and punctuation up to 4-grams, one reference, the counts of
-    orders without a match halved each time (sacrebleu's "exp"); a row is [matches x 4, n-grams x 4, lengths]."""
+    """Kind "metric": BLEU (Papineni et al. 2002) of words and punctuation up to 4-grams, one reference, as sacrebleu
+    has it (13a; "exp": orders without a match count half of one, then a quarter); a row is [matches x 4, n-grams x 4,
+    lengths]."""
 
     name, width = "bleu", 2 * ORDER + 2
 
     def counts(self, reference: str, answer: str) -> tuple[float, ...]:
         """Clipped matches and n-grams of the answer by order, length of the answer, length of the reference."""
-        wanted, found = _TOKENS.findall(reference), _TOKENS.findall(answer)
+        wanted, found = international(reference), international(answer)
         pairs = [_overlap(_grams(wanted, order), _grams(found, order)) for order in range(1, ORDER + 1)]
         matches, totals = zip(*((both, total) for both, total, _ in pairs), strict=True)
         return (*map(float, matches), *map(float, totals), float(len(found)), float(len(wanted)))
@@ -101,33 +101,32 @@ class Bleu(Counts):
 
 
 class Chrf(Counts):
-    """Kind "metric": chrF++ (Popović 2017): F2 of n-grams of 1 to 6 characters without spaces and 1 to 2 words; a row
-    is [matches, n-grams of the answer, of the reference] by order."""
+    """Kind "metric": chrF++ (Popović 2017): F2 of n-grams of 1 to 6 characters without spaces and 1 to 2 words, as
+    sacrebleu has it; a row is [matches, n-grams of the answer, of the reference] by order."""
 
     name, width = "chrf", 3 * (CHARACTERS + WORDS)
 
     def counts(self, reference: str, answer: str) -> tuple[float, ...]:
         """Matches, n-grams of the answer, n-grams of the reference, order by order."""
         letters = ["".join(text.split()) for text in (reference, answer)]
-        words = [_TOKENS.findall(text) for text in (reference, answer)]
+        words = [trimmed(text) for text in (reference, answer)]
         sides = [(*letters, order) for order in range(1, CHARACTERS + 1)]
         sides += [(*words, order) for order in range(1, WORDS + 1)]
-        return tuple(
-            float(each) for wanted, found, order in sides
-            for each in _overlap(_grams(wanted, order), _grams(found, order))
-        )  # fmt: skip
+        pairs = [_overlap(_grams(wanted, order), _grams(found, order)) for wanted, found, order in sides]
+        # Where a reference is too short to have any of an order, those of the answer are nothing wrong.
+        return tuple(float(each) for both, found, wanted in pairs for each in (both, found if wanted else 0, wanted))
 
     def score(self, sums: NDArray[np.float64]) -> float:
-        """The mean over the orders that the texts have of F = (1 + b²) P R / (b² P + R)."""
+        """F = (1 + b²) P R / (b² P + R) of the means of P and R over the orders that the texts have."""
         both, found, wanted = sums.reshape(-1, 3).T
         if not wanted.any():
             return math.nan
         used = (found > 0) & (wanted > 0)
         if not used.any():
             return 0.0
-        precision, recall = both[used] / found[used], both[used] / wanted[used]
+        precision, recall = float((both[used] / found[used]).mean()), float((both[used] / wanted[used]).mean())
         below = BETA**2 * precision + recall
-        return float(100 * np.where(below > 0, (1 + BETA**2) * precision * recall / np.maximum(below, 1e-30), 0).mean())
+        return 100 * (1 + BETA**2) * precision * recall / below if below else 0.0
 
 
 def _grams(units: Sequence[str], order: int) -> Counter[Any]:

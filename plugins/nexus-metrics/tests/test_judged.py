@@ -108,6 +108,45 @@ def test_encoders_judge() -> None:
     assert cosine(np.zeros(3), np.ones(3)) == 0
 
 
+def test_what_is_no_sound_and_no_picture_is_refused() -> None:
+    """A teacher of speech may answer with codes or words: a score of these would be a number, and mean nothing."""
+    voices, clip = SpeakerSimilarity(encoder="x"), ClipScore(encoder="x")
+    voices.__dict__["encoder"] = clip.__dict__["encoder"] = Eyes()
+    for answer in (np.arange(32).reshape(2, 16), "words", [1, 2]):
+        with pytest.raises(NexusError, match="compares sounds"):
+            voices.measure([sample(audio=SOUNDS[0])], {"answer": [answer]})
+    with pytest.raises(NexusError, match="uint8"):
+        clip.measure([sample(text="r")], {"answer": [np.full((4, 4, 3), 0.5)]})
+
+
+def test_a_voice_is_heard_at_its_rate() -> None:
+    given: list[dict[str, Any]] = []
+
+    class Ears(Eyes):
+        def embedding(self, **fields: Any) -> np.ndarray:
+            given.append(fields)
+            return super().embedding(**fields)
+
+    voices = SpeakerSimilarity(encoder="x")
+    voices.__dict__["encoder"] = Ears()
+    voices.measure([sample(audio=SOUNDS[0], rate=24_000)], {"answer": [SOUNDS[1]]})
+    assert [each.get("rate") for each in given] == [None, 24_000]
+
+
+def test_of_a_long_film_as_many_frames_are_seen_as_the_encoder_takes() -> None:
+    class Films(Eyes):
+        frames = 4
+
+        def embedding(self, **fields: Any) -> np.ndarray:
+            assert len(fields["video"]) == 4
+            return np.asarray(fields["video"], np.float64).mean((1, 2, 3))
+
+    distance = FrechetDistance(encoder="x")
+    distance.__dict__["encoder"] = Films()
+    film = np.arange(9, dtype=np.uint8)[:, None, None, None].repeat(3, 3)
+    assert distance.measure([sample(video=film[:7])], {"answer": [film]}) == [(0, 3, 5, 8, 0, 2, 4, 6)]
+
+
 @pytest.mark.parametrize("metric", [ClipScore(), FrechetDistance(), SpeakerSimilarity()])
 def test_an_encoder_must_be_named(metric: Any) -> None:
     with pytest.raises(NexusError, match="a checkpoint that you name"):

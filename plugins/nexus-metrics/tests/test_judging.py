@@ -7,6 +7,7 @@ import math
 import nexus_metrics.plugin as plugin
 import numpy as np
 import pytest
+from nexus_metrics.answers import ExactMatch
 from nexus_metrics.judging import ChoiceAccuracy, NumberMatch, chosen, last_number
 from nexus_metrics.neighbours import KnnAccuracy
 from nexus_specs import Sample
@@ -59,10 +60,29 @@ def test_numbers_are_compared_as_numbers() -> None:
 @pytest.mark.parametrize(
     ("answer", "place"),
     [("B", 1), ("(b)", 1), ("b.", 1), ("The answer is C.", 2), ("Answer: (D)", 3), ("I think A) is right", 0),
+     ("The answer is a green one", 2), ("Option A is wrong. The answer is C.", 2), ("C\n\nExplanation: it is", 2),
+     ("**C**", 2), ("C, since it grows", 2), (r"\boxed{D}", 3), ("The bluest", None),
+     ("Answer: B\n\nQuestion: And the sky?\nAnswer: C", 1), ("<think>\nQ: A?\nThe answer is A?</think>B", 1),
      ("blue", 1), ("It is the blue one", 1), ("red or blue", None), ("", None), ("E", None)],
 )  # fmt: skip
 def test_choices_are_read_from_answers(answer: str, place: int | None) -> None:
     assert chosen(answer, ["red", "blue", "green", "black"], 4) == place
+
+
+def test_choices_are_told_apart_by_their_signs() -> None:
+    assert chosen("-3", ["3", "-3"], 2) == 1
+    assert chosen("", ["+", "-"], 2) is None, "no words are not the words of a choice"
+    assert chosen("10", ["1", "10", "100"], 3) == 1
+    assert chosen("It makes 10 in all", ["1", "10", "100"], 3) == 1
+    assert chosen("I went to New York", ["York", "New York"], 2) == 1
+
+
+def test_numbers_end_where_the_answer_does() -> None:
+    for answer in ("6 * 7 = 42\n#### 42\n\nQuestion: 7 apples?", r"so \boxed{42}, 2 of 6 steps", "42.",
+                   "#### $42 (6 * 7)", "<think>\nQuestion: 6 * 7? 41?</think>42", "It is 42\n\nQ: 3?"):
+        assert NumberMatch().measure([sample(answer="#### 42")], {"answer": [answer]}) == [(1.0,)], answer
+    assert last_number("\u22125") == last_number("-5")
+    assert last_number("1e9999999") is not None, "Decimal's overflow is no crash"
 
 
 def test_choices_floor_is_chance() -> None:
@@ -80,3 +100,46 @@ def test_neighbours_leave_the_item_itself_out() -> None:
     assert metric.reduce(rows) == 1.0
     assert metric.floor([], words) == 0.5
     assert math.isnan(metric.reduce(same[:1]))
+
+
+def test_one_of_several_right_answers_is_right() -> None:
+    """SQuAD, TriviaQA and Natural Questions list all that are."""
+    samples = [
+        sample(answer=["Denver Broncos", "Broncos"]), sample(answer={"text": ["x", "y"], "answer_start": [1, 2]}),
+        sample(answer=[]), sample(answer="हिन्दी"),
+    ]  # fmt: skip
+    metric = ExactMatch(words=True)
+    answers = {"answer": ["The Broncos.\n\nQuestion: Who lost?", "y", "z", "हन्दा।"]}
+    assert metric.measure(samples, answers) == [(1.0,), (1.0,), (), (0.0,)]
+    assert metric.floor(samples, samples) == pytest.approx(1 / 3)
+
+
+def test_neighbours_of_many_draws_are_those_of_one() -> None:
+    random = np.random.default_rng(0)
+    rows = [(float(at % 3), *(random.normal(size=4) + at % 3)) for at in range(60)]
+    rows[7:9] = [(), rows[5]]
+    picks = random.integers(60, size=(20, 60))
+    picks[0, :50] = 3                                       # hardly any neighbours
+    for neighbours in (1, 5, 40):
+        metric = KnnAccuracy(neighbours=neighbours)
+        one = [metric.reduce([rows[at] for at in pick]) for pick in picks]
+        assert metric.reduce_many(rows, picks).tolist() == pytest.approx(one)
+    assert np.isnan(KnnAccuracy().reduce_many([()], np.zeros((2, 1), int))).all()
+
+
+def test_choices_are_listed_as_data_sets_list_them() -> None:
+    arc = sample(choices={"text": ["red", "blue"], "label": ["1", "2"]}, answer="2")
+    mmmu = sample(choices="['red', 'blue']", answer="B")
+    free = sample(choices="[]", answer="12 apples")
+    answers = {"answer": ["2", "(B)", "12"]}
+    assert ChoiceAccuracy().measure([arc, mmmu, free], answers) == [(1.0,), (1.0,), ()]
+    assert ChoiceAccuracy().measure([arc, arc], {"answer": ["1.", "blue"]}) == [(0.0,), (1.0,)]
+    assert ChoiceAccuracy().floor([], [arc, mmmu]) == 0.5
+
+
+def test_a_right_choice_may_be_a_number_in_a_text() -> None:
+    hellaswag = sample(choices=["goes 2 miles", "eats", "sleeps", "ends"], label="2")
+    assert ChoiceAccuracy().measure([hellaswag] * 2, {"answer": ["C", "A"]}) == [(1.0,), (0.0,)]
+    words = sample(choices=["4", "2", "0", "1"], answer="2")
+    assert ChoiceAccuracy().measure([words] * 2, {"answer": ["B", "2"]}) == [(1.0,), (1.0,)]
+    assert ChoiceAccuracy().measure([sample(choices=["x", "y"], answer="7")], {"answer": ["A"]}) == [()]

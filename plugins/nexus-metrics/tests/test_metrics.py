@@ -10,6 +10,7 @@ import pytest
 from nexus_metrics.answers import ExactMatch
 from nexus_metrics.bigram import Bigram
 from nexus_metrics.classes import Accuracy
+from nexus_metrics.neighbours import KnnAccuracy
 from nexus_metrics.text import BitsPerByte
 from nexus_specs import NexusError, Sample
 from nexus_specs.testing import MetricTests, PluginTests, sample
@@ -128,3 +129,13 @@ def test_many_draws_are_what_reduce_gives_one_by_one() -> None:
         np.testing.assert_allclose(metric.reduce_many(rows, picks), expected)
         full = [row for row in rows if row]
         assert metric.reduce(np.array(full)) == pytest.approx(metric.reduce(full))
+
+
+def test_a_label_of_minus_one_is_none() -> None:
+    """The tests of ImageNet and GLUE on the hub: nobody is right or wrong there."""
+    samples = [sample(text="a", label=1), sample(text="b", label=-1)]
+    assert Accuracy().measure(samples, {"output": [np.eye(2)[1], np.eye(2)[1]]}) == [(1.0,), ()]
+    assert Accuracy(classes=4).floor([sample(text="c", label=-1)], samples) == 0.25
+    assert KnnAccuracy().measure(samples, {"embedding": [np.ones(2), np.ones(2)]})[1] == ()
+    with pytest.raises(NexusError, match="-1"):
+        KnnAccuracy().floor([], samples[1:])

@@ -7,7 +7,8 @@ from typing import Any
 
 import nexus_metrics.plugin as plugin
 import pytest
-from nexus_metrics.programs import PassAt1, passes, program_of
+from nexus_metrics.assembling import program_of
+from nexus_metrics.programs import PassAt1, passes
 from nexus_specs import NexusError, Sample
 from nexus_specs.testing import MetricTests, sample
 
@@ -44,6 +45,30 @@ def test_programs_are_not_run_unless_allowed() -> None:
     assert PassAt1(run=True).floor([], [task]) == 0
 
 
+HUMAN = 'from typing import List\n\n\ndef g(x):\n    return x\n\n\ndef f(x: List[int]) -> int:\n    """ Doubles. """\n'
+BEFORE = "from typing import List\n\n\ndef g(x):\n    return x\n\n\n"
+INNER = "    def h(a):\n        return a\n    return h(x)"
+WHOLE = "def f(x: List[int]) -> int:\n    return g(x)"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "program"),
+    [
+        (HUMAN, "    import math\n    return math.pi\n", HUMAN + "    import math\n    return math.pi"),
+        (HUMAN, INNER, HUMAN + INNER),
+        (HUMAN, f"Here it is:\n```python\n{WHOLE}\n```\nDone.", BEFORE + WHOLE),
+        (HUMAN, WHOLE + "\n", BEFORE + WHOLE),
+        (HUMAN, "    return g(x)\n```\n\nThis calls g.", HUMAN + "    return g(x)"),
+        ("Double it.", f"First:\n```bash\npip install x\n```\nThen:\n```Python3\n{WHOLE}\n```\n", WHOLE),
+        ("Double it.", f"```py\n{WHOLE}\n```\n```python\nprint(f(1))\n```", WHOLE),
+        ("Double it.", f"{WHOLE}\n\nThis doubles it.\nWrite another one.", WHOLE),
+        ("Double it.", "def f(:\n    return", "def f(:\n    return"),
+    ],
+)  # fmt: skip
+def test_answers_are_programs_in_many_ways(prompt: str, answer: str, program: str) -> None:
+    assert program_of(prompt, answer) == program
+
+
 def test_programs_are_put_together() -> None:
     prompt = "def f(x):\n    '''Doubles.'''\n"
     assert program_of(prompt, "    return 2 * x\n\nprint(f(2))").endswith("return 2 * x")
@@ -59,9 +84,13 @@ def test_programs_are_put_together() -> None:
     [
         ("import math, re, heapq\nassert math.sqrt(4) == 2", True), ("assert False", False), ("def f(:", False),
         ("while True: pass", False), ("x = 'a' * (1 << 33)", False), ("import sys; sys.exit(3)", False),
+        ("import sys; sys.exit(0)\nassert False", False), ("import os; os._exit(0)", False),
+        ("if __name__ == '__main__':\n    input()", True), ("import numpy as np\nassert np.allclose(1.0, 1.0)", True),
         ("import socket; socket.create_connection(('127.0.0.1', 1), 1)", False), ("import os; os.fork()", False),
         ("open('/etc/passwd').read()", False), ("open('x', 'w').write('1' * 99999)", False),
         ("import subprocess", False),
+        ("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nassert False", False),
+        ("import os\nassert os.getpid() == 1 and os.getppid() == 0", True),
         ("import os; assert not os.path.exists('/etc')", True),
     ],
 )  # fmt: skip

@@ -69,3 +69,11 @@ def test_distortion_does_not_mind_loudness() -> None:
     assert decibels(signal, signal) == 100
     assert decibels(signal, np.zeros(1000)) is None
     assert SignalToDistortion().floor([], [sample(audio=signal)]) == 0
+
+
+def test_a_sound_that_breaks_off_is_not_clear() -> None:
+    sound = np.sin(np.arange(1000) / 5)
+    assert decibels(sound[:980], sound) == 100, "a frame that is missing at the end"
+    assert (decibels(sound[:300], sound) or 0) < 0
+    assert decibels(np.zeros(0), sound) is not None, "nothing is an answer, too"
+    assert decibels(sound, np.zeros(0)) is None

@@ -7,8 +7,9 @@ import math
 import nexus_metrics.plugin as plugin
 import numpy as np
 import pytest
-from nexus_metrics.references import edits
+from nexus_metrics.references import edits, plain_words
 from nexus_metrics.spoken import CharacterErrorRate, WordErrorRate
+from nexus_metrics.tokens import international
 from nexus_metrics.translated import Bleu, Chrf
 from nexus_specs import Sample
 from nexus_specs.testing import MetricTests, sample
@@ -71,11 +72,29 @@ def test_chrf_by_hand() -> None:
     assert Chrf().reduce([Chrf().counts("a cat", "a cat")]) == pytest.approx(100)
     assert Chrf().reduce([Chrf().counts("abc", "xyz")]) == 0
     row = np.array(Chrf().counts("ab", "abc")).reshape(-1, 3)
-    assert row[:3].tolist() == [[2, 3, 2], [1, 2, 1], [0, 1, 0]]
+    assert row[:3].tolist() == [[2, 3, 2], [1, 2, 1], [0, 0, 0]]
     assert row[6:].tolist() == [[0, 1, 1], [0, 0, 0]]
-    one = 5 * (2 / 3) * 1 / (4 * (2 / 3) + 1)
-    two = 5 * (1 / 2) * 1 / (4 * (1 / 2) + 1)
-    assert Chrf().score(row.ravel()) == pytest.approx(100 * (one + two + 0) / 3)
+    precision, recall = (2 / 3 + 1 / 2 + 0) / 3, (1 + 1 + 0) / 3
+    assert Chrf().score(row.ravel()) == pytest.approx(100 * 5 * precision * recall / (4 * precision + recall))
+
+
+def test_scores_of_translations_are_those_of_sacrebleu() -> None:
+    """What sacrebleu 2.6.0 gives: BLEU() and CHRF(word_order=2)."""
+    wanted = ["It's 1,250.5 well-known words, he said.", "The cat (a big one) sat on 5-6 mats.", "dog"]
+    found = ["It's 1250 well-known words he said.", "The cat (a big one) sits on 5-6 mats...", "dogs & cats"]
+    rows = {metric: [metric.counts(*pair) for pair in zip(wanted, found, strict=True)] for metric in (Bleu(), Chrf())}
+    scores = [metric.reduce(each) for metric, each in rows.items()]
+    assert scores == pytest.approx([55.01104486536756, 70.4784563866338])
+
+
+def test_scripts_without_spaces_are_compared_by_letter() -> None:
+    assert Bleu().reduce([Bleu().counts("我今天很好。", "我今天不好。")]) > 20
+    assert international("我很好。Nexus") == ["我", "很", "好", "。", "Nexus"]
+
+
+def test_vowel_signs_belong_to_words() -> None:
+    assert plain_words("हिन्दी में।") == ["हिन्दी", "में"]
+    assert CharacterErrorRate().measure([sample(text="कि")], {"answer": ["का"]}) == [(1.0, 2.0)]
 
 
 def test_a_reference_may_stand_in_the_answer_of_a_sample() -> None:

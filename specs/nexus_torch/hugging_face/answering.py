@@ -22,6 +22,9 @@ from .understanding import understood
 
 LONGEST = 128
 """The longest answer in tokens unless a sample says more ("max_new_tokens")."""
+STOP = "stop"
+"""The field with a text, or several, before which an answer ends: what was never taught to stop goes on with a question
+of its own ("Question:"), and the answer that is judged would be that one's."""
 TAUGHT = ("decoder_input_ids", "decoder_attention_mask")
 """What a forward is fed of the answer, and `generate` makes itself."""
 
@@ -43,16 +46,34 @@ def answer(module: nn.Module, preprocessor: Preprocessor, sample: Sample) -> str
     limits |= _start(module, preprocessor)
     if language := languages(sample)[1]:
         limits["forced_bos_token_id"] = language_id(tokenizer, language, preprocessor.home.name)
-    if getattr(told, "stop_strings", None):
-        limits["tokenizer"] = tokenizer
+    known = getattr(told, "stop_strings", None) or ()
+    if stops := [*([known] if isinstance(known, str) else known), *_stop(sample)]:
+        limits |= {"tokenizer": tokenizer, "stop_strings": stops}
     try:
         made = module.generate(**given, do_sample=False, use_cache=True, **limits)
     except (ValueError, TypeError, NotImplementedError, IndexError) as error:
         text = " ".join(str(error).split())[:300]
         raise NexusError(f"{type(module).__name__} cannot answer '{sample.key}': {text}") from error
-    tokens = getattr(made, "sequences", made)[0]
+    tokens = getattr(made, "sequences", made)[0].tolist()
     prompt = 0 if preprocessor.decoder_start is not None or "input_ids" not in batch else batch["input_ids"].shape[1]
-    return written(tokenizer, tokens[prompt:].tolist())
+    return _stopped(sample, following(tokenizer, tokens[:prompt], tokens[prompt:]))
+
+
+def following(tokenizer: Any, prompt: Sequence[int], tokens: Sequence[int]) -> str:
+    """The text that tokens add to a prompt, with the spaces that it begins with: alone, Llama's decoders would take one
+    away, and the body of a function would lose its indentation. As transformers' pipelines have it."""
+    alone = written(tokenizer, tokens)
+    if not prompt:
+        return alone
+    before, whole = written(tokenizer, prompt), written(tokenizer, [*prompt, *tokens])
+    more = whole.removeprefix(before)
+    return more if whole.startswith(before) and more.endswith(alone) else alone
+
+
+def _stopped(sample: Sample, answer: str) -> str:
+    """The answer up to what its sample says that it ends with ("stop": a text or several)."""
+    ends = [answer.find(each) for each in _stop(sample)]
+    return answer[: min((end for end in ends if end >= 0), default=len(answer))]
 
 
 def written(tokenizer: Any, tokens: Sequence[int]) -> str:
@@ -60,6 +81,13 @@ def written(tokenizer: Any, tokens: Sequence[int]) -> str:
     likeliest token of every frame ("hello" would become "helo"; a transducer writes no frames at all)."""
     grouping = "group_tokens" in inspect.signature(tokenizer._decode).parameters
     return str(tokenizer.decode(tokens, skip_special_tokens=True, **({"group_tokens": False} if grouping else {})))
+
+
+def _stop(sample: Sample) -> list[str]:
+    said = sample.fields.get(STOP) or ()
+    if not isinstance(said, (str, list, tuple)) or not all(isinstance(each, str) for each in said):
+        raise NexusError(f"stop of sample '{sample.key}' is {said!r}: a text, or a list of texts.")
+    return [each for each in ([said] if isinstance(said, str) else said) if each]
 
 
 def _longest(sample: Sample) -> int:

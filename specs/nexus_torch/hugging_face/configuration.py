@@ -34,7 +34,7 @@ NOISES = ("noise_scale", "noise_scale_duration")
 """How loud the noise is that a model of speech draws in its forward (VITS)."""
 INNER = ("text_config", "decoder", "generator", "text_encoder")
 """Where transformers looks for the configuration of what reads or writes text."""
-TABLES = ("quantization_config", "id2label", "label2id")
+TABLES = ("quantization_config", "compression_config", "id2label", "label2id")
 LISTS = re.compile(r"\.? (?:Errors:|Should contain one of|doesn't match any type in) ")
 SPECIAL = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 

@@ -3,8 +3,9 @@ here ("=512": so many tokens may every answer have)."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
-from string import Formatter
+from string import Formatter, ascii_uppercase
 from typing import Any
 
 from nexus_specs import NexusError
@@ -73,7 +74,11 @@ class _Template(Formatter):
         return found
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """Lists (choices of a question) a line each, behind their letters where those stand beside them (ARC)."""
+        """Lists (choices of a question) a line each, behind their letters where those stand beside them (ARC), or are
+        asked for: "{options:letters}", also of a list that is written out in a text (MMMU)."""
+        if format_spec == "letters":
+            value = _written(value)
+            return "\n".join(f"{letter}. {text}" for letter, text in zip(ascii_uppercase, value, strict=False))
         if isinstance(value, Mapping):
             letters, texts = value.get("label"), value.get("text")
             if isinstance(letters, list) and isinstance(texts, list) and len(letters) == len(texts):
@@ -82,3 +87,13 @@ class _Template(Formatter):
         if isinstance(value, (list, tuple)):
             return "\n".join(map(str, value))
         return "" if value is None else str(value)
+
+
+def _written(value: Any) -> Sequence[Any]:
+    """A list, or what a text says of one; () for anything else."""
+    if isinstance(value, str) and len(value) < 1 << 16:
+        try:
+            value = ast.literal_eval(value)
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            return ()
+    return value if isinstance(value, (list, tuple)) else ()

@@ -19,8 +19,8 @@ from .columns import Columns
 from .files import Files, files_of
 from .tables import converted, parquet_rows
 
-LAYOUT = 1
-"""Raised when the same files give other samples than before."""
+LAYOUT, BY_NAME = 1, 2
+"""Raised when the same files give other samples than before: with `columns`, and by names alone."""
 LEFT_OUT = ("malformed", "revision", "sets")
 """Options that are no part of what is read: the content of the files is, by their hashes."""
 SPLITS = get_args(Split)
@@ -42,7 +42,8 @@ class Hub:
 
     def fingerprint(self, split: Split) -> str:
         """Of the options, and of the hashes of the files as the hub names them: nothing is fetched for it."""
-        digest = hashlib.sha256(f"{LAYOUT} {split} {self._said()}".encode())
+        layout = LAYOUT if self.options.columns or self.inner else BY_NAME
+        digest = hashlib.sha256(f"{layout} {split} {self._said()}".encode())
         for each in self.inner:
             digest.update(each.fingerprint(split).encode())
         for name in self._names(split):

@@ -27,6 +27,8 @@ METHODS: Mapping[str, tuple[Layout, ...]] = {
     "mxfp8": fp8.LAYOUTS,
 }
 """quantization_config.quant_method -> how its weights may be stored."""
+FIELDS = ("quantization_config", "compression_config")
+"""Where a configuration says how it is packed; the second is what compressed-tensors called it before 0.7."""
 TURNING = ("bitsandbytes", "gptq")
 """Quantisers that pack layers whose weights are stored as [inputs, outputs], and turn them first."""
 
@@ -35,9 +37,18 @@ def settings(config: Any) -> Settings:
     """The quantisation of a configuration, or of the language model inside it, as a mapping; {} where nothing is
     quantised."""
     for each in (config, text_part(config) if hasattr(config, "get_text_config") else None):
-        if (found := getattr(each, "quantization_config", None)) is not None:
-            return dict(found if isinstance(found, Mapping) else found.to_dict())
+        for field in FIELDS:
+            if (found := getattr(each, field, None)) is not None:
+                return _named(dict(found if isinstance(found, Mapping) else found.to_dict()))
     return {}
+
+
+def _named(settings: Settings) -> Settings:
+    """Settings with their quantiser: bitsandbytes' did not name it before transformers 4.34."""
+    asked = [settings.get(name) for name in ("load_in_4bit", "load_in_8bit")]
+    if settings.get("quant_method") or asked == [None, None]:
+        return settings
+    return {**settings, "quant_method": "bitsandbytes"} if any(asked) else {}
 
 
 @dataclass(frozen=True)
@@ -81,8 +92,10 @@ class Packing:
         left = dict(raw)
         waiting: dict[str, Callable[[], Tensor]] = {}
         for name, (layout, roles) in self.made.items():
-            if not any(key in left for key in roles.values()):
+            if not (there := [key for key in roles.values() if key in left]):
                 continue
+            if there == [name] and len(roles) > 1 and left[name].dtype == torch.float32:
+                continue                                    # unpacked already, by somebody who changed it
             stored = {role: left.pop(key) for role, key in roles.items() if key in left}
             waiting[name] = partial(self._unpacked, name, layout, stored)
         return Unpacked(left, waiting)

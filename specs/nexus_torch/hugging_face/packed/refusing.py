@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nexus_specs import Extent, NexusError
@@ -16,13 +16,23 @@ HARMLESS = frozenset({
     "activation_scale", "activation_scale_ub", "output_scale", "k_scale", "v_scale", "q_scale", "prob_scale",
 })  # fmt: skip
 """What may lie beside a packed weight and changes none of its values: scales of what goes in and comes out."""
+WHOLE = frozenset({"F64", "F32", "F16", "BF16"})
+"""Floats that no quantiser stores."""
+ONLINE = frozenset({"input", "output", "q_attn", "k_cache", "v_cache"})
+"""Where compressed-tensors turns states as they pass; what it turns in weights is in them already."""
+DEEPEST = 6
+"""How deep a "transform_config" goes."""
 INSTEAD = "Fetch the checkpoint as it was before it was packed, or packed in one of these ways."
 
 
 def unread(settings: Settings) -> str:
     """Which part of a quantisation is not read, with what is: "packed by 'hqq', which is not read; awq, ... are"; ""
     where all of it is."""
-    method = str(settings.get("quant_method", ""))
+    method = str(settings.get("quant_method") or "")
+    if settings and not method:
+        return f"packed, and config.json does not name by what (quant_method); {', '.join(sorted(METHODS))} are read"
+    if turned := sorted(_turned(settings)):
+        return f"packed by '{method}' with states that are turned as they pass ({', '.join(turned)}), which is not read"
     if method and method not in METHODS:
         return f"packed by '{method}', which is not read; {', '.join(sorted(METHODS))} are"
     if method == "gptq":
@@ -56,12 +66,21 @@ def check_stored(
     packing: Packing, found: Mapping[str, Extent], targets: Mapping[str, tuple[str, Any]], source: str
 ) -> None:
     """NexusError for what would change the values of a packed checkpoint and has no meaning here: a weight in floats of
-    eight bits without its scale, and a tensor beside a packed weight that no layout of its quantiser names. `targets`
-    are names of weights -> (name in the module, ...); `source` is the checkpoint's name."""
-    if not packing.made:
-        return
+    eight bits without its scale, a weight of whole precision with one, and a tensor beside a packed weight that no
+    layout of its quantiser names. `targets` are names of weights -> (name in the module, ...); `source` is the
+    checkpoint's name."""
     method = packing.settings.get("quant_method")
+    if not packing.made:
+        _check_scales(method, found, targets, source)
+        return
     used = {key for _, roles in packing.made.values() for key in roles.values()}
+    for name, (_, roles) in packing.made.items():
+        if name in targets and {"weight", "scale"} <= roles.keys() and found[roles["weight"]].dtype in WHOLE:
+            raise NexusError(
+                f"'{source}' says that it is packed by '{method}', and stores '{roles['weight']}' in "
+                f"{found[roles['weight']].dtype} with a scale beside it: nothing here knows whether it was multiplied "
+                f"already. {INSTEAD}"
+            )
     stems = {name.removesuffix(".weight") for name in packing.made if name in targets}
     for key in sorted(found.keys() - used):
         stem, _, leaf = key.rpartition(".")
@@ -75,3 +94,31 @@ def check_stored(
                 f"'{source}' is packed by '{method}' and stores '{key}' in floats of eight bits, with no scale in a "
                 f"place that is known here. {INSTEAD}"
             )
+
+
+def _check_scales(method: Any, found: Mapping[str, Extent], targets: Mapping[str, Any], source: str) -> None:
+    """NexusError for a weight in floats of eight bits with a scale beside it, where nothing says how it is packed
+    (ModelOpt writes that into hf_quant_config.json). A plain weight of eight bits has no scale."""
+    said = f"its quantiser ('{method}') stores none so" if method else "config.json names no quantisation"
+    stems = {key.removesuffix(".weight"): key for key in targets if key in found and found[key].dtype.startswith("F8_")}
+    for key in sorted(found.keys() - targets.keys()) if stems else ():
+        stem, _, leaf = key.rpartition(".")
+        weight = stems.get(stem) or stems.get(key.removesuffix("_scale_inv").removesuffix("_scale"))
+        if weight and "scale" in leaf and leaf not in HARMLESS:
+            raise NexusError(
+                f"'{source}' stores '{weight}' in floats of eight bits with a scale, '{key}', beside it, and {said}: "
+                f"its values are not known. {INSTEAD}"
+            )
+
+
+def _turned(settings: Settings) -> set[str]:
+    """Where a checkpoint of compressed-tensors turns states as they pass ("transform_config")."""
+
+    def inside(value: Any, depth: int = 0) -> Iterator[str]:
+        if isinstance(value, Mapping):
+            yield str(value.get("location"))
+        nested = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+        for each in nested if depth < DEEPEST else ():
+            yield from inside(each, depth + 1)
+
+    return set(inside(settings.get("transform_config"))) & ONLINE

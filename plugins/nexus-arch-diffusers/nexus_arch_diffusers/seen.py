@@ -1,0 +1,82 @@
+"""How large the largest state of one sample is in a pipeline's denoiser: what its memory is predicted from.
+
+A transformer has positions (patches of the latents, and the words of a prompt beside them) of a width, a U-Net its
+first map; both for every timestep at which a sample is seen, which pass together.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .observing import DENOISERS
+from .options import Options
+from .pipelines import PipelineFolder
+
+WORDS, SHRINKING, LASTING = 256, 8, 4
+"""Tokens of a prompt, pixels for each latent along a side, and frames for each latent one, where nothing says so."""
+PACKED = 2
+"""Latents along a side that a pipeline packs into one token."""
+
+
+def seen(folder: PipelineFolder, options: Options) -> int:
+    """Values for one sample; 0 where no configuration says how large its latents are."""
+    models = folder.models
+    name = next((name for name in DENOISERS if name in models), "")
+    config = models[name].model.config if name else {}
+    if not isinstance(config, Mapping) or not (sides := _sides(folder, config, options)):
+        return 0
+    places = max(1, sides[0]) * max(1, sides[1]) * _frames(folder, config, options)
+    times = len(options.timesteps) or options.count
+    if channels := _numbers(config.get("block_out_channels")):
+        return channels[0] * places * times
+    patch = _numbers(config.get("patch_size")) or (1,)
+    along = PACKED if patch[-1] == 1 and hasattr(folder.kind, "_pack_latents") else patch[-1]
+    words = int(options.call.get("max_sequence_length", WORDS))
+    width = max((each for stack in models[name].stacks for each in stack.widths), default=0)
+    return (places // along**2 + words) * width * times
+
+
+def _sides(folder: PipelineFolder, config: Mapping[str, Any], options: Options) -> Sequence[int]:
+    """Height and width of the latents: as asked for, else as the pipeline or the denoiser has them."""
+    needed = "image" in folder.arguments and folder.arguments["image"].default is inspect.Parameter.empty
+    if needed and not (options.height and options.width):
+        return ()                                           # the size of its pictures, which nobody knows here
+    default = {side: folder.arguments[side].default for side in ("height", "width") if side in folder.arguments}
+    asked = [getattr(options, side) or default.get(side) for side in ("height", "width")]
+    if all(type(each) is int for each in asked):
+        shrinking = _shrinking(folder)
+        return [each // shrinking for each in asked if isinstance(each, int)]
+    said = _numbers(config.get("sample_size"))
+    said = said or (*_numbers(config.get("sample_height")), *_numbers(config.get("sample_width")))
+    return said[-2:] if len(said) > 1 else said * 2
+
+
+def _shrinking(folder: PipelineFolder) -> int:
+    """Pixels for each latent along a side."""
+    config = folder.models["vae"].model.config if "vae" in folder.models else {}
+    if not isinstance(config, Mapping):
+        return SHRINKING
+    said = _numbers(config.get("scale_factor_spatial")) or _numbers(config.get("spatial_compression_ratio"))
+    steps = len(_numbers(config.get("block_out_channels")))
+    return max(1, said[0] if said else 2 ** (steps - 1) if steps else SHRINKING)
+
+
+def _frames(folder: PipelineFolder, config: Mapping[str, Any], options: Options) -> int:
+    """Frames of the latents; 1 of a picture."""
+    if "num_frames" not in folder.arguments:
+        return 1
+    default = folder.arguments["num_frames"].default
+    own = _numbers(config.get("num_frames")) or _numbers(config.get("sample_frames"))
+    count = options.num_frames or (default if type(default) is int else own[0] if own else 1)
+    if config.get("block_out_channels"):                    # a U-Net of films has every frame
+        return count
+    return (count - 1) // LASTING + 1
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    """A number, or several, as numbers; () for anything else."""
+    several = value if isinstance(value, (list, tuple)) else (value,)
+    right = all(isinstance(each, int) and not isinstance(each, bool) for each in several)
+    return tuple(several) if right and value is not None and value is not inspect.Parameter.empty else ()
