@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from nexus_specs import Budget, Installed, Piece, Sample, Tap, content_key
 from nexus_torch.hugging_face.configuration import text_part
+from nexus_torch.hugging_face.seeing import hidden_patch
 from torch import Tensor, nn
 
 from .checkpoint import Tiny
@@ -38,6 +39,8 @@ def loaded(tiny: Tiny) -> Any:
     module = whole.eval().get_submodule(tiny.part)
     for each in (module.config, text_part(module.config)):
         each.use_cache = False
+    if hidden_patch(module.config):
+        module.config.mask_ratio = 0.0                      # the loader's hides no patches: what is seen is no chance
     return module
 
 

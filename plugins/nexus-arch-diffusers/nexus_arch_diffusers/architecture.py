@@ -13,15 +13,19 @@ from .catalogue import models
 from .folder import CONFIG, INDEX, described
 from .options import split
 
+ADAPTER = "adapter_config.json"
+"""What an adapter's folder holds."""
+
 
 class Diffusers:
     """Kind "architecture": Diffusers folders. Never runs code from a checkpoint, never unpickles."""
 
     def match(self, source: str) -> int:
         """2 for a folder with a model_index.json, or with a config.json of one of diffusers' own models."""
-        name, _, _ = source.partition("#")
-        if not name:
-            return 0
+        name, _, fragment = source.partition("#")
+        _, added, adapter = fragment.rpartition("+")
+        if not name or (added and (Path(adapter) / ADAPTER).is_file()):
+            return 0                                        # an adapter on top of a component: its own loader's
         home = folder(name)
         said = described(home)
         if (home / INDEX).is_file():

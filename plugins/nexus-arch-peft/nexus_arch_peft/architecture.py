@@ -43,7 +43,7 @@ class Peft:
 
         named, adapter = parts(source)
         home = folder(adapter)
-        settings = read(home)
+        settings = read(home, named=bool(named))
         if not named:
             self._check(home)
         name = named or base_of(home, settings)

@@ -34,7 +34,7 @@ class Settings:
     """What a merge needs to know."""
 
     base: str
-    """As the adapter names it: a folder or a name on the hub."""
+    """As the adapter names it: a folder or a name on the hub; "" where it does not."""
     revision: str
     alpha: float
     alphas: Mapping[str, float]
@@ -72,8 +72,9 @@ class Settings:
         return all(one in (".", other) for one, other in zip(pattern, module[rest:], strict=True))
 
 
-def read(home: Path) -> Settings:
-    """The settings of an adapter folder. NexusError for what cannot be merged exactly."""
+def read(home: Path, *, named: bool = False) -> Settings:
+    """The settings of an adapter folder. NexusError for what cannot be merged exactly. `named`: the base is named
+    elsewhere, so that the adapter need not (PEFT does not write that of a model of diffusers)."""
     found = parsed(home / CONFIG)
     kind = str(found.get("peft_type", "")).upper()
     if kind != "LORA":
@@ -84,7 +85,9 @@ def read(home: Path) -> Settings:
     if asked:
         raise NexusError(f"The adapter '{home}' uses {', '.join(asked)}, which is not read. {_way(found)}")
     base = found.get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
+    if named and not base:
+        base = ""
+    elif not isinstance(base, str) or not base:
         raise NexusError(f"'{home / CONFIG}' does not name the base. Write its folder or hub id into {_FIELD}.")
     return Settings(
         base=base,

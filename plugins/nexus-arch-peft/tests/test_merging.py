@@ -335,6 +335,38 @@ def test_a_base_that_bitsandbytes_packed(base: Base, tmp_path: Path) -> None:
     torch.testing.assert_close(found.get_parameter(other), values[other])
 
 
+@pytest.mark.parametrize("component", ["", "#unet"])
+@torch.no_grad()
+def test_an_adapter_of_a_model_of_diffusers(component: str, tmp_path: Path) -> None:
+    """PEFT writes no name of its base: the source does."""
+    import diffusers
+
+    torch.manual_seed(0)
+    small = {"sample_size": 8, "block_out_channels": (32, 64), "layers_per_block": 1, "norm_num_groups": 8,
+             "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"), "cross_attention_dim": 32,
+             "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"), "attention_head_dim": 8}  # fmt: skip
+    home = tmp_path / "pipeline" / "unet"
+    diffusers.UNet2DConditionModel(**small).save_pretrained(home)
+    diffusers.DDPMScheduler().save_pretrained(tmp_path / "pipeline" / "scheduler")
+    index = {"_class_name": "DDPMPipeline", "_diffusers_version": "0.1", "unet": ["diffusers", "UNet2DConditionModel"],
+             "scheduler": ["diffusers", "DDPMScheduler"]}  # fmt: skip
+    (tmp_path / "pipeline" / "model_index.json").write_text(json.dumps(index))
+    settings = peft.LoraConfig(init_lora_weights=False, target_modules=["to_q", "conv1", "proj_in"], r=4)
+    model = peft.get_peft_model(diffusers.UNet2DConditionModel.from_pretrained(home), settings).eval()
+    model.save_pretrained(tmp_path / "adapter")
+    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"] is None
+    fields = {"sample": torch.randn(4, 8, 8), "encoder_hidden_states": torch.randn(5, 32), "timestep": 500.0}
+    states = fields["encoder_hidden_states"][None]
+    expected = model(fields["sample"][None], torch.tensor([500.0]), encoder_hidden_states=states).sample
+    base = f"{tmp_path / 'pipeline'}{component}" if component else str(home)
+    checkpoint: Any = Installed().open(f"{base}+{tmp_path / 'adapter'}")
+    found = assembled(checkpoint)(**checkpoint.collate([Sample(key="0" * 64, fields=fields)]))
+    torch.testing.assert_close(checkpoint.read(found, {"sample": fields["sample"][None]}).outputs["prediction"][0],
+                               expected, rtol=1e-5, atol=1e-5)  # fmt: skip
+    with pytest.raises(NexusError, match="does not name the base"):
+        Installed().open(str(tmp_path / "adapter"))
+
+
 @pytest.mark.parametrize("method", ["fp8", "compressed-tensors"])
 def test_experts_of_a_packed_base(method: str, base: Base, tmp_path: Path) -> None:
     """The product is added to the values, not to the codes that a scale multiplies; the codes may have another name."""

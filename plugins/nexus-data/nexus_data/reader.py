@@ -76,7 +76,7 @@ class FileReader:
                 known = True
                 if not set(fields) & SHOWS:
                     broken.empty(row.where)
-                elif self.options.parts or row.share(fields.get("source")) == split:
+                elif self.options.parts or row.share(fields.get("source"), self.options.columns) == split:
                     yield from self._decoded(row, fields, broken)
 
     def _decoded(self, row: Row, fields: dict[str, Any], broken: Malformed) -> Iterator[Sample]:

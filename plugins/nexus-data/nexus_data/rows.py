@@ -40,9 +40,12 @@ class Row:
         found = {field: self.values[column] for field, column in names.items() if column in self.values}
         return {field: value for field, value in found.items() if value is not None}
 
-    def share(self, source: Any) -> str:
-        """Decides the part: "train" for 80 of 100 groups, "development" and "held_out" for 10 each."""
-        group = self.group or str(source or "") or json.dumps(self.values, sort_keys=True, default=_digest)
+    def share(self, source: Any, columns: Mapping[str, str] | None = None) -> str:
+        """Decides the part: "train" for 80 of 100 groups, "development" and "held_out" for 10 each. With `columns` only
+        what becomes a field counts: the same text under two numbers must not be learned from and held out."""
+        shown = {columns.get(name, name) for name in (*FIELDS, *columns)} if columns is not None else set(self.values)
+        values = {name: value for name, value in self.values.items() if name in shown}
+        group = self.group or str(source or "") or json.dumps(values, sort_keys=True, default=_digest)
         place = int.from_bytes(hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest()[:8]) % 10
         return {0: "development", 1: "held_out"}.get(place, "train")
 

@@ -34,8 +34,11 @@ class Table(FileReader):
     later: ClassVar[Mapping[str, Any]] = {"frames": 0}
 
     def fingerprint(self, split: Split) -> str:
-        """As of any file; of a table in which fields stand that were once left out, another one than then."""
+        """As of any file; of a table in which fields stand that were once left out, or whose rows were once divided by
+        all their columns, another one than then."""
         plain = super().fingerprint(split)
+        if not self.options.parts:
+            plain = hashlib.sha256(f"{plain} divided by fields".encode()).hexdigest()
         asks = any(_asks(type(self), version(file)) for file, _ in self.files(split) if is_file(file))
         return hashlib.sha256(f"{plain} {','.join(ASKED)}".encode()).hexdigest() if asks else plain
 

@@ -272,6 +272,14 @@ def test_data_without_such_columns_keep_their_fingerprint(tmp_path: Path) -> Non
         assert (reader.fingerprint("train") == FileReader.fingerprint(reader, "train")) is same
 
 
+def test_the_same_text_under_two_numbers_is_in_one_part(tmp_path: Path) -> None:
+    """All that was held out stood in train as well."""
+    rows = [{"id": at, "text": f"text {at % 50}"} for at in range(500)]
+    reader = Jsonl(path=str(lines(tmp_path / "a.jsonl", rows)))
+    train, development, held_out = ({each.key for each in reader.samples(split)} for split in SPLITS)
+    assert train and not (train & held_out or train & development or development & held_out)
+
+
 def test_labels_of_a_column_with_gaps_are_numbers(tmp_path: Path) -> None:
     file = lines(tmp_path / "a.jsonl", [{"text": "a", "label": 1.0}, {"text": "b", "label": None}])
     assert [each.fields.get("label") for each in Jsonl(parts={"train": str(file)}).samples("train")] == [1, None]

@@ -100,7 +100,7 @@ class SliTeacher:
             )
         answers: dict[str, Any] = {}
         for chunk in self.batching.grouped(list(samples)):
-            with self.lock:
+            with self.lock, self._looking(self.module):
                 found = self.checkpoint.generate(self.module, chunk)
             answers |= zip((sample.key for sample in chunk), found, strict=True)
         return [answers[sample.key] for sample in samples]
@@ -150,6 +150,18 @@ class SliTeacher:
             return
         self.looked = True
         Finder(self.checkpoint, read).whole(self.room.module, self.checkpoint.parts)
+
+    @contextmanager
+    def _looking(self, module: nn.Module) -> Iterator[None]:
+        """While this lasts, what a resident model gives is looked at: of numbers that are none, answers are made too."""
+        if self.looked:
+            yield
+            return
+        handle = module.register_forward_hook(lambda _, __, output: watch(output, self._look))
+        try:
+            yield
+        finally:
+            handle.remove()
 
     @contextmanager
     def _tapped(self, taps: Taps) -> Iterator[None]:

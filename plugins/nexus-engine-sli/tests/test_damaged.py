@@ -102,6 +102,18 @@ def test_a_head_that_is_not_finite_is_named(
     assert f"in the tensor 'lm_head.weight' of '{file}'" in str(said.value)
 
 
+@pytest.mark.parametrize("key", [UP, NORM, "lm_head.weight"])
+def test_no_answer_is_made_of_what_is_not_finite(key: str, home: Path, inputs: Inputs) -> None:
+    """It would be an empty one, or noise."""
+    file = not_finite(home, key)
+    with (
+        Sli().load(Installed().open(str(home)), Budget(micro_batch=2, residency="resident")) as teacher,
+        pytest.raises(NexusError, match="not finite") as said,
+    ):
+        teacher.generate(inputs("decoder")[:2])
+    assert f"in the tensor '{key}' of '{file}'" in str(said.value)
+
+
 def test_an_expert_that_comes_in_a_group_is_named(
     home: Path, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

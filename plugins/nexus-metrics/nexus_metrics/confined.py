@@ -3,9 +3,10 @@
 came to its end, and so through its tests. One that leaves before (`sys.exit(0)`, `os._exit(0)`) did not. FOLDER is
 where numpy lies, for tests that need it.
 
-Before the program begins, the process gives up the network and the other processes (namespaces of its own), every file (the
-empty folder becomes its root), further processes, memory and time. What of that cannot be given up here is a refusal (code 77),
-never a run without it. Modules of the standard library that programs use are imported before the files are gone.
+Before the program begins, the process gives up the network and the sight of other processes (namespaces of its own),
+every file (the empty folder becomes its root), further processes, memory and time. What of that cannot be given up here
+is a refusal (code 77), never a run without it. Modules of the standard library that programs use are imported before
+the files are gone.
 """
 
 import contextlib
