@@ -19,7 +19,7 @@ from .naming import behind, stored
 from .options import TableOptions
 from .parquets import parquet
 from .reader import FileReader
-from .rows import ASKED, Malformed, Row
+from .rows import ASKED, FIELDS, Malformed, Row, Unreported
 from .windows import windows
 
 LONGEST = 64 << 20
@@ -37,9 +37,11 @@ class Table(FileReader):
         """As of any file; of a table in which fields stand that were once left out, or whose rows were once divided by
         all their columns, another one than then."""
         plain = super().fingerprint(split)
-        if not self.options.parts:
+        files = [version(file) for file, _ in self.files(split) if is_file(file)]
+        known = {*FIELDS, *self.options.columns.values()}
+        if not self.options.parts and any(_columns(type(self), each) - known for each in files):
             plain = hashlib.sha256(f"{plain} divided by fields".encode()).hexdigest()
-        asks = any(_asks(type(self), version(file)) for file, _ in self.files(split) if is_file(file))
+        asks = any(_asks(type(self), each) for each in files)
         return hashlib.sha256(f"{plain} {','.join(ASKED)}".encode()).hexdigest() if asks else plain
 
     def behind(self, split: Split) -> Iterator[tuple[Path, str]]:
@@ -105,6 +107,16 @@ def _asks(kind: type[Table], state: tuple[Path, int, int]) -> bool:
         return kind().asks(state[0])
     except NexusError:                                      # damaged: reading says it
         return False
+
+
+@lru_cache(maxsize=256)
+def _columns(kind: type[Table], state: tuple[Path, int, int]) -> frozenset[str]:
+    """The columns of a table's first row, at one size and time of change."""
+    try:
+        first = next(kind().rows(state[0], state[0].name, Unreported()), None)
+    except NexusError:
+        return frozenset()
+    return frozenset(first.values) if first else frozenset()
 
 
 def _whole(opened: Any, column: str) -> bool:

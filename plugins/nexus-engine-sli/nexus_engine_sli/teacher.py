@@ -153,7 +153,7 @@ class SliTeacher:
 
     @contextmanager
     def _looking(self, module: nn.Module) -> Iterator[None]:
-        """While this lasts, what a resident model gives is looked at: of numbers that are none, answers are made too."""
+        """While this lasts, what a resident model gives is looked at: answers are made of NaN, too."""
         if self.looked:
             yield
             return
