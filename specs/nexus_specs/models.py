@@ -69,6 +69,8 @@ class Blueprint:
     known."""
     places: int = 0
     """Positions that one picture takes in a text (LLaVA: 576); 0: none, or not known."""
+    buffers: int = 0
+    """Bytes of tensors that are no weights, such as tables of positions; they stay in memory."""
     missing: tuple[str, ...] = ()
     """What a user must still provide. What begins with "weights" are weights: without them nothing opens it."""
 

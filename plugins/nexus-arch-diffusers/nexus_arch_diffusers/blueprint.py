@@ -40,6 +40,7 @@ def pipeline_blueprint(folder: PipelineFolder, parts: Sequence[Part]) -> Bluepri
         quantisation=next((each.model.quantisation for each in models if isinstance(each.model, Diffusion)
                            and each.model.quantisation), ""),
         tokenizer=_tokenizer(folder, missing),
+        buffers=sum(each.model.buffers for each in models),
         missing=tuple(missing),
         **_stored(parts, [each.model for each in models]),
     )  # fmt: skip
@@ -61,6 +62,7 @@ def model_blueprint(module: nn.Module, model: Diffusion | Encoder, parts: Sequen
         parameters=model.parameters,
         active_parameters=model.parameters,
         quantisation=model.quantisation,
+        buffers=model.buffers,
         missing=(*model.missing, *lacking(model.packing.settings)),
         **_stored(parts, [model]),
     )

@@ -38,6 +38,7 @@ class Model(Protocol):
     parts: Sequence[Part]
     stacks: Sequence[Stack]
     parameters: int
+    buffers: int
     quantisation: str
     config: Any
     missing: Sequence[str]
@@ -78,6 +79,7 @@ class Diffusion:
         held = {part.path: part.extents for part in self.parts}
         self.stacks = tuple(_stack(module, path, layers, held, sizes) for path, layers in self.layers.items())
         self.parameters = _size(module)
+        self.buffers = sum(each.numel() * each.itemsize for each in module.buffers())
         self.expected = {sizes.name: _expected(module, self.stacks, sizes)} if sizes else {}
 
     def skeleton(self) -> ModelMixin:
@@ -127,6 +129,7 @@ class Encoder:
         self.missing = tuple(each for each in blueprint.missing if each.startswith("weights"))
         self.expected = {blueprint.dtype: blueprint.bytes} if gone else {}
         self.parts, self.stacks, self.parameters = self.inner.parts, blueprint.stacks, blueprint.parameters
+        self.buffers = blueprint.buffers
         self.quantisation, self.packing = blueprint.quantisation, self.inner.packing
 
     def skeleton(self) -> nn.Module:

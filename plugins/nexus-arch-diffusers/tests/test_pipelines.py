@@ -32,6 +32,7 @@ def test_a_pipeline_is_known_without_its_weights(name: str, saved: Callable[[str
     modules = [each for each in pipeline.components.values() if isinstance(each, torch.nn.Module)]
     assert found.head == type(pipeline).__name__
     assert found.parameters == sum(each.numel() for module in modules for each in module.parameters())
+    assert found.buffers == sum(each.nbytes for module in modules for each in module.buffers())
     assert (found.takes, found.gives) == ((("image",), ("video",)) if name == "svd" else (("text",), ("image",)))
     places = list(dict.fromkeys(
         ".".join(stack.path.split(".")[: 2 if stack.path.startswith("vae") else 1]) for stack in found.stacks

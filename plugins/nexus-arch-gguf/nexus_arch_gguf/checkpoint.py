@@ -27,6 +27,7 @@ from .endings import endings
 from .layout import configuration
 from .layouts import layout
 from .plan import divide, joined, members, recipes, scales, unused, weights
+from .rotary import divided
 from .rules import LAYER, layer_of
 from .source import Source
 from .tokenizer import brief, tokenizer
@@ -65,7 +66,8 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         self.config = self.configured()
         module = self.bare()
         constants = self.layout.constants
-        self.constants: Mapping[str, Tensor] = constants(source, module) if constants else {}
+        turning = {} if "rope_freqs" in self.layout.read else divided(source, module)
+        self.constants: Mapping[str, Tensor] = turning | dict(constants(source, module) if constants else {})
         self.shapes = {name: tuple(tensor.shape) for name, tensor in weights(module).items()}
         self.plan = recipes(module, source, self.layout, frozenset(self.constants))
         self._check_shapes()

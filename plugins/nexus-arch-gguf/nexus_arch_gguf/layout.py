@@ -27,6 +27,8 @@ BIASES: Mapping[str, tuple[str, ...]] = {
     "use_bias": ("ffn_up.bias", "attn_q.bias"),
 }
 """Fields that say whether there are biases -> tensors that are there if so."""
+GENERATIVE = ("ForCausalLM", "ForConditionalGeneration")
+"""How the names of classes end whose tokens see none behind them."""
 Fill = Callable[[Source, dict[str, Any]], None]
 """Puts what is special about an architecture into the fields of a configuration."""
 Constants = Callable[[Source, Any], Mapping[str, Tensor]]
@@ -80,6 +82,12 @@ def configuration(source: Source, layout: Layout) -> PreTrainedConfig:
 
 
 def _made(source: Source, layout: Layout) -> PreTrainedConfig:
+    if source.get("{arch}.attention.causal") is False and layout.head.endswith(GENERATIVE):
+        raise NexusError(
+            f"'{source.path}' is an encoder: in its {layout.head} every token sees all others "
+            f"('{source.architecture}.attention.causal' is false), and transformers' lets it see those before it alone. "
+            "It cannot be opened here; name the model's folder of safetensors."
+        )
     outer = layout.kind.config_class
     inner = (getattr(outer, "sub_configs", None) or {}).get("text_config")
     kind = inner or outer

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from nexus_specs import NexusError
+from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from .fields import real, whole
 from .source import Source
 
-SCALING: Mapping[str, str] = {"linear": "linear", "yarn": "yarn", "longrope": "longrope"}
+SCALING: Mapping[str, str | None] = {"none": None, "linear": "linear", "yarn": "yarn", "longrope": "longrope"}
+FACTORS = ("rope.scaling.factor", "rope.scale_linear")
+"""The second is how files of before October 2023 spell it."""
 YARN: Mapping[str, str] = {
     "rope.scaling.yarn_attn_factor": "attention_factor", "rope.scaling.yarn_beta_fast": "beta_fast",
     "rope.scaling.yarn_beta_slow": "beta_slow", "rope.scaling.attn_factor": "attention_factor",
@@ -19,6 +23,8 @@ YARN: Mapping[str, str] = {
 DEFAULT_BASE = 10000.0
 LONG, SHORT, PER_FREQUENCY = "rope_factors_long.weight", "rope_factors_short.weight", "rope_freqs.weight"
 """Tensors of factors; the last one divides the frequencies themselves (Llama 3)."""
+FREQUENCIES = tuple(f"{each}inv_freq" for each in ("", "original_", "full_attention_", "full_attention_original_"))
+"""Names of buffers that the last one divides: of all layers, or of those that see everything."""
 
 
 def rotary(source: Source, known: PreTrainedConfig, head: int) -> dict[str, Any]:
@@ -42,8 +48,14 @@ def rotary(source: Source, known: PreTrainedConfig, head: int) -> dict[str, Any]
 
 
 def _scaling(source: Source) -> dict[str, Any]:
-    said = SCALING.get(source.text("{arch}.rope.scaling.type", "none"))
-    kind = "longrope" if LONG in source.places else said    # Phi 3 files have the factors and name no type
+    factor = next((real(source, key, 1.0) for key in FACTORS if source.get("{arch}." + key) is not None), 0.0) or 1.0
+    named = source.text("{arch}.rope.scaling.type", "linear" if factor != 1 else "none")    # as llama.cpp takes it
+    if named not in SCALING:
+        raise NexusError(
+            f"'{source.path}': the metadata '{source.architecture}.rope.scaling.type' is '{named[:40]}'; allowed: "
+            f"{', '.join(SCALING)}. Convert the model again."
+        )
+    kind = "longrope" if LONG in source.places else SCALING[named]      # Phi 3 files have factors and name no type
     if kind is None:
         return {}
     found: dict[str, Any] = {"rope_type": kind}
@@ -51,7 +63,7 @@ def _scaling(source: Source) -> dict[str, Any]:
         found["original_max_position_embeddings"] = original
     if kind == "longrope":
         return found | _long(source)
-    found["factor"] = real(source, "rope.scaling.factor", 1.0)
+    found["factor"] = factor
     found |= {name: real(source, key, 0.0) for key, name in YARN.items() if source.get("{arch}." + key) is not None}
     return found
 
@@ -65,6 +77,26 @@ def _long(source: Source) -> dict[str, Any]:
         found["factor"] = context / original
     if source.get("{arch}.rope.scaling.attn_factor") is not None:
         found["attention_factor"] = real(source, "rope.scaling.attn_factor", 1.0)
+    return found
+
+
+def divided(source: Source, module: nn.Module) -> dict[str, Tensor]:
+    """Buffers of rotary frequencies, divided as the file says: Llama 3 and whatever scales as it does (EXAONE 4,
+    Llama 4, Step 3.5). Divisors beyond a buffer's frequencies are one. NexusError where no buffer takes them."""
+    divisors = torch.tensor(factors(source, PER_FREQUENCY)) if PER_FREQUENCY in source.places else torch.ones(0)
+    if bool((divisors == 1).all()):
+        return {}
+    found = {}
+    for name, buffer in module.named_buffers():
+        held = buffer.numel()
+        fits = held <= divisors.numel() and bool((divisors[held:] == 1).all())
+        if fits and name.rpartition(".")[2] in FREQUENCIES:
+            found[name] = buffer / divisors[:held].reshape(buffer.shape)
+    if not found:
+        raise NexusError(
+            f"'{source.path}' divides {divisors.numel()} rotary frequencies ({PER_FREQUENCY}), and "
+            f"{type(module).__name__} has no such frequencies. Fetch or convert it again."
+        )
     return found
 
 

@@ -81,7 +81,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     coming += _unpacking(blueprint, layer.parameters)
     if budget.quantise:
         coming += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
-    weights = staying * dtype.itemsize + round(min(coming, most))
+    weights = staying * dtype.itemsize + blueprint.buffers + round(min(coming, most))
     running = weights + _working(blueprint, budget, dtype, tokens)
     if heard := _heard(blueprint, budget, dtype, tokens):
         running = max(running, staying * dtype.itemsize + RUNTIME + heard)
@@ -177,7 +177,7 @@ def buffers(blueprint: Blueprint) -> int:
 def _held(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     """The weights once they are loaded."""
     layers = sum(layer.parameters for layer in _layers(blueprint))
-    rest = _rest(blueprint) * dtype.itemsize
+    rest = _rest(blueprint) * dtype.itemsize + blueprint.buffers
     if not quantise:
         return rest + layers * dtype.itemsize
     how: How = "nf4" if quantise == "nf4" else "int8"

@@ -121,3 +121,10 @@ def test_no_limit_named_means_what_is_free(monkeypatch: pytest.MonkeyPatch) -> N
     assert choose(model(7), HALF).residency == "resident"
     monkeypatch.setattr(headroom, "free_memory", lambda: 10 * GB)
     assert choose(model(7), HALF).residency == "stream"
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+def test_what_is_no_weight_stays_in_memory(residency: Any) -> None:
+    budget = replace(HALF, residency=residency)
+    ways = [Sli().estimate(model(1, buffers=more), 4, 0, budget).memory for more in (0, 200_000_000)]
+    assert ways[1] - ways[0] == 200_000_000

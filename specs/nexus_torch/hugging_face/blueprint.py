@@ -78,6 +78,7 @@ def blueprint(
         frames=frames(module),
         seen=_seen(module, found),
         places=places(config) if "image" in takes(kind) and gives(kind) == ("text",) else 0,
+        buffers=sum(each.numel() * each.itemsize for each in module.buffers()),
         missing=tuple(missing),
     )
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ..fields import real, whole
 from ..layout import Layout
-from ..rotary import PER_FREQUENCY, factors
 from ..rules import Rule
 from ..source import Source
 from ..values import (
@@ -50,8 +49,8 @@ CHAMELEON = (
 def llama(source: Source) -> Layout:
     """Llama, Mistral and whatever else was converted as they are; with experts it is Mixtral."""
     if whole(source, "expert_count"):
-        return Layout(head="MixtralForCausalLM", rules=ROTATED, fill=mixtral, constants=frequencies)
-    return Layout(head="LlamaForCausalLM", rules=ROTATED, constants=frequencies)
+        return Layout(head="MixtralForCausalLM", rules=ROTATED, fill=mixtral)
+    return Layout(head="LlamaForCausalLM", rules=ROTATED)
 
 
 def mixtral(_: Source, fields: dict[str, Any]) -> None:
@@ -59,21 +58,9 @@ def mixtral(_: Source, fields: dict[str, Any]) -> None:
     fields.setdefault("sliding_window", None)
 
 
-def frequencies(source: Source, module: Any) -> dict[str, Tensor]:
-    """Llama 3 scales its rotary frequencies; the file holds the divisors."""
-    if PER_FREQUENCY not in source.places:
-        return {}
-    divisors = torch.tensor(factors(source, PER_FREQUENCY), dtype=torch.float32)
-    return {
-        name: buffer / divisors.reshape(buffer.shape)
-        for name, buffer in module.named_buffers()
-        if name.rpartition(".")[2] in ("inv_freq", "original_inv_freq") and buffer.numel() == divisors.numel()
-    }
-
-
 def apertus(source: Source, module: Any) -> dict[str, Tensor]:
     """Four numbers of the activation of each layer are metadata, not tensors."""
-    found = frequencies(source, module)
+    found: dict[str, Tensor] = {}
     for key in ("alpha_p", "alpha_n", "beta", "eps"):
         said = source.get(f"xielu.{key}", [])
         for layer, value in enumerate(said if isinstance(said, list) else [said] * len(module.model.layers)):
@@ -185,8 +172,13 @@ def window_or_none(_: Source, fields: dict[str, Any]) -> None:
 
 
 def every(source: Source, fields: dict[str, Any], period: int) -> None:
-    """Local layers, and every `period`-th a global one."""
+    """Local layers, and every `period`-th a global one, unless the file has a pattern of its own."""
     count = source.whole("{arch}.block_count")
+    said = source.get("{arch}.attention.sliding_window_pattern")
+    if isinstance(said, list):
+        fields["layer_types"] = ["sliding_attention" if each else "full_attention" for each in said]
+        return
+    period = whole(source, "attention.sliding_window_pattern", period) or count + 1     # 0: local layers alone
     fields["layer_types"] = [
         "full_attention" if (layer + 1) % period == 0 else "sliding_attention" for layer in range(count)
     ]

@@ -36,6 +36,8 @@ def gemma3(source: Source, fields: dict[str, Any]) -> None:
     """Five local layers, one global; local ones turn with base 10000."""
     _scale(source, fields)
     every(source, fields, 6)
+    if not whole(source, "attention.sliding_window"):           # llama.cpp: no window, all layers are global
+        fields["layer_types"] = ["full_attention"] * source.whole("{arch}.block_count")
 
 
 def gemma3_embedding(source: Source, fields: dict[str, Any]) -> None:
