@@ -79,6 +79,9 @@ LARGEST: Mapping[str, int] = {"block_count": 512, "decoder_block_count": 512, "c
 LARGEST_WHOLE = 1 << 22
 """The largest setting that is believed; no width, count or rank of a real model comes near it."""
 
+SOFTMAX, SIGMOID = 1, 2
+"""How experts are scored, `llama_expert_gating_func_type`."""
+
 
 def values(source: Source, known: PreTrainedConfig) -> dict[str, Any]:
     """The fields that metadata gives, by the names that a configuration (an example of its class) has."""

@@ -11,6 +11,7 @@ import transformers
 from nexus_specs import NexusError
 from torch import Tensor
 from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
 
 from .fields import settable, values, whole
 from .rotary import rotary
@@ -85,7 +86,7 @@ def _made(source: Source, layout: Layout) -> PreTrainedConfig:
     if source.get("{arch}.attention.causal") is False and layout.head.endswith(GENERATIVE):
         raise NexusError(
             f"'{source.path}' is an encoder: in its {layout.head} every token sees all others "
-            f"('{source.architecture}.attention.causal' is false), and transformers' lets it see those before it alone. "
+            f"('{source.architecture}.attention.causal' is false), and in transformers' those before it alone. "
             "It cannot be opened here; name the model's folder of safetensors."
         )
     outer = layout.kind.config_class
@@ -119,6 +120,13 @@ def _implied(source: Source, known: PreTrainedConfig) -> dict[str, Any]:
             found[name] = any(each.endswith(endings) for each in source.places)
     if not hasattr(known, "head_dim") and isinstance(width := source.get("{arch}.attention.key_length"), int):
         found["head_dim"] = width
+    if (said := source.get("{arch}.hidden_activation")) is not None:
+        if said not in ACT2FN:
+            raise NexusError(
+                f"'{source.path}': the metadata '{source.architecture}.hidden_activation' is {said!r:.60}, which "
+                "transformers does not know; silu, gelu and gelu_pytorch_tanh are usual. Convert the model again."
+            )
+        found |= {each: said for each in ("hidden_activation", "hidden_act") if settable(known, each)}
     pattern = source.get("{arch}.attention.sliding_window_pattern")
     if isinstance(pattern, list) and hasattr(known, "layer_types"):
         found["layer_types"] = ["sliding_attention" if each else "full_attention" for each in pattern]

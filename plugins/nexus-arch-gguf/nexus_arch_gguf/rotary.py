@@ -21,6 +21,9 @@ YARN: Mapping[str, str] = {
     "rope.scaling.yarn_beta_slow": "beta_slow", "rope.scaling.attn_factor": "attention_factor",
 }  # fmt: skip
 DEFAULT_BASE = 10000.0
+APART = ("gemma3", "gemma3n", "gemma4", "gemma-embedding", "modern-bert", "mimo2", "step35")
+"""Where local layers turn with the default base unless the file says otherwise; elsewhere (OLMo 3) as global ones.
+Source: `rope_freq_base_train_swa` of llama.cpp's `src/models`."""
 LONG, SHORT, PER_FREQUENCY = "rope_factors_long.weight", "rope_factors_short.weight", "rope_freqs.weight"
 """Tensors of factors; the last one divides the frequencies themselves (Llama 3)."""
 FREQUENCIES = tuple(f"{each}inv_freq" for each in ("", "original_", "full_attention_", "full_attention_original_"))
@@ -39,7 +42,8 @@ def rotary(source: Source, known: PreTrainedConfig, head: int) -> dict[str, Any]
     full |= _scaling(source)
     if "full_attention" not in example:
         return {"rope_parameters": full | _sections(source)}
-    local = {"rope_type": "default", "rope_theta": real(source, "rope.freq_base_swa", DEFAULT_BASE)}
+    base = DEFAULT_BASE if source.architecture in APART else full["rope_theta"]
+    local = {"rope_type": "default", "rope_theta": real(source, "rope.freq_base_swa", base)}
     near = whole(source, "attention.key_length_swa", head)
     width = whole(source, "rope.dimension_count_swa", min(whole(source, "rope.dimension_count", head), near))
     if near and width < near:

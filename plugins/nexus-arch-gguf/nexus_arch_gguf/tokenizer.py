@@ -14,6 +14,7 @@ from typing import Any
 from nexus_specs import NexusError
 from nexus_torch.hugging_face.charsmaps import fault_of
 from nexus_torch.hugging_face.described import hashed
+from nexus_torch.hugging_face.telling import once
 from nexus_torch.hugging_face.vocabulary import check_merges
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -36,6 +37,12 @@ LARGEST_VOCABULARY = 1 << 21
 SMALL = 4 << 20
 """Bytes of memory that the metadata of a tokenizer may take to be built when nobody uses it: 50,000 tokens, and six
 times as much once it is built."""
+OF_OLD: Mapping[str, str] = {
+    "gpt2": "gpt-2", "phi2": "gpt-2", "gptneox": "gpt-2", "mpt": "gpt-2", "falcon": "falcon", "starcoder": "starcoder",
+    "starcoder2": "starcoder", "bloom": "bloom", "qwen2": "qwen2", "qwen2moe": "qwen2", "command-r": "command-r",
+    "olmo": "olmo", "dbrx": "dbrx",
+}  # fmt: skip
+"""Architecture -> the one way in which its models of before May 2024 cut text."""
 CAPITAL = re.compile("[A-Z]")
 CONTROL, OF_THE_USER = 3, 4
 """Types of tokens, `llama_token_type`."""
@@ -98,7 +105,7 @@ def _described(source: Source) -> dict[str, Any]:
 
 def _bytes(source: Source, described: dict[str, Any]) -> Tokenizer:
     """Byte-level BPE."""
-    kind = described.get("pre_tokenizer_type", "default")
+    kind = described.get("pre_tokenizer_type") or _unsaid(source)
     if kind in SPACED:
         return _characters(source, described)
     if kind not in BY_NAME:
@@ -117,6 +124,18 @@ def _bytes(source: Source, described: dict[str, Any]) -> Tokenizer:
     return backend
 
 
+def _unsaid(source: Source) -> str:
+    """How text is cut where no metadata says it (files of before May 2024): as the architecture's models do, else as
+    llama.cpp does, which is told."""
+    if (named := OF_OLD.get(source.architecture)) is None:
+        once(
+            ("pre", source.path),
+            f"'{source.path}' does not say how text is cut (tokenizer.ggml.pre): it was converted before May 2024. It "
+            "is cut in llama.cpp's default way, and tokens may be others than the model's: a newer file is better.",
+        )
+    return named or "default"
+
+
 def _pairs(source: Source, described: Mapping[str, Any]) -> tuple[dict[str, int], list[tuple[str, ...]]]:
     """Tokens -> their ids, and which two of them become one. NexusError for pieces that are no tokens."""
     vocabulary = {token: index for index, token in enumerate(described["tokens"])}
@@ -131,9 +150,14 @@ def _characters(source: Source, described: dict[str, Any]) -> Tokenizer:
     backend = Tokenizer(models.BPE(vocabulary, merges, byte_fallback=True))
     backend.normalizer = normalizers.Replace(" ", PHANTOM)
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[^\n]+|\n+"), behavior="isolated")
-    backend.decoder = decoders.Sequence([decoders.Replace(PHANTOM, " "), decoders.ByteFallback(), decoders.Fuse()])
+    backend.decoder = _spaced()
     _add_special(backend, described)
     return backend
+
+
+def _spaced() -> decoders.Decoder:
+    """Pieces to text, with a space wherever a piece has one."""
+    return decoders.Sequence([decoders.Replace(PHANTOM, " "), decoders.ByteFallback(), decoders.Fuse()])
 
 
 def _add_special(backend: Tokenizer, described: Mapping[str, Any]) -> None:
@@ -158,6 +182,8 @@ def _pieces(source: Source, described: dict[str, Any]) -> Tokenizer:
         spaces = normalizers.Replace(pattern=" ", content=PHANTOM)
         before = [normalizers.Prepend(prepend=PHANTOM)] if source.get("tokenizer.ggml.add_space_prefix", True) else []
         backend.normalizer, backend.pre_tokenizer = normalizers.Sequence([*before, spaces]), None
+        if not before:                                      # no space that was put there is to be taken off again
+            backend.decoder = _spaced()
     charsmap = described.get("precompiled_charsmap")
     if kind == "t5" and isinstance(charsmap, (list, array)) and charsmap:
         stored = bytes(each & 0xFF for each in charsmap)
@@ -209,7 +235,7 @@ def _frame(source: Source, backend: Tokenizer, special: Mapping[str, str]) -> No
     first = special.get("cls_token") or special.get("bos_token")
     last = special.get("sep_token") or special.get("eos_token")
     before = bool(source.get("tokenizer.ggml.add_bos_token", wanted))
-    after = bool(source.get("tokenizer.ggml.add_eos_token", encoder))
+    after = bool(source.get("tokenizer.ggml.add_eos_token", encoder or kind == "t5"))       # as llama.cpp takes it
     parts = [*([first] if before and first else []), "$A", *([last] if after and last else [])]
     used = {token: backend.token_to_id(token) for token in parts if token != "$A"}  # noqa: S105 - a template's variable
     if any(index is None for index in used.values()):

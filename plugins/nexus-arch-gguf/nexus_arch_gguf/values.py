@@ -96,6 +96,15 @@ def rotated(count: str) -> Undo:
     return undo
 
 
+def side_by_side(tensors: Sequence[Tensor], target: Target) -> Tensor:
+    """Rows that turn from halves back to pairs side by side; those of a head that do not turn stay (GLM-4V)."""
+    (tensor,), config = tensors, target.config
+    heads = tensor.reshape(-1, int(config.head_dim), *tensor.shape[1:])
+    width = int(config.head_dim * config.rope_parameters.get("partial_rotary_factor", 1.0)) // 2 * 2
+    turning = torch.stack([heads[:, : width // 2], heads[:, width // 2 : width]], 2).flatten(1, 2)
+    return same([torch.cat([turning, heads[:, width:]], 1).reshape(tensor.shape)], target)
+
+
 def query_key_value(tensors: Sequence[Tensor], target: Target) -> Tensor:
     """Bloom and GPT-NeoX: all queries, all keys, all values -> by head a query, a key and a value."""
     (tensor,) = tensors

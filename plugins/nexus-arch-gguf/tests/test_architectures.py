@@ -24,8 +24,8 @@ DAILY = frozenset({
     "falcon-40b", "falcon_h1", "gemma2", "gemma3n", "gemma4", "gemma4_moe", "glm4_moe", "gpt2", "gpt_oss", "granite",
     "granitemoehybrid", "jamba", "kimi_linear", "lfm2_moe", "llama", "llama3", "llama4", "mamba", "mamba2",
     "mimo_v2_flash", "ministral3", "mixtral", "mpt", "nemotron_h_moe", "nomic_bert", "olmo3", "phi3-long", "phimoe",
-    "qwen3", "qwen3_5_moe", "qwen3_next", "roberta", "smollm3", "stablelm-12b", "t5-v1_1",
-    "umt5",
+    "qwen3", "qwen3_5_moe", "qwen3_next", "roberta", "smollm3", "stablelm-12b", "step3p7",
+    "t5-v1_1", "umt5",
 })  # fmt: skip
 """One of each way in which an architecture lies in a file; the others, and these, with `-m slow` and the benchmark."""
 

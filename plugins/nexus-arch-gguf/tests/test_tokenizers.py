@@ -28,7 +28,8 @@ def written(path: Path, kind: str, tokens: Sequence[str], **more: Any) -> Source
     """A file with a vocabulary and one tensor."""
     writer = gguf.GGUFWriter(path, more.pop("architecture", "llama"))
     writer.add_tokenizer_model(kind)
-    writer.add_tokenizer_pre(more.pop("pre", "default"))
+    if pre := more.pop("pre", "default"):
+        writer.add_tokenizer_pre(pre)
     writer.add_token_list(list(tokens))
     for name, value in more.items():
         getattr(writer, f"add_{name}")(value)
@@ -144,3 +145,34 @@ def test_names_belong_to_one_way() -> None:
     """No name is both cut by patterns and spaced; those that are whole words first are cut."""
     assert not SPACED & BY_NAME.keys()
     assert BY_NAME.keys() >= WHOLE_WORDS_FIRST
+
+
+PIECES = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), PHANTOM, "a", f"{PHANTOM}a"]
+"""A vocabulary of sentencepiece."""
+
+
+@pytest.mark.parametrize("architecture", ["gemma3", "gemma3n", "gemma-embedding", "llama"])
+def test_a_space_before_a_text_comes_back(architecture: str, tmp_path: Path) -> None:
+    """Where none is put there, none is taken off."""
+    more = {"token_types": [2, 3, 3] + [6] * 256 + [1] * 3, "token_scores": [0.0] * 259 + [-2.0, -3.0, -1.0]}
+    source = written(tmp_path / "v.gguf", "llama", PIECES, architecture=architecture, add_space_prefix=False, **more)
+    found = tokenizer(source)
+    ids = found(" a", add_special_tokens=False)["input_ids"]
+    assert ids == [len(PIECES) - 1]
+    assert found.decode(ids) == " a"
+
+
+@pytest.mark.parametrize(("architecture", "told"), [("llama", True), ("qwen2", False)])
+def test_a_file_that_does_not_say_how_it_is_cut(architecture: str, told: bool, tmp_path: Path, capsys: Any) -> None:
+    """Of before May 2024: as the architecture's models cut, or told."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    more = {"architecture": architecture, "pre": "", "token_types": [1] * (len(alphabet) + 1)}
+    source = written(tmp_path / "v.gguf", "gpt2", [*alphabet, "12"], token_merges=["1 2"], **more)
+    assert len(tokenizer(source)("12", add_special_tokens=False)["input_ids"]) == (1 if told else 2)
+    assert ("does not say how text is cut" in capsys.readouterr().err) is told
+
+
+def test_unigrams_end_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    tokens, more = ["<pad>", "</s>", "<unk>", PHANTOM, "a"], {"eos_token_id": 1, "unk_token_id": 2}
+    source = written(tmp_path / "v.gguf", "t5", tokens, architecture="t5", token_scores=[0.0] * 5, **more)
+    assert tokenizer(source)("a")["input_ids"][-1] == 1

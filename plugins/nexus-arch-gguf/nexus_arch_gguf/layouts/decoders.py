@@ -17,6 +17,7 @@ from ..values import (
     head_row,
     query_key_value,
     rotated,
+    side_by_side,
     transposed,
 )
 
@@ -25,6 +26,7 @@ ROTATED = (
     Rule(r"\.k_proj\.(weight|bias)$", (), rotated("num_key_value_heads")),
 )
 """Queries and keys that llama.cpp rotates in pairs of neighbours."""
+IN_HALVES = (Rule(r"\.(?:q|k)_proj\.(weight|bias)$", (), side_by_side),)
 FUSED_QKV = (
     Rule(r"query_key_value\.(weight|bias)$", (), query_key_value),
     Rule(r"word_embeddings_layernorm\.weight$", ("token_embd_norm.weight",)),
@@ -102,6 +104,12 @@ def falcon(source: Source, fields: dict[str, Any]) -> None:
 def glm(source: Source, fields: dict[str, Any]) -> None:
     """Half of each head turns."""
     fields["attention_bias"] = "blk.0.attn_q.bias" in source.places
+
+
+def glm4(source: Source) -> Layout:
+    """GLM 4, and the text model of GLM-4V, whose turning rows the file holds in halves (M-RoPE: it has sections)."""
+    sections = source.get("{arch}.rope.dimension_sections")
+    return Layout(head="Glm4ForCausalLM", rules=IN_HALVES if isinstance(sections, list) and any(sections) else ())
 
 
 def granite(source: Source, fields: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..fields import real, round_to_short, whole
+from ..fields import SIGMOID, real, round_to_short, whole
 from ..layout import Layout
 from ..rules import Rule
 from ..source import Source
@@ -26,6 +26,9 @@ GRANITE = (
     Rule(r"shared_mlp\.output_linear\.weight$", ("blk.{n}.ffn_down_shexp.weight",)),
     Rule(r"shared_mlp\.output_linear\.weight$", ("blk.{n}.ffn_down.weight",)),
 )
+MIMO_WINDOW = 128
+"""What the released MiMo's configuration, and so its files, call a window: tokens before the query. The class counts
+the query too."""
 GLM = ("glm4", "chatglm-bpe")
 """Pre-tokenizers of GLM."""
 
@@ -56,19 +59,22 @@ def deepseek(source: Source) -> Layout:
         return Layout(head="YoutuForCausalLM", fill=latent)
     if source.text("tokenizer.ggml.pre") in GLM:
         return Layout(head="Glm4MoeLiteForCausalLM", fill=glm_lite)
-    if not any(name.endswith("exp_probs_b.bias") for name in source.places):
+    corrected = any(name.endswith("exp_probs_b.bias") for name in source.places)
+    if not corrected and whole(source, "expert_gating_func") != SIGMOID:
         return Layout(head="DeepseekV2ForCausalLM", fill=deepseek_v2)
     return Layout(head="DeepseekV3ForCausalLM", fill=deepseek_v3)
 
 
 def deepseek_v2(source: Source, fields: dict[str, Any]) -> None:
-    """Greedy choice, softmax scores; groups where the file names more than one."""
+    """Greedy choice, softmax scores; groups where the file names more than one. Files from before the groups were
+    written have those of the release with 160 experts."""
     latent(source, fields)
-    groups = whole(source, "expert_group_count", 1)
+    large = whole(source, "expert_count") == 160
+    groups = whole(source, "expert_group_count", 8 if large else 1)
     fields["topk_method"] = "group_limited_greedy" if groups > 1 else "greedy"
     fields.setdefault("norm_topk_prob", False)
     fields.setdefault("routed_scaling_factor", 1.0)
-    fields["n_group"], fields["topk_group"] = groups, whole(source, "expert_group_used_count", 1)
+    fields["n_group"], fields["topk_group"] = groups, whole(source, "expert_group_used_count", 3 if large else 1)
 
 
 def deepseek_v3(source: Source, fields: dict[str, Any]) -> None:
@@ -189,7 +195,8 @@ def llama4(source: Source, fields: dict[str, Any]) -> None:
     fields["use_qk_norm"] = whole(source, "expert_count") != 128
     fields.pop("sliding_window", None)
     if (window := source.get("{arch}.attention.sliding_window")) == 0:
-        fields["layer_types"] = ["full_attention"] * source.whole("{arch}.block_count")
+        count = source.whole("{arch}.block_count")              # MobileLLM: positions in all layers, as in llama.cpp
+        fields["layer_types"], fields["no_rope_layers"] = ["full_attention"] * count, [1] * count
     elif window:
         fields["attention_chunk_size"] = window
 
@@ -209,6 +216,8 @@ def mimo(source: Source, fields: dict[str, Any]) -> None:
     by_kind = dict(zip(kinds, heads if isinstance(heads, list) else [heads] * len(kinds), strict=False))
     fields["layer_types"] = kinds
     fields["num_key_value_heads"] = by_kind.get("full_attention") or by_kind.get("sliding_attention", 2) // 2
+    if fields.get("sliding_window") == MIMO_WINDOW:
+        fields["sliding_window"] += 1
     fields["v_head_dim"] = whole(source, "attention.value_length")
     fields["mlp_layer_types"] = [
         "sparse" if f"blk.{layer}.ffn_gate_inp.weight" in source.places else "dense" for layer in range(len(kinds))
@@ -231,6 +240,9 @@ def step(source: Source, fields: dict[str, Any]) -> None:
         "sparse" if f"blk.{layer}.ffn_gate_inp.weight" in source.places else "dense" for layer in range(count)
     ]
     fields["moe_router_scaling_factor"] = real(source, "expert_weights_scale", 1.0)
+    for key, name in (("swiglu_clamp_exp", "swiglu_limits"), ("swiglu_clamp_shexp", "swiglu_limits_shared")):
+        if isinstance(limits := source.get("{arch}." + key), list):
+            fields[name] = [round_to_short(float(each)) for each in limits[:count]]
 
 
 def _of_kind(value: Any, kinds: list[str], wanted: str) -> int:

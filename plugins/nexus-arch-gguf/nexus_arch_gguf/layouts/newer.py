@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from nexus_specs import NexusError
 
-from ..fields import round_to_short, whole
+from ..fields import SIGMOID, SOFTMAX, round_to_short, whole
 from ..layout import Layout
 from ..rules import Rule
 from ..source import Source
@@ -35,8 +35,6 @@ HRM = {
     "self_attn.o_proj": "attn_output", "self_attn.gate_proj": "attn_gate", "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
 }  # fmt: skip
-SOFTMAX, SIGMOID = 1, 2
-"""How experts are scored, `llama_expert_gating_func_type`."""
 
 
 def granite_swa(source: Source) -> Layout:

@@ -23,7 +23,7 @@ ROTATED = frozenset({
     "nemotron_h", "nemotron_h_moe", "granite_swa", "muse-glimmer", "pockettts",
 })  # fmt: skip
 PLUS_ONE = frozenset({"gemma", "gemma2", "gemma3", "gemma-embedding", "nemotron", "qwen3next", "qwen35", "qwen35moe",
-                      "qwen4exp", "minimax-m3"})  # fmt: skip
+                      "qwen4exp", "minimax-m3", "step35"})  # fmt: skip
 FROM_THE_OTHER_SIDE = ("llama4", "gpt-oss")
 LEFT_OUT = re.compile(r"visual\.|vision_|view_separator|vqmodel|projector|pooler|inv_freq|act_fn\.|\.num_batches")
 
