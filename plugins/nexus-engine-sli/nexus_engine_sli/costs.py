@@ -24,7 +24,8 @@ import torch
 from nexus_specs import Blueprint, Budget
 
 from .headroom import Way
-from .predicting import layerwise, tied, weight_dtype, width_of
+from .pieces import tied, width_of
+from .predicting import layerwise, weight_dtype
 from .predicting import length as usual
 
 RATE, READ, WEIGHTS, CALLS = 40e9, 1e9, 5e9, 2e5

@@ -12,7 +12,8 @@ from nexus_torch.skeleton import holders
 from torch import nn
 
 from .costs import SHARE
-from .predicting import KERNELS, fused, making, one_sample
+from .pieces import fused, making
+from .predicting import KERNELS, one_sample
 from .stored import EXPERT
 from .units import Division, Unit, meeting, running
 

@@ -5,16 +5,15 @@ what a batch takes. Bytes. `benchmarks/memory.py` measures how near that comes.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from nexus_specs import Blueprint, Budget
 from nexus_torch.files import DTYPES
 
+from . import pieces
 from .allocating import GROWN
 from .deferring import rows_at_once
 from .quantising import AT_ONCE, How, bytes_of
-from .units import LARGE
 
 TOKENS = 256
 """Tokens of a sample, where unknown."""
@@ -42,14 +41,6 @@ ROUNDING = 2 << 20
 """Buffers that files are read into are whole pages of this size."""
 
 
-class Piece(NamedTuple):
-    """A layer or a table."""
-
-    parameters: int
-    stored: int
-    """Bytes."""
-
-
 def weight_dtype(blueprint: Blueprint, budget: Budget) -> torch.dtype:
     """What weights are kept in: bfloat16 where that is what the run computes in and the checkpoint is stored in no more
     than sixteen bits, or where its layers are quantised; else float32, which no checkpoint loses in."""
@@ -72,11 +63,11 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     """Most bytes that running a layer at a time takes: what stays, the layer that runs, the one that arrives. Where
     these two may take `most`, what is too large for it comes in parts (`units`)."""
     dtype = weight_dtype(blueprint, budget)
-    layer, table = _largest(blueprint), _table(blueprint)
-    staying = _rest(blueprint) - _tables(blueprint) * table.parameters
-    if tied(blueprint) and table.parameters * dtype.itemsize + table.stored <= most:
+    layer, table = pieces.largest(blueprint), pieces.table(blueprint)
+    staying = pieces.rest(blueprint) - pieces.tables(blueprint) * table.parameters
+    if pieces.tied(blueprint) and table.parameters * dtype.itemsize + table.stored <= most:
         staying += table.parameters                         # read once, for the embedding and the head
-        table = Piece(0, 0 if _as_stored(blueprint, dtype) else table.stored)
+        table = pieces.Piece(0, 0 if _as_stored(blueprint, dtype) else table.stored)
     coming = _meeting(blueprint, layer, table, dtype) + 2 * ROUNDING
     coming += _unpacking(blueprint, layer.parameters)
     if budget.quantise:
@@ -92,10 +83,10 @@ def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     """Most bytes that weights in RAM take where they run a layer at a time on the processor: all of them as stored, and
     what a layer takes that is made of them. One that runs as it is stored is not made."""
     dtype = weight_dtype(blueprint, budget)
-    stored = blueprint.bytes + buffers(blueprint)
-    if _as_stored(blueprint, dtype) and not budget.quantise and not fused(blueprint):
+    stored = blueprint.bytes + unfilled(blueprint)
+    if _as_stored(blueprint, dtype) and not budget.quantise and not pieces.fused(blueprint):
         return stored + activations(blueprint, budget, dtype, tokens)
-    arriving = max(_largest(blueprint).stored, _table(blueprint).stored)          # which is there already
+    arriving = max(pieces.largest(blueprint).stored, pieces.table(blueprint).stored)          # which is there already
     return stored - arriving + layerwise(blueprint, budget, tokens)
 
 
@@ -109,8 +100,8 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens
 
 def _states(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
     """One tensor of a batch's states: of its text, or of its pictures in their tower."""
-    most = max(_positions(blueprint, budget, tokens) * width_of(blueprint), max(1, budget.micro_batch) * blueprint.seen)
-    return most * dtype.itemsize
+    read = _positions(blueprint, budget, tokens) * pieces.width_of(blueprint)
+    return max(read, max(1, budget.micro_batch) * blueprint.seen) * dtype.itemsize
 
 
 def _heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
@@ -135,7 +126,7 @@ def _working(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: f
 
 def _kernels(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
     """What experts leave that get different numbers of tokens."""
-    return KERNELS if fused(blueprint) and dtype == torch.bfloat16 and not budget.quantise else 0
+    return KERNELS if pieces.fused(blueprint) and dtype == torch.bfloat16 and not budget.quantise else 0
 
 
 def _logits(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
@@ -159,45 +150,38 @@ def _positions(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
 
 def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
     """What the states of one sample take at least, when it goes into a layer and comes out of it."""
-    return 2 * round(length(blueprint)) * width_of(blueprint) * dtype.itemsize
+    return 2 * round(length(blueprint)) * pieces.width_of(blueprint) * dtype.itemsize
 
 
-def making(blueprint: Blueprint) -> int:
-    """How often the weights of a layer are there while it is made of packed ones: of experts that are unpacked one by
-    one and then put together, twice; of experts that share a tensor (MXFP4), once. `benchmarks/memory.py` measures
-    both."""
-    return 2 if blueprint.quantisation not in ("", "mxfp4") and fused(blueprint) else 1
-
-
-def buffers(blueprint: Blueprint) -> int:
+def unfilled(blueprint: Blueprint) -> int:
     """What is lost where every part stays in the buffer that it was read into."""
-    return (len(_layers(blueprint)) + 1) * ROUNDING
+    return (len(pieces.layers(blueprint)) + 1) * ROUNDING
 
 
 def _held(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     """The weights once they are loaded."""
-    layers = sum(layer.parameters for layer in _layers(blueprint))
-    rest = _rest(blueprint) * dtype.itemsize + blueprint.buffers
+    layers = sum(layer.parameters for layer in pieces.layers(blueprint))
+    rest = pieces.rest(blueprint) * dtype.itemsize + blueprint.buffers
     if not quantise:
         return rest + layers * dtype.itemsize
     how: How = "nf4" if quantise == "nf4" else "int8"
-    return rest + bytes_of(layers, max(width_of(blueprint), 1), how)
+    return rest + bytes_of(layers, max(pieces.width_of(blueprint), 1), how)
 
 
 def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     """What loading takes beside the weights: the part that was read last in its stored form, if that is not the form in
     which it stays, the layer before it is quantised, what unpacking and quantising need."""
-    most, arriving = _largest(blueprint)
+    most, arriving = pieces.largest(blueprint)
     as_stored = _as_stored(blueprint, dtype)
     if not as_stored:
-        arriving = max(arriving, _rest_stored(blueprint))
+        arriving = max(arriving, pieces.rest_stored(blueprint))
     if as_stored and not quantise:
-        return buffers(blueprint) + (arriving if fused(blueprint) else 0)
-    beside = arriving + _unpacking(blueprint, most) + (making(blueprint) - 1) * most * dtype.itemsize
+        return unfilled(blueprint) + (arriving if pieces.fused(blueprint) else 0)
+    beside = arriving + _unpacking(blueprint, most) + (pieces.making(blueprint) - 1) * most * dtype.itemsize
     if quantise:
         made = 0 if as_stored else most * dtype.itemsize
         return made + max(beside, min(most // MATRICES, AT_ONCE) * QUANTISING.get(quantise, 0))
-    return beside + (arriving if fused(blueprint) and not blueprint.quantisation else 0)
+    return beside + (arriving if pieces.fused(blueprint) and not blueprint.quantisation else 0)
 
 
 def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
@@ -209,74 +193,15 @@ def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
 def _unpacking(blueprint: Blueprint, most: int) -> int:
     """What it takes to unpack the largest matrix of a layer: its values in float32, and once more."""
     packed = blueprint.quantisation and blueprint.quantisation not in DIRECT
-    return 2 * most // MATRICES * torch.float32.itemsize if packed and making(blueprint) == 1 else 0
+    return 2 * most // MATRICES * torch.float32.itemsize if packed and pieces.making(blueprint) == 1 else 0
 
 
-def fused(blueprint: Blueprint) -> bool:
-    """Whether experts are put together from tensors of their own, which takes a layer twice."""
-    return blueprint.active_parameters < blueprint.parameters
-
-
-def _meeting(blueprint: Blueprint, layer: Piece, table: Piece, dtype: torch.dtype) -> int:
+def _meeting(blueprint: Blueprint, layer: pieces.Piece, table: pieces.Piece, dtype: torch.dtype) -> int:
     """Most bytes of what runs and what arrives meanwhile: two layers, or a layer and a table. Two tables have all
     layers between them."""
-    running = layer.parameters * making(blueprint) * dtype.itemsize
-    apart = layer.stored // 2 if fused(blueprint) and not blueprint.quantisation else 0   # goes as it is put together
+    running = layer.parameters * pieces.making(blueprint) * dtype.itemsize
+    whole = not pieces.fused(blueprint) or blueprint.quantisation
+    apart = 0 if whole else layer.stored // 2               # goes as it is put together
     return max(
         running + layer.stored + apart, table.parameters * dtype.itemsize + layer.stored, running + table.stored
     )
-
-
-def tied(blueprint: Blueprint) -> bool:
-    """Whether the head is the embedding."""
-    table = blueprint.vocabulary * width_of(blueprint)
-    return "text" in blueprint.gives and _rest(blueprint) < 2 * table
-
-
-def _tables(blueprint: Blueprint) -> int:
-    """How many embeddings and heads come and go, since they are large."""
-    table = blueprint.vocabulary * width_of(blueprint)
-    return _rest(blueprint) // table if table and _rest_stored(blueprint) >= LARGE else 0
-
-
-def _table(blueprint: Blueprint) -> Piece:
-    """One of them; nothing where they stay."""
-    if not _tables(blueprint):
-        return Piece(0, 0)
-    table = blueprint.vocabulary * width_of(blueprint)
-    return Piece(table, _rest_stored(blueprint) * table // max(_rest(blueprint), 1))
-
-
-def _largest(blueprint: Blueprint) -> Piece:
-    """Of all layers."""
-    layers = _layers(blueprint)
-    most = max((layer.parameters for layer in layers), default=0)
-    return Piece(most, max((layer.stored for layer in layers), default=0))
-
-
-def width_of(blueprint: Blueprint) -> int:
-    """The largest residual width."""
-    return max((max(stack.widths, default=0) for stack in blueprint.stacks), default=0)
-
-
-def _layers(blueprint: Blueprint) -> list[Piece]:
-    """Every layer."""
-    found: list[Piece] = []
-    for stack in blueprint.stacks:
-        counts = stack.layer_parameters or tuple(_parameters(blueprint, each) for each in stack.layer_bytes)
-        found += map(Piece, counts, stack.layer_bytes)
-    return found
-
-
-def _parameters(blueprint: Blueprint, stored: int) -> int:
-    return round(stored * blueprint.parameters / max(1, blueprint.bytes))
-
-
-def _rest(blueprint: Blueprint) -> int:
-    """Parameters that belong to no layer."""
-    return max(0, blueprint.parameters - sum(layer.parameters for layer in _layers(blueprint)))
-
-
-def _rest_stored(blueprint: Blueprint) -> int:
-    """Their bytes in the files."""
-    return max(0, blueprint.bytes - sum(layer.stored for layer in _layers(blueprint)))

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from .allocating import FINE, map_large_blocks
 from .checking import Finder
 from .fetching import files_for
+from .pieces import fused
 from .placing import Placing, bare, keeps_float32
-from .predicting import fused
 from .reading import Reader
 
 

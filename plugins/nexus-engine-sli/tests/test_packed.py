@@ -16,7 +16,7 @@ import transformers as hf
 from nexus_engine_sli import buffers
 from nexus_engine_sli.engine import Sli
 from nexus_engine_sli.loading import Streamed
-from nexus_engine_sli.predicting import making
+from nexus_engine_sli.pieces import making
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
 from safetensors.torch import save_file

@@ -1,0 +1,88 @@
+"""The pieces of a checkpoint that are held at a time, by its blueprint: layers, tables of words, and the rest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nexus_specs import Blueprint
+
+from .units import LARGE
+
+
+class Piece(NamedTuple):
+    """A layer or a table."""
+
+    parameters: int
+    stored: int
+    """Bytes."""
+
+
+def making(blueprint: Blueprint) -> int:
+    """How often the weights of a layer are there while it is made of packed ones: of experts that are unpacked one by
+    one and then put together, twice; of experts that share a tensor (MXFP4), once. `benchmarks/memory.py` measures
+    both."""
+    return 2 if blueprint.quantisation not in ("", "mxfp4") and fused(blueprint) else 1
+
+
+def fused(blueprint: Blueprint) -> bool:
+    """Whether experts are put together from tensors of their own, which takes a layer twice."""
+    return blueprint.active_parameters < blueprint.parameters
+
+
+def tied(blueprint: Blueprint) -> bool:
+    """Whether the head is the embedding."""
+    return "text" in blueprint.gives and rest(blueprint) < 2 * _words(blueprint)
+
+
+def tables(blueprint: Blueprint) -> int:
+    """How many embeddings and heads come and go, since they are large."""
+    words = _words(blueprint)
+    return rest(blueprint) // words if words and rest_stored(blueprint) >= LARGE else 0
+
+
+def table(blueprint: Blueprint) -> Piece:
+    """One of them; nothing where they stay."""
+    if not tables(blueprint):
+        return Piece(0, 0)
+    words = _words(blueprint)
+    return Piece(words, rest_stored(blueprint) * words // max(rest(blueprint), 1))
+
+
+def _words(blueprint: Blueprint) -> int:
+    """Parameters of an embedding."""
+    return blueprint.vocabulary * width_of(blueprint)
+
+
+def largest(blueprint: Blueprint) -> Piece:
+    """Of all layers."""
+    every = layers(blueprint)
+    most = max((layer.parameters for layer in every), default=0)
+    return Piece(most, max((layer.stored for layer in every), default=0))
+
+
+def width_of(blueprint: Blueprint) -> int:
+    """The largest residual width."""
+    return max((max(stack.widths, default=0) for stack in blueprint.stacks), default=0)
+
+
+def layers(blueprint: Blueprint) -> list[Piece]:
+    """Every layer."""
+    found: list[Piece] = []
+    for stack in blueprint.stacks:
+        counts = stack.layer_parameters or tuple(_parameters(blueprint, each) for each in stack.layer_bytes)
+        found += map(Piece, counts, stack.layer_bytes)
+    return found
+
+
+def _parameters(blueprint: Blueprint, stored: int) -> int:
+    return round(stored * blueprint.parameters / max(1, blueprint.bytes))
+
+
+def rest(blueprint: Blueprint) -> int:
+    """Parameters that belong to no layer."""
+    return max(0, blueprint.parameters - sum(layer.parameters for layer in layers(blueprint)))
+
+
+def rest_stored(blueprint: Blueprint) -> int:
+    """Their bytes in the files."""
+    return max(0, blueprint.bytes - sum(layer.stored for layer in layers(blueprint)))
