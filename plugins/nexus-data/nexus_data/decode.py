@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nexus_torch.upright import upright
 from numpy.typing import NDArray
 
 Stored = bytes | Path
@@ -27,16 +28,6 @@ def image(stored: Stored) -> NDArray[np.uint8]:
         raise ValueError("is no image of a known format") from error
     except (Image.DecompressionBombError, SyntaxError, EOFError) as error:
         raise ValueError(f"is no image that can be read ({error})") from error
-
-
-def upright(picture: Any) -> Any:
-    """A PIL image turned as its EXIF data say, where they can be read, as `datasets` and transformers turn it."""
-    from PIL import ImageOps
-
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # damaged notes about a picture; of a damaged picture itself its conversion tells
-        return picture
 
 
 def audio(stored: Stored, rate: int = 0) -> tuple[NDArray[np.float32], int]:

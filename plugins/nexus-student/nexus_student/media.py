@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from nexus_specs import NexusError
+from nexus_torch.upright import upright
 from numpy.typing import NDArray
 
 LARGEST = 1 << 30
@@ -42,16 +43,6 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     with Image.open(path) as image:
         return np.array(upright(image).convert("RGB"))
-
-
-def upright(picture: Any) -> Any:
-    """A PIL image turned as its EXIF data say, where they can be read, as `datasets` and transformers turn it."""
-    from PIL import ImageOps
-
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # damaged notes about a picture; of a damaged picture itself its conversion tells
-        return picture
 
 
 def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:
