@@ -20,7 +20,7 @@ from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
-from nexus_torch.hugging_face.catalogue import tasks
+from nexus_torch.hugging_face.configuration.catalogue import tasks
 from report import arguments, finish
 from tiny.table import Row, figures, merge, read
 from tiny.worker import rows

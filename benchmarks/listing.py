@@ -40,7 +40,7 @@ TRILLION = {
     "first_k_dense_replace": 1, "dtype": "bfloat16",
 }  # fmt: skip
 INSPECT = (
-    "import sys, time\nfrom nexus_specs import NexusError\nimport nexus_torch.hugging_face.checkpoint\n"
+    "import sys, time\nfrom nexus_specs import NexusError\nimport nexus_torch.hugging_face.weights.checkpoint\n"
     "from transformers import DeepseekV3ForCausalLM\nfrom nexus_arch_transformers.architecture import Transformers\n"
     "for source in sys.argv[1:]:\n    began, busy = time.perf_counter(), time.process_time()\n"
     "    try:\n        Transformers().inspect(source)\n    except NexusError:\n        pass\n"

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 import transformers
-from nexus_torch.hugging_face.catalogue import GENERATIVE, tasks
-from nexus_torch.hugging_face.configuration import text_part
+from nexus_torch.hugging_face.configuration.catalogue import GENERATIVE, tasks
+from nexus_torch.hugging_face.configuration.reading import text_part
 from torch import nn
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 

@@ -12,8 +12,8 @@ import nexus_engine_sli.units
 import numpy as np
 import torch
 from nexus_specs import Budget, Installed, Piece, Sample, Tap, content_key
-from nexus_torch.hugging_face.configuration import text_part
-from nexus_torch.hugging_face.seeing import hidden_patch
+from nexus_torch.hugging_face.configuration.reading import text_part
+from nexus_torch.hugging_face.inputs.seeing import hidden_patch
 from torch import Tensor, nn
 
 from .checkpoint import Tiny

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from nexus_torch.hugging_face.packed import Packing
+from nexus_torch.hugging_face.weights.packed import Packing
 from safetensors import safe_open
 from torch import Tensor
 

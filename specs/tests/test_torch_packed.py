@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from nexus_specs import NexusError
-from nexus_torch.hugging_face.packed import Packing, settings
-from nexus_torch.hugging_face.packed.fp8 import values
+from nexus_torch.hugging_face.weights.packed import Packing, settings
+from nexus_torch.hugging_face.weights.packed.fp8 import values
 from torch import Tensor
 from transformers import PreTrainedConfig
 
@@ -64,7 +64,7 @@ def test_block_scaled_floats_are_exact_whatever_the_size(shape: tuple[int, int])
 
 
 def test_many_rows_are_scaled_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nexus_torch.hugging_face.packed.fp8.AT_ONCE", 70 * 70)
+    monkeypatch.setattr("nexus_torch.hugging_face.weights.packed.fp8.AT_ONCE", 70 * 70)
     torch.manual_seed(0)
     raw, exact = block_scaled(torch.randn(150, 70), (32, 16))
     assert torch.equal(unpacked(raw, quant_method="fp8", weight_block_size=[32, 16]), exact)
@@ -204,7 +204,7 @@ def test_gptq_of_wrong_groups_and_words_is_refused() -> None:
 
 
 def test_awq(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nexus_torch.hugging_face.packed.integers.COLUMNS", 16)
+    monkeypatch.setattr("nexus_torch.hugging_face.weights.packed.integers.COLUMNS", 16)
     torch.manual_seed(0)
     inputs, outputs, size = 64, 40, 32
     numbers = torch.randint(16, (inputs, outputs))

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from nexus_specs import NexusError
-from nexus_torch.hugging_face.panics import hushed, risky
-from nexus_torch.hugging_face.vocabulary import check_merges, check_tokenizer
+from nexus_torch.hugging_face.text.panics import hushed, risky
+from nexus_torch.hugging_face.text.vocabulary import check_merges, check_tokenizer
 from tokenizers.normalizers import Precompiled
 
 VOCABULARY = {"a": 0, "b": 1, "ab": 2, "##b": 3}
@@ -57,7 +57,7 @@ def test_what_is_not_json_or_too_large_is_refused(tmp_path: Path, monkeypatch: p
     (tmp_path / "tokenizer.json").write_text("{" + "[" * 100_000)
     with pytest.raises(NexusError, match="is not JSON"):
         check_tokenizer(tmp_path)
-    monkeypatch.setattr("nexus_torch.hugging_face.vocabulary.LARGEST_BYTES", 10)
+    monkeypatch.setattr("nexus_torch.hugging_face.text.vocabulary.LARGEST_BYTES", 10)
     with pytest.raises(NexusError, match="at most 10"):
         check_tokenizer(tmp_path)
 

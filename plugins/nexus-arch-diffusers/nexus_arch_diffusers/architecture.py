@@ -48,7 +48,7 @@ class Diffusers:
 
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
         """The checkpoint. NexusError for weights that are pickled, packed in a way that is not read, or not there."""
-        from nexus_torch.hugging_face.packed import refuse_unread  # torch: not for `match`
+        from nexus_torch.hugging_face.weights.packed import refuse_unread  # torch: not for `match`
 
         checkpoint = self._checkpoint(source)
         models = getattr(checkpoint, "models", {"": checkpoint})    # of a pipeline, or the one that it is

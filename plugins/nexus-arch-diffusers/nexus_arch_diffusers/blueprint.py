@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nexus_specs import Blueprint, NexusError, Part, Stack
-from nexus_torch.hugging_face.packed import lacking
+from nexus_torch.hugging_face.weights.packed import lacking
 from nexus_torch.text import tokenizer_hash
 from torch import nn
 from transformers import PreTrainedTokenizerBase

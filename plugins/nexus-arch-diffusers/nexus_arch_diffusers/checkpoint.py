@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from nexus_specs import Batch, NexusError, Part, Sample, Signal
-from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
-from nexus_torch.hugging_face.classes import read_config
+from nexus_torch.hugging_face.configuration.classes import read_config
+from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.text import tokenizer_hash
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import torch
 from diffusers import ModelMixin
 from nexus_specs import Extent, NexusError, Part, Stack
-from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
-from nexus_torch.hugging_face.classes import read_config
-from nexus_torch.hugging_face.packed import Packing, check_stored, lacking
-from nexus_torch.hugging_face.sizes import Expected, commonest, stored_bytes
+from nexus_torch.hugging_face.configuration.classes import read_config
+from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
+from nexus_torch.hugging_face.weights.packed import Packing, check_stored, lacking
+from nexus_torch.hugging_face.weights.sizes import Expected, commonest, stored_bytes
 from nexus_torch.skeleton import without_weights
 from nexus_torch.stacks import owner
 from torch import Tensor, nn

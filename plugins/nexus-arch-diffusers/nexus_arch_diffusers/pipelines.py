@@ -10,8 +10,8 @@ from typing import Any
 
 from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
 from nexus_specs import NexusError
-from nexus_torch.hugging_face.named import check_classes, without_models
-from nexus_torch.hugging_face.vocabulary import check_tokenizer
+from nexus_torch.hugging_face.inputs.named import check_classes, without_models
+from nexus_torch.hugging_face.text.vocabulary import check_tokenizer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError, Origin
 from nexus_torch import hub
-from nexus_torch.hugging_face.leftover import tell
 from nexus_torch.hugging_face.quiet import quiet
+from nexus_torch.hugging_face.weights.leftover import tell
 
 from .source import chosen, files, located
 

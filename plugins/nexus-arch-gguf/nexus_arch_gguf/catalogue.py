@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nexus_torch.hugging_face.catalogue import GENERATIVE, is_head_of
+from nexus_torch.hugging_face.configuration.catalogue import GENERATIVE, is_head_of
 
 REASONS = {
     "gptj": "no converter of llama.cpp ever wrote such a file",

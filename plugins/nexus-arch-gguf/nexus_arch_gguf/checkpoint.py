@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from nexus_specs import Batch, NexusError, Part, Sample, Signal
 from nexus_torch.hugging_face.blueprint import blueprint, context_of
-from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
-from nexus_torch.hugging_face.classes import gives, skeleton
-from nexus_torch.hugging_face.collate import Preprocessor
-from nexus_torch.hugging_face.decoding import decodes, start_of
-from nexus_torch.hugging_face.embedded import rows_of
+from nexus_torch.hugging_face.configuration.classes import gives, skeleton
+from nexus_torch.hugging_face.inputs.collate import Preprocessor
+from nexus_torch.hugging_face.text.decoding import decodes, start_of
+from nexus_torch.hugging_face.text.embedded import rows_of
+from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.skeleton import without_weights
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nexus_specs import NexusError
-from nexus_torch.hugging_face.charsmaps import fault_of
 from nexus_torch.hugging_face.described import hashed
 from nexus_torch.hugging_face.telling import once
-from nexus_torch.hugging_face.vocabulary import check_merges
+from nexus_torch.hugging_face.text.charsmaps import fault_of
+from nexus_torch.hugging_face.text.vocabulary import check_merges
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 from transformers.integrations.gguf import gguf_tokenizer_mapping as official

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError, Origin
 from nexus_torch import hub
+from nexus_torch.hugging_face.configuration.meant import model_type, way_out
+from nexus_torch.hugging_face.configuration.originals import converted, foreign
+from nexus_torch.hugging_face.configuration.pickled import found, refusal
+from nexus_torch.hugging_face.configuration.trusting import is_remote, trusted, untrusted
 from nexus_torch.hugging_face.folder import CONFIG, configuration, folder, has_weights
-from nexus_torch.hugging_face.meant import model_type, way_out
-from nexus_torch.hugging_face.originals import converted, foreign
-from nexus_torch.hugging_face.pickled import found, refusal
 from nexus_torch.hugging_face.quiet import quiet
-from nexus_torch.hugging_face.trusting import is_remote, trusted, untrusted
 
 if TYPE_CHECKING:
-    from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
+    from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 
 
 OTHERS = ("model_index.json", "adapter_config.json")
@@ -56,15 +56,17 @@ class Transformers:
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
         """The checkpoint. NexusError for weights that are pickled, packed in an unknown way, or not there."""
         checkpoint = self._checkpoint(source)
-        from nexus_torch.hugging_face.packed import refuse_unread
+        from nexus_torch.hugging_face.weights.packed import refuse_unread
 
         refuse_unread(checkpoint.packing.settings, source)
         return checkpoint
 
     @quiet()
     def _checkpoint(self, source: str, *, weightless: bool = False) -> HuggingFaceCheckpoint:
-        from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint  # torch and transformers: not for `match`
-        from nexus_torch.hugging_face.configuration import read_config
+        from nexus_torch.hugging_face.configuration.reading import read_config
+        from nexus_torch.hugging_face.weights.checkpoint import (
+            HuggingFaceCheckpoint,  # torch and transformers: not for `match`
+        )
 
         home = folder(source)
         if not (home / CONFIG).is_file():
@@ -72,7 +74,7 @@ class Transformers:
         values = configuration(source)
         named = model_type(values)
         if is_remote(values) and named != values.get("model_type") and (trusted(home) or not named):
-            from nexus_torch.hugging_face.remote import open_remote
+            from nexus_torch.hugging_face.configuration.remote import open_remote
 
             return open_remote(source, home, weightless=weightless and not has_weights(home))
         config = read_config(home)

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nexus_torch.hugging_face import catalogue
+from nexus_torch.hugging_face.configuration import catalogue
 
 MODALITIES = ("text", "image", "audio", "video", "time")
 """What goes into a model, in the order in which a list shows it."""

@@ -13,7 +13,7 @@ import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink, sample
-from nexus_torch.hugging_face.processor import check_kept, check_parts
+from nexus_torch.hugging_face.inputs.processor import check_kept, check_parts
 from torch import Tensor
 
 RANDOM = np.random.default_rng(0)

@@ -13,7 +13,7 @@ import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Budget, Installed, NexusError
 from nexus_specs.testing import sample
-from nexus_torch.hugging_face.answering import following, written
+from nexus_torch.hugging_face.outputs.answering import following, written
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 TEMPLATE = (

@@ -10,7 +10,7 @@ import pytest
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Blueprint
-from nexus_torch.hugging_face import seeing
+from nexus_torch.hugging_face.inputs import seeing
 
 TRILLION = {
     "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "num_hidden_layers": 61,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from nexus_arch_transformers.catalogue import TABLE, results, rows
-from nexus_torch.hugging_face.catalogue import GENERATIVE, generative, modalities, model_types
+from nexus_torch.hugging_face.configuration.catalogue import GENERATIVE, generative, modalities, model_types
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES

@@ -14,7 +14,7 @@ import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Budget, Installed, NexusError
 from nexus_specs.testing import sample
-from nexus_torch.hugging_face import chatting
+from nexus_torch.hugging_face.text import chatting
 
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"

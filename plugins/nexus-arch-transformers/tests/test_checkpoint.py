@@ -182,7 +182,7 @@ def test_foreign_folders_are_not_claimed(tmp_path: Path) -> None:
 def test_match_and_catalogue_leave_torch_out() -> None:
     code = (
         "import sys; from nexus_arch_transformers.architecture import Transformers as T; T().match('.');"
-        "from nexus_torch.hugging_face.catalogue import rows; found = rows();"
+        "from nexus_torch.hugging_face.configuration.catalogue import rows; found = rows();"
         "assert len(found) > 600 and any(row['generates'] for row in found);"
         "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy'"
     )

@@ -13,8 +13,8 @@ import transformers
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Budget, Extent, Installed, Sample, Tap
 from nexus_torch.hugging_face.blueprint import divide
-from nexus_torch.hugging_face.classes import takes
-from nexus_torch.hugging_face.configuration import build_config, text_part
+from nexus_torch.hugging_face.configuration.classes import takes
+from nexus_torch.hugging_face.configuration.reading import build_config, text_part
 from nexus_torch.stacks import stacks
 from torch import nn
 from transformers import MusicgenForConditionalGeneration, OneFormerModel

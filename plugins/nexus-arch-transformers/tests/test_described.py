@@ -14,7 +14,7 @@ import pytest
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Installed, NexusError
 from nexus_torch.hugging_face.described import LARGE
-from nexus_torch.hugging_face.processors import processors
+from nexus_torch.hugging_face.inputs.processors import processors
 from nexus_torch.text import tokenizer_hash
 
 MEMORY = 64 << 20

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Blueprint
-from nexus_torch.hugging_face.kept import kept, named
+from nexus_torch.hugging_face.weights.kept import kept, named
 
 LLAMA = {
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 1024, "num_hidden_layers": 2,

@@ -14,7 +14,7 @@ import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import sample
-from nexus_torch.hugging_face.films import staying
+from nexus_torch.hugging_face.inputs.films import staying
 from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
 FRAMES, SIDE, WIDE = 3, 256, 128

@@ -15,8 +15,8 @@ import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Budget, Installed
 from nexus_specs.testing import sample
-from nexus_torch.hugging_face.answering import written
-from nexus_torch.hugging_face.hearing import tell_cut, window
+from nexus_torch.hugging_face.inputs.hearing import tell_cut, window
+from nexus_torch.hugging_face.outputs.answering import written
 from tokenizers import Tokenizer, models
 
 LETTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", *string.ascii_lowercase)

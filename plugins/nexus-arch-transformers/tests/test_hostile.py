@@ -16,7 +16,7 @@ import pytest
 import torch
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Installed, NexusError
-from nexus_torch.hugging_face.configuration import build_config, cleaned
+from nexus_torch.hugging_face.configuration.reading import build_config, cleaned
 from nexus_torch.skeleton import without_weights
 
 LLAMA = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2, "vocab_size": 99,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Installed, NexusError
-from nexus_torch.hugging_face.configuration import cleaned
+from nexus_torch.hugging_face.configuration.reading import cleaned
 
 KERNEL = "somebody/kernel"
 ASKS = {

@@ -88,7 +88,7 @@ def test_a_language_that_is_not_there_is_named(nllb: Path, checkpoint_folder: An
 
 
 def test_every_kind_of_translator_has_its_codes(tmp_path: Path) -> None:
-    from nexus_torch.hugging_face.languages import language_id
+    from nexus_torch.hugging_face.text.languages import language_id
 
     (tmp_path / "vocab.json").write_text(json.dumps({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "▁a": 4}))
     many = hf.MBart50Tokenizer(vocab=[("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁a", -1.0)])

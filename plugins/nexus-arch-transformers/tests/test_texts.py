@@ -14,8 +14,8 @@ import pytest
 import torch
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Checkpoint, Installed, NexusError, Sample, content_key
-from nexus_torch.hugging_face.embedded import check_tokens
-from nexus_torch.hugging_face.vocabulary import check_tokenizer
+from nexus_torch.hugging_face.text.embedded import check_tokens
+from nexus_torch.hugging_face.text.vocabulary import check_tokenizer
 
 GROWING: dict[str, Any] = {
     "a long replacement": {"type": "Replace", "pattern": {"String": " "}, "content": "x" * 3_000_000},

@@ -13,9 +13,9 @@ from typing import Any
 
 from nexus_specs import Extent, NexusError
 from nexus_torch import hub
+from nexus_torch.hugging_face.configuration.limits import check
 from nexus_torch.hugging_face.family import stored_names
 from nexus_torch.hugging_face.folder import configuration, folder, parsed
-from nexus_torch.hugging_face.limits import check
 
 from .catalogue import MODEL_TYPE
 

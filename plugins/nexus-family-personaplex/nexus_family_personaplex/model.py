@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from nexus_torch.hugging_face.limits import check
+from nexus_torch.hugging_face.configuration.limits import check
 from torch import Tensor
 from transformers import AutoConfig, MimiConfig, MoshiConfig, MoshiForConditionalGeneration
 from transformers.models.moshi.configuration_moshi import MoshiDepthConfig

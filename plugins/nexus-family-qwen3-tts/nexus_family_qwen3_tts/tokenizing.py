@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from nexus_specs import Batch, Sample, Signal
-from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
-from nexus_torch.hugging_face.classes import skeleton
-from nexus_torch.hugging_face.configuration import family_config
+from nexus_torch.hugging_face.configuration.classes import skeleton
+from nexus_torch.hugging_face.configuration.reading import family_config
+from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 from torch import Tensor, nn
 from transformers import AutoConfig, MimiConfig, MimiModel, PreTrainedConfig, PreTrainedModel
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from nexus_specs import NexusError, Sample
-from nexus_torch.hugging_face.checkpoint import HuggingFaceCheckpoint
-from nexus_torch.hugging_face.classes import skeleton
-from nexus_torch.hugging_face.collate import Preprocessor
+from nexus_torch.hugging_face.configuration.classes import skeleton
+from nexus_torch.hugging_face.inputs.collate import Preprocessor
+from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.padding import Collated
 from nexus_torch.text import start_token, tokenise
 from PIL import Image

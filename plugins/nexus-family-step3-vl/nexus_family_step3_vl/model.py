@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nexus_torch.hugging_face.configuration import family_config
+from nexus_torch.hugging_face.configuration.reading import family_config
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, Qwen3Config, Qwen3Model, Step3p7Config, Step3p7VisionConfig
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping

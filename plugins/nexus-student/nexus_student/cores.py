@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from nexus_specs import Blueprint, NexusError, Stack, locate
 from nexus_torch.files import file_hash
-from nexus_torch.hugging_face.configuration import DROPPED, read_config
+from nexus_torch.hugging_face.configuration.reading import DROPPED, read_config
 from nexus_torch.hugging_face.folder import folder as folder_of
 from nexus_torch.hugging_face.folder import parsed
-from nexus_torch.hugging_face.named import check_classes
+from nexus_torch.hugging_face.inputs.named import check_classes
 from nexus_torch.stacks import stacks
 from nexus_torch.text import tokenizer_hash
 from safetensors import SafetensorError

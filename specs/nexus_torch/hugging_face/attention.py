@@ -20,7 +20,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from .configuration import text_part
+from .configuration.reading import text_part
 
 NAME = "nexus_bfloat16_blocks"
 BLOCK = 128

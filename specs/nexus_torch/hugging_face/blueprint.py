@@ -13,14 +13,14 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from nexus_torch.skeleton import holders
 from nexus_torch.stacks import owner, stacks
 
-from .classes import gives, takes
-from .configuration import text_part
-from .experts import active, elements, idle, nearest_config
-from .films import staying
-from .frames import frames
-from .packed import settings
-from .seeing import places, seen
-from .sizes import Expected, commonest, stored_bytes
+from .configuration.classes import gives, takes
+from .configuration.experts import active, elements, idle, nearest_config
+from .configuration.reading import text_part
+from .inputs.films import staying
+from .inputs.frames import frames
+from .inputs.seeing import places, seen
+from .weights.packed import settings
+from .weights.sizes import Expected, commonest, stored_bytes
 
 WIDTHS = ("hidden_size", "d_model", "n_embd", "embed_dim", "hidden_dim", "model_dim", "dim", "width")
 """Names of the residual width in configurations."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nexus_specs import Blueprint, Checkpoint, NexusError
 
-from .vocabulary import FILES, LARGEST_BYTES, VOCABULARIES
+from .text.vocabulary import FILES, LARGEST_BYTES, VOCABULARIES
 
 LARGE = 1 << 20
 """Bytes of a tokenizer's files from which on it is not built to be described: less takes about 50 MB at most."""

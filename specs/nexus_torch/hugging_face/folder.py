@@ -15,8 +15,8 @@ from nexus_specs import Extent, NexusError, locate
 
 from nexus_torch import hub
 
-from .limits import LARGEST_FILE, LARGEST_INDEX, MOST_VALUES
-from .pickled import found, refusal
+from .configuration.limits import LARGEST_FILE, LARGEST_INDEX, MOST_VALUES
+from .configuration.pickled import found, refusal
 
 CONFIG, ONE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 _SHARD = re.compile(r"-\d{5}-(?=of-\d{5}\.safetensors$)")

@@ -11,8 +11,8 @@ from nexus_specs import NexusError, Sample
 from nexus_torch.padding import Collated
 from nexus_torch.text import start_token, tokenise
 
-from .folder import configuration
-from .makers import Makers
+from ..folder import configuration
+from ..inputs.makers import Makers
 from .panics import hushed
 
 FULL_LENGTH = frozenset({"siglip", "siglip2"})

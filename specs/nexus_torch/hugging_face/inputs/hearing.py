@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from nexus_specs import NexusError, Sample
 
-from .telling import once
+from ..telling import once
 
 SAMPLES = ("n_samples", "nb_max_samples")
 """Fields of extractors that say it in samples (Whisper, CLAP)."""

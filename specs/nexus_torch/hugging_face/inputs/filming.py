@@ -16,9 +16,9 @@ from torch import Tensor
 
 from nexus_torch.padding import Collated
 
+from ..folder import configuration, parsed
 from .collate import Preprocessor
 from .films import PROMPTS
-from .folder import configuration, parsed
 from .ready import ready
 
 FILES = ("video_preprocessor_config.json", "preprocessor_config.json", "processor_config.json")

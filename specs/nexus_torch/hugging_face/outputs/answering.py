@@ -12,13 +12,13 @@ from nexus_specs import NexusError, Sample
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from .asking import asked
-from .chatting import MESSAGES
-from .collate import Preprocessor
-from .decoding import TARGET
+from ..inputs.collate import Preprocessor
+from ..inputs.understanding import understood
+from ..text.asking import asked
+from ..text.chatting import MESSAGES
+from ..text.decoding import TARGET
+from ..text.languages import language_id, languages
 from .generating import configure
-from .languages import language_id, languages
-from .understanding import understood
 
 LONGEST = 128
 """The longest answer in tokens unless a sample says more ("max_new_tokens")."""

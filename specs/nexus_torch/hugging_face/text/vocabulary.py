@@ -13,8 +13,8 @@ from typing import Any
 
 from nexus_specs import NexusError
 
+from ..folder import unmarked
 from . import charsmaps
-from .folder import unmarked
 from .panics import risky
 
 VOCABULARIES = (

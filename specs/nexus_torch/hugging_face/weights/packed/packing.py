@@ -12,7 +12,7 @@ from nexus_specs import NexusError
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from ..configuration import text_part
+from ...configuration.reading import text_part
 from . import bnb, compressed, fp8, integers, mxfp4
 from .layout import Layout, Settings
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nexus_specs import NexusError, Sample
 
-from .configuration import said
+from ..configuration.reading import said
 
 SHOWN = 6
 """Fields that are named."""

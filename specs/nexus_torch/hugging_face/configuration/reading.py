@@ -15,7 +15,7 @@ from nexus_specs import NexusError
 from transformers import PreTrainedConfig, backbone_utils
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from .folder import CONFIG, configuration, parsed
+from ..folder import CONFIG, configuration, parsed
 from .limits import check
 from .meant import model_type as meant
 

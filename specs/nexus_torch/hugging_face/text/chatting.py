@@ -18,7 +18,7 @@ from typing import Any
 
 from nexus_specs import NexusError, Sample
 
-from .configuration import said
+from ..configuration.reading import said
 
 MESSAGES = "messages"
 SECONDS, MEMORY = 5.0, 1 << 30

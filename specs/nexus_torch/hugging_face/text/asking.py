@@ -13,9 +13,9 @@ from nexus_specs import Sample
 from nexus_torch.padding import Collated
 from nexus_torch.text import start_token
 
+from ..inputs.collate import Preprocessor
+from ..telling import once
 from .chatting import converses, written_out
-from .collate import Preprocessor
-from .telling import once
 
 PLAIN = frozenset({"input_ids", "attention_mask"})
 """The arguments of a decoder that reads a text and nothing else."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from .telling import once
+from ..telling import once
 
 SHOWN = 4
 """Names that are told."""

@@ -16,12 +16,12 @@ from transformers.modeling_utils import PreTrainedAudioTokenizerBase
 
 from nexus_torch.skeleton import without_weights
 
-from .attention import use_blocks
+from ..attention import use_blocks
+from ..inputs.films import follows, reads_words
+from ..text.decoding import channels_of
 from .catalogue import is_head_of, tasks
-from .configuration import read_config, said, text_part
-from .decoding import channels_of
-from .films import follows, reads_words
 from .heads import lost, writers
+from .reading import read_config, said, text_part
 
 __all__ = ["gives", "headless", "is_paired", "model_class", "read_config", "runnable", "skeleton", "takes"]
 

@@ -12,16 +12,16 @@ from nexus_specs import NexusError, Sample
 
 from nexus_torch.padding import Collated
 
+from ..folder import configuration
+from ..text.chatting import converses, rendered
+from ..text.decoding import decoder_inputs
+from ..text.languages import languages, spoken
+from ..text.panics import hushed
+from ..text.texts import Texts
 from . import alike, processor
-from .chatting import converses, rendered
-from .decoding import decoder_inputs
-from .folder import configuration
 from .hearing import check_rate, tell_cut
-from .languages import languages, spoken
-from .panics import hushed
 from .picturing import SEVERAL, in_order, picture, pictures, spread
 from .ready import likeness, ready
-from .texts import Texts
 
 
 class Preprocessor(Texts):

@@ -16,8 +16,8 @@ from transformers import PreTrainedConfig
 from nexus_torch.padding import Collated, mask_of, pad
 from nexus_torch.text import byte_spans
 
-from .catalogue import is_head_of
-from .configuration import text_part
+from ..configuration.catalogue import is_head_of
+from ..configuration.reading import text_part
 
 JUDGES = ("SEQUENCE_CLASSIFICATION", "TOKEN_CLASSIFICATION", "QUESTION_ANSWERING")
 """Heads whose decoder, if they have one, reads the text once more."""

@@ -9,7 +9,7 @@ from typing import Any
 from nexus_specs import NexusError
 from transformers import GenerationConfig, PreTrainedModel
 
-from .configuration import said
+from ..configuration.reading import said
 
 SEARCH = frozenset({
     "do_sample", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff",

@@ -9,11 +9,11 @@ from typing import Any
 from nexus_specs import NexusError
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor
 
+from ..configuration.reading import told
+from ..folder import parsed
+from ..text.vocabulary import VOCABULARIES, check_tokenizer
 from . import processor
-from .configuration import told
-from .folder import parsed
 from .named import check_classes
-from .vocabulary import VOCABULARIES, check_tokenizer
 
 TEMPLATE = "chat_template.json"
 """Where a processor's files say how a conversation is written."""

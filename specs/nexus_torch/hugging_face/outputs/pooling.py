@@ -11,9 +11,9 @@ import torch
 from nexus_specs import Batch, NexusError, Signal
 from torch import Tensor, nn
 
-from .folder import CONFIG, parsed_list
-from .folder import parsed as parsed_object
-from .telling import once
+from ..folder import CONFIG, parsed_list
+from ..folder import parsed as parsed_object
+from ..telling import once
 
 MODULES, LENGTH = "modules.json", "sentence_bert_config.json"
 """Files that name the steps, and the longest text."""

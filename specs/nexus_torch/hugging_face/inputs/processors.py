@@ -14,8 +14,8 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
 
-from .folder import parsed
-from .vocabulary import VOCABULARIES
+from ..folder import parsed
+from ..text.vocabulary import VOCABULARIES
 
 TOKENIZER, PROCESSOR, PREPROCESSOR, VIDEO = (
     "tokenizer_config.json", "processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json",

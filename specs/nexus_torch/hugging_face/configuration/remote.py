@@ -14,14 +14,14 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from nexus_torch import hub
 
-from .checkpoint import HuggingFaceCheckpoint
+from ..folder import CONFIG, parsed
+from ..inputs.collate import Preprocessor
+from ..text.vocabulary import check_tokenizer
+from ..weights.checkpoint import HuggingFaceCheckpoint
 from .classes import skeleton
-from .collate import Preprocessor
-from .configuration import cleaned, said
-from .folder import CONFIG, parsed
 from .limits import check
+from .reading import cleaned, said
 from .trusting import trusted, untrusted
-from .vocabulary import check_tokenizer
 
 TOKENIZER = "tokenizer_config.json"
 

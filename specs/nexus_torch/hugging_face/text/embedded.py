@@ -11,7 +11,7 @@ from nexus_specs import Batch, NexusError, Sample
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from .ready import MASKS
+from ..inputs.ready import MASKS
 
 POSITIONS = re.compile(r"(?:^|\.)(?:wpe|position_embeddings?|embed_positions)$")
 """What tables of learned positions are called."""

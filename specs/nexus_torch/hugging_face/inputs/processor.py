@@ -14,7 +14,7 @@ import transformers
 from nexus_specs import NexusError
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
-from .folder import configuration
+from ..folder import configuration
 from .named import check_classes, makes_tensors, without_models
 
 NAMES = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.json")
@@ -37,7 +37,7 @@ ARGUMENTS = {
 
 def processor_class(home: Path, model_type: str) -> type | None:
     """The class that the files name, else the one that transformers has for the model type."""
-    from .folder import parsed
+    from ..folder import parsed
 
     named = [str(parsed(home / name).get("processor_class") or "") for name in NAMES if (home / name).is_file()]
     for name in (*named, PROCESSOR_MAPPING_NAMES.get(model_type) or ""):

@@ -15,18 +15,24 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from nexus_torch.text import tokenizer_hash
 
-from .answering import answer
-from .blueprint import blueprint, context_of, divide
-from .catalogue import is_head_of
-from .classes import gives, headless, is_alone, is_paired, runnable, skeleton, takes
-from .collate import Preprocessor
+from ..blueprint import blueprint, context_of, divide
+from ..configuration.catalogue import is_head_of
+from ..configuration.classes import gives, headless, is_alone, is_paired, runnable, skeleton, takes
+from ..described import Described, hashed_files
+from ..folder import copy_preprocessor, extents, parsed
+from ..inputs.collate import Preprocessor
+from ..inputs.filming import FilmPreprocessor
+from ..inputs.films import arguments_of, follows, lead, side_of
+from ..inputs.processors import processors
+from ..inputs.seeing import frames_of, hidden_patch
+from ..inputs.understanding import understood
+from ..outputs.answering import answer
+from ..outputs.pooling import Pooling, pooling
+from ..outputs.signals import remember_body, remember_state, signal
+from ..text.decoding import channels_of, decodes, start_of, transduces
+from ..text.embedded import check_arguments, check_tokens, positions_of, rows_of
 from .constants import compute_constants
 from .conversion import Conversion
-from .decoding import channels_of, decodes, start_of, transduces
-from .described import Described, hashed_files
-from .embedded import check_arguments, check_tokens, positions_of, rows_of
-from .filming import FilmPreprocessor
-from .films import arguments_of, follows, lead, side_of
 from .fitting import (
     buffers_without,
     check_shapes,
@@ -36,13 +42,7 @@ from .fitting import (
     untie,
     weights_without,
 )
-from .folder import copy_preprocessor, extents, parsed
 from .packed import Packing, check_stored, lacking, settings
-from .pooling import Pooling, pooling
-from .processors import processors
-from .seeing import frames_of, hidden_patch
-from .signals import remember_body, remember_state, signal
-from .understanding import understood
 from .unread import POOLER, fill_unread, without_pooler
 
 GENERATION = "generation_config.json"

@@ -19,7 +19,7 @@ from transformers.feature_extraction_utils import FeatureExtractionMixin
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.utils.import_utils import DummyObject
 
-from .folder import CONFIG, parsed
+from ..folder import CONFIG, parsed
 
 FILES = (
     CONFIG, "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",

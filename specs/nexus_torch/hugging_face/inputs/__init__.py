@@ -1,0 +1,1 @@
+"""Samples to arguments of a forward, through a checkpoint's processors: texts, pictures, sounds and films."""
