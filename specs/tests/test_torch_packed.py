@@ -243,6 +243,8 @@ def test_eight_bits_of_bitsandbytes() -> None:
     found = unpacked(raw, quant_method="bitsandbytes")
     torch.testing.assert_close(found, bitsandbytes.functional.int8_vectorwise_dequant(packed, scale))
     assert (found - weight).norm() / weight.norm() < 0.01
+    with pytest.raises(NexusError, match="tensor cores"):       # col_ampere: as releases before 0.45 wrote it
+        unpacked(raw | {"layer.weight_format": torch.tensor(3, dtype=torch.uint8)}, quant_method="bitsandbytes")
 
 
 def test_a_state_that_lies_is_refused() -> None:

@@ -11,11 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from nexus_specs import NexusError
 from torch import Tensor
 
 from .layout import Layout, Settings, Stored, check, need, whole
 
 INT8_MOST = 127
+ROWS = 0
+"""How rows that lie one after the other are called ("weight_format"). Releases before 0.45 also wrote the orders that
+tensor cores of one generation take (col32, col_turing, col_ampere), which no release reads since.
+"""
 
 
 def four_bits(name: str, stored: Stored, _: Settings) -> Tensor:
@@ -41,6 +46,13 @@ def eight_bits(name: str, stored: Stored, _: Settings) -> Tensor:
     weight, scale = need(name, stored, "weight", "scale")
     shapes = f"has the shape {tuple(weight.shape)} and scales {tuple(scale.shape)}"
     check(weight.ndim == 2 and scale.numel() == weight.shape[0], name, shapes)
+    order = stored.get("format")
+    if order is not None and not order.is_meta and order.flatten().tolist() != [ROWS]:
+        raise NexusError(
+            f"The packed weight '{name}' lies in the order of one generation of tensor cores (weight_format "
+            f"{order.flatten().tolist()}), which is not read; rows, {ROWS}, are. Pack the model again with "
+            "bitsandbytes 0.45 or newer."
+        )
     return weight.float().mul_(scale.float().reshape(-1, 1) / INT8_MOST)
 
 
