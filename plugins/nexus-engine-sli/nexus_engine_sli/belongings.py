@@ -32,6 +32,8 @@ class Belongings:
         self.before: dict[Place, Any] = {}
         """What was there before any forward set what its class forgets again."""
         self.own: dict[Any, dict[Place, Any]] = {}
+        self.noted = False
+        """Whether the forward that goes on now has set anything."""
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -61,6 +63,7 @@ class Belongings:
         run, place = greenlet.getcurrent(), (module, name)
         if not isinstance(run, self.kind):
             return
+        self.noted = True
         last = self.setter.get(place)
         if last is None and forgets(type(module), name):
             self.before[place] = getattr(module, name, None)
@@ -74,6 +77,7 @@ class Belongings:
 
     def bring(self, run: Any) -> None:
         """A forward goes on, and finds what it set."""
+        self.noted = False
         for (module, name), value in self.own.get(run, {}).items():
             _put(module, name, value)
             self.setter[module, name] = run

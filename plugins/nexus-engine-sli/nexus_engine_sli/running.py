@@ -7,7 +7,7 @@ So every weight is read once per corpus, whatever the architecture, since no for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -17,6 +17,7 @@ from torch import nn
 from .allocating import give_back
 from .belongings import Belongings
 from .forwards import Run, Stop, end, put_back, stopping, thread_state
+from .passages import Passages, entering
 from .rooms import Room
 from .tracking import Ledger, Tracker
 
@@ -40,6 +41,9 @@ class Keeper(Protocol):
         """All forwards wait, the first of them before the next unit. Not `whole`: some of them for what others were
         given, which is no state of theirs."""
 
+    def all_here(self) -> bool:
+        """Whether no state of any forward is away."""
+
     def failed(self) -> None:
         """Something raised; the forwards are not ended yet."""
 
@@ -56,7 +60,7 @@ class Hub:
         self.units = sorted((self.layers - split) | modules)
         self.places = {path: at for at, path in enumerate(dict.fromkeys((*room.order, *layers)))}
         self.tracker, self.keeper = tracker, keeper
-        self.belongings = Belongings(Run)
+        self.belongings, self.passages = Belongings(Run), Passages(room.order)
         self.back: Callable[[Hub, Sequence[Run]], None] | None = None
         """Takes forwards that have just started (a batch, intact and edited) to where they were when a process was
         killed."""
@@ -98,7 +102,8 @@ class Hub:
 
     def resume(self, run: Run, answer: Any = None) -> None:
         """Until the forward stops again, or ends."""
-        own = thread_state()
+        own, entered = thread_state(), run.stop if entering(run) else None
+        untracked = self._untracked(run)
         if run.stop and run.stop.kind == "before":
             self.into(run)
         elif run.stop and run.stop.kind == "behind":
@@ -107,13 +112,20 @@ class Hub:
         drawn = torch.get_rng_state()
         torch.set_rng_state(run.random)
         self.belongings.bring(run)
-        with self._tracked(run):
+        with nullcontext() if untracked else self._tracked(run):
             found = run.switch() if run.stop is None else run.switch(answer)
         self.belongings.leave(run)
+        if entered:
+            noted = self.passages.name if untracked else self.passages.learn
+            noted(run, entered, found, quiet=not self.belongings.noted)
         run.random = torch.get_rng_state()
         torch.set_rng_state(drawn)
         put_back(own)
         run.stop = None if run.dead else found
+
+    def _untracked(self, run: Run) -> bool:
+        """Whether it enters a unit that leaves nothing but its output, while all states are here."""
+        return self.passages.untracked(run) and (self.keeper is None or self.keeper.all_here())
 
     def into(self, run: Run) -> None:
         """The forward enters the module before which it waits."""

@@ -90,6 +90,10 @@ class States:
             self._keep(runs)
         self.standing = runs if whole else ()
 
+    def all_here(self) -> bool:
+        """Whether nothing was spilled that is not back."""
+        return not self.spill.away
+
     def failed(self) -> None:
         """Where a unit could not be brought, or somebody stopped the process, all forwards may still stand before it:
         what they are is kept."""

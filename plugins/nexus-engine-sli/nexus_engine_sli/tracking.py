@@ -137,7 +137,7 @@ class Tracker(TorchDispatchMode):
         output = func(*args, **kwargs) if kwargs else func(*args)
         if ledger is not None and not ledger.paused and not _views(func):
             for tensor in (output,) if type(output) is Tensor else _tensors((output,)):
-                key = _key(tensor)
+                key = key_of(tensor)
                 if key and key not in known and key not in owners:
                     ledger.register(tensor.untyped_storage())
         return output
@@ -167,7 +167,8 @@ def _take_over(owner: Ledger, user: Ledger | None, key: int) -> None:
         owner.shared.add(number)
 
 
-def _key(tensor: Tensor) -> int:
+def key_of(tensor: Tensor) -> int:
+    """Of its storage; 0 where it has none."""
     if type(tensor) is Deferred:                            # its numbers are not there
         return 0
     try:
@@ -182,9 +183,9 @@ def _keys(values: Iterable[Any]) -> list[int]:
     for value in values:
         kind = type(value)
         if kind is Tensor or kind is Parameter:
-            found.append(_key(value))
+            found.append(key_of(value))
         elif kind not in PLAIN:
-            found += [_key(tensor) for tensor in _tensors((value,))]
+            found += [key_of(tensor) for tensor in _tensors((value,))]
     return found
 
 
