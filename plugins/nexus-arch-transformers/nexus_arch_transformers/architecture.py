@@ -31,6 +31,7 @@ class Transformers:
         """1 for a folder of a model type that transformers itself knows, and for one whose config.json cannot be read:
         `inspect` says why. NexusError for what is in the format of its makers, with what to name instead, and for what
         brings a program that is not trusted."""
+        refuse_options(source)
         config, home = configuration(source), folder(source)
         known = is_remote(config) and trusted(home)
         if not known and (instead := converted(config) if config else _foreign(home)):
@@ -79,6 +80,19 @@ class Transformers:
             return open_remote(source, home, weightless=weightless and not has_weights(home))
         config = read_config(home)
         return HuggingFaceCheckpoint(home, config, weightless=weightless and not has_weights(home))
+
+
+def refuse_options(source: str) -> None:
+    """NexusError for options of another loader behind the folder of a model: nothing here would follow them."""
+    name, mark, options = source.partition("#")
+    if not mark or not name or folder(source).exists():
+        return
+    config, home = configuration(name), folder(name)
+    if model_type(config) and not any((home / other).is_file() for other in OTHERS):
+        raise NexusError(
+            f"'{source}' asks for '{options}', and a model of transformers takes nothing behind '#' (pipelines of "
+            f"Diffusers do). Name it as '{name}'."
+        )
 
 
 def _foreign(home: Path) -> str:

@@ -54,6 +54,11 @@ def saved(tmp_path: Path, words: Callable[[], hf.PreTrainedTokenizerFast]) -> Sa
     return make
 
 
+@pytest.fixture
+def llama(checkpoint_folder: Callable[[str], Path]) -> Path:
+    return checkpoint_folder("llama")
+
+
 def observed(home: Path, *taps: str, residency: Any = "stream", together: int = 3) -> dict[str, list[Tensor]]:
     checkpoint, sink = Transformers().open(str(home), Installed()), ListSink()
     given = [sample(text=text) for text in TEXTS]
@@ -153,3 +158,79 @@ def test_a_pooling_that_is_not_there_or_not_known_is_said(saved: Saved) -> None:
     (home / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "median"}))
     with pytest.raises(NexusError, match="names no pooling that is known here: cls_token, max_tokens"):
         Transformers().open(str(home), Installed())
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+def test_a_head_of_choices_scores_each_choice(residency: Any, saved: Saved) -> None:
+    home = saved(hf.BertForMultipleChoice, hf.BertConfig(**SIZES))
+    asked = [sample(prompt="Who keeps?", choices=["A tower.", "Layers carry."]),
+             sample(text="A", choices=["x", "y z", "1"])]  # fmt: skip
+    checkpoint, sink = Transformers().open(str(home), Installed()), ListSink()
+    with Installed().make("engine", "sli").load(checkpoint, Budget(residency=residency, micro_batch=2)) as teacher:
+        teacher.observe(asked, [Tap(path="output")], sink)
+        answers = teacher.generate(asked) if residency == "resident" else []
+    model, words = hf.BertForMultipleChoice.from_pretrained(home).eval(), hf.AutoTokenizer.from_pretrained(home)
+    for at, each in enumerate(asked):
+        choices = each.fields["choices"]
+        question = [each.fields.get("text") or each.fields["prompt"]] * len(choices)
+        given = words(question, choices, return_tensors="pt", padding=True)
+        with torch.no_grad():
+            right = model(**{name: value[None] for name, value in given.items()}).logits[0]
+        assert torch.allclose(torch.as_tensor(sink.values("output")[each.key]), right, atol=1e-5)
+        assert not answers or answers[at] == choices[int(right.argmax())]
+    with pytest.raises(NexusError, match="Give it a list of texts as 'choices'"):
+        checkpoint.collate([sample(text="no choices")])
+
+
+def test_a_head_of_points_gives_its_map(tmp_path: Path, images: list[Any]) -> None:
+    shape = {"hidden_sizes": [8, 16, 24, 32], "depths": [1] * 4, "num_attention_heads": [1, 1, 2, 2]}
+    torch.manual_seed(0)
+    hf.SegformerForSemanticSegmentation(hf.SegformerConfig(num_labels=5, **shape)).save_pretrained(tmp_path)
+    hf.SegformerImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    checkpoint, sink = Transformers().open(str(tmp_path), Installed()), ListSink()
+    assert checkpoint.blueprint.gives == ("scores", "embedding")
+    with Installed().make("engine", "sli").load(checkpoint, Budget(residency="resident")) as teacher:
+        teacher.observe(images, [Tap(path="output"), Tap(path="embedding")], sink)
+    model = hf.SegformerForSemanticSegmentation.from_pretrained(tmp_path).eval()
+    for each in images:
+        with torch.no_grad():
+            right = model(checkpoint.collate([each])["pixel_values"], output_hidden_states=True)
+        assert torch.allclose(torch.as_tensor(sink.values("output")[each.key]), right.logits[0], atol=1e-5)
+        below = right.hidden_states[-1][0].flatten(1).mean(-1)
+        assert torch.allclose(torch.as_tensor(sink.values("embedding")[each.key]), below, atol=1e-5)
+
+
+def test_a_text_of_no_tokens_and_ids_of_no_row_are_refused(saved: Saved, llama: Path) -> None:
+    home = saved(hf.BertModel, hf.BertConfig(**SIZES))
+    with pytest.raises(NexusError, match=r"makes no token of the sample '\w+', whose text is ''"):
+        Transformers().open(str(home), Installed()).collate([sample(text="words"), sample(text="")])
+    checkpoint = Transformers().open(str(llama), Installed())
+    teller = Installed().make("engine", "sli").load(checkpoint, Budget(residency="resident"))
+    with teller as teacher, pytest.raises(NexusError, match="A sample has the id 900 in 'input_ids'"):
+        teacher.generate([sample(input_ids=[1, 900])])
+
+
+def test_options_of_another_loader_are_refused(llama: Path) -> None:
+    with pytest.raises(NexusError, match="asks for 'height=7', and a model of transformers takes nothing behind '#'"):
+        Transformers().match(f"{llama}#height=7")
+
+
+def test_two_encoders_whose_scale_of_likenesses_is_not_stored(tmp_path: Path, images: list[Any]) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    seeing = {**sizes, "image_size": 8, "patch_size": 4}
+    torch.manual_seed(0)
+    model = hf.CLIPModel(hf.CLIPConfig(text_config={**sizes, "vocab_size": 300}, vision_config=seeing)).eval()
+    model.save_pretrained(tmp_path, state_dict={
+        name: value for name, value in model.state_dict().items() if name != "logit_scale"
+    })  # fmt: skip
+    square = {"height": 8, "width": 8}
+    hf.CLIPImageProcessorPil(size={"shortest_edge": 8}, crop_size=square).save_pretrained(tmp_path)
+    checkpoint, sink = Transformers().open(str(tmp_path), Installed()), ListSink()
+    assert not any("logit_scale" in each for each in checkpoint.blueprint.missing)
+    given = [sample(input_ids=[1, 2, 3], pixel_values=torch.rand(1, 3, 8, 8).numpy())]
+    with Installed().make("engine", "sli").load(checkpoint, Budget(residency="resident")) as teacher:
+        teacher.observe(given, [Tap(path="output")], sink)
+    with torch.no_grad():
+        right = model.get_image_features(torch.tensor(given[0].fields["pixel_values"])).pooler_output[0]
+    found = torch.as_tensor(sink.values("output")[given[0].key])
+    assert torch.allclose(found, right / right.norm(), atol=1e-5)

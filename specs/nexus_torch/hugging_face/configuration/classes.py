@@ -31,6 +31,15 @@ CODECS = ("MimiModel",)
 LABELS = (
     "IMAGE_CLASSIFICATION", "VIDEO_CLASSIFICATION", "AUDIO_CLASSIFICATION", "SEQUENCE_CLASSIFICATION",
 )  # fmt: skip
+SCORES = (
+    "MASKED_LM", "TOKEN_CLASSIFICATION", "QUESTION_ANSWERING", "TABLE_QUESTION_ANSWERING",
+    "DOCUMENT_QUESTION_ANSWERING", "MULTIPLE_CHOICE", "NEXT_SENTENCE_PREDICTION", "SEMANTIC_SEGMENTATION",
+    "IMAGE_SEGMENTATION", "INSTANCE_SEGMENTATION", "UNIVERSAL_SEGMENTATION", "OBJECT_DETECTION",
+    "ZERO_SHOT_OBJECT_DETECTION", "DEPTH_ESTIMATION", "NORMAL_ESTIMATION", "POINTMAP_ESTIMATION", "POSE_ESTIMATION",
+    "MASKED_IMAGE_MODELING", "IMAGE_TO_IMAGE", "IMAGE_MATTING", "TEXT_RECOGNITION", "TABLE_RECOGNITION",
+    "AUDIO_FRAME_CLASSIFICATION",
+)  # fmt: skip
+"""Tasks of heads that give a sample many numbers: some for each token, point, object or choice."""
 POOLED = frozenset({"funnel", "xlnet", "minicpmv4_6", "minicpmv4_7"})
 """Model types whose states are of several tokens, or whose last token may be padding, or whose pictures are patches of
 one sample."""
@@ -181,7 +190,7 @@ def _by_default(kind: type[PreTrainedModel], name: str) -> bool:
 def is_paired(kind: type[PreTrainedModel]) -> bool:
     """Whether a model is two encoders side by side, of text and of pictures or sounds, in one space (CLIP, CLAP)."""
     names = _encoders(kind) - {"video"}
-    return gives(kind) == ("embedding",) and len(names) == 2 and "text" in names and set(takes(kind)) == names
+    return "embedding" in gives(kind) and len(names) == 2 and "text" in names and set(takes(kind)) == names
 
 
 def is_alone(config: PreTrainedConfig, kind: type[PreTrainedModel]) -> bool:
@@ -199,7 +208,8 @@ def _is_codec(kind: type[PreTrainedModel]) -> bool:
 
 
 def gives(kind: type[PreTrainedModel]) -> tuple[str, ...]:
-    """What comes out: "text", "label", "audio" (waves or their codes) or "embedding"."""
+    """What comes out: "text", "label", "audio" (waves or their codes) or "embedding"; of a head that scores tokens,
+    points or choices those "scores", and the embedding that it has below it."""
     if is_head_of(kind.__name__, *LABELS):
         return ("label",)
     said: Any = getattr(kind, "output_modalities", None)
@@ -208,4 +218,4 @@ def gives(kind: type[PreTrainedModel]) -> tuple[str, ...]:
         return ("audio",)
     if kind.can_generate() or is_head_of(kind.__name__, "CTC", "RNNT", "TDT"):
         return ("text",)
-    return ("embedding",)
+    return ("scores", "embedding") if is_head_of(kind.__name__, *SCORES) else ("embedding",)

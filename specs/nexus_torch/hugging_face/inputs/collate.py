@@ -135,7 +135,9 @@ class Preprocessor(Texts):
 
     def _completed(self, samples: Sequence[Sample], present: Sequence[str]) -> list[Sample]:
         """Samples with something for the encoder that they have nothing for: no words, a grey picture, silence."""
-        empty: dict[str, Any] = {"text": "", "image": np.full((32, 32, 3), 128, np.uint8), "audio": np.zeros(16000)}
+        bare = "text" not in present and not len(self._cut(lambda made: made(""))["input_ids"])
+        words, grey = "a" if bare else "", np.full((32, 32, 3), 128, np.uint8)
+        empty: dict[str, Any] = {"text": words, "image": grey, "audio": np.zeros(16000)}
         more = {name: empty[name] for name in self.takes if name not in present}
         return [Sample(key=each.key, fields={**more, **each.fields}, domain=each.domain) for each in samples]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -29,13 +29,17 @@ TAUGHT = ("decoder_input_ids", "decoder_attention_mask")
 """What a forward is fed of the answer, and `generate` makes itself."""
 
 
-def answer(module: nn.Module, preprocessor: Preprocessor, sample: Sample) -> str:
-    """The greedy answer to one sample: what follows its "prompt" (or "text"), or what its sound says."""
+def answer(
+    module: nn.Module, preprocessor: Preprocessor, sample: Sample, check: Callable[[Any, Sequence[Sample]], None]
+) -> str:
+    """The greedy answer to one sample: what follows its "prompt" (or "text"), or what its sound says. `check` raises
+    for tokens that no embedding has."""
     if not isinstance(module, PreTrainedModel):
         raise NexusError(f"'{preprocessor.home.name}' does not answer: {type(module).__name__} is no model that does.")
     longest = _longest(sample)
     with understood([sample], preprocessor.home.name):
         batch = asked(preprocessor, _asked(sample), longest)
+    check(batch, [sample])
     if not module.can_generate():
         return _heard(module, preprocessor, batch)
     tokenizer = preprocessor.tokenizer

@@ -15,15 +15,20 @@ EMBEDDINGS = ("image_embeds", "text_embeds", "embeddings", "pooler_output")
 """Names of one vector for each sample."""
 SCORES = ("logits", "prediction_logits")
 """Names of what a head gives each token."""
+MAPS = (
+    "logits", "pred_logits", "class_queries_logits", "predicted_depth", "predicted_normal", "reconstruction",
+    "alphas", "heatmaps", "seq_relationship_logits",
+)  # fmt: skip
+"""Names of what a head gives each point, object or choice of a sample: its map, in whatever shape."""
 _body: ContextVar[Any] = ContextVar("body", default=None)
 ENDS = ("start_logits", "end_logits")
 """Names of what one gives each token that looks for an answer in a text."""
 
 
 def signal(output: Any, batch: Batch, gives: Sequence[str], channels: int, *, films: bool) -> Signal:
-    """Logits of a vocabulary as outputs["logits"] with `hidden` before them; scores of classes, sound and the masks of
-    a film as outputs["output"]; else an embedding. `gives` is the blueprint's, `channels` the rows of codes that a
-    decoder takes for one sample."""
+    """Logits of a vocabulary as outputs["logits"] with `hidden` before them; scores of classes, sound, the masks of a
+    film, and scores of tokens, points or choices as outputs["output"]; else an embedding. `gives` is the blueprint's,
+    `channels` the rows of codes that a decoder takes for one sample."""
     if gives == ("text",):
         return _text(output, batch, channels)
     if gives == ("label",):
@@ -33,6 +38,10 @@ def signal(output: Any, batch: Batch, gives: Sequence[str], channels: int, *, fi
     if films:
         return Signal(outputs={"output": output.pred_masks, "embedding": output.pred_masks.flatten(3).mean(-1)})
     below, scores = _below(output, batch), _scored(output, batch)
+    if scores is None and "scores" in gives:
+        scores = _map(output, batch)
+        own = getattr(output, "last_hidden_state", None)
+        below = _of_each(_embedding(output, None), batch) if below is None and own is not None else below
     if scores is not None:
         return Signal(outputs={"output": scores} | ({} if below is None else {"embedding": below}))
     vector = _embedding(output, batch.get("attention_mask"), getattr(batch, "side", {}).get("stands_in", ""))
@@ -55,6 +64,13 @@ def _scored(output: Any, batch: Batch) -> list[Tensor] | None:
     if not isinstance(mask, Tensor) or mask.shape != tokens.shape:
         mask = torch.ones_like(tokens)
     return [row[real.bool().to(row.device)] for row, real in zip(found, mask, strict=True)]
+
+
+def _map(output: Any, batch: Batch) -> Tensor | None:
+    """What a head gives each sample, as transformers does; None of one that gives nothing of these names."""
+    count = int(getattr(batch, "side", {}).get("count", 0))
+    found = (getattr(output, name, None) for name in MAPS)
+    return next((each for each in found if isinstance(each, Tensor) and len(each) == (count or len(each))), None)
 
 
 def remember_body(module: nn.Module, body: nn.Module) -> None:

@@ -21,7 +21,7 @@ PLACE = re.compile(r"\w*(token_id|token_index|token_ids)")
 
 def rows_of(module: PreTrainedModel) -> Mapping[str, int]:
     """Rows for tokens, by the argument of the forward; those of what is more than a table are left out."""
-    found = {"input_ids": _rows(lambda: module)}
+    found = {"input_ids": _rows(lambda: module) or _rows(lambda: getattr(module, "text_model", None))}
     if module.config.is_encoder_decoder:
         found["decoder_input_ids"] = _rows(module.get_decoder)
     return {name: rows for name, rows in found.items() if rows}
@@ -61,6 +61,21 @@ def check_arguments(samples: Sequence[Sample], batch: Batch, positions: int, nam
                     f"The sample '{sample.key}' has an '{mask}' of the shape {np.shape(sample.fields[mask])} for "
                     f"'{argument}' of {np.shape(sample.fields[argument])}. Give one number for each token."
                 )
+
+
+def check_some(batch: Batch, samples: Sequence[Sample], name: str) -> None:
+    """NexusError for a text of which a tokenizer that adds nothing makes nothing: the mean of its states is no
+    number."""
+    ids, mask = batch.get("input_ids"), batch.get("attention_mask")
+    if not isinstance(ids, Tensor) or ids.ndim != 2 or len(ids) != len(samples):
+        return
+    masked = isinstance(mask, Tensor) and mask.shape == ids.shape
+    counts = mask.sum(1).tolist() if masked and mask is not None else [ids.shape[1]] * len(ids)
+    if empty := next((sample for sample, count in zip(samples, counts, strict=True) if not count), None):
+        raise NexusError(
+            f"'{name}' makes no token of the sample '{empty.key}', whose text is "
+            f"{str(empty.fields.get('text', ''))[:40]!r}. Leave that row out, or give it words."
+        )
 
 
 def check_tokens(

@@ -20,6 +20,7 @@ from ..configuration.catalogue import is_head_of
 from ..configuration.classes import gives, headless, is_alone, is_paired, runnable, skeleton, takes
 from ..described import Described, hashed_files
 from ..folder import copy_preprocessor, extents, parsed
+from ..inputs.choosing import ChoicePreprocessor, texts
 from ..inputs.collate import Preprocessor
 from ..inputs.filming import FilmPreprocessor
 from ..inputs.films import arguments_of, follows, lead, side_of
@@ -30,7 +31,7 @@ from ..outputs.answering import answer
 from ..outputs.pooling import Pooling, pooling
 from ..outputs.signals import remember_body, remember_state, signal
 from ..text.decoding import channels_of, decodes, start_of, transduces
-from ..text.embedded import check_arguments, check_tokens, positions_of, rows_of
+from ..text.embedded import check_arguments, check_some, check_tokens, positions_of, rows_of
 from .constants import compute_constants
 from .conversion import Conversion
 from .fitting import (
@@ -109,7 +110,7 @@ class HuggingFaceCheckpoint(Described):
         self.films, self.colours = follows(kind), is_head_of(kind.__name__, "CAUSAL_IMAGE_MODELING")
         self.positions = positions_of(module) if takes(kind) == ("text",) else 0
         self.preprocessor = self._prepares_for(kind, config)
-        self.pooling = pooling(home) if gives(kind) == ("embedding",) and takes(kind) == ("text",) else None
+        self.pooling = pooling(home) if "embedding" in gives(kind) and takes(kind) == ("text",) else None
         if self.pooling and self.pooling.longest:
             self.preprocessor.context = min(self.preprocessor.context or self.pooling.longest, self.pooling.longest)
         tokenizer = self._told()
@@ -127,7 +128,8 @@ class HuggingFaceCheckpoint(Described):
         arguments = arguments_of(kind) if self.films else frozenset(inspect.signature(kind.forward).parameters)
         context = context_of(config)
         generation = parsed(self.home / GENERATION) if (self.home / GENERATION).is_file() else {}
-        made = (FilmPreprocessor if self.films else self.prepares)(
+        chooses = ChoicePreprocessor if is_head_of(kind.__name__, "MULTIPLE_CHOICE") else self.prepares
+        made = (FilmPreprocessor if self.films else chooses)(
             self.home,
             takes(kind),
             generative=gives(kind) == ("text",),
@@ -166,7 +168,7 @@ class HuggingFaceCheckpoint(Described):
         fill_unread(module, self.filled)
         if (head := module.get_output_embeddings()) is not None:
             remember_state(module, head)
-        if gives(type(module)) == ("embedding",) and module.base_model is not module:
+        if "embedding" in gives(type(module)) and module.base_model is not module:
             remember_body(module, module.base_model)
         if self.films:
             lead(module)
@@ -182,6 +184,7 @@ class HuggingFaceCheckpoint(Described):
             batch = self.preprocessor(samples)
         batch.side["count"] = len(samples)
         self._check_ids(batch, samples)
+        check_some(batch, samples, self.home.name)
         decoded, ids = batch.side.get("decoder_mask"), batch.get("decoder_input_ids")
         if decoded is None and isinstance(ids, Tensor) and ids.ndim == 2 and len(ids) == len(samples):
             decoded = batch.get("decoder_attention_mask", torch.ones_like(ids)).bool()
@@ -224,10 +227,13 @@ class HuggingFaceCheckpoint(Described):
 
     def generate(self, module: nn.Module, samples: Sequence[Sample]) -> Sequence[Any]:
         """Greedy: the text that follows each sample's "prompt" (or "text"), or that its sound says; the name of the
-        likeliest class; a codec's sound; an embedding."""
+        likeliest class; the likeliest of its choices; a codec's sound; an embedding."""
         if self.described.gives == ("text",):
-            return [answer(module, self.preprocessor, sample) for sample in samples]
+            return [answer(module, self.preprocessor, sample, self._check_ids) for sample in samples]
         signal = self.read(module(**self.collate(samples)), {})
+        if isinstance(self.preprocessor, ChoicePreprocessor):
+            best = signal.outputs["output"].argmax(-1).tolist()
+            return [[*texts(sample), str(at)][at] for sample, at in zip(samples, best, strict=True)]
         if self.described.gives == ("label",):
             return [self.described.labels[index] for index in signal.outputs["output"].argmax(-1).tolist()]
         return list(signal.outputs.get("embedding", signal.outputs["output"]))

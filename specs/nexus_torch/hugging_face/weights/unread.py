@@ -14,6 +14,9 @@ from nexus_torch.skeleton import holders
 TRAINED_WITH = re.compile(r"(?:^|\.)(?:masked_spec_embed|mask_token|masked_embed|mask_embedding)$")
 """What stands for a hidden frame or patch while a model learns to guess (wav2vec 2.0, ViT, BEiT, DINO v2, Swin):
 transformers makes it whether a checkpoint has it or not, and `facebook/wav2vec2-base-960h` for one has not."""
+COMPARED_WITH = re.compile(r"(?:^|\.)logit_(?:scale|bias)(?:_[at])?$")
+"""What likenesses of two encoders' vectors are multiplied with, and what is added: no part of the vectors, which are
+what is observed. transformers opens a checkpoint without it, with a warning."""
 LARGEST = 1 << 20
 """Numbers of the largest of these."""
 POOLER = "pooler"
@@ -21,10 +24,11 @@ POOLER = "pooler"
 
 def unread(module: nn.Module, stored: Collection[str]) -> list[str]:
     """Names of parameters that no file holds and no forward in evaluation reads. `stored` are names of the module."""
-    tied = holders(module)
+    tied, idle = holders(module), (TRAINED_WITH, COMPARED_WITH)
     return [
         name for name, each in module.named_parameters()
-        if TRAINED_WITH.search(name) and each.numel() <= LARGEST and not any(other in stored for other in tied[name])
+        if any(known.search(name) for known in idle) and each.numel() <= LARGEST
+        and not any(other in stored for other in tied[name])
     ]  # fmt: skip
 
 
