@@ -46,7 +46,8 @@ class ReaderComponent(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricComponent(Component):
-    """A metric. `higher_is_better` is for people alone; retention needs no direction."""
+    """A metric. `higher_is_better` tells whether a teacher beats what knows nothing, and a control; retention itself
+    is the same for both directions."""
 
     higher_is_better: bool = True
 

@@ -30,15 +30,17 @@ class Verdict:
     retention_high: float
     """95 % interval of retention, from a paired bootstrap over held-out items."""
     gap_judged: bool
-    """False where the interval of teacher - control includes zero."""
+    """False where the interval of teacher - control includes zero, or the control is the better one."""
+    teacher_knows: bool = True
+    """False where the teacher scores no better than the floor: then there is nothing to keep."""
     items: int = 0
     data_hash: str = ""
     """The reader's fingerprint of the held-out part, so that `verify` knows whether it found the same data."""
 
     @property
     def retention(self) -> float:
-        """(student - floor) / (teacher - floor)."""
-        return fraction(self.student_score, self.teacher_score, self.floor)
+        """(student - floor) / (teacher - floor); NaN where the teacher knows nothing."""
+        return fraction(self.student_score, self.teacher_score, self.floor) if self.teacher_knows else math.nan
 
     @property
     def gap_closed(self) -> float | None:
@@ -46,8 +48,8 @@ class Verdict:
         return fraction(self.student_score, self.teacher_score, self.control_score) if self.gap_judged else None
 
     def passed(self, share: float) -> bool:
-        """Whether the lower end of the interval reaches the share."""
-        return self.retention_low >= share
+        """Whether the lower end of the interval reaches the share of a teacher that knows something."""
+        return self.teacher_knows and self.retention_low >= share
 
 
 def fraction(value: float, full: float, zero: float) -> float:

@@ -53,3 +53,9 @@ def test_gap_is_not_judged_where_control_and_teacher_cannot_be_told_apart():
 @pytest.mark.parametrize(("share", "passed"), [(0.95, True), (0.951, False)])
 def test_the_lower_end_of_the_interval_decides(share, passed):
     assert VERDICT.passed(share) is passed
+
+
+def test_a_teacher_that_knows_nothing_leaves_nothing_to_keep() -> None:
+    ignorant = dataclasses.replace(VERDICT, teacher_score=0.05, student_score=0.02, teacher_knows=False)
+    assert math.isnan(ignorant.retention)
+    assert not ignorant.passed(0.01)

@@ -97,7 +97,7 @@ class AnchorHeads(nn.Module):
 
     def _at(self, anchor: Anchor, head: nn.Module, student: Signal, teacher: Signal) -> Tensor:
         state, target = student.states[anchor.student], self._recorded(anchor, teacher)
-        return anchor.weight * _term(head, state, target, teacher.mask)
+        return anchor.weight * _term(head, state, target, teacher.mask, student.mask)
 
     def _recorded(self, anchor: Anchor, teacher: Signal) -> Tensor:
         if anchor.teacher not in teacher.states:
@@ -108,11 +108,13 @@ class AnchorHeads(nn.Module):
         return teacher.states[anchor.teacher]
 
 
-def _term(head: nn.Module, state: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
-    """[B, T, D] of the student, [B, T, R] of the teacher -> [B]."""
+def _term(head: nn.Module, state: Tensor, target: Tensor, mask: Tensor | None, own: Tensor | None) -> Tensor:
+    """[B, T, D] of the student, [B, T, R] of the teacher, and the mask of each -> [B]."""
     real = target.new_ones(target.shape[:2]) if mask is None else mask.to(target.dtype)
     if state.shape[1] != target.shape[1]:  # other patches than the teacher's: only the means have a counterpart
-        state, target = state.mean(1, keepdim=True), _mean(target, real)[:, None]
+        there = state.new_ones(state.shape[:2])
+        there = own.to(state.dtype) if own is not None and own.shape == there.shape else there
+        state, target = _mean(state, there)[:, None], _mean(target, real)[:, None]
         real = target.new_ones(target.shape[:2])
     return _mean(error(head(state).to(target.dtype), target)[..., None], real)[:, 0]
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from nexus_loss_anchor.anchor import ActivationAnchor, error
 from nexus_specs import Basis, Blueprint, LayerProfile, Link, NexusError, Profile, Signal, Stack
+from torch.nn import functional
 
 
 def blueprint(count: int, width: int) -> Blueprint:
@@ -89,6 +90,17 @@ def test_other_numbers_of_positions_compare_means() -> None:
     long = {path: state.repeat_interleave(3, 1) for path, state in student.states.items()}
     loss = ActivationAnchor(count=1).bind(link()).double()
     found = loss(Signal(states=long), teacher)
+    pooled = loss.heads[0](student.states["layers.1"].mean(1))
+    target = torch.stack([teacher.states["layers.1"][0].mean(0), teacher.states["layers.1"][1, :2].mean(0)])
+    torch.testing.assert_close(found, error(pooled, target))
+
+
+def test_padding_of_the_student_counts_for_nothing_in_its_means() -> None:
+    student, teacher = signals()
+    loss = ActivationAnchor(count=1).bind(link()).double()
+    padded = {path: functional.pad(state, (0, 0, 0, 3), value=9.0) for path, state in student.states.items()}
+    real = torch.arange(8) < 5
+    found = loss(Signal(states=padded, mask=real.expand(2, 8)), teacher)
     pooled = loss.heads[0](student.states["layers.1"].mean(1))
     target = torch.stack([teacher.states["layers.1"][0].mean(0), teacher.states["layers.1"][1, :2].mean(0)])
     torch.testing.assert_close(found, error(pooled, target))

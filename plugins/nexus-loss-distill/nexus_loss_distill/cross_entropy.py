@@ -42,7 +42,13 @@ class CrossEntropy:
                     f"cross_entropy needs labels, and the samples of '{link.profile.teacher}' carry none. Name the "
                     "label column in the data's options (columns: {label: NAME}), or use another loss."
                 )
-            return self._value(student.outputs["output"], teacher.outputs["label"].long())
+            labels, classes = teacher.outputs["label"].long(), student.outputs["output"].shape[-1]
+            if len(labels) and (last := int(labels.max())) >= classes:
+                raise NexusError(
+                    f"The data of '{link.profile.teacher}' have the label {last}, and the student tells {classes} "
+                    f"classes apart: 0 to {classes - 1}. Mend the labels, or take a teacher and a tower with more."
+                )
+            return self._value(student.outputs["output"], labels)
 
         return loss
 

@@ -37,7 +37,9 @@ class ForwardKl:
             if "ids" in teacher.outputs:
                 return self._text(student, teacher)
             if "output" in teacher.outputs and "output" in student.outputs:
-                return self._classes(student.outputs["output"], teacher.outputs["output"])
+                found, wanted = student.outputs["output"], teacher.outputs["output"]
+                _check(found.shape[-1], wanted.shape[-1], link.profile.teacher)
+                return self._classes(found, wanted)
             raise NexusError(
                 f"forward_kl found no output of '{link.profile.teacher}' to follow: its record holds "
                 f"{', '.join(sorted(teacher.outputs)) or 'nothing'}, the student gives "
@@ -61,3 +63,17 @@ class ForwardKl:
         log_q = functional.log_softmax(precise(student) / temperature, -1)
         log_p = functional.log_softmax(precise(teacher) / temperature, -1)
         return functional.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1) * temperature**2
+
+
+def _check(found: int, wanted: int, teacher: str) -> None:
+    """One class would broadcast over all, and a distribution over one thing teaches nothing, both without a word."""
+    if wanted < 2:
+        raise NexusError(
+            f"forward_kl follows a distribution over classes, and '{teacher}' gives one number a sample (a regression, "
+            "or a single logit). Use a loss on values for it: `nexus new-plugin loss NAME` writes one."
+        )
+    if found != wanted:
+        raise NexusError(
+            f"forward_kl cannot compare the student's {found} classes with the {wanted} of '{teacher}'. Give its tower "
+            "as many as its teacher has (the towers here do that by themselves where their option classes is 0)."
+        )

@@ -111,3 +111,19 @@ def test_what_is_missing_is_named() -> None:
         CrossEntropy().bind(LINK)(Signal(outputs={"output": torch.zeros(1, 2)}), Signal())
     with pytest.raises(NexusError, match="vocabulary head"):
         CrossEntropy().bind(LINK)(Signal(hidden=torch.zeros(1, 2, 3), tokens=torch.zeros(1, 2)), Signal())
+
+
+def of_classes(count: int) -> Signal:
+    return Signal(keys=("a", "b"), outputs={"output": torch.zeros(2, count)})
+
+
+@pytest.mark.parametrize(("found", "wanted", "words"), [(1, 10, "1 classes with the 10"), (1, 1, "gives one number")])
+def test_what_would_broadcast_or_teach_nothing_is_refused(found: int, wanted: int, words: str) -> None:
+    with pytest.raises(NexusError, match=words):
+        ForwardKl().bind(LINK)(of_classes(found), of_classes(wanted))
+
+
+def test_a_label_beyond_the_classes_is_named() -> None:
+    teacher = Signal(keys=("a", "b"), outputs={"label": torch.tensor([0, 7])})
+    with pytest.raises(NexusError, match="label 7, and the student tells 3 classes"):
+        CrossEntropy().bind(LINK)(of_classes(3), teacher)

@@ -20,7 +20,7 @@ class Judgement:
     retention_low: float
     retention_high: float
     gap_judged: bool
-    """Whether the 95 % interval of teacher - control leaves zero out."""
+    """Whether the teacher is better than the control on 95 % of the draws, and more."""
 
 
 def judge(
@@ -30,18 +30,19 @@ def judge(
     control: Sequence[Sequence[float]],
     floor: float,
     *,
+    higher: bool = True,
     draws: int,
     seed: int,
 ) -> Judgement:
-    """Rows of the same items in the same order, under one metric; the floor is taken as known."""
+    """Rows of the same items in the same order, under one metric; the floor is taken as known. `higher`: is better."""
     models = [np.asarray(rows, dtype=np.float64) for rows in (teacher, student, control)]
-    full, kept, plain = resampled(metric, models, draws, seed)
-    reach = full - floor
-    told = reach != 0                       # a draw on which the teacher knows nothing: only equality keeps it all
-    retention = np.where(told, (kept - floor) / np.where(told, reach, 1.0), (kept == full).astype(float))
+    full, kept, plain = (scores if higher else -scores for scores in resampled(metric, models, draws, seed))
+    zero = floor if higher else -floor
+    told = full > zero                      # elsewhere the teacher knows nothing: whoever is as good keeps it all
+    reach = np.where(told, full - zero, 1.0)
+    retention = np.where(told, (kept - zero) / reach, np.where(np.isnan(kept - full), np.nan, kept >= full))
     low, high = np.quantile(retention, ENDS)
-    least, most = np.quantile(full - plain, ENDS)
-    return Judgement(float(low), float(high), bool(least > 0 or most < 0))
+    return Judgement(float(low), float(high), bool(np.quantile(full - plain, ENDS[0]) > 0))
 
 
 def resampled(metric: Metric, models: Sequence[np.ndarray], draws: int, seed: int) -> list[np.ndarray]:

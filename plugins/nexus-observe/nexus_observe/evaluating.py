@@ -15,7 +15,7 @@ from nexus_torch.profiles import read_profile
 from .bootstrap import judge
 from .options import EvaluateOptions
 from .places import locations, portable
-from .rows import Row, exact, measure, once
+from .rows import Row, exact, knows, measure, once, rises
 from .scoring import read_score
 from .tables import verdict_table
 
@@ -103,7 +103,8 @@ def verdict(
         raise NexusError(f"No held-out item of '{teacher}' was judged for both teacher and student. Run `score` again.")
     full = [scored.rows[key] for key in keys]
     routed, forced, control = ([rows[key] for key in keys] for rows in students)
-    found = judge(metric, full, routed, control, scored.floor, draws=options.draws, seed=context.seed)
+    higher, score = rises(context, teacher), float(metric.reduce(full))
+    found = judge(metric, full, routed, control, scored.floor, higher=higher, draws=options.draws, seed=context.seed)
     fields, reader = context.teachers[teacher], context.choices("reader", teacher)[0]
     return Verdict(
         capability=str(fields.get("capability") or teacher),
@@ -111,7 +112,7 @@ def verdict(
         tower=str(fields["tower"]),
         metric=context.choices("metric", teacher)[0],
         data=portable(reader, locations(context.components("reader").get(reader.name))),
-        teacher_score=float(metric.reduce(full)),
+        teacher_score=score,
         student_score=float(metric.reduce(routed)),
         forced_score=float(metric.reduce(forced)),
         control_score=float(metric.reduce(control)),
@@ -119,6 +120,7 @@ def verdict(
         retention_low=found.retention_low,
         retention_high=found.retention_high,
         gap_judged=found.gap_judged,
+        teacher_knows=knows(score, scored.floor, higher=higher),
         items=len(keys),
         data_hash=str(context.chosen("reader", teacher).fingerprint("held_out")),
     )

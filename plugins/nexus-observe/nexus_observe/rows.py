@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from nexus_specs import Budget, Metric, Piece, Sample, Teacher
+from nexus_specs import Budget, Context, Metric, Piece, Sample, Teacher
+
+from .variants import compared, compares, conversation
 
 Row = tuple[float, ...]
 
@@ -34,10 +36,13 @@ class Measured:
         """Nothing waits."""
 
 
-def measure(teacher: Teacher, samples: Sequence[Sample], metric: Metric) -> dict[str, Row]:
-    """Key -> row; an empty row where the metric cannot judge a sample (no label)."""
+def measure(teacher: Teacher, samples: Sequence[Sample], metric: Metric, *, chat: bool = False) -> dict[str, Row]:
+    """Key -> row; an empty row where the metric cannot judge a sample (no label). `chat`: a question that is answered
+    is written by the teacher's chat template."""
+    if compares(metric):
+        return compared(teacher, samples, metric)
     if not metric.taps:
-        answers = teacher.generate(samples)
+        answers = teacher.generate([conversation(sample) for sample in samples] if chat else samples)
         pairs = zip(samples, answers, strict=True)
         return {sample.key: row(metric, sample, {"answer": [answer]}) for sample, answer in pairs}
     sink = Measured(samples, metric)
@@ -48,6 +53,21 @@ def measure(teacher: Teacher, samples: Sequence[Sample], metric: Metric) -> dict
 def once(samples: Iterable[Sample]) -> list[Sample]:
     """The samples, each key once."""
     return list({sample.key: sample for sample in samples}.values())
+
+
+def rises(context: Context, teacher: str = "") -> bool:
+    """Whether a teacher's metric is better where it is higher, as its plugin declares."""
+    name = context.choices("metric", teacher)[0].name
+    return bool(getattr(context.components("metric").get(name), "higher_is_better", True))
+
+
+def knows(score: float, floor: float, *, higher: bool) -> bool:
+    """Whether a score is better than that of what knows nothing.
+
+    >>> knows(1.7, 3.9, higher=False), knows(1.7, 3.9, higher=True)
+    (True, False)
+    """
+    return score > floor if higher else score < floor
 
 
 def exact(budget: Budget) -> Budget:

@@ -12,9 +12,14 @@ from nexus_specs import Context, Estimate, NexusError
 from nexus_torch.files import write_json
 
 from .amount import observed
-from .rows import Row, exact, judged, measure
+from .rows import Row, exact, judged, knows, measure, rises
+from .variants import compares
 
 SCORE = "score.json"
+NOTHING = (
+    "This teacher is no better than that: there is nothing to keep, and a release will be refused. Give it other data "
+    "or another metric."
+)
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,18 @@ class ScoreStage:
 
     def estimate(self, context: Context) -> Estimate:
         """One pass over the held-out part."""
-        return observed(context, "held_out", exact(context.budget))[0]
+        _check_chat(context)
+        return observed(context, "held_out", exact(context.budget), context.chosen("metric"))[0]
 
     def run(self, context: Context) -> None:
         """Writes rows, score and floor."""
+        _check_chat(context)
         metric, samples = context.chosen("metric"), list(context.samples("held_out"))
         if not samples:
             raise NexusError(f"The held-out part of '{context.unit.subject}' is empty: nothing can be judged on it.")
         checkpoint = context.open(str(context.card["source"]))
         with context.chosen("engine").load(checkpoint, exact(context.budget)) as teacher:
-            rows = measure(teacher, samples, metric)
+            rows = measure(teacher, samples, metric, chat=bool(context.card.get("chat")))
         if not judged(rows):
             raise NexusError(
                 f"The metric can judge none of the {len(samples)} held-out samples of '{context.unit.subject}'. "
@@ -53,7 +60,18 @@ class ScoreStage:
         with context.write(SCORE) as path:
             write_json(path, {"rows": rows, "score": score, "floor": floor, "items": len(judged(rows))})
         with context.write("table.json") as path:
-            write_json(path, table(context.unit.subject, score, floor, len(judged(rows))))
+            known = knows(score, floor, higher=rises(context))
+            write_json(path, table(context.unit.subject, score, floor, len(judged(rows)), known=known))
+
+
+def _check_chat(context: Context) -> None:
+    """NexusError where a card wants questions written by a chat template, and its metric has none answered."""
+    metric = context.chosen("metric")
+    if context.card.get("chat") and (metric.taps or compares(metric)):
+        raise NexusError(
+            f"'{context.unit.subject}' has chat: true, for questions that are answered, and its metric "
+            f"({context.choices('metric')[0].name}) reads a text as it stands. Take `chat` out, or name another metric."
+        )
 
 
 def read_score(folder: Path) -> Scored:
@@ -62,11 +80,11 @@ def read_score(folder: Path) -> Scored:
     return Scored({key: tuple(row) for key, row in data["rows"].items()}, data["score"], data["floor"])
 
 
-def table(teacher: str, score: float, floor: float, items: int) -> dict[str, Any]:
+def table(teacher: str, score: float, floor: float, items: int, *, known: bool = True) -> dict[str, Any]:
     """What `nexus show` prints."""
     return {
         "title": f"{teacher} on the held-out part",
         "columns": ["teacher", "floor", "items"],
         "rows": [[f"{score:.4f}", f"{floor:.4f}", items]],
-        "notes": ["The floor is the score of what knows nothing."],
+        "notes": ["The floor is the score of what knows nothing.", *([] if known else [NOTHING])],
     }

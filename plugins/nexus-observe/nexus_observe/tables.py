@@ -22,7 +22,12 @@ def verdict_table(verdicts: Sequence[Verdict], parameters: Mapping[str, Any]) ->
         "notes": [
             "Retention: (student - floor) / (teacher - floor) on held-out items, the router choosing; interval: paired "
             "bootstrap. Gap closed: the same with the control (same student, no teacher) for the floor; '-' where "
-            "teacher and control differ by less than their interval. Parameters: the tower's own / its teacher's."
+            "the teacher is not surely better than its control. Parameters: the tower's own / its teacher's.",
+            *(
+                f"The teacher of {verdict.capability} is no better than what knows nothing: there is nothing to keep."
+                for verdict in verdicts
+                if not verdict.teacher_knows
+            ),
         ],
     }
 

@@ -58,3 +58,27 @@ def test_a_teacher_that_knows_nothing_is_kept_by_equality_alone() -> None:
     same = [(0.5,)] * 10
     assert judge(Mean(), same, same, same, 0.5, draws=100, seed=0).retention_low == 1
     assert judge(Mean(), same, [(0.4,)] * 10, same, 0.5, draws=100, seed=0).retention_high == 0
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_student_worse_than_a_teacher_below_the_floor_keeps_nothing(higher: bool) -> None:
+    def at(score: float) -> list[tuple[float]]:
+        return [(score if higher else 1 - score,)] * 10
+
+    worse = judge(Mean(), at(0.3), at(0.1), at(0.3), 0.5, higher=higher, draws=100, seed=0)
+    assert (worse.retention_low, worse.retention_high) == (0, 0), "the fraction alone would say 2"
+    better = judge(Mean(), at(0.9), at(0.7), at(0.3), 0.5, higher=higher, draws=100, seed=0)
+    assert better.retention_low == pytest.approx(0.5)
+    assert better.gap_judged
+
+
+@pytest.mark.parametrize("higher", [True, False])
+def test_a_control_better_than_the_teacher_leaves_no_gap_to_close(higher: bool) -> None:
+    teacher, control = ([(score if higher else 1 - score,)] * 10 for score in (0.7, 0.9))
+    floor = 0.1 if higher else 0.9
+    assert not judge(Mean(), teacher, teacher, control, floor, higher=higher, draws=50, seed=0).gap_judged
+
+
+def test_a_score_that_is_no_number_passes_nothing() -> None:
+    found = judge(Mean(), rows(0.9), [(float("nan"),)] * 400, rows(0.5), 0.1, draws=50, seed=0)
+    assert not found.retention_low >= 0

@@ -10,6 +10,9 @@ from nexus_specs import LayerProfile
 from .judging import Judge
 from .options import NiwtOptions
 
+NOTHING = 1e-9
+"""Less than this between teacher and floor is rounding, as with one sample, whose mean answer is its own."""
+
 
 def importance(
     judge: Judge, rows: Mapping[str, np.ndarray], floor: float, options: NiwtOptions, seed: int
@@ -21,8 +24,12 @@ def importance(
     picks = np.random.default_rng(seed).integers(size, size=(options.draws, size))
     picks[0] = np.arange(size)                              # the first draw is the sample itself
     whole = judge.scores(intact, picks)
+    reach = floor - whole
+    told = np.abs(reach) > NOTHING                          # where there is nothing to lose, no layer loses any of it
     shares = {
-        path: (judge.scores(each, picks) - whole) / (floor - whole) for path, each in rows.items() if path
+        path: np.where(told, judge.scores(each, picks) - whole, 0.0) / np.where(told, reach, 1.0)
+        for path, each in rows.items()
+        if path
     }
     critical = discoveries(
         {path: float((share[1:] <= options.threshold).mean()) for path, share in shares.items()}, options.discoveries

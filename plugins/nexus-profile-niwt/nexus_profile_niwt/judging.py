@@ -82,9 +82,9 @@ class ByLikelihood:
         self.vocabulary = vocabulary
 
     def rows(self, samples: Sequence[Sample], values: Values, intact: Values) -> np.ndarray:
-        """[n, 2]: nats and tokens."""
+        """[n, 2]: nats and tokens; a sample of one token predicts nothing."""
         found = [values[sample.key, "logprob"] for sample in samples]
-        return np.asarray([[-float(each.sum()), len(each)] for each in found])
+        return np.asarray([[-float(each.sum()), len(each)] for each in found if len(each)])
 
     def scores(self, rows: np.ndarray, picks: np.ndarray) -> np.ndarray:
         """Nats by tokens."""

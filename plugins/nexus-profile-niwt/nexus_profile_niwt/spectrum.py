@@ -34,6 +34,8 @@ class Covariance:
         self._merge(other.count, other.mean, other.scatter)
 
     def _merge(self, count: int, mean: Tensor, scatter: Tensor) -> None:
+        if not count:
+            return
         total, away = self.count + count, mean - self.mean
         self.scatter += scatter + torch.outer(away, away) * (self.count * count / total)
         self.mean += away * (count / total)
@@ -71,9 +73,10 @@ class Spectra:
 
 
 def without_outliers(rows: Tensor) -> Tensor:
-    """Rows [N, D] but those far longer than the median."""
+    """Rows [N, D] but those far longer than the median; all of them where most are zero."""
     lengths = rows.float().norm(dim=-1)
-    return rows[lengths <= OUTLIER * lengths.median()] if len(rows) else rows
+    median = lengths.median() if len(rows) else lengths.new_zeros(())
+    return rows[lengths <= OUTLIER * median] if median > 0 else rows
 
 
 def basis(covariance: Covariance, rank: int, variance: float) -> Basis:
@@ -90,5 +93,5 @@ def basis(covariance: Covariance, rank: int, variance: float) -> Basis:
 
 
 def bases(found: Mapping[str, Covariance], paths: Iterable[str], rank: int, variance: float) -> dict[str, Basis]:
-    """The bases of these paths."""
-    return {path: basis(found[path], rank, variance) for path in paths}
+    """The bases of these paths, less those whose states do not vary: they have no directions."""
+    return {path: basis(found[path], rank, variance) for path in paths if bool(found[path].scatter.any())}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from nexus_profile_niwt.ablation import MeanAblation
-from nexus_profile_niwt.importance import discoveries
-from nexus_profile_niwt.spectrum import Covariance, basis, without_outliers
+from nexus_profile_niwt.importance import discoveries, importance
+from nexus_profile_niwt.judging import ByDivergence, ByLikelihood
+from nexus_profile_niwt.options import NiwtOptions
+from nexus_profile_niwt.spectrum import Covariance, bases, basis, without_outliers
+from nexus_specs.testing import sample
 
 
 def rows(count: int = 400, width: int = 12) -> torch.Tensor:
@@ -100,3 +103,31 @@ def test_lengths_that_differ_share_one_mean() -> None:
 )
 def test_false_discoveries_are_held_down(chances: dict[str, float], kept: set[str]) -> None:
     assert discoveries(chances, 0.05) == kept
+
+
+def test_one_sample_leaves_nothing_to_lose() -> None:
+    judge, samples = ByDivergence(), [sample(text="only")]
+    intact, ablated = ({(samples[0].key, "output"): torch.randn(5)} for _ in range(2))
+    rows = {name: judge.rows(samples, each, intact) for name, each in (("", intact), ("layer", ablated))}
+    (layer,) = importance(judge, rows, judge.floor(samples, intact), NiwtOptions(), 0)
+    assert (layer.importance, layer.low, layer.high, layer.critical) == (0, 0, 0, False)
+
+
+def test_a_text_of_one_token_predicts_nothing() -> None:
+    samples = [sample(text="a"), sample(text="b c")]
+    values = {(samples[0].key, "logprob"): torch.zeros(0), (samples[1].key, "logprob"): torch.tensor([-2.0])}
+    assert ByLikelihood(9).rows(samples, values, values).tolist() == [[2.0, 1.0]]
+
+
+def test_states_that_do_not_vary_have_no_directions() -> None:
+    empty, still = Covariance(4), Covariance(4)
+    empty.merge(Covariance(4))
+    still.add(torch.ones(1, 4))
+    found = {"empty": empty, "still": still, "alive": filled(rows())}
+    assert list(bases(found, found, 3, 0.95)) == ["alive"]
+
+
+def test_rows_that_are_mostly_zero_are_no_outliers() -> None:
+    data = torch.zeros(10, 4)
+    data[:4] = 1.0
+    assert len(without_outliers(data)) == 10

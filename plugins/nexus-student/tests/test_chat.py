@@ -235,3 +235,11 @@ def test_listing_imports_nothing_heavy() -> None:
         "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_closed_input_and_bytes_that_are_no_text(world: Any, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\udcff bad\n"))
+    assert chat(world, capsys)[0].count("\n") == 1
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(NexusError, match="stdin is closed"):
+        chat(world, capsys)

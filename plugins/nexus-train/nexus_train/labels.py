@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import SupportsIndex, SupportsInt
 
 from nexus_specs import NexusError, Sample
 
@@ -12,7 +14,7 @@ UNKNOWN = -100
 def class_index(sample: Sample, names: Sequence[str]) -> int:
     """The class of a sample; -100 where it is unknown. A number is an index, a word a name of `names`."""
     label, where = sample.fields.get("label"), sample.fields.get("source", sample.key)
-    if label is None:
+    if label is None or (isinstance(label, float) and math.isnan(label)):
         return UNKNOWN
     if isinstance(label, str):
         if label not in names:
@@ -21,6 +23,9 @@ def class_index(sample: Sample, names: Sequence[str]) -> int:
                 f"Its classes: {', '.join(names) or 'unnamed; use their numbers'}."
             )
         return list(names).index(label)
+    if not isinstance(label, (SupportsInt, SupportsIndex)) or int(label) != label:
+        raise NexusError(f"The label {label!r:.60} of {where} is no class: write a whole number or a class's name.")
     if label < 0 or (names and label >= len(names)):
-        raise NexusError(f"The label {label} of {where} is outside 0 to {len(names) - 1}.")
+        last = len(names) - 1 if names else "the last class"
+        raise NexusError(f"The label {label} of {where} is outside 0 to {last}.")
     return int(label)

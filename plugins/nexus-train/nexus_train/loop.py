@@ -51,7 +51,16 @@ class Loop:
                 self._watch(step + 1)
         for module in self.modules:
             module.eval()
+        self._check()
         return self.curve
+
+    def _check(self) -> None:
+        """What the last update made is seen by no loss any more."""
+        if wrong := [name for name, each in self.named.items() if not each.isfinite().all()]:
+            raise NexusError(
+                f"The training of {self.context.unit.name} left weights that are not finite, the first in {wrong[0]}. "
+                "Lower learning_rate and matrix_learning_rate in its stages."
+            )
 
     def _step(self, step: int) -> None:
         turn, number = self.turns[step]
@@ -72,15 +81,21 @@ class Loop:
         loss = torch.stack(list(means.values())).sum()
         figures = {"loss": loss.item(), **{name: value.item() for name, value in means.items()}}
         if not math.isfinite(figures["loss"]):
-            raise NexusError(
-                f"The loss of {self.context.unit.name} is {figures['loss']} at step {step + 1} on the data of "
-                f"'{lessons.teacher}': {figures}. Lower learning_rate and matrix_learning_rate in its stages, or check "
-                "the data for broken samples."
-            )
+            raise self._broken("loss", f"is {figures['loss']}", step, lessons, figures)
         if loss.requires_grad:
             loss.backward()
-        self.optimizer.step(step)
+        if not self.optimizer.step(step):
+            raise self._broken("gradient", "is not finite", step, lessons, figures)
         return figures
+
+    def _broken(
+        self, what: str, how: str, step: int, lessons: Lessons, figures: Mapping[str, float]
+    ) -> NexusError:
+        return NexusError(
+            f"The {what} of {self.context.unit.name} {how} at step {step + 1} on the data of '{lessons.teacher}': "
+            f"{figures}. Lower learning_rate and matrix_learning_rate in its stages, or check the data for broken "
+            "samples."
+        )
 
     def _watch(self, done: int) -> None:
         total = self.options.steps

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from .muon import Muon
 from .options import TrainOptions
@@ -30,11 +30,16 @@ class Optimizer:
         decay = options.weight_decay
         self.adamw = torch.optim.AdamW(groups, betas=BETAS, weight_decay=decay, fused=True) if groups else None
 
-    def step(self, step: int) -> None:
-        """Clips, updates at the rate of this step, and drops the gradients."""
+    def step(self, step: int) -> bool:
+        """Clips, updates at the rate of this step, and drops the gradients. False, and no update, where one of them is
+        no number: a weight that it reached would never be one again."""
         options = self.options
+        gradients = [each.grad for each in self.named.values() if each.grad is not None]
+        norm = get_total_norm(gradients)
+        if not norm.isfinite():
+            return False
         if options.clip:
-            clip_grad_norm_(self.named.values(), options.clip)
+            clip_grads_with_norm_(self.named.values(), options.clip, norm)
         part = share(step, options.steps, options.warmup, options.decay)
         self.muon.step(options.matrix_learning_rate * part)
         if self.adamw is not None:
@@ -42,6 +47,7 @@ class Optimizer:
             self.adamw.step()
         for parameter in self.named.values():
             parameter.grad = None
+        return True
 
     def state(self) -> dict[str, Tensor]:
         """All that it remembers, by name."""

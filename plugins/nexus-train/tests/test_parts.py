@@ -192,3 +192,21 @@ def test_batches_and_signals_move() -> None:
     assert batch["name"] == "a"
     signal = placed_signal(Signal(tokens=torch.ones(1), states={"a": torch.ones(1)}), "meta")
     assert signal.states["a"].device.type == signal.tokens.device.type == "meta"
+
+
+def test_a_gradient_that_is_not_finite_reaches_no_weight() -> None:
+    weight = nn.Parameter(torch.ones(3, 3))
+    optimizer = Optimizer({"body": weight}, TrainOptions(steps=4, clip=0.0), torch.float32)
+    weight.grad = torch.full((3, 3), float("nan"))
+    assert not optimizer.step(0)
+    assert torch.equal(weight, torch.ones(3, 3))
+    weight.grad = torch.ones(3, 3)
+    assert optimizer.step(1)
+
+
+@pytest.mark.parametrize("label", [2.5, [1], -1])
+def test_a_label_that_is_no_class_is_named(label: object) -> None:
+    with pytest.raises(NexusError, match="label"):
+        class_index(Sample(key="a", fields={"label": label}), ())
+    assert class_index(Sample(key="a", fields={"label": float("nan")}), ()) == -100
+    assert class_index(Sample(key="a", fields={"label": 3.0}), ()) == 3

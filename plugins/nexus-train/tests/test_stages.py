@@ -149,6 +149,13 @@ def test_mistakes_are_said(world: Any) -> None:
         )
 
 
+def test_weights_that_the_last_update_broke_are_not_written(world: Any) -> None:
+    context = world.context("train", "prose", ["prose"], steps=1, learning_rate=float("nan"))
+    with pytest.raises(NexusError, match="left weights that are not finite"):
+        world.run(context)
+    assert not (context.artefact / "tower").exists()
+
+
 def test_a_misaligned_record_stops_the_run(world: Any) -> None:
     wrong = [Sample(key=each.key, fields={"text": each.fields["text"][::-1] + "x"}) for each in world.data["prose"]]
     with pytest.raises(NexusError, match="hold other tokens"):

@@ -36,7 +36,7 @@ class Chat:
         fields = read_media(options.image, options.audio, options.video)
         partner = Partner(found, lookup, options.length)
         if options.prompt or fields:
-            asked = fields | ({"text": options.prompt} if options.prompt else {})
+            asked = fields | ({"text": readable(options.prompt)} if options.prompt else {})
             partner.refuse_lacking(options.tower, asked)
             print(partner.said(asked))
             return 0
@@ -92,6 +92,8 @@ class Partner:
 
 def converse(partner: Partner) -> int:
     """Reads lines until the end of the input."""
+    if sys.stdin is None:
+        raise NexusError("There is no input to read lines from (stdin is closed). Ask with: --prompt TEXT")
     if sys.stdin.isatty():
         print("Write a line and press Enter; Ctrl-D ends.", file=sys.stderr)
     while True:
@@ -101,7 +103,16 @@ def converse(partner: Partner) -> int:
             print(file=sys.stderr)
             return 0
         if line.strip():
-            print(partner.replied(line.rstrip("\n")), flush=True)
+            print(partner.replied(readable(line.rstrip("\n"))), flush=True)
+
+
+def readable(text: str) -> str:
+    """A text whose bytes were no UTF-8 holds lone surrogates, which no tokenizer takes: "?" in their place.
+
+    >>> readable("caf\\udce9")
+    'caf?'
+    """
+    return text.encode("utf-8", "replace").decode()
 
 
 def opened(release: str, tower: str) -> Place:

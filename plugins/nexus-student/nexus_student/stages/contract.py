@@ -34,12 +34,7 @@ def broken(
 ) -> dict[str, list[str]]:
     """What does not hold, in words: "capabilities", "sizes", "tensors". Only capabilities may be allowed. `whole`,
     `teachers` and `decoders` are parameters; `copied` are tensors that are a teacher's."""
-    capabilities = [
-        f"{each.verdict.capability}: kept {percent(each.verdict.retention)} "
-        f"(at least {percent(each.verdict.retention_low)}), asked for {percent(each.share)}"
-        for each in promises
-        if not each.passed
-    ]
+    capabilities = [_kept(each) for each in promises if not each.passed]
     sizes = [
         f"tower {each.verdict.tower}: {each.tower_size:,} parameters, more than half of {each.verdict.teacher}'s "
         f"{each.teacher_size:,}"
@@ -51,6 +46,17 @@ def broken(
         sizes.append(f"the release: {whole:,} parameters{with_them}, more than half of all teachers' {teachers:,}")
     tensors = [f"{name} is a teacher's tensor" for name in copied]
     return {"capabilities": capabilities, "sizes": sizes, "tensors": tensors}
+
+
+def _kept(promise: Promise) -> str:
+    verdict = promise.verdict
+    if not verdict.teacher_knows:
+        return (
+            f"{verdict.capability}: its teacher's {verdict.metric.name} ({verdict.teacher_score:.4g}) is no better "
+            f"than that of what knows nothing ({verdict.floor:.4g}), so there is nothing to keep"
+        )
+    kept, least = percent(verdict.retention), percent(verdict.retention_low)
+    return f"{verdict.capability}: kept {kept} (at least {least}), asked for {percent(promise.share)}"
 
 
 def capability(promise: Promise) -> dict[str, Any]:
