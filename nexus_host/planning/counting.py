@@ -51,6 +51,8 @@ class Counted:
             found["source"] = self.contents.source(found["source"])
         if found.get("core", "auto") != "auto":
             found["core"] = self.contents.source(found["core"])
+        if not found.get("chat"):                           # came later: what did not have it is known as it was
+            found.pop("chat", None)
         return found
 
     def options(self, kind: str, name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:

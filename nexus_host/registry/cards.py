@@ -116,6 +116,7 @@ class TeacherCard(Card):
     tower: str = Field(default="", description="A tower below; a ready teacher has one")
     data: str = Field(default="", description="An entry of data below; a ready teacher has one")
     metric: Ref | None = Field(default=None, description="By default the one that the tower's component names")
+    chat: bool = Field(default=False, strict=True, description="Its chat template writes the questions it answers")
     status: Literal["ready", "available", "disabled"] = Field(default="ready", description="Only ready teachers run")
     aliases: Names = ()
     capability: str = Field(default="", description="By default the id")

@@ -92,7 +92,11 @@ class Engine(Protocol):
 
 class Metric(Protocol):
     """Kind "metric": gives statistics per sample and reduces them, so the same object scores teacher, student,
-    ablation and release, and bootstraps."""
+    ablation and release, and bootstraps.
+
+    A metric may have `reduce_many(rows, picks)`, which scores many draws at once; and `variants(sample)`, the samples
+    that a model is shown in its place (a question with each of its choices), with `observed`, the taps that are read of
+    them. Its `taps` are then (), and `measure` is given, for each sample, a list with the value of each variant."""
 
     taps: tuple[Tap, ...]
     """Empty: it judges generated answers, which `measure` finds under "answer"."""

@@ -19,6 +19,7 @@ FIELDS = {"summary", "source", "aliases", "status", "modality", "capability", "p
           "licence", "datasets", "tier"}  # fmt: skip
 JUDGES = {
     "bits_per_byte": {"text"}, "choice_accuracy": {"answer", "label"}, "number_match": {"answer"},
+    "choice_likelihood": {"answer", "label"}, "vqa_accuracy": {"answers"},
     "exact_match": {"answer"}, "pass_at_1": {"tests"}, "chrf": {"answer"}, "word_error_rate": {"answer"},
     "knn_accuracy": {"label"}, "zero_shot_accuracy": {"label"}, "variance_explained": {"text"},
     "signal_to_distortion": {"audio"}, "speaker_similarity": {"audio"}, "clip_score": {"text"},

@@ -8,9 +8,9 @@ from nexus_host.discovery import Plugins
 
 PRACTICE = {
     "general language": ("bits_per_byte", {"wikitext-2"}),
-    "compact language": ("choice_accuracy", {"mmlu", "arc-challenge", "hellaswag"}),
-    "dialogue in text": ("choice_accuracy", {"mmlu"}),
-    "knowledge": ("choice_accuracy", {"mmlu"}),
+    "compact language": ("choice_likelihood", {"mmlu", "arc-challenge", "hellaswag"}),
+    "dialogue in text": ("choice_likelihood", {"mmlu"}),
+    "knowledge": ("choice_likelihood", {"mmlu"}),
     "reasoning": ("number_match", {"gsm8k"}),
     "mathematics": ("number_match", {"gsm8k"}),
     "programming": ("pass_at_1", {"humaneval", "mbpp"}),
@@ -18,8 +18,8 @@ PRACTICE = {
     "translation": ("chrf", {"wmt24pp"}),
     "sparse features": ("variance_explained", {"pile-10k"}),
     "visual reasoning": ("choice_accuracy", {"mmmu"}),
-    "visual questions": ("exact_match", {"vqav2"}),
-    "visual understanding": ("exact_match", {"vqav2"}),
+    "visual questions": ("vqa_accuracy", {"vqav2"}),
+    "visual understanding": ("vqa_accuracy", {"vqav2"}),
     "any media to text": ("choice_accuracy", {"mmmu"}),
     "image recognition": ("zero_shot_accuracy", {"cifar-10"}),
     "video recognition": ("knn_accuracy", {"kinetics-400"}),

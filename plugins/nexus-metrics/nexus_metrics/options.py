@@ -26,6 +26,13 @@ class ExactMatchOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuestionOptions:
+    """What people answered."""
+
+    field: str = option("", help="Field of the sample with all their answers; empty: answers, else answer")
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnswerOptions:
     """What an answer is compared with."""
 
@@ -42,11 +49,25 @@ class ChoiceOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LikelihoodOptions(ChoiceOptions):
+    """What stands behind a question."""
+
+    by: Literal["letters", "words"] = option("letters", help="Whether the likelihood of a choice's letter is compared "
+                                             "(MMLU) or that of its words (HellaSwag)")
+    normalise: bool = option(False, help="Whether a likelihood is divided by the letters of its choice (acc_norm of "
+                             "lm-evaluation-harness)")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TranscriptOptions:
     """What a transcript is compared with."""
 
     field: str = option("", help="Field of the sample with the spoken words; empty: text, else answer, else label")
     normalise: bool = option(True, help="Whether capitals and punctuation are left out before words are compared")
+    normaliser: Literal["words", "english", "basic"] = option("words", help="How: our own way; as Whisper's papers and "
+                                                              "leaderboards do English, or other languages")
+    spellings: str = location("", help="For english: normalizer.json of a Whisper checkpoint, or its folder or hub id; "
+                              "empty: British spellings stay")
 
 
 @dataclass(frozen=True, kw_only=True)

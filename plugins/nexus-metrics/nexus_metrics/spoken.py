@@ -10,6 +10,7 @@ from nexus_specs import Sample, Tap
 from .options import TranscriptOptions
 from .ratio import Ratio
 from .references import edits, expected, plain_words, references
+from .whisper import normaliser
 
 FIELDS = ("text", "answer", "label")
 """Where a sample may carry the words that were spoken."""
@@ -36,6 +37,8 @@ class WordErrorRate(Ratio):
 
     def units(self, text: str) -> Sequence[str]:
         """What is counted."""
+        if self.options.normalise and self.options.normaliser != "words":
+            return normaliser(self.options.normaliser, self.options.spellings)(text).split()
         return plain_words(text) if self.options.normalise else text.split()
 
     def _row(self, reference: Any, answer: Any) -> tuple[float, ...]:

@@ -11,6 +11,8 @@ from typing import Any
 from nexus_specs import Blueprint, Budget, Context, Estimate, NexusError, Sample, Split
 from nexus_torch.profiles import read_profile
 
+from .variants import compares
+
 MOST, PATIENCE = 20_000, 0.5
 """Samples that are counted, and seconds that this may take from the `TEXT`th on: an estimate must not read a large
 corpus through, and what it says of a small one must not depend on how busy the machine is."""
@@ -27,15 +29,26 @@ SHORT = 32768
 """Vocabularies below this take two bytes an id."""
 
 
-def observed(context: Context, split: Split, budget: Budget) -> tuple[Estimate, Blueprint, list[Sample]]:
-    """What one pass over a part costs, the teacher, and the samples that were counted."""
+def observed(
+    context: Context, split: Split, budget: Budget, metric: Any = None
+) -> tuple[Estimate, Blueprint, list[Sample]]:
+    """What one pass over a part costs, the teacher, and the samples that were counted. A metric that compares choices
+    has each of them passed."""
     blueprint = context.inspect(str(context.card["source"]))
     samples, whole = counted(context, split, MOST)
     engine, tokens = context.chosen("engine"), mean_tokens(context, blueprint, samples)
     _check(context, engine, blueprint, budget)
-    estimate: Estimate = engine.estimate(blueprint, len(samples), 0, budget, tokens=tokens)
+    times = _variants(metric, samples)
+    estimate: Estimate = engine.estimate(blueprint, times * len(samples), 0, budget, tokens=tokens)
     least = "" if whole else f", at least {len(samples)} samples"
     return replace(estimate, how=estimate.how + least), blueprint, samples
+
+
+def _variants(metric: Any, samples: Sequence[Sample]) -> int:
+    """How many variants of a sample a metric reads, as the first ones tell."""
+    if metric is None or not compares(metric):
+        return 1
+    return max((len(metric.variants(sample)) for sample in samples[:TEXT]), default=1) or 1
 
 
 def profiled(context: Context, most: int, budget: Budget) -> Estimate:

@@ -41,7 +41,7 @@ def nexus_stages() -> Iterator[StageComponent]:
         summary="A teacher's score on the held-out part, sample by sample, and the floor",
         scope="teacher",
         uses=("architecture", "engine", "metric"),
-        fields=("source",),
+        fields=("source", "chat"),
         reads=("train", "held_out"),
         opens_teachers=True,
     )

@@ -28,7 +28,8 @@ def check_taps(metric: Metric, outputs: Outputs) -> None:
     assert isinstance(metric.taps, tuple) and all(isinstance(tap, Tap) for tap in metric.taps), (
         f"`taps` is {metric.taps!r}. Give a tuple of nexus_specs.Tap, as in (Tap(path='logprob'),), or () for answers."
     )
-    wanted = {tap.path for tap in metric.taps} or {"answer"}
+    taps = metric.taps or [tap for tap in getattr(metric, "observed", ()) if not tap.optional]
+    wanted = {tap.path for tap in taps} or {"answer"}
     assert wanted <= set(outputs), (
         f"The metric taps {sorted(wanted)}, but `outputs()` of the test gives {sorted(outputs)}. Give those."
     )

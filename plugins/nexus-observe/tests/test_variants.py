@@ -1,0 +1,88 @@
+"""Choices by log-likelihood and questions by a chat template, on tiny models through the real engine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from nexus_observe.rows import judged, measure
+from nexus_observe.variants import conversation
+from nexus_specs import Budget, Installed, NexusError, Sample
+from nexus_specs.testing import sample
+
+CHOICES = [["by key", "long enough", "read"], ["number seven", "text"], ["is", "Shard 3", "14", "x"]]
+QUESTIONS = [
+    sample(prompt=f"Shard {at} is", choices=choices, label=at % 2) for at, choices in enumerate(CHOICES)
+]  # fmt: skip
+
+
+def by_hand(folder: Path, question: str, endings: Sequence[str]) -> list[float]:
+    """As lm-evaluation-harness has it: log-probabilities of the tokens that a choice adds to its question."""
+    model = hf.AutoModelForCausalLM.from_pretrained(folder)
+    words = hf.AutoTokenizer.from_pretrained(folder)
+    context, found = len(words(question, add_special_tokens=False)["input_ids"]), []
+    for ending in endings:
+        ids = words(question + ending, add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            scores = model(torch.tensor([[words.bos_token_id, *ids]])).logits[0].log_softmax(-1)
+        found.append(sum(float(scores[at, ids[at]]) for at in range(context, len(ids))))
+    return found
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+@pytest.mark.parametrize("options", [{"by": "letters"}, {"by": "words"}, {"by": "words", "normalise": True}])
+def test_the_likeliest_choice_is_that_of_the_plain_model(
+    sources: dict[str, Path], tmp_path: Path, options: dict[str, Any], residency: Any
+) -> None:
+    lookup = Installed()
+    metric = lookup.make("metric", "choice_likelihood", **options)
+    budget = Budget(residency=residency, micro_batch=2, memory=1 << 30, scratch=tmp_path)
+    with lookup.make("engine", "sli").load(lookup.open(str(sources["prose"])), budget) as teacher:
+        rows = measure(teacher, QUESTIONS, metric)
+    for asked, choices in zip(QUESTIONS, CHOICES, strict=True):
+        endings = [f" {each}" for each in (choices if options["by"] == "words" else "ABCD"[: len(choices)])]
+        sums = by_hand(sources["prose"], asked.fields["prompt"], endings)
+        if "normalise" in options:
+            sums = [each / len(ending[1:]) for each, ending in zip(sums, endings, strict=True)]
+        best = max(range(len(sums)), key=sums.__getitem__)
+        assert rows[asked.key] == (float(best == asked.fields["label"]),)
+
+
+def test_what_has_no_right_choice_gives_an_empty_row(sources: dict[str, Path]) -> None:
+    lookup, bare = Installed(), sample(prompt="Shard 9 is", choices=["a", "b"], label=-1)
+    with lookup.make("engine", "sli").load(lookup.open(str(sources["prose"])), Budget()) as teacher:
+        rows = measure(teacher, [bare, *QUESTIONS], lookup.make("metric", "choice_likelihood"))
+    assert list(rows) == [bare.key, *(each.key for each in QUESTIONS)]
+    assert rows[bare.key] == ()
+    assert len(judged(rows)) == len(QUESTIONS)
+
+
+def test_chat_has_a_question_written_by_the_template(sources: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "instruct"
+    shutil.copytree(sources["prose"], folder)
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}<s>{{ m.content }} is{% endfor %}")
+    lookup, asked = Installed(), sample(prompt="Shard 3", answer="?", max_new_tokens=6)
+    metric = lookup.make("metric", "exact_match")
+    with lookup.make("engine", "sli").load(lookup.open(str(folder)), Budget()) as teacher:
+        (wanted,) = teacher.generate([sample(prompt="<s>Shard 3 is", max_new_tokens=6)])
+        right = Sample(key="right", fields={**asked.fields, "answer": wanted})
+        assert measure(teacher, [right], metric, chat=True) == {"right": (1.0,)}
+        assert measure(teacher, [right], metric) == {"right": (0.0,)}
+
+
+def test_a_conversation_stays_one() -> None:
+    turns = [{"role": "user", "content": "Hi"}]
+    assert conversation(sample(messages=turns)).fields["messages"] == turns
+    assert conversation(sample(text="Hi", answer="x")).fields == {"messages": turns, "answer": "x"}
+    with pytest.raises(NexusError, match="columns"):
+        conversation(sample(image=1))
+
+
+def test_chat_without_an_answer_is_refused(bench: Any) -> None:
+    with pytest.raises(NexusError, match="chat: true"):
+        bench.run("score", "prose", card={"chat": True})
