@@ -54,10 +54,15 @@ def product(inputs: Tensor, rows: Rows, bias: Tensor | None, width: int) -> Tens
 
 
 def expert_by_expert(inputs: Tensor, rows: Rows) -> Tensor:
-    """[E, N, D] -> [E, N, F] with a weight of E experts, some of them at a time."""
+    """[E, N, D] -> [E, N, F] with a weight of E experts, some of them at a time: the bits of one product of all. One
+    row with one expert alone several threads would sum in another order, so that one is doubled."""
     found: Tensor | None = None
     for first, block in rows:
-        some = torch.bmm(inputs[first : first + len(block)], block)
+        here = inputs[first : first + len(block)]
+        if len(block) == 1 < len(inputs) and inputs.shape[1] == 1:
+            some = torch.bmm(here.expand(2, -1, -1), block.expand(2, -1, -1))[:1]
+        else:
+            some = torch.bmm(here, block)
         if found is None:
             found = some.new_empty(*inputs.shape[:2], some.shape[-1])
         found[first : first + len(block)] = some

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import units
+from nexus_engine_sli import tables, units
 from nexus_engine_sli.loading import Streamed
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_specs import Budget, Installed, Sample, Tap
@@ -93,3 +93,17 @@ def test_what_stays_inside_while_groups_pass_is_counted(
     assert any("experts#" in path for path in room.order)
     assert there
     assert max(there) <= room.passing, "the attention is there while the experts of its layer come"
+
+
+@pytest.mark.parametrize("together", [1, 3])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_experts_in_groups_give_the_bits_of_all_at_once_with_two_threads(together: int, rows: int) -> None:
+    torch.manual_seed(0)
+    inputs, weight = torch.randn(4, rows, 320), torch.randn(4, 320, 640)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        groups = ((first, weight[first : first + together]) for first in range(0, 4, together))
+        assert torch.equal(tables.expert_by_expert(inputs, groups), torch.bmm(inputs, weight))
+    finally:
+        torch.set_num_threads(threads)
