@@ -22,6 +22,7 @@ from .collate import PipelineCollate, seed
 from .components import Diffusion, Prefixed
 from .fields import ModelCollate
 from .folder import dtype_of, has_weights
+from .guidance import embeds
 from .observing import PipelineModule
 from .options import Options
 from .pipelines import PipelineFolder, scheduler_of
@@ -55,7 +56,7 @@ class PipelineCheckpoint:
     def skeleton(self) -> nn.Module:
         """The models under their names, on the meta device, and a forward that goes the pipeline's own way."""
         modules = {name: each.model.skeleton() for name, each in self.models.items()}
-        pipeline, call = self.folder.pipeline(modules), self._collator.call(guided=self._guided)
+        pipeline, call = self.folder.pipeline(modules), self._collator.call(self.folder.kind, told=self._told)
         return PipelineModule(pipeline, modules, call, decode=self.options.decode).eval()
 
     def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Tensor]:
@@ -102,9 +103,9 @@ class PipelineCheckpoint:
         return self._collate
 
     @property
-    def _guided(self) -> bool:
-        configs = [each.model.config for each in self.models.values()]
-        return any(isinstance(each, dict) and each.get("guidance_embeds") for each in configs)
+    def _told(self) -> bool:
+        """Whether a model of it is told the strength of guidance."""
+        return any(embeds(each.model.config) for each in self.models.values())
 
 
 class ModelCheckpoint:

@@ -11,6 +11,7 @@ import torch
 from nexus_specs import NexusError, Sample
 from nexus_torch.padding import Collated
 
+from .guidance import unguided
 from .options import CALL, Options
 
 MEDIA = ("image", "video")
@@ -19,9 +20,6 @@ NOT_ARGUMENTS = frozenset({
     "callback_on_step_end", "callback", "num_inference_steps", "return_dict", "sigmas", *MEDIA,
 })  # fmt: skip
 """Fields that are no arguments of the pipeline's call as they stand."""
-QUIET = {"guidance_scale": 1.0, "true_cfg_scale": 1.0, "min_guidance_scale": 1.0, "max_guidance_scale": 1.0,
-         "pag_scale": 0.0, "image_guidance_scale": 1.0, "use_resolution_binning": False}  # fmt: skip
-"""No classifier-free guidance: one row, one prediction. And the size that was asked for."""
 
 
 class PipelineCollate:
@@ -47,15 +45,13 @@ class PipelineCollate:
         batch |= self._text(samples) | self._media(samples) | self._ready(samples)
         return Collated(batch)
 
-    def call(self, *, guided: bool) -> dict[str, Any]:
-        """Arguments of the pipeline's call that are the same for every sample. A model that was trained on the
-        strength of the guidance as an input (`guided`) is told the pipeline's own."""
-        quiet = {name: value for name, value in QUIET.items() if name in self.arguments}
-        if guided:
-            quiet.pop("guidance_scale", None)
+    def call(self, kind: type[Any], *, told: bool) -> dict[str, Any]:
+        """Arguments of the call of a pipeline (`kind`) that are the same for every sample; `told`: its model is told
+        the strength of guidance."""
         sizes = {name: getattr(self.options, name) for name in ("height", "width", "num_frames")}
         chosen = {name: value for name, value in sizes.items() if value} | dict(self.options.call)
-        return quiet | {name: value for name, value in chosen.items() if name in self.arguments}
+        found = unguided(kind, self.arguments, told=told)
+        return found | {name: value for name, value in chosen.items() if name in self.arguments}
 
     def groups(self, samples: Sequence[Sample]) -> list[list[int]]:
         """Samples that can pass together: with the same fields in the same shapes, and as many timesteps."""

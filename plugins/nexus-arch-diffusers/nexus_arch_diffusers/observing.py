@@ -14,7 +14,7 @@ from nexus_specs import NexusError
 from torch import Tensor, nn
 
 from .passes import Led, Reach, arranged
-from .rows import rows
+from .rows import parted, rows
 from .schedule import Schedule
 from .vae import encode, pictures, watched
 
@@ -58,6 +58,9 @@ class PipelineModule(nn.Module):
         start = self._clean(clean, latents)
         moments = sorted({each for row in timesteps for each in row})
         reached = {each: led.reach(each, start, generators) for each in moments}
+        while guided := {each: reach for each, reach in reached.items() if reach.component in led.guides}:
+            self._guide(led, guided, len(seeds))
+            reached |= {each: led.reach(each, start, generators) for each in guided}
         if clean is None and "vae.encode" not in led.memory.asked and watched(getattr(self, "vae", None), "encoder"):
             encode(self.vae, pictures(self.pipeline, given, len(seeds)))  # unneeded, but somebody looks at it
         predicted, output = self._predict(reached, timesteps)
@@ -96,17 +99,38 @@ class PipelineModule(nn.Module):
             raise NexusError("Pictures need the VAE, which is left out here. Give latents, or leave vae=off out.")
         return encode(self.vae, clean)
 
+    def _guide(self, led: Led, reached: Mapping[float, Reach], batch: int) -> None:
+        """One forward of each model that guides the denoiser, for all timesteps at once."""
+        for name in dict.fromkeys(each.component for each in reached.values()):
+            own = [timestep for timestep, each in reached.items() if each.component == name]
+            model = getattr(self, name)
+            plain = "return_dict" in inspect.signature(inspect.unwrap(type(model).forward)).parameters
+            places = [(at, sample) for at in range(len(own)) for sample in range(batch)]
+            given = rows([reached[each].arguments for each in own], places, batch)
+            answer = model(**given, **{"return_dict": False} if plain else {})
+            for timestep, part in zip(own, parted(answer, len(own)), strict=True):
+                led.tell(timestep, part)
+
     def _predict(self, reached: Mapping[float, Reach], timesteps: Times) -> tuple[Tensor, dict[Any, Any]]:
         """One forward of each denoiser, all its rows at once."""
         batch, found = len(timesteps), {}
         wanted = [(sample, timestep) for sample, row in enumerate(timesteps) for timestep in row]
         for name in dict.fromkeys(each.component for each in reached.values()):
             own = [timestep for timestep, each in reached.items() if each.component == name]
+            self._check_rows(reached[own[0]], batch)
             places = [(own.index(timestep), sample) for sample, timestep in wanted if timestep in own]
             output = getattr(self, name)(**rows([reached[each].arguments for each in own], places, batch))
             keys = [key for key in wanted if key[1] in own]
             found |= dict(zip(keys, _first(output), strict=True))
         return torch.stack([found[key] for key in wanted]).unflatten(0, (batch, -1)), found
+
+    def _check_rows(self, reach: Reach, batch: int) -> None:
+        shown = next(iter(reach.arguments.values()))
+        if len(shown) != batch:
+            raise NexusError(
+                f"{type(self.pipeline).__name__} shows its {reach.component} {len(shown)} rows for {batch} sample(s), "
+                f"which rows are whose is not known here. Observe it alone: FOLDER#{reach.component}."
+            )
 
     def _targets(self, clean: Tensor, reached: Mapping[float, Reach], timesteps: Times) -> Tensor:
         made = {

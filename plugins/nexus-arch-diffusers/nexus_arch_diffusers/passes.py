@@ -3,7 +3,8 @@
 diffusers prepares the arguments of every denoiser in the pipeline's `__call__` (embeddings, position ids, sizes, film
 rates), each pipeline its own way. So that way is gone, not rewritten: the call runs with the scheduler held at one
 timestep and a stand-in for the denoiser, which keeps its arguments and ends the call. Encoders really run, once: later
-passes of one batch are given what the first one saw.
+passes of one batch are given what the first one saw. What guides a denoiser at a timestep (a ControlNet) ends the call
+too; it is led again with what that answered.
 """
 
 from __future__ import annotations
@@ -12,41 +13,24 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from nexus_specs import NexusError
 from torch import Tensor, nn
 
 from .schedule import Schedule, can_noise, noised
+from .standins import Memory, Reached, StandIn
 
-RECORDED = ("encode", "get_text_features", "get_image_features")
-"""Methods of encoders, beside being called, of which the answers are kept."""
-
-
-class Reached(BaseException):
-    """Ends a pipeline's call at its denoiser. No Exception: a pipeline may catch those."""
-
-    def __init__(self, component: str, arguments: dict[str, Any]) -> None:
-        super().__init__(component)
-        self.component, self.arguments = component, arguments
-
-
-@dataclass
-class Memory:
-    """Answers of the encoders in the order in which they were asked, and what the latents were."""
-
-    answers: list[Any] = field(default_factory=list)
-    asked: set[str] = field(default_factory=set)
-    """Components and their methods that answered ("vae.encode")."""
-    at: int = 0
-    noise: Tensor | None = None
-    shown: Tensor | None = None
+PREPARE = ("prepare_latents", "prepare_intermediate_images")
+"""What pipelines call their drawing of noise, those that work on pixels the second (DeepFloyd IF)."""
+STEPS = 2
+"""Steps that a call is asked for, whatever the scheduler then has: some divide by half of them (Mochi)."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """What reaches the denoiser at one timestep."""
+    """What reaches the denoiser, or what guides it, at one timestep."""
 
     component: str
     arguments: Mapping[str, Any]
@@ -61,18 +45,29 @@ class Led:
     def __init__(self, pipeline: Any, denoisers: tuple[str, ...], schedule: Schedule, call: Mapping[str, Any]) -> None:
         self.pipeline, self.denoisers, self.schedule = pipeline, denoisers, schedule
         self.call, self.memory = call, Memory()
+        self.guides = tuple(
+            name for name, model in pipeline.__dict__.items() if isinstance(model, nn.Module) and name not in denoisers
+            and "timestep" in inspect.signature(inspect.unwrap(type(model).forward)).parameters
+        )  # fmt: skip
+        self.told: dict[float, list[Any]] = {}
+
+    def tell(self, timestep: float, answer: Any) -> None:
+        """What the next of the guides answers at a timestep."""
+        self.told.setdefault(timestep, []).append(answer)
 
     def reach(self, timestep: float, clean: Tensor | None, generators: list[Any]) -> Reach:
-        """The arguments of the denoiser at a timestep; `clean` latents are noised, nothing counts as zeros."""
+        """The arguments of the denoiser at a timestep, or of a guide that was not told yet; `clean` latents are noised,
+        nothing counts as zeros."""
 
         def end(component: str, model: nn.Module, args: Any, kwargs: Any) -> Any:
             raise Reached(component, _bound(model, args, kwargs))
 
-        if not hasattr(self.pipeline, "prepare_latents"):
+        prepare = next((name for name in PREPARE if hasattr(self.pipeline, name)), "")
+        if not prepare:
             raise self._unknown()
         scheduler = self.schedule.at(timestep)
-        pipe = self._copy(scheduler, end)
-        pipe.prepare_latents = self._noising(pipe, scheduler, clean)
+        pipe = self._copy(scheduler, self._answers(timestep, end))
+        setattr(pipe, prepare, self._noising(pipe, prepare, scheduler, clean))
         try:
             self._run(pipe, generators)
         except Reached as reached:
@@ -92,7 +87,7 @@ class Led:
         latents that follow from it: pictures or films in 0..1, by the pipeline's own decoding."""
         scheduler = self.schedule.at(timestep)
         scheduler.__dict__["step"] = lambda prediction, *_, **__: _Step(step(prediction))
-        pipe = self._copy(scheduler, lambda *_: output)
+        pipe = self._copy(scheduler, self._answers(timestep, lambda *_: output))
         if hasattr(pipe, "decode_latents"):
             pipe.__dict__["decode_latents"] = _whole_films(pipe)
         return self._run(pipe, generators, output_type="pt")
@@ -107,7 +102,7 @@ class Led:
         scheduler = self.schedule.at(timestep)
         scheduler.__dict__["step"] = end
         try:
-            self._run(self._copy(scheduler, lambda *_: output), generators)
+            self._run(self._copy(scheduler, self._answers(timestep, lambda *_: output)), generators)
         except Reached as reached:
             return reached.arguments["prediction"]
         return None
@@ -116,8 +111,9 @@ class Led:
         self.memory.at = 0
         known = inspect.signature(type(self.pipeline).__call__).parameters
         fixed = {"generator": [each.clone_state() for each in generators], "output_type": output_type,
-                 "num_inference_steps": 1, "return_dict": False}  # fmt: skip
-        given = {**self.call, **{name: value for name, value in fixed.items() if name in known}}
+                 "num_inference_steps": STEPS, "return_dict": False}  # fmt: skip
+        own = {name: list(value) if isinstance(value, list) else value for name, value in self.call.items()}
+        given = {**own, **{name: value for name, value in fixed.items() if name in known}}     # Z-Image writes into them
         native = inspect.unwrap(type(self.pipeline).__call__)
         try:
             return native(pipe, **given)
@@ -126,6 +122,17 @@ class Led:
         except Exception as error:
             raise NexusError(f"{type(self.pipeline).__name__} refuses these samples: {error}") from error
 
+    def _answers(self, timestep: float, denoised: Callable[..., Any]) -> Callable[..., Any]:
+        """How models answer at a timestep: guides what they were told, in order; then `denoised`."""
+        told = iter(self.told.get(timestep, ()))
+
+        def answer(component: str, *asked: Any) -> Any:
+            for each in told if component in self.guides else ():
+                return each
+            return denoised(component, *asked)
+
+        return answer
+
     def _copy(self, scheduler: Any, answer: Callable[..., Any]) -> Any:
         """The pipeline with stand-ins: the encoders remember, the denoiser answers as it is told."""
         pipe = copy.copy(self.pipeline)
@@ -133,57 +140,30 @@ class Led:
         for name, model in self.pipeline.__dict__.items():
             if not isinstance(model, nn.Module):
                 continue
-            how = functools.partial(answer, name, model) if name in self.denoisers else None
+            how = functools.partial(answer, name, model) if name in (*self.denoisers, *self.guides) else None
             pipe.__dict__[name] = StandIn(name, model, self.memory, how)
         return pipe
 
-    def _noising(self, pipe: Any, scheduler: Any, clean: Tensor | None) -> Callable[..., Any]:
-        native = type(pipe).prepare_latents
+    def _noising(self, pipe: Any, name: str, scheduler: Any, clean: Tensor | None) -> Callable[..., Any]:
+        native = getattr(type(pipe), name)
+        known = inspect.signature(native).parameters
+        ready = "timestep" in known and "is_strength_max" not in known      # it noises its own picture, as far as that
+        if ready and clean is not None:
+            raise NexusError(f"{type(self.pipeline).__name__} begins with its own picture: leave latents out.")
 
         @functools.wraps(native)
         def prepare(*args: Any, **kwargs: Any) -> Any:
             made = native(pipe, *args, **kwargs)
             noise = made[0] if isinstance(made, tuple) else made
+            if ready:
+                self.memory.noise = self.memory.shown = noise
+                return made
             start = noise * 0 if clean is None else arranged(pipe, clean, noise)
             shown = noise if clean is None and not can_noise(scheduler) else noised(scheduler, start, noise)
             self.memory.noise, self.memory.shown = noise, shown.to(noise.dtype)
             return (self.memory.shown, *made[1:]) if isinstance(made, tuple) else self.memory.shown
 
         return prepare
-
-
-class StandIn:
-    """In a model's place: gives its attributes; remembers what it answers, or answers by another function."""
-
-    def __init__(self, name: str, model: nn.Module, memory: Memory, answer: Callable[..., Any] | None) -> None:
-        self._name, self._model, self._memory, self._answer = name, model, memory, answer
-
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
-        """The model's: pipelines ask what they have."""
-        return type(self._model)
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._model, name)
-        if self._answer is None and name in RECORDED:
-            return functools.partial(self._recorded, f"{self._name}.{name}", found)
-        if isinstance(found, nn.Module) and not isinstance(found, (nn.ModuleList, nn.ModuleDict)):
-            return StandIn(f"{self._name}.{name}", found, self._memory, None)
-        return found
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's answer, the one that it gave before, or the one that takes its place."""
-        if self._answer is not None:
-            return self._answer(args, kwargs)
-        return self._recorded(self._name, self._model, *args, **kwargs)
-
-    def _recorded(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        memory = self._memory
-        memory.asked.add(name)
-        if memory.at == len(memory.answers):
-            memory.answers.append(function(*args, **kwargs))
-        memory.at += 1
-        return memory.answers[memory.at - 1]
 
 
 def _whole_films(pipe: Any) -> Callable[..., Any]:

@@ -24,6 +24,14 @@ def rows(values: Sequence[Mapping[str, Any]], places: Sequence[Place], samples: 
     return {name: _together(name, [each[name] for each in values], places, samples) for name in values[0]}
 
 
+def parted(value: Any, count: int) -> list[Any]:
+    """What a model answered for several calls, one behind the other, as the answer of each."""
+    if isinstance(value, (list, tuple)):
+        parts = [parted(each, count) for each in value]
+        return [type(value)(part[at] for part in parts) for at in range(count)]
+    return list(value.chunk(count)) if isinstance(value, Tensor) and value.ndim else [value] * count
+
+
 def _together(name: str, values: Sequence[Any], places: Sequence[Place], samples: int) -> Any:
     first = values[0]
     if isinstance(first, Mapping):

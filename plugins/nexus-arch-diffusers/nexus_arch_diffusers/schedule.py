@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,10 @@ from nexus_specs import NexusError
 from torch import Tensor
 
 
+CLOSED = ("SCMScheduler", "DDPMWuerstchenScheduler")
+"""Schedulers whose last timestep is the end, 0, at which no denoiser is asked."""
+
+
 class Schedule:
     """The timesteps of a scheduler with their noise levels, and copies of it that stand at one of them."""
 
@@ -25,6 +30,7 @@ class Schedule:
         self.scheduler = scheduler
         self.train = int(getattr(scheduler.config, "num_train_timesteps", 1000) or 1000)
         self.flow = "Flow" in type(scheduler).__name__ or getattr(scheduler.config, "use_flow_sigmas", False)
+        self.inverted = bool(getattr(scheduler.config, "invert_sigmas", False))
         self.timesteps, self.sigmas = self._table()
 
     def spread(self, count: int) -> tuple[float, ...]:
@@ -51,6 +57,7 @@ class Schedule:
         held = copy.copy(self.scheduler)
         held.__class__ = _held(type(self.scheduler))
         held.__dict__["held"] = self._place(timestep)
+        held.__dict__["closed"] = type(self.scheduler).__name__ in CLOSED
         held.set_timesteps()
         return held
 
@@ -67,7 +74,7 @@ class Schedule:
             return (clean - parts[0] * (signal * clean + spread * noise)) / parts[1]
         length = math.hypot(signal, spread)
         targets = {
-            "velocity": noise - clean, "epsilon": noise, "sample": clean,
+            "velocity": clean - noise if self.inverted else noise - clean, "epsilon": noise, "sample": clean,
             "v_prediction": (signal * noise - spread * clean) / length,
         }  # fmt: skip
         return targets[self._known()]
@@ -79,7 +86,8 @@ class Schedule:
             return parts[0] * shown + parts[1] * prediction
         length = math.hypot(signal, spread)
         guesses = {
-            "velocity": shown - spread * prediction, "epsilon": (shown - spread * prediction) / signal,
+            "velocity": shown + (spread if self.inverted else -spread) * prediction,
+            "epsilon": (shown - spread * prediction) / signal,
             "sample": prediction, "v_prediction": (signal * shown / length - spread * prediction) / length,
         }  # fmt: skip
         return guesses[self._known()]
@@ -108,9 +116,13 @@ class Schedule:
 
     def _table(self) -> tuple[Tensor, Tensor | None]:
         own = copy.deepcopy(self.scheduler)
+        between = "intermediate_timesteps"
+        more = {between: None} if between in inspect.signature(own.set_timesteps).parameters else {}
         with contextlib.suppress(Exception):                # one that shifts by the picture's size needs that size
-            own.set_timesteps(self.train)
-        timesteps = torch.as_tensor(own.timesteps).cpu()
+            own.set_timesteps(self.train, **more)
+        timesteps = torch.as_tensor(getattr(own, "timesteps", 0)).cpu()
+        if type(own).__name__ in CLOSED:
+            timesteps = timesteps[:-1]
         if timesteps.ndim == 0 or not len(timesteps):
             timesteps = torch.arange(self.train).flip(0)
         sigmas = getattr(own, "sigmas", None)
@@ -121,7 +133,10 @@ class Schedule:
         """The timestep and its noise level."""
         if self.flow and self.sigmas is not None:
             held = torch.tensor(float(timestep)).to(self.timesteps.dtype)
-            return held, torch.tensor(float(held) / self.train)
+            level = float(held) / self.train
+            return held, torch.tensor(1 - level if self.inverted else level)
+        if type(self.scheduler).__name__ in CLOSED:         # no table: every number is a timestep
+            return torch.tensor(float(timestep)), None
         place = int((self.timesteps.double() - timestep).abs().argmin())
         return self.timesteps[place], None if self.sigmas is None else self.sigmas[place]
 
@@ -135,7 +150,8 @@ def _held(kind: type[SchedulerMixin]) -> type[SchedulerMixin]:
         timestep, sigma = self.held
         device = kwargs.get("device") or next((each for each in args if isinstance(each, (str, torch.device))), None)
         self.num_inference_steps = 1
-        self.timesteps = timestep[None].to(device=device)
+        end = (torch.zeros_like(timestep),) if self.closed else ()
+        self.timesteps = torch.stack([timestep, *end]).to(device=device)
         if sigma is not None:
             self.sigmas = torch.stack([sigma, torch.zeros_like(sigma)])
         for name in ("_step_index", "_begin_index", "_timesteps"):
@@ -153,19 +169,26 @@ def _held(kind: type[SchedulerMixin]) -> type[SchedulerMixin]:
 
 
 def can_noise(scheduler: Any) -> bool:
-    """Whether the scheduler has a rule of its own for noise on something clean."""
-    return hasattr(scheduler, "scale_noise") or hasattr(scheduler, "add_noise")
+    """Whether there is a rule for noise on something clean, the scheduler's own as a rule."""
+    return _angular(scheduler) or hasattr(scheduler, "scale_noise") or hasattr(scheduler, "add_noise")
 
 
 def noised(scheduler: Any, clean: Tensor, noise: Tensor) -> Tensor:
     """x_t, by the scheduler's own rule, before its own scaling."""
     timesteps = scheduler.timesteps[:1].expand(len(clean))
+    if _angular(scheduler):
+        return timesteps[0].cos() * clean + timesteps[0].sin() * noise
     add = getattr(scheduler, "scale_noise", None)
     if add is not None:
         return add(clean, timesteps, noise)
     if not hasattr(scheduler, "add_noise"):
         raise NexusError(f"{type(scheduler).__name__} cannot noise clean latents. Leave the pictures out.")
     return scheduler.add_noise(clean, noise, timesteps.long() if _whole(timesteps) else timesteps)
+
+
+def _angular(scheduler: Any) -> bool:
+    """Whether timesteps are the angle between clean and noise (TrigFlow: Lu and Song 2024)."""
+    return getattr(scheduler.config, "prediction_type", "") == "trigflow"
 
 
 def _whole(timesteps: Sequence[Any] | Tensor) -> bool:

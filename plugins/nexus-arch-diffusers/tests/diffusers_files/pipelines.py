@@ -151,13 +151,18 @@ PIPELINES: dict[str, Callable[[], df.DiffusionPipeline]] = {
 
 
 def save(name: str, folder: Path) -> df.DiffusionPipeline:
-    """A pipeline, with other numbers in the place of constants, saved by diffusers; that of SD 3 in several files."""
+    """A pipeline by its name, that of SD 3 in several files."""
+    return save_made(PIPELINES[name], folder, max_shard_size="60KB" if name == "sd3" else "5GB")
+
+
+def save_made(make: Callable[[], df.DiffusionPipeline], folder: Path, **how: Any) -> df.DiffusionPipeline:
+    """A pipeline, with other numbers in the place of constants, saved by diffusers."""
     torch.manual_seed(0)
-    pipeline = PIPELINES[name]()
+    pipeline = make()
     for module in pipeline.components.values():
         if isinstance(module, torch.nn.Module):
             stir(module)
-    pipeline.save_pretrained(folder, max_shard_size="60KB" if name == "sd3" else "5GB")
+    pipeline.save_pretrained(folder, **how)
     return pipeline
 
 

@@ -1,0 +1,67 @@
+"""What takes the place of a pipeline's models while its call is led: encoders that remember, denoisers that stop it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+RECORDED = ("encode", "get_text_features", "get_image_features")
+"""Methods of encoders, beside being called, of which the answers are kept."""
+
+
+class Reached(BaseException):
+    """Ends a pipeline's call at its denoiser. No Exception: a pipeline may catch those."""
+
+    def __init__(self, component: str, arguments: dict[str, Any]) -> None:
+        super().__init__(component)
+        self.component, self.arguments = component, arguments
+
+
+@dataclass
+class Memory:
+    """Answers of the encoders in the order in which they were asked, and what the latents were."""
+
+    answers: list[Any] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
+    """Components and their methods that answered ("vae.encode")."""
+    at: int = 0
+    noise: Tensor | None = None
+    shown: Tensor | None = None
+
+
+class StandIn:
+    """In a model's place: gives its attributes; remembers what it answers, or answers by another function."""
+
+    def __init__(self, name: str, model: nn.Module, memory: Memory, answer: Callable[..., Any] | None) -> None:
+        self._name, self._model, self._memory, self._answer = name, model, memory, answer
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        """The model's: pipelines ask what they have."""
+        return type(self._model)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._model, name)
+        if self._answer is None and name in RECORDED:
+            return functools.partial(self._recorded, f"{self._name}.{name}", found)
+        if isinstance(found, nn.Module) and not isinstance(found, (nn.ModuleList, nn.ModuleDict)):
+            return StandIn(f"{self._name}.{name}", found, self._memory, None)
+        return found
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's answer, the one that it gave before, or the one that takes its place."""
+        if self._answer is not None:
+            return self._answer(args, kwargs)
+        return self._recorded(self._name, self._model, *args, **kwargs)
+
+    def _recorded(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        memory = self._memory
+        memory.asked.add(name)
+        if memory.at == len(memory.answers):
+            memory.answers.append(function(*args, **kwargs))
+        memory.at += 1
+        return memory.answers[memory.at - 1]

@@ -1,0 +1,151 @@
+"""Pipelines whose calls go ways of their own: what reaches their denoisers is what diffusers gives them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import diffusers as df
+import pytest
+import torch
+from diffusers_files.pipelines import save_made
+from diffusers_files.rarer import RARER
+from nexus_specs import Sample
+from nexus_specs.testing import sample
+
+WRITERS = {name: partial(save_made, make) for name, make in RARER.items()}
+SMALL = {"height": 32, "width": 32}
+CALLS: dict[str, dict[str, Any]] = {
+    "lcm": SMALL, "zimage": {**SMALL, "max_sequence_length": 64}, "sana_sprint": {**SMALL, "max_sequence_length": 24},
+    "mochi": {**SMALL, "num_frames": 7, "max_sequence_length": 16}, "cascade": SMALL, "pixels": {},
+}  # fmt: skip
+TEXTS = ["a red cat", "two dogs in the snow"]
+
+
+@pytest.fixture(scope="module")
+def rarer(once: Callable[..., Path]) -> Callable[[str], Path]:
+    return lambda name: once(name, WRITERS)
+
+
+@contextlib.contextmanager
+def recorded(kind: type[torch.nn.Module]) -> Iterator[list[dict[str, Any]]]:
+    """Arguments of every forward of a class, in order."""
+    native, found = kind.__dict__["forward"], []
+
+    @functools.wraps(native)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found.append(dict(inspect.signature(inspect.unwrap(native)).bind(self, *args, **kwargs).arguments))
+        return native(self, *args, **kwargs)
+
+    kind.forward = forward
+    try:
+        yield found
+    finally:
+        kind.forward = native
+
+
+def options(call: Mapping[str, Any], timesteps: list[float]) -> str:
+    return "#" + "&".join([*(f"{name}={value}" for name, value in call.items()),
+                           "timesteps=" + ",".join(map(repr, timesteps))])  # fmt: skip
+
+
+def told(given: Mapping[str, Any]) -> dict[str, list[torch.Tensor]]:
+    """Rows of every argument but the main one, by name."""
+    rest = list(given.items())[2:]                          # self, and what is shown
+    return {name: list(torch.atleast_1d(value) if isinstance(value, torch.Tensor) else value)
+            for name, value in rest if isinstance(value, (list, torch.Tensor))}  # fmt: skip
+
+
+def alike(own: list[torch.Tensor], whole: list[torch.Tensor]) -> bool:
+    """Whether rows are those of a call, or of the half of it that has the prompt."""
+    halves = [whole[at : at + len(own)] for at in range(0, len(whole), len(own))] if len(whole) > 1 else [whole * len(own)]
+    return any(all(one.shape == other.shape and torch.allclose(one, other, atol=1e-5)
+                   for one, other in zip(own, half, strict=True)) for half in halves)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLS)
+@torch.no_grad()
+def test_a_denoiser_is_given_what_its_pipeline_gives_it(
+    name: str, rarer: Callable[[str], Path], observed: Callable[..., Any]
+) -> None:
+    """At every timestep of the sampler's own run, where the call guides: in the half with the prompt."""
+    pipe = df.DiffusionPipeline.from_pretrained(rarer(name))
+    pipe.set_progress_bar_config(disable=True)
+    denoiser = next(each for each in ("transformer", "unet", "prior") if getattr(pipe, each, None) is not None)
+    kind = type(getattr(pipe, denoiser))
+    with recorded(kind) as theirs:
+        pipe(list(TEXTS), num_inference_steps=2, output_type="pt" if name in ("pixels", "cascade") else "latent", **CALLS[name])
+    timesteps = [float(each) for each in pipe.scheduler.timesteps][:2]
+    samples = [sample(text=text) for text in TEXTS]
+    with recorded(kind) as ours:
+        observed(f"{rarer(name)}{options(CALLS[name], timesteps)}", samples, ["prediction"])
+    assert len(ours) == 1
+    for at in range(2):
+        expected = told(theirs[at])
+        for key, rows in told(ours[0]).items():
+            assert len(rows) == 4 and alike(rows[at::2], expected[key]), (key, timesteps[at])
+
+
+@torch.no_grad()
+def test_a_guide_is_asked_at_every_timestep(
+    rarer: Callable[[str], Path], pictures: list[Sample], observed: Callable[..., Any]
+) -> None:
+    """A ControlNet reads the noised latents and the timestep: its answer at one is none at another."""
+    source = f"{rarer('controlnet')}#timesteps=900,300"
+    with recorded(df.UNet2DConditionModel) as asked:
+        found = observed(source, pictures[:2], ["prediction", "noisy"])
+    streamed = observed(source, pictures[:2], ["prediction"], "stream")
+    pipe = df.DiffusionPipeline.from_pretrained(rarer("controlnet"))
+    states = asked[0]["encoder_hidden_states"]
+    for row, (each, at) in enumerate((each, at) for each in (0, 1) for at in (0, 1)):
+        key, timestep = pictures[each].key, torch.tensor((900, 300)[at])
+        noisy, words = found[key, "noisy"][at][None], states[row][None]
+        cond = torch.from_numpy(pictures[each].fields["image"]).permute(2, 0, 1)[None].float() / 255
+        down, mid = pipe.controlnet(noisy, timestep, words, cond, return_dict=False)
+        expected = pipe.unet(noisy, timestep, words, down_block_additional_residuals=down,
+                             mid_block_additional_residual=mid)[0]  # fmt: skip
+        torch.testing.assert_close(found[key, "prediction"][at], expected[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(streamed[key, "prediction"], found[key, "prediction"], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_picture_that_a_pipeline_begins_with_is_noised_as_far_as_the_timestep(
+    rarer: Callable[[str], Path], pictures: list[Sample], observed: Callable[..., Any]
+) -> None:
+    found = observed(f"{rarer('img2img')}#timesteps=900,1", pictures[:1], ["noisy"])[pictures[0].key, "noisy"]
+    pipe = df.DiffusionPipeline.from_pretrained(rarer("img2img"))
+    values = torch.from_numpy(pictures[0].fields["image"]).permute(2, 0, 1)[None].float() / 127.5 - 1
+    posterior = pipe.vae.encode(values).latent_dist
+    kept = pipe.scheduler.alphas_cumprod[torch.tensor([900, 1])].reshape(2, 1, 1, 1)
+    spread = ((found - kept.sqrt() * posterior.mean * pipe.vae.config.scaling_factor) / (1 - kept).sqrt()).std((1, 2, 3))
+    assert 0.8 < float(spread[0]) < 1.2
+    assert float((found[1] - posterior.mean[0] * pipe.vae.config.scaling_factor).abs().mean()) < 0.3
+
+
+def test_timesteps_that_count_what_is_clean(rarer: Callable[[str], Path], observed: Callable[..., Any]) -> None:
+    """Mochi: x_t is clean at 1000, and the denoiser predicts x_0 - noise."""
+    source = f"{rarer('mochi')}{options(CALLS['mochi'], [100.0, 700.0])}"
+    clean = torch.randn(12, 2, 4, 4)
+    one = sample(text="a red cat", latents=clean.numpy())
+    found = observed(source, [one], ["noisy", "target"])
+    for at, kept in enumerate((0.1, 0.7)):
+        noise = (found[one.key, "noisy"][at] - kept * clean) / (1 - kept)
+        torch.testing.assert_close(found[one.key, "target"][at], clean - noise, rtol=0, atol=1e-4)
+
+
+def test_a_row_that_is_nobodys_is_refused(
+    rarer: Callable[[str], Path], prompts: list[Sample], observed: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Were guidance not off, two rows would come for each sample."""
+    from nexus_arch_diffusers import guidance
+    from nexus_specs import NexusError
+
+    monkeypatch.setattr(guidance, "_off", lambda _: 7.0)
+    with pytest.raises(NexusError, match=r"4 rows for 2 sample\(s\)"):
+        observed(f"{rarer('zimage')}{options(CALLS['zimage'], [500.0])}", prompts[:2], ["prediction"])
