@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Context, Estimate, NexusError
+from nexus_specs import Blueprint, Context, Estimate, NexusError
 from nexus_torch.files import write_json
 
 from .amount import observed
@@ -39,12 +39,15 @@ class ScoreStage:
 
     def estimate(self, context: Context) -> Estimate:
         """One pass over the held-out part."""
-        _check_chat(context)
-        return observed(context, "held_out", exact(context.budget), context.chosen("metric"))[0]
+        metric = context.chosen("metric")
+        found, blueprint, _ = observed(context, "held_out", exact(context.budget), metric)
+        wrong = misfit(context) or unanswered(context, metric, blueprint)
+        return replace(found, how=f"cannot be done: {wrong} ({found.how})") if wrong else found
 
     def run(self, context: Context) -> None:
         """Writes rows, score and floor."""
-        _check_chat(context)
+        if wrong := misfit(context):
+            raise NexusError(wrong)
         metric, samples = context.chosen("metric"), list(context.samples("held_out"))
         if not samples:
             raise NexusError(f"The held-out part of '{context.unit.subject}' is empty: nothing can be judged on it.")
@@ -64,14 +67,30 @@ class ScoreStage:
             write_json(path, table(context.unit.subject, score, floor, len(judged(rows)), known=known))
 
 
-def _check_chat(context: Context) -> None:
-    """NexusError where a card wants questions written by a chat template, and its metric has none answered."""
+def misfit(context: Context) -> str:
+    """What is wrong where a card wants questions written by a chat template, and its metric has none answered."""
     metric = context.chosen("metric")
-    if context.card.get("chat") and (metric.taps or compares(metric)):
-        raise NexusError(
-            f"'{context.unit.subject}' has chat: true, for questions that are answered, and its metric "
-            f"({context.choices('metric')[0].name}) reads a text as it stands. Take `chat` out, or name another metric."
-        )
+    if not context.card.get("chat") or not (metric.taps or compares(metric)):
+        return ""
+    return (
+        f"'{context.unit.subject}' has chat: true, for questions that are answered, and its metric "
+        f"({context.choices('metric')[0].name}) reads a text as it stands. Take `chat` out, or name another metric."
+    )
+
+
+def unanswered(context: Context, metric: Any, blueprint: Blueprint) -> str:
+    """What is wrong where a metric judges answers and the teacher would be streamed, so that a plan says it: hours of
+    extracting come before the run could."""
+    engine = context.chosen("engine")
+    if metric.taps or compares(metric) or not hasattr(engine, "place"):
+        return ""
+    if engine.place(blueprint, exact(context.budget)).residency != "stream":
+        return ""
+    more = " (choice_likelihood, bits_per_byte)" if blueprint.gives == ("text",) else ""
+    return (
+        f"its metric ({context.choices('metric')[0].name}) judges answers, and a streamed teacher gives none. Name one "
+        f"that judges likelihoods{more}, or hold it otherwise (residency: offload, or more memory)."
+    )
 
 
 def read_score(folder: Path) -> Scored:

@@ -11,8 +11,9 @@ import pytest
 import torch
 import transformers as hf
 from nexus_observe.rows import judged, measure
+from nexus_observe.scoring import ScoreStage
 from nexus_observe.variants import conversation
-from nexus_specs import Budget, Installed, NexusError, Sample
+from nexus_specs import Budget, Choice, Installed, NexusError, Sample
 from nexus_specs.testing import sample
 
 CHOICES = [["by key", "long enough", "read"], ["number seven", "text"], ["is", "Shard 3", "14", "x"]]
@@ -86,3 +87,14 @@ def test_a_conversation_stays_one() -> None:
 def test_chat_without_an_answer_is_refused(bench: Any) -> None:
     with pytest.raises(NexusError, match="chat: true"):
         bench.run("score", "prose", card={"chat": True})
+    card = {"source": str(bench.sources["prose"]), "chat": True}
+    assert "chat: true" in ScoreStage().estimate(bench.context("score", "prose", card=card)).how
+
+
+def test_a_plan_says_that_a_streamed_teacher_gives_no_answers(bench: Any) -> None:
+    budget = Budget(residency="stream", memory=1 << 30)
+    context = bench.context("score", "prose", budget=budget)
+    assert "cannot be done" not in ScoreStage().estimate(context).how
+    named = {**context.named, "metric": [Choice(kind="metric", name="number_match")]}
+    more = {"budget": budget, "named": named, "card": {"source": str(bench.sources["prose"])}}
+    assert "choice_likelihood" in ScoreStage().estimate(bench.context("score", "prose", **more)).how
