@@ -38,7 +38,7 @@ def audio(stored: Stored, rate: int = 0) -> tuple[NDArray[np.float32], int]:
         with soundfile.SoundFile(_opened(stored)) as sound:
             found, mono = sound.samplerate, _mono(sound)
     except soundfile.LibsndfileError as error:
-        raise ValueError(f"is no sound that can be read ({error.error_string})") from error
+        mono, found = _by_film(stored, str(error.error_string))
     return resampled(mono, found, rate or found), rate or found
 
 
@@ -50,6 +50,28 @@ def _mono(sound: Any) -> NDArray[np.float32]:
         length += len(block)
         _bounded(4 * length, "sound")
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _by_film(stored: Stored, said: str) -> tuple[NDArray[np.float32], int]:
+    """The sound of what libsndfile does not know (m4a, AAC, Opus in WebM, the sound of a film), by FFmpeg."""
+    import av
+
+    blocks, rate, length = list[NDArray[np.float32]](), 0, 0
+    try:
+        with av.open(_opened(stored)) as container:
+            planar = av.AudioResampler(format="fltp")
+            for frame in container.decode(audio=0):
+                for each in planar.resample(frame):
+                    blocks.append(each.to_ndarray().mean(0, dtype=np.float32))
+                    rate, length = each.sample_rate, length + each.samples
+                    _bounded(4 * length, "sound")
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(
+            f"is no sound that can be read ({said.rstrip('.')}). Convert it: ffmpeg -i FILE FILE.wav"
+        ) from error
+    if not rate:
+        raise ValueError(f"holds no sound ({said.rstrip('.')})")
+    return np.concatenate(blocks), rate
 
 
 def video(stored: Stored, frames: int = 0) -> NDArray[np.uint8]:

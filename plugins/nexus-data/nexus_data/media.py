@@ -103,7 +103,7 @@ class Audio(Folder):
     """Kind "reader": a folder of sound files, one channel, as float32 [N] with "rate"."""
 
     field = "audio"
-    suffixes = (".wav", ".flac", ".ogg", ".mp3")
+    suffixes = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aac", ".opus")
 
     def decoded(self, file: Path) -> dict[str, Any]:
         """The sound and its rate."""

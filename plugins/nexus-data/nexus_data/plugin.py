@@ -12,9 +12,10 @@ _KINDS = (
     ("csv", "tables:Csv", "TableOptions", "Rows of CSV files with a header", (".csv", ".tsv")),
     ("text", "texts:Text", "TextOptions", "Text files, cut into windows at line ends", (".txt", ".md")),
     ("images", "media:Images", "MediaOptions", "A folder of images", (".png", ".jpg", ".jpeg", ".webp", ".bmp")),
-    ("audio", "media:Audio", "MediaOptions", "A folder of sound files", (".wav", ".flac", ".ogg", ".mp3")),
+    ("audio", "media:Audio", "MediaOptions", "A folder of sound files",
+     (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aac", ".opus")),
     ("video", "media:Video", "MediaOptions", "A folder of video files", (".mp4", ".mkv", ".webm", ".avi", ".mov")),
-)
+)  # fmt: skip
 
 
 @hookimpl

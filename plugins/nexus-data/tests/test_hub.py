@@ -37,7 +37,7 @@ WANTED = {
     "math-500", "humaneval-plus", "webwalkerqa", "hle", "pile-10k", "fineweb", "parti-prompts",
 }  # fmt: skip
 FIELDS = {"text", "prompt", "answer", "target", "original", "label", "choices", "tests", "entry_point", "image",
-          "audio", "video"}  # fmt: skip
+          "audio", "video", "answers", "source"}  # fmt: skip
 
 
 def table(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -138,6 +138,19 @@ def test_a_licence_is_named_or_said_why_not() -> None:
         assert said not in ("unknown", "not known", "other"), row["name"]
         if said.startswith("unknown"):
             assert "as its card says" in said, row["name"]
+
+
+def test_what_is_shown_alike_stays_in_one_part(server: LocalHub, tmp_path: Path) -> None:
+    """The same question under two numbers, with two answers, is learned from or held out, never both."""
+    rows = [{"question": f"q{at // 4}", "answer": str(at), "id": str(at), "page": f"p{at // 20}"} for at in range(200)]
+    table(tmp_path / "twice" / "main" / "train" / "0000.parquet", rows)
+    server.add("acme/twice", tmp_path / "twice", kind="dataset")
+    shown = {"text": "{question} {answer} {id}", "prompt": "{question}", "answer": "answer"}
+    for field, columns in (("prompt", shown), ("source", shown | {"source": "page"})):
+        reader = Hub(id="acme/twice", config="main", columns=columns)
+        parts = [{sample.fields[field] for sample in reader.samples(split)} for split in SPLITS]
+        assert sum(map(len, parts)) == len(set.union(*parts)), field
+    assert len({Hub(id="acme/twice", config="main", columns=shown).fingerprint(split) for split in SPLITS}) == 3
 
 
 def test_parts_without_a_split_are_carved_out(questions: LocalHub) -> None:

@@ -19,8 +19,11 @@ from .columns import Columns
 from .files import Files, files_of
 from .tables import converted, parquet_rows
 
-LAYOUT, BY_NAME = 1, 2
-"""Raised when the same files give other samples than before: with `columns`, and by names alone."""
+LAYOUT, BY_NAME, CARVED = 1, 2, 3
+"""Raised when the same files give other samples than before: with `columns`, by names alone, and where a part is carved
+out of a split."""
+ASKED = ("prompt", "messages", "text")
+"""Of these the first that a sample has is what a model is shown: what it is to say may stand in the others."""
 LEFT_OUT = ("malformed", "revision", "sets")
 """Options that are no part of what is read: the content of the files is, by their hashes."""
 SPLITS = get_args(Split)
@@ -43,6 +46,8 @@ class Hub:
     def fingerprint(self, split: Split) -> str:
         """Of the options, and of the hashes of the files as the hub names them: nothing is fetched for it."""
         layout = LAYOUT if self.options.columns or self.inner else BY_NAME
+        if not self.inner and self._carved(self._owner(split)):
+            layout = CARVED
         digest = hashlib.sha256(f"{layout} {split} {self._said()}".encode())
         for each in self.inner:
             digest.update(each.fingerprint(split).encode())
@@ -142,7 +147,7 @@ class Hub:
 
     def _samples(self, split: Split, broken: Malformed) -> Iterator[Sample]:
         columns = Columns(self.options.columns, f"'{self.named.name}'")
-        owner = split if split in self.splits else self.donor
+        owner = self._owner(split)
         for name, number, values in self._tables(split, columns.read()):
             row = Row(where=f"{self.named.name}/{name}:{number}", values=values)
             fields = columns.fields(values)
@@ -153,14 +158,25 @@ class Hub:
                 )
             if not set(fields) & MEDIA:
                 broken.empty(row.where)
-            elif self._part(row, owner) == split:
+            elif self._part(row, fields, owner) == split:
                 yield from self._decoded(row, fields, broken)
 
-    def _part(self, row: Row, owner: str) -> str:
-        """The part that a row belongs to: that of its split, or one that has no split of its own."""
-        if owner != self.donor or len(self.splits) == len(SPLITS):
+    def _owner(self, split: Split) -> str:
+        """The part whose split a part is read from."""
+        return split if split in self.splits else self.donor
+
+    def _carved(self, owner: str) -> bool:
+        """Whether a part's split is divided between it and parts that have none of their own."""
+        return owner == self.donor and len(self.splits) < len(SPLITS)
+
+    def _part(self, row: Row, fields: Mapping[str, Any], owner: str) -> str:
+        """The part that a row belongs to: that of its split, or one that has no split of its own. Rows of one source
+        stay together, and those that show a model the same: what it is to say must not be known from another part."""
+        if not self._carved(owner):
             return owner
-        share = row.share(None)
+        asked = next((name for name in ASKED if name in fields), "")
+        shown = {name: value for name, value in fields.items() if name == asked or name in MEDIA - set(ASKED)}
+        share = Row(where=row.where, values=shown).share(fields.get("source"))
         return owner if share in self.splits else share
 
     def _decoded(self, row: Row, fields: Mapping[str, Any], broken: Malformed) -> Iterator[Sample]:
