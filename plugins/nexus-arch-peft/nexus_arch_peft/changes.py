@@ -7,16 +7,17 @@ https://arxiv.org/abs/2402.09353; the names of stored tensors as PEFT 0.21 write
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from nexus_specs import Extent, NexusError
 from torch import Tensor
 
+from .products import ROLES, SCALES, product, scaled, whole
 from .settings import Settings
 
 PREFIX = "base_model.model."
-ROLE = re.compile(r"\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)(\.default)?(\.weight)?$")
+ROLE = re.compile(rf"\.({'|'.join(ROLES)})(\.default)?(\.weight)?$")
 WRAPPED = re.compile(r"\.(base_layer|modules_to_save(\.default)?)(?=\.|$)")
 """What PEFT puts into the names of modules that it wraps."""
 BEFORE, TRAINED = ".original_module.", ".modules_to_save."
@@ -36,10 +37,15 @@ class Change:
     outward: bool = False
     """Whether the base holds it as [inputs, outputs] (GPT-2's Conv1D)."""
 
+    optional: bool = False
+    """Whether the base may be without it: the bias of what IA3 scales."""
+
     def merged(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor:
         """The changed tensor, in float32 where something was added. `found`: stored tensors by role."""
         if "whole" in found:
             weight = found["whole"]
+        if SCALES in found:
+            return scaled(weight, self._fitting(found[SCALES], weight), outward=self.outward)
         delta = self._delta(weight, found)
         if delta is None:
             return weight
@@ -53,19 +59,28 @@ class Change:
         norm = merged.norm(dim=rows, keepdim=True)
         return merged * (found["lora_magnitude_vector"].float().reshape(norm.shape) / norm)
 
-    def _delta(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor | None:
-        if "lora_embedding_A" in found:
-            return (found["lora_embedding_B"].float() @ found["lora_embedding_A"].float()).T
-        if "lora_A" not in found:
-            return None
-        inner, outer = found["lora_A"].float(), found["lora_B"].float()
-        product = outer.flatten(1) @ inner.flatten(1)
-        if product.numel() != weight.numel():
+    def _fitting(self, scale: Tensor, weight: Tensor) -> Tensor:
+        """What IA3 learned, where the weight has as many outputs or inputs."""
+        if scale.numel() not in weight.shape:
             raise NexusError(
-                f"The adapter's product for '{self.name}' is {tuple(product.shape)}; the weight is "
+                f"The adapter scales '{self.name}' by {scale.numel()} numbers; the weight is {tuple(weight.shape)}. "
+                "The adapter belongs to another base."
+            )
+        return scale
+
+    def _delta(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor | None:
+        try:
+            delta = product(found)
+        except RuntimeError as error:
+            raise NexusError(f"The adapter's tensors for '{self.name}' do not fit each other: {error}.") from error
+        if delta is None or "lora_embedding_A" in found:
+            return delta
+        if delta.numel() != weight.numel():
+            raise NexusError(
+                f"The adapter's product for '{self.name}' is {tuple(delta.shape)}; the weight is "
                 f"{tuple(weight.shape)}. The adapter belongs to another base (a convolution in groups is not read)."
             )
-        return product.T if self.outward else product.reshape(weight.shape)
+        return delta.T if self.outward and "lora_A" in found else delta.reshape(weight.shape)
 
 
 def changes(extents: Iterable[Extent], settings: Settings) -> dict[str, Change]:
@@ -77,19 +92,29 @@ def changes(extents: Iterable[Extent], settings: Settings) -> dict[str, Change]:
         found = ROLE.search(path)
         name, role = (f"{path[: found.start()]}.weight", found[1]) if found else (path, "whole")
         groups.setdefault(name, {})[role] = extent
-    return {name: _change(name, stored, settings) for name, stored in groups.items()}
+    made = {name: _change(name, stored, settings) for name, stored in groups.items()}
+    return made | {each.name: each for name, stored in groups.items() for each in _biases(name, stored, made)}
+
+
+def _biases(name: str, stored: Mapping[str, Extent], made: Mapping[str, Change]) -> Iterator[Change]:
+    """IA3 scales what a module gives, with its bias; where it scales what goes in (one row), the bias stays."""
+    scale, bias = stored.get(SCALES), f"{name.removesuffix('weight')}bias"
+    if scale is not None and scale.shape[0] > 1:
+        own = made[bias].stored if bias in made else {}
+        yield Change(name=bias, stored={**own, SCALES: scale}, scaling=1.0, optional=True)
 
 
 def _change(name: str, stored: Mapping[str, Extent], settings: Settings) -> Change:
-    for one, other in (("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B")):
-        if (one in stored) != (other in stored):
-            raise NexusError(f"The adapter lacks a half of what it adds to '{name}'. Fetch its weights again.")
+    if not whole(stored):
+        raise NexusError(f"The adapter lacks a half of what it adds to '{name}'. Fetch its weights again.")
     if settings.dora and "lora_embedding_A" in stored:
         raise NexusError(f"DoRA of embeddings ('{name}') is not read. Merge the adapter once with PEFT.")
-    inner = stored.get("lora_A") or stored.get("lora_embedding_A")
+    inner = next((stored[role] for role in ("lora_A", "lora_embedding_A", "hada_w1_b") if role in stored), None)
     if inner is not None and settings.dora and len(inner.shape) > 2:
         raise NexusError(f"DoRA of convolutions ('{name}') is not read. Merge the adapter once with PEFT.")
-    if inner is None and set(stored) != {"whole"}:
+    added = inner is not None or any(role.startswith("lokr_") for role in stored)
+    if not added and SCALES not in stored and set(stored) != {"whole"}:
         raise NexusError(f"The adapter has {', '.join(stored)} for '{name}', and no product. Fetch its weights again.")
-    scaling = 1.0 if inner is None else settings.scaling(name.removesuffix(".weight"), max(1, inner.shape[0]))
+    rank = max(1, inner.shape[0]) if inner is not None else 1
+    scaling = settings.scaling(name.removesuffix(".weight"), rank) if added else 1.0
     return Change(name=name, stored=stored, scaling=scaling)

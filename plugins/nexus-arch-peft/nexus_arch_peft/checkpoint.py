@@ -135,6 +135,8 @@ class Adapted:
         elif change.name in self.packed or change.name in self.keys:
             stem = change.name.rpartition(".")[0]
             self.before[change.name] = change
+        elif change.optional:
+            return
         else:
             raise NexusError(
                 f"The adapter '{self.home}' changes '{change.name}', which {self.base.blueprint.head} has not. It was "

@@ -22,6 +22,8 @@ SECONDS = 5.0
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "eva")
 """Initialisations after which the adapter fits another base than the one it names; EVA does not, and is let through."""
+KINDS: Mapping[str, str] = {"LORA": "lora_alpha", "ADALORA": "lora_alpha", "LOHA": "alpha", "LOKR": "alpha", "IA3": ""}
+"""Kinds whose numbers become part of the weights of a base -> the field with what scales them."""
 UNFOLLOWED = (
     "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "lora_bias", "monteclora_config",
     "target_parameters", "trainable_token_indices", "use_bdlora", "use_qalora",
@@ -42,13 +44,24 @@ class Settings:
     stabilised: bool
     """Scaled by alpha / sqrt(rank) instead of alpha / rank."""
     dora: bool
+    kind: str = "LORA"
+    rank: int = 1
+    ranks: Mapping[str, float] = field(default_factory=dict)
+    """Pattern of module paths -> rank, for kinds whose tensors do not show it."""
     spent: list[float] = field(default_factory=lambda: [0.0], repr=False, compare=False)
     """Seconds that patterns have taken so far."""
 
     def scaling(self, module: str, rank: int) -> float:
-        """What a product of this rank is multiplied with."""
-        found = (value for pattern, value in self.alphas.items() if self._fits(pattern, module))
-        return float(next(found, self.alpha)) / (rank**0.5 if self.stabilised else rank)
+        """What a product of this rank is multiplied with. AdaLoRA has one alpha, beside which nothing is a rank."""
+        if self.kind == "ADALORA":
+            return (self.alpha if self.alpha > 0 else rank) / (rank + 1e-5)
+        if self.kind == "LOKR":
+            rank = int(self._of(module, self.ranks, self.rank))
+        return self._of(module, self.alphas, self.alpha) / (rank**0.5 if self.stabilised else rank)
+
+    def _of(self, module: str, patterns: Mapping[str, float], default: float) -> float:
+        found = (value for pattern, value in patterns.items() if self._fits(pattern, module))
+        return float(next(found, default))
 
     def _fits(self, pattern: str, module: str) -> bool:
         if PLAIN.fullmatch(pattern):
@@ -77,8 +90,9 @@ def read(home: Path, *, named: bool = False) -> Settings:
     elsewhere, so that the adapter need not (PEFT does not write that of a model of diffusers)."""
     found = parsed(home / CONFIG)
     kind = str(found.get("peft_type", "")).upper()
-    if kind != "LORA":
-        raise NexusError(f"'{home}' is an adapter of the kind '{kind}', which is not read; LORA is. {_way(found)}")
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
+        raise NexusError(f"'{home}' is an adapter of the kind '{kind}', which is not read; {known} are. {_way(found)}")
     asked = [name for name in UNFOLLOWED if found.get(name)]
     if (begins := str(found.get("init_lora_weights")).lower()).startswith(CHANGES_THE_BASE) and begins != "eva":
         asked.append(f"init_lora_weights: {begins}")
@@ -92,10 +106,13 @@ def read(home: Path, *, named: bool = False) -> Settings:
     return Settings(
         base=base,
         revision=str(found.get("revision") or ""),
-        alpha=_number(home, found, "lora_alpha"),
-        alphas=_patterns(home, found.get("alpha_pattern") or {}),
-        stabilised=found.get("use_rslora") is True,
-        dora=found.get("use_dora") is True,
+        alpha=_number(home, found, KINDS[kind]) if KINDS[kind] else 1.0,
+        alphas=_patterns(home, found.get("alpha_pattern") or {}, "alpha_pattern"),
+        stabilised=kind == "LORA" and found.get("use_rslora") is True,
+        dora=kind == "LORA" and found.get("use_dora") is True,
+        kind=kind,
+        rank=max(1, int(_number(home, found, "r"))) if kind == "LOKR" else 1,
+        ranks=_patterns(home, found.get("rank_pattern") or {}, "rank_pattern") if kind == "LOKR" else {},
     )
 
 
@@ -130,7 +147,7 @@ def _check_pattern(pattern: str) -> None:
     re.compile(pattern)
 
 
-def _patterns(home: Path, found: Any) -> dict[str, float]:
+def _patterns(home: Path, found: Any, name: str) -> dict[str, float]:
     try:
         for pattern in found:
             _check_pattern(pattern)
@@ -139,7 +156,7 @@ def _patterns(home: Path, found: Any) -> dict[str, float]:
             raise ValueError("values that are no numbers, or too many")
         return values
     except (TypeError, ValueError, AttributeError, re.error) as error:
-        raise NexusError(f"alpha_pattern in '{home / CONFIG}' cannot be read ({error}). Fetch it again.") from error
+        raise NexusError(f"{name} in '{home / CONFIG}' cannot be read ({error}). Fetch it again.") from error
 
 
 _FIELD = '"base_model_name_or_path"'

@@ -47,6 +47,28 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "transposed": ("gpt2", {"target_modules": ["c_attn", "c_proj"], "r": 4, "fan_in_fan_out": True}),
     "transposed dora": ("gpt2", {"target_modules": ["c_fc"], "r": 4, "fan_in_fan_out": True, "use_dora": True}),
     "convolution": ("vit", {"target_modules": ["projection", "q_proj"], "r": 4, "modules_to_save": ["classifier"]}),
+    "ia3": ("qwen", {"kind": "IA3", "target_modules": ["k_proj", *MLP], "feedforward_modules": ["down_proj"]}),
+    "transposed ia3": (
+        "gpt2",
+        {
+            "kind": "IA3", "target_modules": ["c_attn", "mlp.c_proj"], "feedforward_modules": ["mlp.c_proj"],
+            "fan_in_fan_out": True,
+        },
+    ),
+    "loha": ("llama", {"kind": "LoHa", "target_modules": ["q_proj", *MLP], "r": 4, "alpha": 16,
+                       "alpha_pattern": {"down_proj": 3}, "rank_pattern": {"q_proj": 2}}),
+    "loha convolution": (
+        "vit", {"kind": "LoHa", "target_modules": ["projection", "q_proj"], "r": 2, "alpha": 200,
+                 "use_effective_conv2d": True}
+    ),
+    "lokr": ("llama", {"kind": "LoKr", "target_modules": ["q_proj", *MLP], "r": 2, "alpha": 16,
+                       "rank_pattern": {"q_proj": 4}, "decompose_both": True}),
+    "lokr convolution": (
+        "vit", {"kind": "LoKr", "target_modules": ["projection", "q_proj"], "r": 2, "alpha": 64,
+                 "use_effective_conv2d": True}
+    ),
+    "adalora": ("llama", {"kind": "AdaLora", "target_modules": ["q_proj", *MLP], "init_r": 6, "lora_alpha": 16,
+                          "total_step": 10}),
 }  # fmt: skip
 
 
@@ -55,7 +77,10 @@ def adapt(base: Path, target: Path, settings: dict[str, Any]) -> Any:
     config = json.loads((base / "config.json").read_text())
     model = getattr(hf, config["architectures"][0]).from_pretrained(base, dtype=torch.float32)
     torch.manual_seed(1)
-    made = peft.get_peft_model(model, peft.LoraConfig(init_lora_weights=False, **settings)).eval()
+    kind = settings.get("kind", "Lora")
+    more = {name: value for name, value in settings.items() if name != "kind"}
+    more |= {f"init_{'ia3' if kind == 'IA3' else 'lora' if 'Lora' in kind else ''}_weights".replace("__", "_"): False}
+    made = peft.get_peft_model(model, getattr(peft, f"{kind}Config")(**more)).eval()
     with torch.no_grad():
         for name, each in made.named_parameters():
             if "modules_to_save" in name or "magnitude" in name or ("bias" in name and settings.get("bias")):
@@ -153,13 +178,10 @@ def test_a_vocabulary_that_grew_and_was_trained(base: Base, tmp_path: Path) -> N
 def test_the_command_that_merges_an_adapter_of_another_kind_runs(task: Any, base: Base, tmp_path: Path) -> None:
     """As a user types it: the folder that it writes is the adapted model, with its head."""
     model = hf.LlamaForCausalLM.from_pretrained(base("llama"), dtype=torch.float32)
-    settings = peft.IA3Config(
-        target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"], task_type=task,
-        init_ia3_weights=False,
-    )
+    settings = peft.VeraConfig(target_modules=["k_proj"], r=4, task_type=task, init_weights=False, d_initial=1.0)
     made = peft.get_peft_model(model, settings).eval()
     made.save_pretrained(tmp_path / "adapter")
-    with pytest.raises(NexusError, match="of the kind 'IA3'") as caught:
+    with pytest.raises(NexusError, match="of the kind 'VERA'") as caught:
         Peft().open(str(tmp_path / "adapter"), Installed())
     command = str(caught.value).rpartition("writes: ")[2].strip()
     typed = command.replace("ADAPTER", repr(str(tmp_path / "adapter"))).replace("FOLDER", repr(str(tmp_path / "whole")))
@@ -208,7 +230,9 @@ QUERY = "model.layers.0.self_attn.q_proj"
 @pytest.mark.parametrize(
     ("settings", "tensors", "words"),
     [
-        ({"peft_type": "IA3"}, product(QUERY), r"of the kind 'IA3', which is not read; LORA is.*merge_and_unload"),
+        ({"peft_type": "OFT"}, product(QUERY), r"of the kind 'OFT', which is not read; LORA, .* are.*merge_and_unload"),
+        ({"peft_type": "LOKR", "r": 4, "alpha": 8}, {f"base_model.model.{QUERY}.lokr_w1": torch.ones(2, 2)}, "a half"),
+        ({"peft_type": "LOHA", "alpha": None}, product(QUERY), "alpha is None"),
         ({"peft_type": "PREFIX_TUNING"}, product(QUERY), "PEFT cannot merge it either. Name the base itself"),
         ({"init_lora_weights": "pissa_niter_16"}, product(QUERY), "init_lora_weights: pissa_niter_16"),
         ({"layer_replication": [[0, 2]], "use_qalora": True}, product(QUERY), "layer_replication, use_qalora"),

@@ -124,6 +124,25 @@ def test_states_that_are_pooled_hold_no_padding(saved: Saved) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        (hf.FNetModel, hf.FNetConfig(**{**SIZES, "max_position_embeddings": 64})),
+        (hf.ConvBertModel, hf.ConvBertConfig(**SIZES, embedding_size=32)),
+        (hf.LongformerModel, hf.LongformerConfig(**SIZES, attention_window=16, pad_token_id=1)),
+    ],
+)
+def test_padding_that_is_seen_is_no_part_of_a_batch(kind: type[Any], config: Any, saved: Saved) -> None:
+    """Transforms and convolutions go over it; a text that is filled up to a window has states of it."""
+    home = saved(kind, config)
+    layer = Transformers().inspect(str(home)).stacks[0].layers[-1]
+    together = observed(home, "embedding", layer)
+    for vector, state, right in zip(together["embedding"], together[layer], plain(home, kind), strict=True):
+        assert torch.allclose(state[: right.hidden_states[-1].shape[1]], right.hidden_states[-1][0], atol=1e-5)
+        expected = right.pooler_output[0] if kind is not hf.ConvBertModel else right.last_hidden_state[0].mean(0)
+        assert torch.allclose(vector, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
     ("said", "expected"),
     [
         ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, lambda states: states.mean(0)),

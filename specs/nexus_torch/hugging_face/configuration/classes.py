@@ -40,9 +40,13 @@ SCORES = (
     "AUDIO_FRAME_CLASSIFICATION",
 )  # fmt: skip
 """Tasks of heads that give a sample many numbers: some for each token, point, object or choice."""
-POOLED = frozenset({"funnel", "xlnet", "minicpmv4_6", "minicpmv4_7"})
+POOLED = frozenset({
+    "funnel", "xlnet", "minicpmv4_6", "minicpmv4_7", "canine", "convbert", "fnet", "nystromformer", "yoso", "mra",
+    "reformer", "cpmant", "prophetnet", "big_bird", "bigbird_pegasus", "longformer", "led", "pegasus_x",
+})  # fmt: skip
 """Model types whose states are of several tokens, or whose last token may be padding, or whose pictures are patches of
-one sample."""
+one sample; whose convolutions, transforms, hashes and landmarks go over padding; and those that fill a text up to whole
+windows, with states in which nobody can tell the padding."""
 INPUTS = {
     "input_ids": "text", "pixel_values": "image", "pixel_values_videos": "video",
     "input_features": "audio", "input_values": "audio",
