@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .blueprint import model_blueprint, pipeline_blueprint
+from .clocks import Clock
 from .collate import PipelineCollate, seed
 from .components import Diffusion, Prefixed
 from .fields import ModelCollate
 from .folder import dtype_of, has_weights
 from .guidance import embeds
 from .observing import PipelineModule
-from .options import Options
+from .options import Options, check_taken
 from .pipelines import PipelineFolder, scheduler_of
 from .schedule import Schedule
 from .seen import seen
@@ -44,6 +46,8 @@ class PipelineCheckpoint:
         """`weightless`: it may be described without weights."""
         self.home, self.options = home, options
         self.folder = PipelineFolder(home, vae=options.vae, weightless=weightless)
+        own = ("timesteps", "count", "steps", "vae", *(("decode",) if "vae" in self.folder.entries else ()))
+        check_taken(options, {*own, *self.folder.arguments}, f"'{home}', a {self.folder.kind.__name__},")
         self.models = self.folder.models
         self.parts = _merged(list(self.models.values()))
         self.blueprint = dataclasses.replace(
@@ -120,7 +124,10 @@ class ModelCheckpoint:
         self.blueprint = model_blueprint(module, self.model, self.parts)
         self.guides = bool(GUIDES.search(type(module).__name__))
         scheduler = scheduler_of(pipeline) if pipeline else None
-        self.collator = ModelCollate(module, home, Schedule(scheduler) if scheduler else None, options)
+        schedule = Schedule(scheduler) if scheduler is not None else None    # one has a length, and none
+        clock = partial(_clock, pipeline, home.name, schedule, self.model.config) if pipeline and schedule else None
+        self.collator = ModelCollate(module, home, schedule, options, clock)
+        check_taken(options, ("timesteps", "count") if self.collator.time else (), f"'{home}' alone")
 
     def skeleton(self) -> nn.Module:
         """The module on the meta device; a denoiser takes several timesteps for each sample."""
@@ -167,6 +174,7 @@ def component_checkpoint(
     folder = PipelineFolder(pipeline, vae=True)
     if not issubclass(folder.classes.get(home.name, nn.Module), PreTrainedModel):
         return ModelCheckpoint(home, pipeline, options, weightless=weightless)
+    check_taken(options, (), f"'{home}' alone")
     checkpoint = HuggingFaceCheckpoint(home, read_config(home), weightless=weightless and not has_weights(home))
     number = home.name.removeprefix("text_encoder") if home.name.startswith("text_encoder") else ""
     name = "feature_extractor" if home.name == "image_encoder" else f"tokenizer{number}"
@@ -178,6 +186,11 @@ def component_checkpoint(
     own = tuple(each for each in checkpoint.blueprint.missing if each.startswith("weights"))
     checkpoint.blueprint = dataclasses.replace(checkpoint.blueprint, tokenizer=known, missing=own)
     return checkpoint
+
+
+def _clock(pipeline: Path, component: str, schedule: Schedule, config: Mapping[str, Any], argument: str) -> Clock:
+    folder = PipelineFolder(pipeline, vae=False)
+    return Clock(folder.kind, component, argument, schedule, folder.index, config)
 
 
 def _maps(output: Any) -> Tensor:

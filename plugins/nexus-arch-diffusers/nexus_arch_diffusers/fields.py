@@ -7,7 +7,7 @@ inside one). The main input is that field, or clean "latents" on which the pipel
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from nexus_specs import NexusError, Sample
 from nexus_torch.padding import Collated
 from torch import Tensor, nn
 
+from .clocks import Clock
 from .collate import check_counts, pixels, seed, shape_of, tensor, timesteps
 from .options import Options
 from .rows import SHARED
@@ -39,7 +40,11 @@ SPREAD = (833.0, 500.0, 167.0)
 class ModelCollate:
     """For one model: a denoiser, or something without timesteps (a VAE)."""
 
-    def __init__(self, module: nn.Module, home: Path, schedule: Schedule | None, options: Options) -> None:
+    def __init__(
+        self, module: nn.Module, home: Path, schedule: Schedule | None, options: Options,
+        clock: Callable[[str], Clock] | None = None,
+    ) -> None:  # fmt: skip
+        """`clock`: how the pipeline around it tells the time, by the argument's name."""
         self.parameters = inspect.signature(inspect.unwrap(type(module).forward)).parameters
         names = [name for name in self.parameters if name != "self"]
         self.main, self.home, self.schedule = names[0], home, schedule
@@ -48,6 +53,7 @@ class ModelCollate:
         self.films = not any(isinstance(each, nn.Conv2d) for each in module.modules())
         spread = schedule.spread(options.count) if schedule else _few(options.count)
         self.spread = options.timesteps or spread
+        self.clock = clock(self.time) if clock and self.time else None
         if schedule and self.time:
             schedule.check(options.timesteps, str(home))
 
@@ -59,7 +65,7 @@ class ModelCollate:
         moments = [timesteps(sample, self.spread) for sample in samples]
         check_counts(moments)
         found = [self._shown(sample, each) for sample, each in zip(samples, moments, strict=True)]
-        exact = torch.tensor(moments, dtype=torch.float64)
+        exact = torch.tensor([[self._told(each) for each in row] for row in moments], dtype=torch.float64)
         whole = bool((exact == exact.round()).all())
         batch = {self.main: torch.stack([each["shown"] for each in found]),
                  self.time: exact.long() if whole else exact.float()}  # fmt: skip
@@ -94,8 +100,12 @@ class ModelCollate:
         noise = self._noise(sample, clean.shape)
         return {
             "shown": torch.stack([self._noised(clean, noise, moment) for moment in moments]),
-            "target": torch.stack([self.schedule.target(clean, noise, moment) for moment in moments]),
+            "target": torch.stack([self.schedule.target(clean, noise, moment) for moment in moments])
+            * (self.clock.sense if self.clock else 1),
         }
+
+    def _told(self, moment: float) -> float:
+        return self.clock(moment) if self.clock else moment
 
     def _noised(self, clean: Tensor, noise: Tensor, moment: float) -> Tensor:
         assert self.schedule is not None

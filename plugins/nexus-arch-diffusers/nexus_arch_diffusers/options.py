@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,16 @@ def split(source: str) -> tuple[str, str, Options]:
         else:
             chosen[name] = _value(source, name, value, _reader(source, name))
     return folder, component, Options(**chosen, call=call)
+
+
+def check_taken(options: Options, taken: Collection[str], who: str) -> None:
+    """NexusError for an option that was set, and of which nothing would come."""
+    none = Options()
+    own = [each.name for each in dataclasses.fields(Options) if each.name != "call"]
+    chosen = [name for name in own if getattr(options, name) != getattr(none, name)]
+    if wrong := [name for name in (*chosen, *options.call) if name not in taken]:
+        known = ", ".join(name for name in names() if name in taken)
+        raise NexusError(f"{who} has no use for '{wrong[0]}'. After '#' it takes: {known or 'nothing'}.")
 
 
 def _reader(source: str, name: str) -> Callable[[str], Any]:

@@ -112,8 +112,8 @@ class Led:
         known = inspect.signature(type(self.pipeline).__call__).parameters
         fixed = {"generator": [each.clone_state() for each in generators], "output_type": output_type,
                  "num_inference_steps": STEPS, "return_dict": False}  # fmt: skip
-        own = {name: list(value) if isinstance(value, list) else value for name, value in self.call.items()}
-        given = {**own, **{name: value for name, value in fixed.items() if name in known}}     # Z-Image writes into them
+        given = {**self.call, **{name: value for name, value in fixed.items() if name in known}}
+        given = {name: copy.copy(each) for name, each in given.items()}  # some write into their prompts
         native = inspect.unwrap(type(self.pipeline).__call__)
         try:
             return native(pipe, **given)

@@ -18,7 +18,6 @@ from diffusers import SchedulerMixin
 from nexus_specs import NexusError
 from torch import Tensor
 
-
 CLOSED = ("SCMScheduler", "DDPMWuerstchenScheduler")
 """Schedulers whose last timestep is the end, 0, at which no denoiser is asked."""
 

@@ -1,4 +1,4 @@
-"""Tiny random pipelines whose calls go ways of their own: guidance as an input, guides, other noise, other timesteps."""
+"""Tiny random pipelines whose calls go ways of their own: guidance as an input, guides, other noise or time."""
 
 from __future__ import annotations
 
