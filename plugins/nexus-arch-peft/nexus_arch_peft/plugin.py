@@ -11,5 +11,5 @@ def nexus_architectures() -> Iterator[ArchitectureComponent]:
     yield ArchitectureComponent(
         name="peft",
         target="nexus_arch_peft.architecture:Peft",
-        summary="PEFT adapter folders: LoRA, DoRA, AdaLoRA, IA3, LoHa and LoKr on top of the base that they name, merged part by part",
+        summary="PEFT adapter folders: LoRA, DoRA, AdaLoRA, IA3, LoHa, LoKr on top of their base, merged part by part",
     )
