@@ -42,7 +42,7 @@ WHOLE: Mapping[str, tuple[str, ...]] = {
     "expert_group_count": ("n_group",),
     "expert_group_used_count": ("topk_group",),
     "leading_dense_block_count": ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index"),
-    "interleave_moe_layer_step": ("interleave_moe_layer_step",),
+    "interleave_moe_layer_step": ("interleave_moe_layer_step", "moe_layer_interval"),
     "ssm.conv_kernel": ("conv_kernel", "mamba_d_conv", "linear_conv_kernel_dim", "short_conv_kernel_size"),
     "ssm.state_size": ("state_size", "mamba_d_state", "ssm_state_size", "linear_key_head_dim"),
     "ssm.group_count": ("n_groups", "mamba_n_groups", "linear_num_key_heads"),
@@ -69,6 +69,7 @@ REAL: Mapping[str, tuple[str, ...]] = {
 FLAGS: Mapping[str, tuple[str, ...]] = {
     "expert_weights_norm": ("norm_topk_prob", "route_norm", "moe_router_norm"),
     "use_parallel_residual": ("use_parallel_residual",),
+    "swin_norm": ("swin_norm",),
 }
 SPECIAL: Mapping[str, str] = {
     "tokenizer.ggml.bos_token_id": "bos_token_id",

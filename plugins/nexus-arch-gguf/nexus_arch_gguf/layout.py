@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
-from .fields import settable, values, whole
+from .fields import WHOLE, settable, values, whole
 from .rotary import rotary
 from .rules import Rule
 from .source import Source
@@ -22,10 +22,18 @@ NUMBER, DECODER = re.compile(r"(?:enc\.)?blk\.(\d+)\."), re.compile(r"dec\.blk\.
 """Layers that `block_count` counts, and those that `decoder_block_count` does."""
 ROUTED = re.compile(r"blk\.(\d+)\.ffn_gate_inp\.weight")
 """Layers with experts."""
+DENSE = ("first_k_dense_replace", "num_dense_layers")
+"""Fields that say how many layers come before them."""
 BIASES: Mapping[str, tuple[str, ...]] = {
     "attention_bias": ("attn_q.bias", "attn_qkv.bias", "attn_output.bias", "attn_q_a.bias"),
     "mlp_bias": ("ffn_up.bias", "ffn_down.bias"),
-    "use_bias": ("ffn_up.bias", "attn_q.bias"),
+    "qkv_bias": ("attn_q.bias",),
+    "attention_out_bias": ("attn_output.bias",),
+    "norm_bias": ("attn_norm.bias", "ffn_norm.bias", "output_norm.bias"),
+    "use_bias": ("ffn_up.bias", "attn_q.bias", "ssm_in.bias"),
+    **dict.fromkeys(("use_conv_bias", "mamba_conv_bias"), ("ssm_conv1d.bias",)),
+    "mamba_proj_bias": ("ssm_in.bias",),
+    "projectors_bias": ("ssm_out.bias",),
 }
 """Fields that say whether there are biases -> tensors that are there if so."""
 GENERATIVE = ("ForCausalLM", "ForConditionalGeneration")
@@ -152,10 +160,10 @@ def _fit(source: Source, found: dict[str, Any], known: PreTrainedConfig) -> None
         found["num_key_value_heads"] = keys.shape[0] // width
     if width and "head_dim" not in found and settable(known, "head_dim"):
         found["head_dim"] = width
-    if "first_k_dense_replace" in found or "num_dense_layers" in found:
-        name = "first_k_dense_replace" if "first_k_dense_replace" in found else "num_dense_layers"
-        sparse = (int(match[1]) for each in source.places if (match := ROUTED.match(each)))
-        found[name] = min(sparse, default=found[name])
+    sparse = [int(match[1]) for each in source.places if (match := ROUTED.match(each))]
+    if sparse and (name := next((each for each in DENSE if settable(known, each)), None)):
+        found[name] = min(sparse)
+    _shared(source, found, known)
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         if name not in found and isinstance(getattr(known, name, None), int):
             found[name] = None                              # a default of the class is another vocabulary's
@@ -163,6 +171,16 @@ def _fit(source: Source, found: dict[str, Any], known: PreTrainedConfig) -> None
             found[name] = None
         if found.get(name, 0) is None and not _optional(type(known), name):
             found[name] = 0
+
+
+def _shared(source: Source, found: dict[str, Any], known: PreTrainedConfig) -> None:
+    """How many experts see every token, where no metadata says it: theirs lie side by side, each as wide as another."""
+    name = next((each for each in WHOLE["expert_shared_count"] if settable(known, each)), None)
+    said = source.get("{arch}.expert_shared_count") is not None
+    width = whole(source, "expert_feed_forward_length")
+    rows = next((info.shape[0] for key, info in source.tensors.items() if key.endswith(".ffn_up_shexp.weight")), 0)
+    if name and not said and rows and width and rows % width == 0:
+        found[known.attribute_map.get(name, name)] = rows // width
 
 
 def _optional(kind: type[PreTrainedConfig], name: str) -> bool:

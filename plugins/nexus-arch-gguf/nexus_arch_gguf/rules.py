@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .values import (
     Undo,
+    flat,
     interleaved_transposed,
     joined,
     joined_transposed,
@@ -58,6 +59,7 @@ GENERAL: tuple[Rule, ...] = (
     Rule(r"\.A_log$", ("blk.{n}.ssm_a",), log_of_negative),
     Rule(r"\.D$", ("blk.{n}.ssm_d",)),
     Rule(r"\.dt_bias$", ("blk.{n}.ssm_dt.bias",)),
+    Rule(r"\.(?:mamba|mixer)\.norm\.weight$", ("blk.{n}.ssm_norm.weight",), flat),
     Rule(r"lm_head\.weight$", ("output.weight",)),
     Rule(r"lm_head\.weight$", ("token_embd.weight",)),
 )

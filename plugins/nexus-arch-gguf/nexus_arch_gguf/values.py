@@ -42,6 +42,11 @@ def same(tensors: Sequence[Tensor], target: Target) -> Tensor:
     return tensor.reshape(target.shape)
 
 
+def flat(tensors: Sequence[Tensor], target: Target) -> Tensor:
+    """Norms of state spaces: the file holds a row for each group."""
+    return same([tensors[0].flatten()], target)
+
+
 def minus_one(tensors: Sequence[Tensor], target: Target) -> Tensor:
     """Norms that compute `x * (1 + weight)`: the file holds 1 + weight."""
     return same(tensors, target) - 1.0

@@ -12,7 +12,7 @@ from ..delta import QWEN3_5, QWEN3_NEXT
 from ..layout import Layout
 from ..rules import FUSED_FROM_THE_OTHER_SIDE, GPT_OSS
 from ..source import Source
-from . import decoders, encoders, experts, gemma, hyper, indexed, newer, parts, recurrent, towers
+from . import decoders, encoders, experts, gemma, hyper, indexed, newer, parts, recurrent, towers, uneven
 
 Choice = Layout | Callable[[Source], Layout]
 """A layout, or what finds it where several classes share a GGUF architecture."""
@@ -84,7 +84,7 @@ LAYOUTS: Mapping[str, Choice] = {
     "mamba": recurrent.mamba,
     "mamba2": Layout(head="Mamba2ForCausalLM", fill=recurrent.mamba2),
     "mellum": Layout(head="MellumForCausalLM", fill=newer.mellum, fixed={"norm_topk_prob": True}),
-    "mimo2": Layout(head="MiMoV2FlashForCausalLM", fill=experts.mimo),
+    "mimo2": Layout(head="MiMoV2FlashForCausalLM", fill=uneven.mimo),
     "minicpm3": Layout(head="MiniCPM3ForCausalLM", fill=experts.latent),
     "minimax-m2": Layout(head="MiniMaxM2ForCausalLM", fill=experts.minimax),
     "minimax-m3": Layout(head="MiniMaxM3SparseForConditionalGeneration", rules=indexed.MINIMAX_M3,
@@ -125,7 +125,7 @@ LAYOUTS: Mapping[str, Choice] = {
     "stablelm": Layout(head="StableLmForCausalLM", rules=decoders.STABLELM, fill=decoders.stablelm),
     "starcoder": Layout(head="GPTBigCodeForCausalLM"),
     "starcoder2": Layout(head="Starcoder2ForCausalLM", fill=decoders.window_or_none),
-    "step35": Layout(head="Step3p7ForConditionalGeneration", rules=gemma.PLUS_ONE, fill=experts.step,
+    "step35": Layout(head="Step3p7ForConditionalGeneration", rules=gemma.PLUS_ONE, fill=uneven.step,
         absent=("model.vision_model", "model.multi_modal_projector")),
     "t5": encoders.t5,
     "t5encoder": Layout(head="T5EncoderModel", rules=encoders.T5, fill=encoders.t5_fields),

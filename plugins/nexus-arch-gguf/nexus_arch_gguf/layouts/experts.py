@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..fields import SIGMOID, real, round_to_short, whole
-from ..layout import Layout
+from ..layout import Layout, head_width
 from ..rules import Rule
 from ..source import Source
 from ..values import joined, merged_experts, merged_experts_transposed
@@ -26,9 +26,6 @@ GRANITE = (
     Rule(r"shared_mlp\.output_linear\.weight$", ("blk.{n}.ffn_down_shexp.weight",)),
     Rule(r"shared_mlp\.output_linear\.weight$", ("blk.{n}.ffn_down.weight",)),
 )
-MIMO_WINDOW = 128
-"""What the released MiMo's configuration, and so its files, call a window: tokens before the query. The class counts
-the query too."""
 GLM = ("glm4", "chatglm-bpe")
 """Pre-tokenizers of GLM."""
 
@@ -114,8 +111,10 @@ def dsa(source: Source, fields: dict[str, Any]) -> None:
 
 
 def afmoe(source: Source, fields: dict[str, Any]) -> None:
-    """Three local layers, one global."""
+    """Three local layers, one global. Embeddings are multiplied by the root of their width: no metadata says so, every
+    release (Trinity) and llama.cpp do it, and the class by default does not."""
     every(source, fields, 4)
+    fields["mup_enabled"] = True
 
 
 def dbrx(source: Source, fields: dict[str, Any]) -> None:
@@ -155,8 +154,10 @@ def gpt_oss(source: Source, fields: dict[str, Any]) -> None:
 
 
 def glm_moe(source: Source) -> Layout:
-    """GLM 4.5, and Solar Open, which has no dense layers and no biases."""
-    if "blk.0.ffn_gate_exps.weight" in source.places and "blk.0.attn_q.bias" not in source.places:
+    """GLM 4.5, and Solar Open, which has no dense layers and no biases, and whose heads turn whole."""
+    head = head_width(source)
+    whole_heads = whole(source, "rope.dimension_count", head) == head
+    if whole_heads and "blk.0.ffn_gate_exps.weight" in source.places and "blk.0.attn_q.bias" not in source.places:
         return Layout(head="SolarOpenForCausalLM")
     return Layout(head="Glm4MoeForCausalLM", fill=glm4_moe)
 
@@ -193,6 +194,8 @@ def llama4(source: Source, fields: dict[str, Any]) -> None:
     fields["intermediate_size_mlp"] = whole(source, "feed_forward_length")
     fields["intermediate_size"] = whole(source, "expert_feed_forward_length", fields["intermediate_size_mlp"])
     fields["use_qk_norm"] = whole(source, "expert_count") != 128
+    sparse = (f"blk.{layer}.ffn_gate_inp.weight" in source.places for layer in range(whole(source, "block_count")))
+    fields["moe_layers"] = [layer for layer, each in enumerate(sparse) if each]
     fields.pop("sliding_window", None)
     if (window := source.get("{arch}.attention.sliding_window")) == 0:
         count = source.whole("{arch}.block_count")              # MobileLLM: positions in all layers, as in llama.cpp
@@ -206,46 +209,3 @@ def minimax(source: Source, fields: dict[str, Any]) -> None:
     if length := whole(source, "expert_feed_forward_length"):
         fields["intermediate_size"] = length
     fields["rotary_dim"] = whole(source, "rope.dimension_count") or None
-
-
-def mimo(source: Source, fields: dict[str, Any]) -> None:
-    """Local layers have twice the key heads of global ones."""
-    pattern = source.get("{arch}.attention.sliding_window_pattern") or []
-    heads = source.get("{arch}.attention.head_count_kv")
-    kinds = ["sliding_attention" if each else "full_attention" for each in pattern]
-    by_kind = dict(zip(kinds, heads if isinstance(heads, list) else [heads] * len(kinds), strict=False))
-    fields["layer_types"] = kinds
-    fields["num_key_value_heads"] = by_kind.get("full_attention") or by_kind.get("sliding_attention", 2) // 2
-    if fields.get("sliding_window") == MIMO_WINDOW:
-        fields["sliding_window"] += 1
-    fields["v_head_dim"] = whole(source, "attention.value_length")
-    fields["mlp_layer_types"] = [
-        "sparse" if f"blk.{layer}.ffn_gate_inp.weight" in source.places else "dense" for layer in range(len(kinds))
-    ]
-    if (scale := source.get("{arch}.attention.value_scale")) is not None:
-        fields["attention_value_scale"] = float(scale)
-
-
-def step(source: Source, fields: dict[str, Any]) -> None:
-    """Local and global layers with their own numbers of heads; dense layers first."""
-    count = source.whole("{arch}.block_count") - whole(source, "nextn_predict_layers")
-    pattern = source.get("{arch}.attention.sliding_window_pattern") or []
-    kinds = ["sliding_attention" if each else "full_attention" for each in pattern][:count]
-    heads, keys = source.get("{arch}.attention.head_count"), source.get("{arch}.attention.head_count_kv")
-    fields["layer_types"] = kinds
-    fields["num_attention_heads"] = _of_kind(heads, kinds, "full_attention")
-    fields["num_sliding_attention_heads"] = _of_kind(heads, kinds, "sliding_attention")
-    fields["num_key_value_heads"] = _of_kind(keys, kinds, "full_attention")
-    fields["mlp_layer_types"] = [
-        "sparse" if f"blk.{layer}.ffn_gate_inp.weight" in source.places else "dense" for layer in range(count)
-    ]
-    fields["moe_router_scaling_factor"] = real(source, "expert_weights_scale", 1.0)
-    for key, name in (("swiglu_clamp_exp", "swiglu_limits"), ("swiglu_clamp_shexp", "swiglu_limits_shared")):
-        if isinstance(limits := source.get("{arch}." + key), list):
-            fields[name] = [round_to_short(float(each)) for each in limits[:count]]
-
-
-def _of_kind(value: Any, kinds: list[str], wanted: str) -> int:
-    """The value of a kind of layers; of any layer where there is none of that kind."""
-    each = value if isinstance(value, list) else [value] * max(1, len(kinds))
-    return int(each[kinds.index(wanted)] if wanted in kinds else each[0])

@@ -70,7 +70,9 @@ def gemma4(source: Source, fields: dict[str, Any]) -> None:
         by_kind = dict(zip(fields["layer_types"], heads, strict=False))
         fields["num_key_value_heads"] = by_kind.get("sliding_attention", heads[0])
         fields["num_global_key_value_heads"] = by_kind.get("full_attention", heads[-1])
-        fields["attention_k_eq_v"] = _shares_values(source, fields)
+    if shares := _shares_values(source, fields):
+        fields.setdefault("num_global_key_value_heads", fields["num_key_value_heads"])
+    fields["attention_k_eq_v"] = shares
     fields["enable_moe_block"] = "blk.0.ffn_gate_inp.weight" in source.places
     if PER_FREQUENCY in source.places:
         divisors = factors(source, PER_FREQUENCY)

@@ -12,23 +12,18 @@ from ..values import convolutions, rotated
 from .experts import GRANITE, latent
 
 NEMOTRON_H = (
-    Rule(r"mixer\.conv1d\.weight$", ("blk.{n}.ssm_conv1d.weight",)),
-    Rule(r"mixer\.conv1d\.bias$", ("blk.{n}.ssm_conv1d.bias",)),
-    Rule(r"mixer\.in_proj\.weight$", ("blk.{n}.ssm_in.weight",)),
-    Rule(r"mixer\.out_proj\.weight$", ("blk.{n}.ssm_out.weight",)),
-    Rule(r"mixer\.norm\.weight$", ("blk.{n}.ssm_norm.weight",)),
-    Rule(r"mixer\.gate\.weight$", ("blk.{n}.ffn_gate_inp.weight",)),
-    Rule(r"mixer\.shared_experts\.up_proj\.weight$", ("blk.{n}.ffn_up_shexp.weight",)),
-    Rule(r"mixer\.shared_experts\.down_proj\.weight$", ("blk.{n}.ffn_down_shexp.weight",)),
-    Rule(r"mixer\.q_proj\.weight$", ("blk.{n}.attn_q.weight",), rotated("num_attention_heads")),
-    Rule(r"mixer\.k_proj\.weight$", ("blk.{n}.attn_k.weight",), rotated("num_key_value_heads")),
-    Rule(r"mixer\.v_proj\.weight$", ("blk.{n}.attn_v.weight",)),
-    Rule(r"mixer\.o_proj\.weight$", ("blk.{n}.attn_output.weight",)),
-    Rule(r"mixer\.up_proj\.weight$", ("blk.{n}.ffn_up.weight",)),
-    Rule(r"mixer\.down_proj\.weight$", ("blk.{n}.ffn_down.weight",)),
-    Rule(r"mixer\.fc1_latent_proj\.weight$", ("blk.{n}.ffn_latent_down.weight",)),
-    Rule(r"mixer\.fc2_latent_proj\.weight$", ("blk.{n}.ffn_latent_up.weight",)),
-)
+    *(
+        Rule(rf"mixer\.{name}\.(weight|bias)$", (f"blk.{{n}}.{stored}.{{0}}",))
+        for name, stored in {
+            "conv1d": "ssm_conv1d", "in_proj": "ssm_in", "out_proj": "ssm_out", "gate": "ffn_gate_inp",
+            "shared_experts.up_proj": "ffn_up_shexp", "shared_experts.down_proj": "ffn_down_shexp",
+            "v_proj": "attn_v", "o_proj": "attn_output", "up_proj": "ffn_up", "down_proj": "ffn_down",
+            "fc1_latent_proj": "ffn_latent_down", "fc2_latent_proj": "ffn_latent_up",
+        }.items()
+    ),
+    Rule(r"mixer\.q_proj\.(weight|bias)$", ("blk.{n}.attn_q.{0}",), rotated("num_attention_heads")),
+    Rule(r"mixer\.k_proj\.(weight|bias)$", ("blk.{n}.attn_k.{0}",), rotated("num_key_value_heads")),
+)  # fmt: skip
 KIMI = (
     Rule(
         r"self_attn\.conv1d\.weight$",
@@ -77,8 +72,6 @@ def falcon_h1(source: Source, fields: dict[str, Any]) -> None:
         "ssm_multipliers": [1.0] * 5, "mlp_multipliers": [1.0, 1.0],
     }  # fmt: skip
     fields["mamba_rms_norm"] = "blk.0.ssm_norm.weight" in source.places
-    fields["mamba_conv_bias"] = "blk.0.ssm_conv1d.bias" in source.places
-    fields["mamba_proj_bias"] = "blk.0.ssm_in.bias" in source.places
 
 
 def granite_hybrid(source: Source) -> Layout:
@@ -93,7 +86,6 @@ def hybrid(source: Source, fields: dict[str, Any]) -> list[bool]:
     inner, heads = whole(source, "ssm.inner_size"), whole(source, "ssm.time_step_rank")
     fields |= {"mamba_n_heads": heads, "mamba_d_head": inner // max(1, heads)}
     fields["mamba_expand"] = inner // whole(source, "embedding_length")
-    fields["mamba_conv_bias"] = any(name.endswith("ssm_conv1d.bias") for name in source.places)
     return attends(source, fields)
 
 
@@ -146,7 +138,7 @@ def nemotron_h(source: Source, fields: dict[str, Any]) -> None:
         fields["intermediate_size"] = max(lengths)
     inner, heads = whole(source, "ssm.inner_size"), whole(source, "ssm.time_step_rank")
     fields |= {"mamba_num_heads": heads, "mamba_head_dim": inner // max(1, heads)}
-    fields["use_conv_bias"] = any(name.endswith("ssm_conv1d.bias") for name in source.places)
+    fields["use_bias"] = any(name.endswith("ssm_in.bias") for name in source.places)        # of states alone
 
 
 def jamba(source: Source, fields: dict[str, Any]) -> None:

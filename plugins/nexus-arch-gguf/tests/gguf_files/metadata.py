@@ -81,6 +81,7 @@ EXTRA: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "bloom": plain_heads,
     "chatglm": lambda c: {"context_length": c.hidden_size, "rope.dimension_count": share(c, 0.5),
         "attention.key_length": None, "attention.value_length": None},
+    "chameleon": lambda c: {"swin_norm": bool(c.swin_norm)},
     "cohere2": lambda c: window(c) | turning()(c) | {"logit_scale": c.logit_scale},
     "command-r": lambda c: {"logit_scale": c.logit_scale},
     "dbrx": lambda c: {"attention.head_count_kv": c.attn_config.kv_n_heads, "rope.freq_base": 1e4,

@@ -29,7 +29,8 @@ from .sizes import (
 
 MODELS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     # name of the row: (GGUF architecture, class, what differs from SIZES)
-    "afmoe": ("afmoe", "AfmoeForCausalLM", {"num_dense_layers": 1, "num_shared_experts": 1}),
+    "afmoe": ("afmoe", "AfmoeForCausalLM", {"num_dense_layers": 1, "num_shared_experts": 1,
+        "mup_enabled": True}),
     "apertus": ("apertus", "ApertusForCausalLM", {}),
     "arcee": ("arcee", "ArceeForCausalLM", {}),
     "bert": ("bert", "BertModel", BERT),
