@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -79,12 +80,24 @@ class Run(WithStageFlags):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Raises Busy where another process has the run directory, unless it is to be taken over or only planned."""
+        if not {"--help", "-h"} & set(args):
+            _refuse_launcher()
         if not {"--take-over", "--dry-run", "--help", "-h"} & set(args):
             run = _run_dir(args).absolute()
             with suppress(OSError):
                 if held(run):
                     raise Busy(refusal(run))
         return super().make_context(info_name, args, parent, **extra)
+
+
+def _refuse_launcher() -> None:
+    """Several copies of a run would be in each other's way: one has the run directory, the launcher ends it when the
+    others are refused."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise click.UsageError(
+            "torchrun started several copies of this run. Start it once: nexus run. It starts its own processes "
+            "(run.workers, or an executor under run.components)."
+        )
 
 
 def _run_dir(args: list[str]) -> Path:

@@ -1,5 +1,5 @@
 """New plugin packages from the templates that ship with the host."""
 
-from .packages import KINDS, create
+from .packages import KINDS, PackageNameError, create
 
-__all__ = ["KINDS", "create"]
+__all__ = ["KINDS", "PackageNameError", "create"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -96,6 +98,8 @@ def create(kind: str, name: str, parent: Path) -> list[Path]:
     package = name.replace("-", "_")
     if not NAME.fullmatch(name) or keyword.iskeyword(package):
         raise PackageNameError(f"'{name}' cannot be a package; use small letters, digits and '-', as in acme-thermal.")
+    if package in sys.stdlib_module_names or find_spec(package):
+        raise PackageNameError(f"A package '{package}' is installed here; yours would hide it. Choose another name.")
     home = parent / name
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise NexusError(f"{home} is there already, and not empty. Choose another name or --dir.")

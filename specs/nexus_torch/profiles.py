@@ -37,8 +37,8 @@ def read_profile(folder: Path) -> Profile:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise NexusError(f"'{path}' is not a readable profile ({error}). Run `nexus run --stage profile`.") from error
-    if not str(data.get("schema", "")).startswith("nexus.niwt/"):
-        raise NexusError(f"'{path}' is not a profile: its schema is {data.get('schema')!r}, expected '{SCHEMA}'.")
+    if data.get("schema") != SCHEMA:
+        raise NexusError(f"'{path}' has the schema {data.get('schema')!r}; this version reads '{SCHEMA}'.")
     profile: Profile = record(Profile, data)
     return dataclasses.replace(profile, home=str(folder))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from nexus_specs import Choice, NexusError
 from nexus_torch.files import file_hash
 from nexus_torch.identity import file_hashes
 
-MANIFEST, SCHEMA = "manifest.json", "nexus.release/"
+MANIFEST, SCHEMA = "manifest.json", "nexus.release/1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class Capability:
     teacher_score: float
     student_score: float
     forced_score: float
+    teacher_knows: bool = True
+    """False where its retention is recorded as undefined: the teacher is no better than the floor."""
     items: int = 0
     """Held-out items that were judged: the first ones; 0: all of them."""
     data_hash: str = ""
@@ -47,8 +50,8 @@ def read_manifest(release: Path) -> dict[str, Any]:
             "`nexus run` writes one to nexus-run/release."
         ) from error
     said = manifest.get("schema") if isinstance(manifest, dict) else None
-    if not str(said).startswith(SCHEMA):
-        raise NexusError(f"'{path}' has the schema {said!r}; expected '{SCHEMA}1'.")
+    if said != SCHEMA:
+        raise NexusError(f"'{path}' has the schema {said!r}; this version reads '{SCHEMA}'.")
     try:
         _parts(manifest)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -107,6 +110,11 @@ def copied_tensors(release: Path, manifest: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _number(recorded: float | None) -> float:
+    """A score that is no number is recorded as null."""
+    return math.nan if recorded is None else float(recorded)
+
+
 def _capability(entry: Mapping[str, Any]) -> Capability:
     data = entry["data"]
     return Capability(
@@ -115,10 +123,11 @@ def _capability(entry: Mapping[str, Any]) -> Capability:
         teacher=entry["teacher"],
         metric=Choice(kind="metric", name=entry["metric"], options=entry.get("metric_options") or {}),
         data=Choice(kind="reader", name=data["name"], options=data.get("options") or {}),
-        floor=entry["floor"],
-        teacher_score=entry["teacher_score"],
-        student_score=entry["student_score"],
-        forced_score=entry["forced_score"],
+        floor=_number(entry["floor"]),
+        teacher_score=_number(entry["teacher_score"]),
+        student_score=_number(entry["student_score"]),
+        forced_score=_number(entry["forced_score"]),
+        teacher_knows=entry.get("retention", 0.0) is not None,
         items=int(entry.get("items", 0)),
         data_hash=str(data.get("hash", "")),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -67,10 +68,15 @@ class Evaluate:
         data = data_here(release, wanted, lookup, self.options.data)
         scores = score_copy(release, self.options.threads, data)["scores"]
         if self.options.json:
-            print(json.dumps({each.name: scores[each.name] for each in wanted}))
+            print(json.dumps({each.name: _finite(scores[each.name]) for each in wanted}))
         else:
             show(scored(wanted, scores))
         return 0
+
+
+def _finite(found: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no number for what is none."""
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
 def data_here(
@@ -166,8 +172,12 @@ def differences(wanted: Sequence[Capability], scores: Mapping[str, Any], toleran
         f"{each.name}: {kind.replace('_', ' ')} is {scores[each.name][kind]:.6f}, the manifest says {recorded:.6f}."
         for each in wanted
         for kind, recorded in (("student_score", each.student_score), ("forced_score", each.forced_score))
-        if not abs(scores[each.name][kind] - recorded) <= tolerance
+        if not _same(scores[each.name][kind], recorded, tolerance)
     ]
+
+
+def _same(found: float, recorded: float, tolerance: float) -> bool:
+    return (math.isnan(found) and math.isnan(recorded)) or abs(found - recorded) <= tolerance
 
 
 def oversized(manifest: Mapping[str, Any]) -> list[str]:
@@ -202,7 +212,7 @@ def scored(wanted: Sequence[Capability], scores: Mapping[str, Any]) -> list[list
     rows = [["capability", "items", "teacher", "student", "tower forced", "floor", "retention"]]
     for each in wanted:
         found = scores[each.name]
-        kept = fraction(found["student_score"], each.teacher_score, each.floor)
+        kept = fraction(found["student_score"], each.teacher_score, each.floor) if each.teacher_knows else math.nan
         numbers = (each.teacher_score, found["student_score"], found["forced_score"], each.floor)
         rows.append([each.name, str(found["items"]), *(f"{n:.4f}" for n in numbers), f"{kept:.3f}"])
     return rows

@@ -288,7 +288,7 @@ def test_a_tower_may_have_half_of_its_teachers_parameters(release: Path) -> None
 
 @pytest.mark.parametrize(
     "content",
-    [None, "{", "[]", '{"schema": "other"}', '{"schema": "nexus.release/1"}',
+    [None, "{", "[]", '{"schema": "other"}', '{"schema": "nexus.release/2"}', '{"schema": "nexus.release/1"}',
      '{"schema": "nexus.release/1", "capabilities": 3, "parameters": {}, "teachers": {}, "files": {}}',
      '{"schema": "nexus.release/1", "capabilities": [{}], "parameters": {}, "teachers": {}, "files": {}}',
      '{"schema": "nexus.release/1", "capabilities": [], "parameters": {}, "teachers": {}, "files": []}',
@@ -302,3 +302,16 @@ def test_what_is_no_release_is_refused(tmp_path: Path, content: str | None) -> N
         Verify(release=tmp_path)(Installed())
     with pytest.raises(NexusError, match=r"There is no folder '.*nowhere'\. `nexus run` writes a release to"):
         Verify(release=tmp_path / "nowhere")(Installed())
+
+
+def test_scores_that_are_no_numbers_are_compared_and_given_as_null(release: Path, known: None, capsys: Any) -> None:
+    manifest = read_manifest(release)
+    manifest["capabilities"][0] |= {"student_score": None, "floor": None, "retention": None}
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    (each,) = capabilities(manifest)
+    found = {"digits": {"student_score": float("nan"), "forced_score": each.forced_score, "items": 4}}
+    assert verifying.differences([each], found, 0.0) == []
+    assert scored([each], found)[1][-1] == "nan"
+    assert verifying.differences([each], {"digits": found["digits"] | {"student_score": 0.5}}, 0.0)
+    assert Verify(release=str(release))(Installed()) == 1
+    assert "the manifest says nan" in capsys.readouterr().out

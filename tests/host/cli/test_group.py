@@ -192,3 +192,12 @@ def test_what_the_system_refuses_comes_with_what_to_do(call, monkeypatch):
     code, _, err = call("schema")
     said = "Error: Read-only file system: /there/out. Nothing can be written there. Choose another place.\n"
     assert (code, err) == (1, said)
+
+
+def test_several_copies_that_a_launcher_started_are_refused(call, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, err = call("run")
+    assert code == 2
+    assert "torchrun started several copies" in err
+    assert call("run", "--help")[0] == 0

@@ -86,6 +86,9 @@ def test_a_package_is_written_whole_or_not_at_all(tmp_path, capsys, monkeypatch)
         ("towr", "acme", "There is no template for 'towr'. Did you mean 'tower'?", 2),
         ("tower", "Acme Thermal", "'Acme Thermal' cannot be a package", 2),
         ("tower", "class", "'class' cannot be a package", 2),
+        ("tower", "torch", "A package 'torch' is installed here", 2),
+        ("tower", "json", "A package 'json' is installed here", 2),
+        ("tower", "text", "A tower 'text' is here already", 2),
         ("tower", "taken", "is there already, and not empty", 1),
     ],
 )
