@@ -105,6 +105,24 @@ def test_a_decoder_that_judges_reads_the_text_again(kind: type[Any], config: Any
             assert torch.allclose(scores, right.logits[0], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [(hf.LlamaForSequenceClassification, hf.LlamaConfig(**SIZES, num_labels=1, pad_token_id=2)),
+     (hf.BartForSequenceClassification, hf.BartConfig(**{**BART, "eos_token_id": 1, "forced_eos_token_id": 1}))],
+)  # fmt: skip
+def test_padding_that_a_head_does_not_take_for_padding(kind: type[Any], config: Any, saved: Saved) -> None:
+    """The tokenizer pads with token 1: a reward would be that of padding, or an end that is counted."""
+    home = saved(kind, config)
+    if kind is hf.BartForSequenceClassification:
+        words = hf.AutoTokenizer.from_pretrained(home)
+        from tokenizers.processors import TemplateProcessing
+
+        words.backend_tokenizer.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+        words.save_pretrained(home)
+    for scores, right in zip(observed(home, "output")["output"], plain(home, kind), strict=True):
+        assert torch.allclose(scores, right.logits[0], atol=1e-5)
+
+
 @pytest.mark.parametrize("pads", [True, False])
 def test_a_reward_that_is_read_off_the_last_token(pads: bool, saved: Saved) -> None:
     """Without a token for padding, as most are saved: each text goes alone."""

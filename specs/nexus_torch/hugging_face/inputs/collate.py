@@ -31,6 +31,10 @@ class Preprocessor(Texts):
     """What the checkpoint says of its answers, as generation_config.json names it."""
     alone = False
     """Whether every sample is a batch of its own."""
+    padded_with: int | None = None
+    """The token for padding by which a head that judges a text finds its last token."""
+    counted: int | None = None
+    """The token that a head looks for, which can be no padding then."""
     frames = 0
     """How many frames of a film it sees; 0: all."""
     patch = 0
@@ -91,9 +95,13 @@ class Preprocessor(Texts):
         return alike.picture(fields["image"], self.image_processor) if kinds == ("image",) and not gridded else ()
 
     def _alone(self, sample: Sample) -> bool:
-        """Whether a sample is a batch of its own, since nothing says how its text would be padded."""
+        """Whether a sample is a batch of its own, since nothing says how its text would be padded, or the tokenizer
+        pads with another token than a head takes for padding: that one would be the last that it sees."""
         text = self.takes == ("text",) and not self.generative and sample.fields.get("text") is not None
-        return self.alone or (text and "input_ids" not in sample.fields and self.tokenizer.pad_token_id is None)
+        if self.alone or not text or "input_ids" in sample.fields:
+            return self.alone
+        pad = self.tokenizer.pad_token_id
+        return pad is None or pad == self.counted or self.padded_with not in (None, pad)
 
     def modalities(self, sample: Sample) -> tuple[str, ...]:
         """What of a sample the checkpoint takes: samples of a batch have the same. An empty cell of a table is

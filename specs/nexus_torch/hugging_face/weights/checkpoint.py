@@ -18,6 +18,7 @@ from nexus_torch.text import tokenizer_hash
 from ..blueprint import blueprint, context_of, divide
 from ..configuration.catalogue import is_head_of
 from ..configuration.classes import gives, headless, is_alone, is_paired, runnable, skeleton, takes
+from ..configuration.reading import text_part
 from ..described import Described, hashed_files
 from ..folder import copy_preprocessor, extents, parsed
 from ..inputs.choosing import ChoicePreprocessor, texts
@@ -143,6 +144,9 @@ class HuggingFaceCheckpoint(Described):
         )
         made.generation = generation
         made.frames, made.patch, made.alone = frames_of(config), hidden_patch(config), is_alone(config, kind)
+        if gives(kind) == ("label",):
+            text = text_part(config)
+            made.padded_with, made.counted = text.pad_token_id, text.eos_token_id if config.is_encoder_decoder else None
         if isinstance(made, FilmPreprocessor):
             made.side = side_of(config)
         return made
