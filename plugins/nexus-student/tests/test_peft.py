@@ -24,5 +24,6 @@ def test_peft_computes_the_same(world: Any, name: str) -> None:
         expected = ours(IDS, tower=name, signal=True).last_hidden_state
         decoder = theirs.base_model.model.model
         found = decoder(inputs_embeds=words.embed(IDS)) if name == "prose" else decoder(input_ids=IDS)
-        assert torch.allclose(found.last_hidden_state, expected, atol=1e-5)
-        assert not torch.allclose(expected, ours(IDS, signal=True).last_hidden_state, atol=1e-3)
+        # another processor's products round to 1.4e-5 behind the recurrent layer; a tower is a hundred times that
+        assert torch.allclose(found.last_hidden_state, expected, atol=1e-4)
+        assert not torch.allclose(expected, ours(IDS, signal=True).last_hidden_state, atol=1e-2)
