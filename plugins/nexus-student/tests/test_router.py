@@ -163,6 +163,12 @@ def test_rows_are_written_and_read(rows: dict[str, Row], tmp_path: Path) -> None
         rows["code"].heat, rows["code"].thresholds, rows["code"].keywords,
     )  # fmt: skip
     assert read_row(tmp_path) is None
+    facts = json.loads((tmp_path / "code" / "row.json").read_text())
+    for change, words in (({"background": "other"}, "another background"), ({"schema": "nexus.row/2"}, "this version")):
+        (tmp_path / "code" / "row.json").write_text(json.dumps(facts | change))
+        with pytest.raises(NexusError, match=words):
+            read_row(tmp_path / "code")
+    (tmp_path / "code" / "row.json").write_text(json.dumps(facts))
     (tmp_path / "code" / "row.safetensors").write_bytes(b"broken")
     with pytest.raises(NexusError, match="is damaged"):
         read_row(tmp_path / "code")

@@ -12,9 +12,10 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from nexus_specs import NexusError
@@ -128,7 +129,7 @@ def write_row(row: Row, folder: Path) -> None:
     data = save({"theta": row.theta} | ({} if row.known is None else {"known": row.known.view(np.int32)}))
     (folder / ROW).write_bytes(data)
     facts = {"schema": SCHEMA, "heat": row.heat, "thresholds": list(row.thresholds), "keywords": list(row.keywords),
-             "shares": list(row.shares), "background": hashlib.sha256(background().tobytes()).hexdigest()}  # fmt: skip
+             "shares": list(row.shares), "background": _background()}  # fmt: skip
     (folder / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -139,6 +140,7 @@ def read_row(folder: Path) -> Row | None:
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         tensors = load((folder / ROW).read_bytes())
+        _check(facts, folder)
         return Row(
             tensors["theta"],
             float(facts["heat"]),
@@ -147,10 +149,27 @@ def read_row(folder: Path) -> Row | None:
             tensors["known"].view(np.uint8) if "known" in tensors else None,
             _ends(facts.get("shares", (0.0, 0.0))),
         )
+    except NexusError:
+        raise
     except Exception as error:
         raise NexusError(
             f"The router's row in '{folder}' is damaged ({error}). Take the tower from its release again."
         ) from error
+
+
+def _check(facts: Mapping[str, Any], folder: Path) -> None:
+    """A row against another background gives numbers that mean nothing, and nothing shows it."""
+    if facts["schema"] != SCHEMA:
+        raise NexusError(f"'{folder / FACTS}' has the schema {facts['schema']!r}; this version reads '{SCHEMA}'.")
+    if facts.get("background", _background()) != _background():
+        raise NexusError(
+            f"The router's row in '{folder}' was learned against another background than this version of nexus-student "
+            "has. Install the version that the release names in its manifest (plugins), or run `nexus run` again."
+        )
+
+
+def _background() -> str:
+    return hashlib.sha256(background().tobytes()).hexdigest()
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
