@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 Stored = bytes | Path
 MOST = 2 << 30
 """Bytes of one sample, decoded."""
+UNKNOWN = 1
+"""libsndfile's error for a format that it does not know."""
 BLOCK = 1 << 22
 """Samples of a sound that are read at once, of all channels."""
 
@@ -38,6 +40,8 @@ def audio(stored: Stored, rate: int = 0) -> tuple[NDArray[np.float32], int]:
         with soundfile.SoundFile(_opened(stored)) as sound:
             found, mono = sound.samplerate, _mono(sound)
     except soundfile.LibsndfileError as error:
+        if error.code != UNKNOWN:                           # damaged, and FFmpeg would guess at the rest
+            raise ValueError(f"is no sound that can be read ({error.error_string})") from error
         mono, found = _by_film(stored, str(error.error_string))
     return resampled(mono, found, rate or found), rate or found
 

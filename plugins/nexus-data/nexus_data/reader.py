@@ -61,7 +61,7 @@ class FileReader:
         return content_hash((*self.files(split), *self.behind(split)), (LAYOUT, type(self).__name__, given, kept))
 
     def samples(self, split: Split, start: int = 0) -> Iterator[Sample]:
-        """In the order of the files' names and of their rows, from `start` on."""
+        """In the order of the files' names and of their rows, from `start` on. NexusError where every row is broken."""
         broken = Malformed(self.options.malformed)
         found = self._samples(split, broken)
         yield from islice(found, start, min(self.options.limit, sys.maxsize) or None)
@@ -78,6 +78,8 @@ class FileReader:
                     broken.empty(row.where)
                 elif self.options.parts or row.share(fields.get("source"), self.options.columns) == split:
                     yield from self._decoded(row, fields, broken)
+        if not known:
+            broken.nothing()
 
     def _decoded(self, row: Row, fields: dict[str, Any], broken: Malformed) -> Iterator[Sample]:
         found = self.fields(row, {"source": row.where, **fields})

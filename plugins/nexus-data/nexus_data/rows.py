@@ -86,6 +86,12 @@ class Malformed:
             self.add(where, str(error))
         return []
 
+    def nothing(self) -> None:
+        """No row could be read: NexusError where that is because all of them are broken."""
+        if self.found:
+            shown = "\n  ".join(self.found[:SHOWN])
+            raise NexusError(f"None of the {len(self.found)} rows can be read:\n  {shown}\nMend the file.")
+
     def report(self) -> None:
         """The first broken rows, on stderr."""
         if self.found:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
 from nexus_specs import NexusError, Split
 
 from . import decode
 from .files import is_file, version
+from .lines import header_of, letters, lines_of, lost, once
 from .naming import behind, stored
+from .opening import opened
 from .options import TableOptions
 from .parquets import parquet
 from .reader import FileReader
@@ -24,6 +26,8 @@ from .windows import windows
 
 LONGEST = 64 << 20
 """Bytes of a line of JSON, letters of a cell of CSV."""
+_WHOLE = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
+"""A label that is a whole number; "1_0" is a word, though Python reads it as ten."""
 
 
 class Table(FileReader):
@@ -136,77 +140,75 @@ def _whole(opened: Any, column: str) -> bool:
 class Jsonl(Table):
     """Kind "reader": one JSON object a line."""
 
-    suffixes = (".jsonl", ".ndjson")
+    suffixes = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
     def has(self, file: Path, columns: Collection[str]) -> bool:
         """Whether a name of one stands anywhere in it; letters may be written as escapes."""
         words = [json.dumps(name).encode() for name in columns]
-        with file.open("rb") as lines:
-            return any(word in line for line in _lines(lines, file.name) for word in (*words, b"\\u"))
+        with opened(file, file.name) as lines:
+            return any(word in line for line in lines_of(lines, file.name, LONGEST) for word in (*words, b"\\u"))
 
     def asks(self, file: Path) -> bool:
         """Likewise by a line's own letters: nobody escapes those of such names, and texts are full of escapes."""
         words = [f'"{name}"'.encode() for name in ASKED]
-        with file.open("rb") as lines:
-            return any(word in line for line in _lines(lines, file.name) for word in words)
+        with opened(file, file.name) as lines:
+            return any(word in line for line in lines_of(lines, file.name, LONGEST) for word in words)
 
     def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
         """Line after line; empty lines are nothing."""
-        with file.open("rb") as lines:
-            for number, line in enumerate(_lines(lines, name), 1):
+        with opened(file, name) as lines:
+            for number, line in enumerate(lines_of(lines, name, LONGEST), 1):
                 where = f"{name}:{number}"
                 if not line.strip():
                     continue
                 try:
-                    values = json.loads(line)
+                    values = json.loads(line.decode("utf-8-sig"), object_pairs_hook=once)
                 except (ValueError, RecursionError) as error:
                     broken.add(where, f"is not JSON ({error})")
                     continue
                 if isinstance(values, dict):
                     yield Row(where=where, values=values, folder=file.parent)
                 else:
-                    broken.add(where, f"is {type(values).__name__}, not an object")
-
-
-def _lines(opened: BinaryIO, name: str) -> Iterator[bytes]:
-    """Line after line; NexusError for one that is so long that the file cannot be what it is taken for."""
-    number = 0
-    while line := opened.readline(LONGEST):
-        number += 1
-        if len(line) == LONGEST:
-            raise NexusError(f"{name}:{number} is longer than {LONGEST >> 20} MB: put one JSON object on each line.")
-        yield line
+                    broken.add(where, f"is {type(values).__name__}, not an object: put one on each line")
 
 
 class Csv(Table):
     """Kind "reader": CSV with a header; tab-separated where the file ends in .tsv. Empty cells are unknown."""
 
-    suffixes = (".csv", ".tsv")
+    suffixes = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
     def has(self, file: Path, columns: Collection[str]) -> bool:
         """Whether one of them stands in the header."""
-        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:
-            return bool(set(columns) & set(next(self._cells(opened, file), [])))
+        with letters(file, file.name) as lines:
+            return bool(set(columns) & set(header_of(self._cells(lines, file), file.name)))
 
-    def _cells(self, opened: Iterable[str], file: Path) -> Any:
+    def _cells(self, lines: Iterable[str], file: Path) -> Any:
         """What the standard library reads of it, line after line."""
         csv.field_size_limit(LONGEST)
-        return csv.reader(opened, delimiter="\t" if file.suffix == ".tsv" else ",")
+        return csv.reader(lines, delimiter="\t" if ".tsv" in map(str.lower, file.suffixes[-2:]) else ",")
 
     def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
         """Row after row; one with too many or too few cells is broken."""
-        with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as opened:
-            reader = self._cells(opened, file)
-            header = next(reader, [])
+        with letters(file, name) as lines:
+            reader = self._cells(lines, file)
+            header, before = header_of(reader, name), reader.line_num
             for cells in self._whole(reader, name):
-                where = f"{name}:{reader.line_num}"
+                where, taken, before = f"{name}:{reader.line_num}", reader.line_num - before, reader.line_num
+                if not cells:
+                    continue                                # an empty line is nothing
                 if len(cells) != len(header):
-                    broken.add(where, f"has {len(cells)} cells, its header {len(header)}")
+                    self._swallowed(taken, where)
+                    broken.add(where, f"has {len(cells)} cells, its header {len(header)}{lost(taken)}")
                 elif any("\udc80" <= letter <= "\udcff" for cell in cells for letter in cell):
                     broken.add(where, "is not UTF-8")
                 else:
                     values = self._values(dict(zip(header, cells, strict=True)))
                     yield Row(where=where, values=values, folder=file.parent)
+
+    def _swallowed(self, lines: int, where: str) -> None:
+        """NexusError for a row that no header fits and that takes more lines than may be broken: each was one."""
+        if lines > max(1, self.options.malformed):
+            raise NexusError(f"{where}: {lines} lines were taken for one row. Look for a quote that is not closed.")
 
     def _whole(self, reader: Any, name: str) -> Iterator[list[str]]:
         """Row after row. NexusError where a cell does not end: what follows would be taken for it."""
@@ -219,7 +221,6 @@ class Csv(Table):
         """Empty cells as None, a label that is a whole number as one."""
         values: dict[str, Any] = {name: cell or None for name, cell in cells.items()}
         label = self.options.columns.get("label", "label")
-        if values.get(label):
-            with suppress(ValueError):
-                values[label] = int(values[label])
+        if _WHOLE.fullmatch(values.get(label) or ""):
+            values[label] = int(values[label])
         return values

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from .opening import opened
 from .options import TextOptions
 from .reader import FileReader
 from .rows import Malformed, Row
@@ -18,12 +19,13 @@ class Text(FileReader):
     """Kind "reader": text files, in windows of at most `window` bytes that begin at a line."""
 
     options_type = TextOptions
-    suffixes = (".txt", ".md", ".rst", ".text", ".py", ".c", ".h")
+    suffixes = (".txt", ".md", ".rst", ".text", ".py", ".c", ".h", ".txt.gz")
 
     def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
         """A row for each window; `where` is its first line."""
         try:
-            text = file.read_bytes().decode("utf-8-sig")
+            with opened(file, name, lines=False) as raw:
+                text = raw.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             broken.add(name, f"is not UTF-8 ({error.reason} at byte {error.start})")
             return

@@ -1,0 +1,82 @@
+"""Files as people have them: packed, in other encodings, with names that stand twice and quotes that do not end."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nexus_data.tables import Csv, Jsonl
+from nexus_data.texts import Text
+from nexus_specs import NexusError
+
+SPLITS = ("train", "development", "held_out")
+ROWS = '{"text": "a", "label": 1}\n{"text": "b", "label": 2}\n'
+
+
+def texts(reader: Any) -> set[str]:
+    return {each.fields["text"] for split in SPLITS for each in reader.samples(split)}
+
+
+def test_gzip_is_unpacked_on_the_way_also_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(ROWS.encode()))
+    (tmp_path / "b.jsonl").write_text('{"text": "c"}')
+    assert texts(Jsonl(path=str(tmp_path))) == {"a", "b", "c"}
+    (tmp_path / "a.tsv.gz").write_bytes(gzip.compress(b"text\tlabel\nd\t1\n"))
+    assert texts(Csv(path=str(tmp_path))) == {"d"}
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"e\n"))
+    assert texts(Text(path=str(tmp_path))) == {"e\n"}
+
+
+def test_a_packed_file_that_breaks_off_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(ROWS.encode() * 999)[:-20])
+    with pytest.raises(NexusError, match=r"a\.jsonl\.gz is damaged"):
+        texts(Jsonl(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("begins", "said"),
+    [(b"\x28\xb5\x2f\xfd", "unzstd"), (b"PK\x03\x04", "unzip"), ("\ufeffx".encode("utf-16-le"), "UTF-8")],
+)  # fmt: skip
+def test_what_is_no_text_says_what_to_type(tmp_path: Path, begins: bytes, said: str) -> None:
+    for reader in (Jsonl, Csv):
+        (tmp_path / "a.jsonl").write_bytes(begins + ROWS.encode())
+        with pytest.raises(NexusError, match=said):
+            texts(reader(path=str(tmp_path / "a.jsonl")))
+
+
+def test_a_name_that_stands_twice_is_no_row_and_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jsonl").write_text(ROWS + '{"text": "c", "text": "d"}\n')
+    assert texts(Jsonl(path=str(tmp_path))) == {"a", "b"}
+    assert "a.jsonl:3: is not JSON (the name 'text' stands there twice)" in capsys.readouterr().err
+    (tmp_path / "a.csv").write_text("text,label,text\na,1,b\n")
+    with pytest.raises(NexusError, match=r"a\.csv:1 has two columns 'text'"):
+        texts(Csv(path=str(tmp_path)))
+
+
+def test_names_of_columns_stand_without_spaces_and_empty_lines_are_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text, label\na, 1\n\nb, 1_0\n\n" + "\n" * 300)
+    found = [each.fields for split in SPLITS for each in Csv(path=str(tmp_path)).samples(split)]
+    assert {each["text"]: each["label"] for each in found} == {"a": 1, "b": " 1_0"}
+
+
+def test_a_quote_that_does_not_end_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text('text,label\na,1\n"b,2\n' + "c,3\n" * 20)
+    assert texts(Csv(path=str(tmp_path))) == {"a"}
+    assert "21 lines: look for a quote that is not closed" in capsys.readouterr().err
+    with pytest.raises(NexusError, match=r"a\.csv:23: 21 lines were taken for one row"):
+        texts(Csv(path=str(tmp_path), malformed=5))
+
+
+def test_a_file_of_which_no_row_can_be_read_is_no_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('[{"text": "a"}, {"text": "b"}]')
+    with pytest.raises(NexusError, match="put one on each line"):
+        texts(Jsonl(path=str(tmp_path)))
+    (tmp_path / "a.jsonl").write_text("")
+    assert texts(Jsonl(path=str(tmp_path))) == set()
+
+
+def test_the_ending_counts_in_capitals_as_well(tmp_path: Path) -> None:
+    (tmp_path / "a.TSV").write_text("text\tlabel\na\t1\n")
+    assert texts(Csv(path=str(tmp_path))) == {"a"}
