@@ -34,6 +34,7 @@ from .following import EditHub
 from .forwards import Run, seeded
 from .loading import Streamed
 from .reading import read
+from .returning import Mismatch
 from .rooms import Resident, Room
 from .running import layer_paths
 from .streaming import MicroBatch, Observation, fingerprint
@@ -108,7 +109,7 @@ class SliTeacher:
     def _streamed(self, room: Streamed, samples: Iterable[Sample], taps: Taps, edits: Sequence[Edit]) -> None:
         """Layer by layer; from a checkpoint, if an earlier process was killed at the same work."""
         layers = layer_paths(room.module, self.blueprint.stacks)
-        same = fingerprint(self.checkpoint, taps.wanted, self.budget, edits)
+        same = fingerprint(self.checkpoint, taps.wanted, self.budget, edits, room.order)
         observation = Observation(room, layers, self.budget, same, taps.sink, edits, tuple(taps.modules))
         known: Iterable[Sample] = samples if observation.checkpoints is None else list(samples)
         observation.lead(lambda: self.batching.chunked(known), lambda run, each: self._forward(taps, each, run.name))
@@ -135,7 +136,7 @@ class SliTeacher:
         try:
             with self._precision(self.budget.precision == "bfloat16" and not narrow):
                 batch = to_device(each.batch, self.budget.device)
-                output = self.room.module(**(_narrowed(batch, self.room.dtype) if narrow else batch))
+                output = self._called(_narrowed(batch, self.room.dtype) if narrow else batch, each.keys)
             signal = self.checkpoint.read(output, each.batch)
             if self.resident and not edit and not self.looked:
                 watch((signal.hidden, signal.outputs), self._look)      # a head's own weights show in the logits alone
@@ -143,6 +144,18 @@ class SliTeacher:
             taps.passed += len(each.keys)
         finally:
             del self.current[greenlet.getcurrent()]
+
+    def _called(self, batch: Mapping[str, Any], keys: Sequence[str]) -> Any:
+        """What the model gives. NexusError where its own code refuses what it is given; Mismatch where it does so on
+        the way back to where it was, with zeros in the place of states."""
+        try:
+            return self.room.module(**batch)
+        except (NexusError, OSError, MemoryError, torch.OutOfMemoryError, Mismatch):
+            raise
+        except Exception as error:                          # models fail in their own ways
+            if getattr(greenlet.getcurrent(), "replaying", False):
+                raise Mismatch("the forward fails on the way back") from error
+            raise NexusError(_refused(type(self.room.module).__name__, batch, keys, error)) from error
 
     def _look(self) -> None:
         """NexusError where what a resident model gave is not finite because its weights are not. Looked for once."""
@@ -211,6 +224,16 @@ class SliTeacher:
         if type(module).forward is nn.Module.forward:
             inner = next((f" Name one of them: {path}.{name}." for name, _ in module.named_children()), "")
             raise NexusError(f"'{path}' only holds other modules, and gives nothing itself.{inner}")
+
+
+def _refused(model: str, batch: Mapping[str, Any], keys: Sequence[str], error: Exception) -> str:
+    more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+    given = ", ".join(f"{name} {list(each.shape)}" for name, each in batch.items() if isinstance(each, torch.Tensor))
+    text = " ".join(str(error).split())[:300]
+    return (
+        f"{model} cannot run the sample '{keys[0]}'{more}: {type(error).__name__}: {text}. It was given: "
+        f"{given or 'no tensors'}."
+    )
 
 
 def _narrowed(batch: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:

@@ -300,3 +300,19 @@ def test_a_checkpoint_may_say_which_samples_go_together(opened: Opened, inputs: 
     sink, _ = observed(checkpoint, inputs("decoder"), ["logprob"])
     assert seen == [2, 1, 2]
     assert len(sink.values("logprob")) == 5
+
+
+@pytest.mark.parametrize("how", ["resident", "stream"])
+def test_a_sample_that_the_model_itself_refuses_is_named(how: Any, opened: Opened, inputs: Inputs) -> None:
+    checkpoint = opened("decoder")
+    collate = checkpoint.collate
+
+    def beyond(samples: Any) -> Any:
+        batch = collate(samples)
+        batch["input_ids"][-1, 0] = 5000
+        return batch
+
+    checkpoint.collate = beyond  # type: ignore[method-assign]
+    first = inputs("decoder")[0].key
+    with pytest.raises(NexusError, match=rf"cannot run the sample '{first}': IndexError.*input_ids \[1,"):
+        observed(checkpoint, inputs("decoder")[:1], ["final"], residency=how)

@@ -124,11 +124,12 @@ class Taps:
         """The budget, with what decides the bits as it was when the work began; else for the longest of the samples
         whose tokens were counted. `read` is on the disk that is read from."""
         budget = self._budget(engine.machine(read or folder), folder)
-        if self.options.micro_batch and pinned.get("micro_batch") not in (None, self.options.micro_batch):
-            raise NexusError(
-                f"--micro-batch {self.options.micro_batch}: this extraction began with {pinned['micro_batch']} samples "
-                "at once, and another number gives other bits. Leave it out, or choose another --out."
-            )
+        for name, what in (("micro_batch", "samples at once"), ("threads", "threads")):
+            if (now := getattr(self.options, name)) and pinned.get(name) not in (None, now):
+                raise NexusError(
+                    f"--{name.replace('_', '-')} {now}: this extraction began with {pinned[name]} {what}, and another "
+                    "number gives other bits. Leave it out, or choose another --out."
+                )
         memory = budget.memory if self.options.memory else pinned.get("memory", budget.memory)
         budget = replace(budget, **{**pinned, "memory": memory})
         if hasattr(engine, "place"):

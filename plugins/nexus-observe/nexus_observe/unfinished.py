@@ -12,16 +12,21 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from nexus_specs import Budget, Checkpoint, NexusError
 from nexus_torch.files import write_json
 
-REQUEST, LOCK = "request.json", "lock"
-PINNED = ("micro_batch", "precision", "quantise", "device", "memory")
+REQUEST, LOCK, FETCHED = "request.json", "lock", Path("scratch", "fetch")
+PINNED = ("micro_batch", "precision", "quantise", "device", "threads", "memory")
 """Of the budget: what decides the bits, and stays as it was when the work began; the memory too, by which a large head
 is divided, unless another one is named."""
+READ_TOO = frozenset({".json", ".jinja", ".model", ".py", ".tiktoken", ".txt", ".yaml"})
+"""Endings of the files beside weights that decide what a checkpoint computes."""
+LIBRARIES = ("torch", "transformers", "diffusers")
+"""Of other versions other bits may come."""
 
 
 class Unfinished:
@@ -29,6 +34,8 @@ class Unfinished:
 
     def __init__(self, out: Path) -> None:
         self.out, self.folder = out, out.with_name(f".{out.name}.part")
+        self.begun = False
+        """Whether something may have been recorded since."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -54,7 +61,7 @@ class Unfinished:
         if same and known.get("files") in (None, asked["files"]):
             return dict(known.get("pinned", {}))
         if known:
-            said = "its files changed" if same else "another teacher, other layers or other data were asked for"
+            said = "its files changed" if same else _other(known, asked)
             print(f"What '{self.folder.name}' holds is of no use: {said}. It begins again.", file=sys.stderr)
         for path in self.folder.iterdir():
             if path.name != LOCK:
@@ -63,16 +70,21 @@ class Unfinished:
 
     def begin(self, asked: Mapping[str, Any], budget: Budget) -> None:
         """Notes what this work is for."""
+        self.begun = True
         write_json(self.folder / REQUEST, {**asked, "pinned": {name: getattr(budget, name) for name in PINNED}})
 
-    def kept(self) -> str:
-        """After an error: what to say of what was recorded; where nothing was, the folder goes. The files of the
-        checkpoint may be other ones the next time: they were mended."""
-        if not any(path.is_file() for name in ("shards", "scratch") for path in (self.folder / name).rglob("*")):
+    def kept(self, *, mended: bool) -> str:
+        """After an error: what to say of what was recorded, or fetched; where nothing was, the folder goes. `mended`:
+        files of the checkpoint may be other ones the next time."""
+        there = [each for name in ("shards", "scratch") for each in (self.folder / name).rglob("*") if each.is_file()]
+        if not there:
             shutil.rmtree(self.folder, ignore_errors=True)
             return ""
-        with suppress(OSError):
-            write_json(self.folder / REQUEST, {**self._known(), "files": None})
+        if mended:
+            with suppress(OSError):
+                write_json(self.folder / REQUEST, {**self._known(), "files": None})
+        if all((self.folder / FETCHED) in each.parents for each in there):
+            return " What was fetched so far stays: the same command begins with it."
         return " What was recorded so far stays: the same command goes on from there."
 
     def hand_over(self, files: Sequence[Path]) -> None:
@@ -90,15 +102,22 @@ class Unfinished:
         return found if isinstance(found, dict) else {}
 
 
+def _other(known: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    if [name for name in asked if name != "files" and known.get(name) != asked[name]] == ["settings"]:
+        return "the settings or the tokenizer of the teacher changed, or the libraries that run it"
+    return "another teacher, other layers or other data were asked for"
+
+
 def request(source: str, checkpoint: Checkpoint, taps: Iterable[str], keys: Iterable[str]) -> dict[str, Any]:
-    """What is asked: of which weights (by their layout), which layers, which samples; and the weights' files as they
-    are now, by size and time."""
+    """What is asked: of which weights (by their layout), read how (settings, tokenizer, libraries), which layers, which
+    samples; and the weights' files as they are now, by size and time."""
     stored = [
         (each.key, each.file, each.start, each.stop, each.dtype) for part in checkpoint.parts for each in part.extents
     ]
     files = sorted({str(row[1]) for row in stored})
     return {
         "source": source, "weights": _hash(stored), "taps": sorted(taps), "samples": _hash(list(keys)),
+        "settings": _hash([*_beside(source, files), *_versions()]),
         "files": {file: [stat.st_size, stat.st_mtime_ns] for file in files if (stat := _stat(file)) is not None},
     }  # fmt: skip
 
@@ -109,7 +128,7 @@ def told(work: Unfinished) -> Iterator[None]:
     try:
         yield
     except NexusError as error:
-        raise NexusError(f"{error}{work.kept()}") from error
+        raise NexusError(f"{error}{work.kept(mended=work.begun)}") from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -117,11 +136,34 @@ def told(work: Unfinished) -> Iterator[None]:
         which = f", with the tensor{'s' * (len(tensors) > 1)} {', '.join(map(repr, tensors))}" if tensors else ""
         file = f" (it was at '{error.filename}'{which})" if error.filename else ""
         said = f"The disk of '{work.folder}' is full. Free some room, or choose another --out{file}."
-        raise NexusError(f"{said}{work.kept()}") from error
+        raise NexusError(f"{said}{work.kept(mended=False)}") from error
 
 
 def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]
+
+
+def _beside(source: str, files: Sequence[str]) -> list[list[str]]:
+    """[name, hash] of what lies beside the weights: settings, tokenizer, templates. Of a hub's, which is pinned to a
+    commit, nothing."""
+    folders = {Path(source), *(Path(file).parent for file in files)}
+    found = {path for folder in folders if folder.is_dir() for path in folder.glob("*")}
+    found |= {inner for path in found if path.is_dir() for inner in path.glob("*")}      # of a Diffusers pipeline
+    kept = sorted(path for path in found if path.suffix in READ_TOO and path.is_file())
+    return [[str(path), _digest(path)] for path in kept]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _versions() -> list[str]:
+    found = []
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return found
 
 
 def _stat(file: str) -> os.stat_result | None:

@@ -288,10 +288,13 @@ def test_other_work_in_the_folder_is_not_taken_over(
     own: Path, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    for name, change in (("layers", {"taps": "2"}), ("weights", {})):
+    for name, change in (("layers", {"taps": "2"}), ("weights", {}), ("settings", {})):
         run(own, texts, out, 40)
         if name == "weights":
             os.utime(shard(own), (1, 1))
+        elif name == "settings":
+            known = json.loads((own / "config.json").read_text())
+            (own / "config.json").write_text(json.dumps(known | {"rms_norm_eps": 0.1}))
         extract(own, texts, out, **change)
         assert "It begins again" in capsys.readouterr().err, name
         shutil.rmtree(out)
@@ -301,6 +304,9 @@ def test_what_decides_the_bits_stays_as_it_began(own: Path, texts: Path, whole: 
     run(own, texts, tmp_path / "out", 40)
     with pytest.raises(NexusError, match=r"--micro-batch 3: this extraction began with 2 samples"):
         extract(own, texts, tmp_path / "out", micro_batch=3)
+    with pytest.raises(NexusError, match=r"--threads 2: this extraction began with 1 threads"):
+        extract(own, texts, tmp_path / "out", threads=2)
+    assert json.loads((tmp_path / ".out.part" / "request.json").read_text())["files"], "files are still looked at"
     extract(own, texts, tmp_path / "out", micro_batch=0)
     assert files(tmp_path / "out") == whole.files
 
