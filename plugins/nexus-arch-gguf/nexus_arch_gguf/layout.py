@@ -13,13 +13,12 @@ from torch import Tensor
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
+from .bounds import bounded
 from .fields import WHOLE, settable, values, whole
 from .rotary import rotary
 from .rules import Rule
 from .source import Source
 
-NUMBER, DECODER = re.compile(r"(?:enc\.)?blk\.(\d+)\."), re.compile(r"dec\.blk\.(\d+)\.")
-"""Layers that `block_count` counts, and those that `decoder_block_count` does."""
 ROUTED = re.compile(r"blk\.(\d+)\.ffn_gate_inp\.weight")
 """Layers with experts."""
 DENSE = ("first_k_dense_replace", "num_dense_layers")
@@ -78,7 +77,7 @@ class Layout:
 
 def configuration(source: Source, layout: Layout) -> PreTrainedConfig:
     """The configuration that the metadata describes. NexusError where it describes none."""
-    _bounded(source, layout)
+    bounded(source, layout)
     try:
         return _made(source, layout)
     except NexusError:
@@ -156,7 +155,8 @@ def _fit(source: Source, found: dict[str, Any], known: PreTrainedConfig) -> None
         found["intermediate_size"] = down.shape[1]
     width = head_width(source)
     uniform = source.get("{arch}.attention.key_length_swa") is None
-    if keys is not None and width and uniform and isinstance(found.get("num_key_value_heads"), int):
+    heads = found.get("num_key_value_heads", 0 if settable(known, "num_key_value_heads") else None)
+    if keys is not None and width and uniform and isinstance(heads, int):
         found["num_key_value_heads"] = keys.shape[0] // width
     if width and "head_dim" not in found and settable(known, "head_dim"):
         found["head_dim"] = width
@@ -186,50 +186,6 @@ def _shared(source: Source, found: dict[str, Any], known: PreTrainedConfig) -> N
 def _optional(kind: type[PreTrainedConfig], name: str) -> bool:
     """Whether a field may be None."""
     return "None" in str(kind.__annotations__.get(name, "None"))
-
-
-def _bounded(source: Source, layout: Layout) -> None:
-    """Counts that decide how much is built must be borne out by the tensors."""
-    if layout.embeds and "token_embd.weight" not in source.places:
-        raise NexusError(
-            f"'{source.path}' has no tensor 'token_embd.weight': it is a vocabulary or an adapter, not a whole model."
-        )
-    embedding = source.tensors.get("token_embd.weight")
-    if embedding is not None and len(embedding.shape) != 2:
-        raise NexusError(
-            f"'{source.path}': the tensor 'token_embd.weight' has {len(embedding.shape)} dimensions, and should have "
-            "two. The file is damaged: fetch it again."
-        )
-    _borne_out(source, layout.blocks, NUMBER, least=1)
-    if source.get("{arch}.decoder_block_count") is not None and not layout.head.endswith("EncoderModel"):
-        _borne_out(source, "decoder_block_count", DECODER, least=0)
-    rows = source.tensors.get("position_embd.weight")
-    if rows is not None and whole(source, "context_length") > 2 * rows.shape[0] + 64:
-        raise NexusError(
-            f"'{source.path}': the metadata '{source.architecture}.context_length' does not agree with the "
-            f"{rows.shape[0]} positions that have a row. Fetch or convert the file again."
-        )
-    width = embedding.shape[-1] if embedding else source.whole("{arch}.embedding_length")
-    if source.whole("{arch}.embedding_length", width) != width:
-        raise NexusError(
-            f"'{source.path}': the metadata '{source.architecture}.embedding_length' does not agree with the "
-            f"embedding, which is {width} wide. Fetch or convert the file again."
-        )
-
-
-def _borne_out(source: Source, key: str, names: re.Pattern[str], least: int) -> None:
-    """NexusError for a count of layers that the tensors of so many layers do not bear out."""
-    count = source.whole("{arch}." + key)
-    whole(source, key)                                      # NexusError for one that is beyond all reason
-    key = f"{source.architecture}.{key}"
-    numbers = {match[1] for name in source.places if (match := names.match(name))}
-    last = max((int(each) for each in numbers), default=-1)
-    beyond = key.endswith("block_count") and last >= count      # else layers would be left out in silence
-    if not least <= count <= len(numbers) or beyond:
-        raise NexusError(
-            f"'{source.path}': the metadata '{key}' is {count}, and tensors of {len(numbers)} layers are there, up to "
-            f"number {last}. The file is cut off or damaged: fetch it again."
-        )
 
 
 def head_width(source: Source) -> int:

@@ -9,7 +9,8 @@ from nexus_specs import Extent, NexusError, Part
 from nexus_torch.stacks import owner, stacks
 from torch import Tensor, nn
 
-from .layout import NUMBER, Layout
+from .bounds import NUMBER
+from .layout import Layout
 from .names import gguf_name
 from .rules import GENERAL, Recipe, apart, recipe
 from .source import Source

@@ -170,3 +170,16 @@ def test_sigmoid_scores_are_not_run_as_softmax(tmp_path: Path) -> None:
     """DeepSeek-V2's class knows softmax alone; V3's needs a correction, which this file lacks."""
     with pytest.raises(NexusError, match="e_score_correction_bias"):
         file("deepseek_v2", tmp_path / "a.gguf", {"expert_gating_func": 2})
+
+
+def test_heads_of_keys_are_seen_in_the_tensors(tmp_path: Path) -> None:
+    """llama.cpp takes them for as many as those of queries where no metadata says it."""
+    for number, row in enumerate(("qwen3", "smollm3")):
+        found = file(row, tmp_path / f"{number}.gguf", {"attention.head_count_kv": None}).config
+        assert found.num_key_value_heads == 2
+
+
+@pytest.mark.parametrize(("said", "shown"), [(None, "missing"), (0, "0"), (5, "5")])
+def test_experts_that_see_a_token_are_not_guessed(said: int | None, shown: str, tmp_path: Path) -> None:
+    with pytest.raises(NexusError, match=f"lfm2moe.expert_used_count' is {shown}; allowed: 1 to the 4 experts"):
+        file("lfm2_moe", tmp_path / "a.gguf", {"expert_used_count": said})

@@ -1,4 +1,5 @@
-"""Settings that the tiny models leave at their defaults: what a file says of them is followed, by metadata or tensors."""
+"""Settings that the tiny models leave at their defaults, and metadata that a file lacks: what it says is followed, by
+its other metadata or its tensors."""
 
 from __future__ import annotations
 
