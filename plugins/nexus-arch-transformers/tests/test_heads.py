@@ -237,6 +237,26 @@ def test_a_head_of_points_gives_its_map(tmp_path: Path, images: list[Any]) -> No
         assert torch.allclose(torch.as_tensor(sink.values("embedding")[each.key]), below, atol=1e-5)
 
 
+def test_a_body_with_a_decoder_reads_the_text_again(saved: Saved) -> None:
+    """As facebook/bart-base names itself: its decoder would see one start token."""
+    home = saved(hf.BartModel, hf.BartConfig(**BART))
+    layer, right_ones = "decoder.layers.1", plain(home, hf.BartModel)
+    found = observed(home, "embedding", layer)
+    for vector, state, right in zip(found["embedding"], found[layer], right_ones, strict=True):
+        assert torch.allclose(state, right.last_hidden_state[0], atol=1e-5)
+        assert torch.allclose(vector, right.last_hidden_state[0].mean(0), atol=1e-5)
+
+
+def test_a_tokenizer_without_names_for_its_tokens(saved: Saved) -> None:
+    """tokenizer.json alone: the configuration says what stands first."""
+    home = saved(hf.LlamaForCausalLM, hf.LlamaConfig(**SIZES, bos_token_id=7))
+    (home / "tokenizer_config.json").unlink()
+    found = observed(home, "logits", "tokens")
+    words = hf.AutoTokenizer.from_pretrained(home)
+    for text, tokens in zip(TEXTS, found["tokens"], strict=True):
+        assert tokens.tolist() == [7, *words(text)["input_ids"]]
+
+
 def test_a_text_of_no_tokens_and_ids_of_no_row_are_refused(saved: Saved, llama: Path) -> None:
     home = saved(hf.BertModel, hf.BertConfig(**SIZES))
     with pytest.raises(NexusError, match=r"makes no token of the sample '\w+', whose text is ''"):

@@ -11,7 +11,6 @@ import torch
 from nexus_specs import Sample
 
 from nexus_torch.padding import Collated
-from nexus_torch.text import start_token
 
 from ..inputs.collate import Preprocessor
 from ..telling import once
@@ -43,7 +42,7 @@ def _tokens(preprocessor: Preprocessor, sample: Sample) -> list[int]:
     words, chat = preprocessor.tokenizer, converses(sample)
     text = written_out(sample, words, preprocessor.home.name) if chat else str(sample.fields["text"])
     encoded = preprocessor.guarded(lambda: words(text, add_special_tokens=not chat, return_attention_mask=False))
-    return list(encoded["input_ids"]) or [start_token(words)]
+    return list(encoded["input_ids"]) or [preprocessor.start]
 
 
 def _fitting(preprocessor: Preprocessor, sample: Sample, ids: list[int], longest: int) -> list[int]:

@@ -6,12 +6,13 @@ translation or a transcript mean what they mean for a text. Shapes: B samples, T
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from nexus_specs import Sample
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from nexus_torch.padding import Collated, mask_of, pad
 from nexus_torch.text import byte_spans
@@ -31,6 +32,12 @@ def decodes(config: PreTrainedConfig, head: str, arguments: frozenset[str]) -> b
         return False
     text = text_part(config)
     return bool(config.is_encoder_decoder or text.is_encoder_decoder or transduces(head))
+
+
+def rereads(kind: type[PreTrainedModel]) -> bool:
+    """Whether a body without a head gives its decoder the text once more, where it is given nothing else (BART's, as it
+    is published: one start token would be all that its decoder sees)."""
+    return not kind.can_generate() and "shift_tokens_right(" in inspect.getsource(kind.forward)
 
 
 def transduces(head: str) -> bool:

@@ -7,16 +7,28 @@ from typing import Any
 
 import numpy as np
 from nexus_specs import NexusError, Sample
+from transformers import PreTrainedConfig
 
 from nexus_torch.padding import Collated
 from nexus_torch.text import start_token, tokenise
 
+from ..configuration.reading import text_part
 from ..folder import configuration
 from ..inputs.makers import Makers
 from .panics import hushed
 
 FULL_LENGTH = frozenset({"siglip", "siglip2"})
 """Model types that see the padding of a text."""
+STARTS = ("bos_token_id", "eos_token_id", "cls_token_id")
+"""Tokens of a tokenizer that may stand before a text, and of a configuration, but for the last."""
+
+
+def begins(config: PreTrainedConfig) -> int | None:
+    """The token that a configuration lets a text begin with; None where it names none that the model has."""
+    text = text_part(config)
+    said, rows = [getattr(text, name, None) for name in STARTS], getattr(text, "vocab_size", None)
+    found = [each[0] if isinstance(each, list) and each else each for each in said]
+    return next((each for each in found if isinstance(each, int) and isinstance(rows, int) and 0 <= each < rows), None)
 
 
 class Texts(Makers):
@@ -26,6 +38,15 @@ class Texts(Makers):
     generative: bool
     context: int
     decoder_start: int | None
+    begins: int | None = None
+    """The token that stands before a text where the tokenizer's files name none."""
+
+    @property
+    def start(self) -> int:
+        """The token that stands before a text. NexusError where neither tokenizer nor configuration has one."""
+        words = self.tokenizer
+        named = any(getattr(words, name, None) is not None for name in STARTS)
+        return start_token(words) if named or self.begins is None else self.begins
 
     def text(self, samples: Sequence[Sample]) -> Collated:
         """A start token and right padding for decoders; the tokenizer's own special tokens for the rest."""
@@ -36,7 +57,8 @@ class Texts(Makers):
             limits = {"truncation": True, "max_length": self.context} if self.context else {}
             padding = len(texts) > 1
             return Collated(self._cut(lambda words: words(texts, padding=padding, return_tensors="pt", **limits)))
-        found = self._cut(lambda words: tokenise(words, texts, start=start_token(words), limit=self.context))
+        start = self.start
+        found = self._cut(lambda words: tokenise(words, texts, start=start, limit=self.context))
         return Collated({"input_ids": found.ids, "attention_mask": found.mask.long()}, spans=found.spans)
 
     @property

@@ -31,8 +31,9 @@ from ..inputs.understanding import understood
 from ..outputs.answering import answer
 from ..outputs.pooling import Pooling, pooling
 from ..outputs.signals import remember_body, remember_state, signal
-from ..text.decoding import channels_of, decodes, start_of, transduces
+from ..text.decoding import channels_of, decodes, rereads, start_of, transduces
 from ..text.embedded import check_arguments, check_some, check_tokens, positions_of, rows_of
+from ..text.texts import begins
 from .constants import compute_constants
 from .conversion import Conversion
 from .fitting import (
@@ -130,6 +131,7 @@ class HuggingFaceCheckpoint(Described):
         context = context_of(config)
         generation = parsed(self.home / GENERATION) if (self.home / GENERATION).is_file() else {}
         chooses = ChoicePreprocessor if is_head_of(kind.__name__, "MULTIPLE_CHOICE") else self.prepares
+        writes = decodes(config, kind.__name__, arguments) and not rereads(kind)
         made = (FilmPreprocessor if self.films else chooses)(
             self.home,
             takes(kind),
@@ -137,16 +139,17 @@ class HuggingFaceCheckpoint(Described):
             context=min(context, self.positions) if self.positions and context else context,
             channels=int(getattr(config, "num_channels", 3) or 3),
             arguments=arguments,
-            decoder_start=start_of(config, generation) if decodes(config, kind.__name__, arguments) else None,
+            decoder_start=start_of(config, generation) if writes else None,
             transduces=transduces(kind.__name__),
             channels_out=channels_of(config),
             paired=is_paired(kind),
         )
-        made.generation = generation
+        made.generation, made.begins = generation, begins(config)
         made.frames, made.patch, made.alone = frames_of(config), hidden_patch(config), is_alone(config, kind)
         if gives(kind) == ("label",):
             text = text_part(config)
-            made.padded_with, made.counted = text.pad_token_id, text.eos_token_id if config.is_encoder_decoder else None
+            made.padded_with = getattr(text, "pad_token_id", None)
+            made.counted = getattr(text, "eos_token_id", None) if config.is_encoder_decoder else None
         if isinstance(made, FilmPreprocessor):
             made.side = side_of(config)
         return made
