@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .passes import Led, Reach, arranged
 from .rows import parted, rows
 from .schedule import Schedule
+from .standins import Answer
 from .vae import encode, pictures, watched
 
 DENOISERS = ("transformer", "transformer_2", "unet", "prior", "decoder", "transformer_3")
@@ -144,9 +145,11 @@ class PipelineModule(nn.Module):
         (Lumina 2, Z-Image, HiDream: the denoiser predicts x_0 - noise), 0 where it makes something else of it."""
         last = [min(row) for row in timesteps]
         answer = torch.stack([output[key] for key in enumerate(last)])
-        handed = led.handed(last[0], generators, (answer,))
-        if handed is None or handed.ndim != answer.ndim:
+        handed = led.handed(last[0], generators, Answer(answer))
+        if handed is None:
             return 1
+        if handed.numel() == answer.numel():                # without the one frame of a picture (Z-Image)
+            answer = answer.reshape(handed.shape)
         some = answer[:, : handed.shape[1]]                 # beside a learned variance, which samplers leave out
         if some.shape != handed.shape:
             return 1
@@ -167,7 +170,7 @@ class PipelineModule(nn.Module):
                 for at, timestep in enumerate(last)
             ])  # fmt: skip
 
-        made = led.finish(last[0], generators, (answer,), step)
+        made = led.finish(last[0], generators, Answer(answer), step)
         made = made[0] if isinstance(made, tuple) else made
         made = torch.stack(list(made)) if isinstance(made, (list, tuple)) else torch.as_tensor(made)
         return {"video" if made.ndim == 5 else "image": made}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,14 @@ from nexus_specs import NexusError
 from torch import Tensor, nn
 
 from .schedule import Schedule, can_noise, noised
-from .standins import Memory, Reached, StandIn
+from .standins import Answer, Memory, Reached, StandIn
 
 PREPARE = ("prepare_latents", "prepare_intermediate_images")
 """What pipelines call their drawing of noise, those that work on pixels the second (DeepFloyd IF)."""
 STEPS = 2
 """Steps that a call is asked for, whatever the scheduler then has: some divide by half of them (Mochi)."""
+MANY = 1 << 20
+"""Frames that may be decoded in one call."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Led:
         """The rest of the call, with `output` for what the denoiser answers and `step(prediction)` for the clean
         latents that follow from it: pictures or films in 0..1, by the pipeline's own decoding."""
         scheduler = self.schedule.at(timestep)
-        scheduler.__dict__["step"] = lambda prediction, *_, **__: _Step(step(prediction))
+        scheduler.__dict__["step"] = lambda *args, **given: Answer(step(_handed(args, given)))
         pipe = self._copy(scheduler, self._answers(timestep, lambda *_: output))
         if hasattr(pipe, "decode_latents"):
             pipe.__dict__["decode_latents"] = _whole_films(pipe)
@@ -96,8 +98,8 @@ class Led:
         """What the call hands its scheduler where the denoiser answers `output`: some pipelines turn its sign, or make
         something else of it. None where nothing is handed on."""
 
-        def end(prediction: Tensor, *_: Any, **__: Any) -> Any:
-            raise Reached("scheduler", {"prediction": prediction})
+        def end(*args: Any, **given: Any) -> Any:
+            raise Reached("scheduler", {"prediction": _handed(args, given)})
 
         scheduler = self.schedule.at(timestep)
         scheduler.__dict__["step"] = end
@@ -170,8 +172,11 @@ def _whole_films(pipe: Any) -> Callable[..., Any]:
     """A pipeline's decoding of latents [B, F, C, H, W], all films in one call where it would decode a few frames at a
     time: a sample's frames must not pass in one call with another's, nor in several."""
     native = pipe.decode_latents
-    if "decode_chunk_size" not in inspect.signature(native).parameters or not hasattr(pipe.vae, "decode"):
+    known = inspect.signature(native).parameters
+    if "decode_chunk_size" not in known or not hasattr(pipe.vae, "decode"):
         return native
+    if "num_frames" not in known:                           # pictures one by one (AnimateDiff)
+        return lambda latents, *_, **__: native(latents, MANY)
 
     def decode(latents: Tensor, num_frames: int, *_: Any, **__: Any) -> Tensor:
         flat = latents.flatten(0, 1) / pipe.vae.config.scaling_factor
@@ -181,16 +186,9 @@ def _whole_films(pipe: Any) -> Callable[..., Any]:
     return decode
 
 
-class _Step(tuple[Any, ...]):
-    """What a scheduler's step gives, as a tuple or by name."""
-
-    def __new__(cls, value: Any) -> _Step:
-        return super().__new__(cls, (value,))
-
-    @property
-    def prev_sample(self) -> Any:
-        """The latents that follow."""
-        return self[0]
+def _handed(args: Sequence[Any], given: Mapping[str, Any]) -> Any:
+    """What a scheduler's step is handed as the prediction."""
+    return args[0] if args else given["model_output"]
 
 
 def _bound(model: nn.Module, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -207,6 +205,8 @@ def arranged(pipe: Any, clean: Tensor, noise: Tensor) -> Tensor:
     if clean.ndim == 5 and clean.transpose(1, 2).shape == noise.shape:
         return clean.transpose(1, 2)                        # frames before channels (CogVideoX)
     pack = getattr(pipe, "_pack_latents", None)
+    if pack is not None and clean.ndim == 5 and clean.shape[2] == 1 and "height" in inspect.signature(pack).parameters:
+        clean = clean[:, :, 0]                              # the one frame of a picture (Qwen-Image)
     if pack is not None and clean.ndim > noise.ndim:
         sizes = inspect.signature(pack).parameters
         try:

@@ -65,3 +65,19 @@ class StandIn:
             memory.answers.append(function(*args, **kwargs))
         memory.at += 1
         return memory.answers[memory.at - 1]
+
+
+class Answer(tuple[Any, ...]):
+    """What a denoiser or a scheduler's step gives, as a pipeline may ask for it: the first, both (the next latents and
+    the clean ones that are guessed: LCM), or by name."""
+
+    def __new__(cls, value: Any) -> Answer:
+        """The value, twice."""
+        return super().__new__(cls, (value, value))
+
+    @property
+    def sample(self) -> Any:
+        """What is predicted, or the latents that follow."""
+        return self[0]
+
+    prev_sample = pred_original_sample = predicted_image_embedding = sample

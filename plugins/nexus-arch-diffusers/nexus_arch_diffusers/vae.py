@@ -21,17 +21,20 @@ def encode(vae: Any, media: Tensor) -> Tensor:
         values = values.transpose(1, 2).flatten(0, 1)
     elif values.ndim == 4 and not flat:
         values = values[:, :, None]
-    found = normalised(vae.config, _middle(vae.encode(values)))
+    found = normalised(vae, _middle(vae.encode(values)))
     return found.unflatten(0, media.shape[:2]) if media.ndim == 5 and flat else found
 
 
-def normalised(config: Any, latents: Tensor) -> Tensor:
-    """As the denoiser was trained on them: (z - mean) / std * factor by channel, or (z - shift) * factor."""
+def normalised(vae: Any, latents: Tensor) -> Tensor:
+    """As the denoiser was trained on them: (z - mean) / std * factor by channel, or (z - shift) * factor. Means and
+    deviations stand in the configuration, or among the weights (LTX)."""
+    config, stored = vae.config, dict(vae.named_buffers(recurse=False))
     factor = float(getattr(config, "scaling_factor", None) or 1.0)
-    means, deviations = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    means, deviations = (stored[name] if name in stored else getattr(config, name, None)
+                         for name in ("latents_mean", "latents_std"))  # fmt: skip
     if means is not None and deviations is not None:
         shape = (1, -1, *(1,) * (latents.ndim - 2))
-        mean, deviation = (torch.tensor(each).reshape(shape).to(latents) for each in (means, deviations))
+        mean, deviation = (torch.as_tensor(each).reshape(shape).to(latents) for each in (means, deviations))
         return (latents - mean) / deviation * factor
     return (latents - float(getattr(config, "shift_factor", None) or 0.0)) * factor
 

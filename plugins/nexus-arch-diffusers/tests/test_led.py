@@ -15,6 +15,8 @@ import pytest
 import torch
 from diffusers_files.pipelines import save_made
 from diffusers_files.rarer import RARER
+from nexus_arch_diffusers.passes import arranged
+from nexus_arch_diffusers.vae import normalised
 from nexus_specs import Sample
 from nexus_specs.testing import sample
 
@@ -131,15 +133,49 @@ def test_a_picture_that_a_pipeline_begins_with_is_noised_as_far_as_the_timestep(
     assert float((found[1] - clean[0]).abs().mean()) < 0.3
 
 
-def test_timesteps_that_count_what_is_clean(rarer: Callable[[str], Path], observed: Callable[..., Any]) -> None:
-    """Mochi: x_t is clean at 1000, and the denoiser predicts x_0 - noise."""
-    source = f"{rarer('mochi')}{options(CALLS['mochi'], [100.0, 700.0])}"
-    clean = torch.randn(12, 2, 4, 4)
+@pytest.mark.parametrize(("name", "shape", "kept"), [("mochi", (12, 2, 4, 4), (0.1, 0.7)),
+                                                      ("zimage", (16, 16, 16), (0.9, 0.3))])  # fmt: skip
+def test_denoisers_that_predict_the_opposite(
+    name: str, shape: tuple[int, ...], kept: tuple[float, float], rarer: Callable[[str], Path],
+    observed: Callable[..., Any],
+) -> None:  # fmt: skip
+    """x_0 - noise, of Mochi beside timesteps that count what is clean, of Z-Image beside one frame more."""
+    source = f"{rarer(name)}{options(CALLS[name], [100.0, 700.0])}"
+    clean = torch.randn(shape)
     one = sample(text="a red cat", latents=clean.numpy())
     found = observed(source, [one], ["noisy", "target"])
-    for at, kept in enumerate((0.1, 0.7)):
-        noise = (found[one.key, "noisy"][at] - kept * clean) / (1 - kept)
+    for at, share in enumerate(kept):
+        noise = (found[one.key, "noisy"][at] - share * clean) / (1 - share)
         torch.testing.assert_close(found[one.key, "target"][at], clean - noise, rtol=0, atol=1e-4)
+
+
+def test_a_scheduler_that_gives_two_latents(rarer: Callable[[str], Path], observed: Callable[..., Any]) -> None:
+    """LCM: the next ones, and the clean ones, of which its pipeline makes the picture."""
+    one = sample(text="a red cat")
+    found = observed(f"{rarer('lcm')}{options(SMALL, [500.0])}&decode=on", [one], ["image"])
+    assert found[one.key, "image"].shape == (3, 32, 32)
+
+
+def test_latents_by_means_that_lie_among_the_weights() -> None:
+    """LTX has no means in its configuration."""
+    vae = df.AutoencoderKLLTXVideo(
+        latent_channels=4, block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), layers_per_block=(1, 1, 1),
+        decoder_layers_per_block=(1, 1, 1), spatio_temporal_scaling=(True, False), patch_size=1,
+        decoder_spatio_temporal_scaling=(True, False), decoder_inject_noise=(False,) * 3, upsample_factor=(1, 1),
+        upsample_residual=(False, False), down_block_types=("LTXVideoDownBlock3D",) * 2,
+    )  # fmt: skip
+    vae.latents_mean, vae.latents_std = torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([1.0, 2.0, 4.0, 8.0])
+    latents = torch.randn(2, 4, 1, 2, 2)
+    expected = df.LTXPipeline._normalize_latents(latents, vae.latents_mean, vae.latents_std, vae.config.scaling_factor)
+    torch.testing.assert_close(normalised(vae, latents), expected)
+
+
+def test_the_one_frame_of_a_picture() -> None:
+    """Qwen-Image: its VAE is one of films, its latents are those of pictures, packed."""
+    pipe = object.__new__(df.QwenImagePipeline)
+    clean, noise = torch.randn(2, 4, 1, 8, 8), torch.randn(2, 16, 16)
+    expected = df.QwenImagePipeline._pack_latents(clean, 2, 4, 8, 8)
+    torch.testing.assert_close(arranged(pipe, clean, noise), expected)
 
 
 def test_a_row_that_is_nobodys_is_refused(
