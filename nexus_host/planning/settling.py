@@ -16,6 +16,7 @@ from typing import Any, Literal
 from nexus_specs import Budget, plain, record
 
 from ..registry import Registry
+from ..registry.trust import written
 from ..store import read_json, text_hash
 from .contents import Contents
 
@@ -119,7 +120,7 @@ def question(registry: Registry, teacher: str, budget: Budget, contents: Content
     card = registry.model.teachers[teacher]
     source, content = card.source, contents.source(card.source)
     if content == source and card.revision and "@" not in source:
-        source = content = f"{source}@{card.revision}"
+        source = content = f"{source}@{written(card.revision)}"
     (engine,) = registry.choices("engine", "teacher", teacher)
     wanted = teacher_budget(registry, teacher, budget)
     return Question(

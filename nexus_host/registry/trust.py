@@ -45,7 +45,12 @@ def pinned(source: str, revision: str, trust: str) -> str:
     commit = trust.partition("@")[2] or revision
     if not commit or source.startswith(_HERE) or "@" in source:
         return source
-    return f"{source}@{commit}"
+    return f"{source}@{written(commit)}"
+
+
+def written(revision: str) -> str:
+    """A revision as it stands behind "@": a slash in a branch's name would begin a path there."""
+    return revision if revision.startswith("refs/") else revision.replace("/", "%2F")
 
 
 def allow(cards: Iterable[TeacherCard]) -> None:

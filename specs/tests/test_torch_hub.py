@@ -250,6 +250,20 @@ def test_an_unknown_revision_names_the_nearest(server: LocalHub, folder: Path) -
         hub.snapshot("acme/tiny@float61")
 
 
+def test_a_branch_with_a_slash_is_named_and_found(server: LocalHub, folder: Path) -> None:
+    commit = server.add("acme/tiny", folder, branch="feature/x")
+    for source in ("acme/tiny@feature%2Fx", "hub:acme/tiny@feature%2Fx/config.json"):
+        name = hub.parse(source)
+        assert name is not None
+        assert name.revision == "feature/x"
+        assert hub.parse(f"hub:{name}") == name
+        assert hub.resolve(name).commit == commit
+    with pytest.raises(NexusError, match=r"Did you mean 'feature%2Fx'"):
+        hub.resolve(hub.parse("hub:acme/tiny@feature/x"))
+    with pytest.raises(NexusError, match="all of its 40 digits"):
+        hub.resolve(hub.parse(f"acme/tiny@{commit[:7]}"))
+
+
 def test_a_gated_repository_says_how_to_be_let_in(
     server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

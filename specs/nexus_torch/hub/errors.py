@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
 from nexus_specs import NexusError
 
-from .names import HubId
+from .names import HubId, written
 from .settings import endpoint, offline
 from .waiting import seconds_of, wanted
 
@@ -107,7 +108,9 @@ def _page(hub: HubId) -> str:
 def _revision(hub: HubId) -> str:
     names = _revisions(hub)
     near = get_close_matches(hub.revision, names, 1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = f" Did you mean '{written(near[0])}'?" if near else ""
+    if re.fullmatch(r"[0-9a-f]{7,39}", hub.revision):
+        hint = " A commit is written with all of its 40 digits."
     known = f" Branches and tags: {', '.join(names[:8])}." if names else ""
     return f"'{hub.name}' has no revision '{hub.revision}'.{hint}{known}"
 

@@ -9,13 +9,17 @@ from typing import Literal
 PREFIX, DATASETS = "hub:", "datasets/"
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _NAME = r"[A-Za-z0-9_](?:[\w.-]*[\w-])?"
+_REVISION = r"refs/(?:pr|convert)/[\w.-]+|[\w.-]+(?:%2[Ff][\w.-]+)*"
+"""A branch's name may have slashes, which are written %2F behind "@": what follows a slash there is a path."""
 _ID = re.compile(
     rf"(?P<prefix>hub:)?(?P<datasets>datasets/)?(?P<name>(?:{_NAME}/)?{_NAME})"
-    r"(?:@(?P<revision>refs/(?:pr|convert)/[\w.-]+|[\w.-]+))?(?:/(?P<path>[^@]+))?"
+    rf"(?:@(?P<revision>{_REVISION}))?(?:/(?P<path>[^@]+))?"
 )
-_BARE = re.compile(rf"{_NAME}/{_NAME}(?:@[\w.-]+|@refs/(?:pr|convert)/[\w.-]+)?(?:/[^@]+\.gguf)?")
+_BARE = re.compile(rf"{_NAME}/{_NAME}(?:@(?:{_REVISION}))?(?:/[^@]+\.gguf)?")
 """What is taken for a name on the hub without "hub:" before it: a relative path must not be mistaken for one."""
 FORBIDDEN = ("--", "..")
+OWN = ("refs/pr/", "refs/convert/")
+"""The hub's own branches."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class HubId:
 
     def __str__(self) -> str:
         kind = DATASETS if self.kind == "dataset" else ""
-        return f"{kind}{self.name}{f'@{self.revision}' if self.revision else ''}{f'/{self.path}' if self.path else ''}"
+        revision = f"@{written(self.revision)}" if self.revision else ""
+        return f"{kind}{self.name}{revision}{f'/{self.path}' if self.path else ''}"
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,22 @@ class Address:
         return f"{PREFIX}{self.hub}"
 
 
+def written(revision: str) -> str:
+    """A revision as it is written behind "@".
+
+    >>> written("feature/x"), written("refs/pr/1"), written("v1.0")
+    ('feature%2Fx', 'refs/pr/1', 'v1.0')
+    """
+    return revision if revision.startswith(OWN) else revision.replace("/", "%2F")
+
+
 def parse(source: str) -> HubId | None:
     """The repository that a source names; None for what is not of that form.
 
     >>> parse("acme/tiny@v1")
     HubId(name='acme/tiny', revision='v1', path='', kind='model')
+    >>> parse("acme/tiny@feature%2Fx").revision
+    'feature/x'
     >>> parse("a/relative/path"), parse("hub:acme/tiny/unet").path
     (None, 'unet')
     """
@@ -82,7 +98,7 @@ def parse(source: str) -> HubId | None:
         return None
     return HubId(
         found["name"],
-        found["revision"] or "",
+        re.sub("%2[Ff]", "/", found["revision"] or ""),
         (found["path"] or "").strip("/"),
         "dataset" if found["datasets"] else "model",
     )

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from nexus_host.registry import Registry, RegistryError
-from nexus_host.registry.trust import VARIABLE, allow
+from nexus_host.registry.trust import VARIABLE, allow, pinned
 
 COMMIT = "0123456789" * 4
 TEXT = """\
@@ -63,3 +63,8 @@ def test_trust_is_handed_on_and_taken_back(load, monkeypatch):
     assert os.environ[VARIABLE] == f"acme/words@{COMMIT}"
     allow(load("acme/words").teachers.values())
     assert VARIABLE not in os.environ
+
+
+def test_a_slash_in_a_branch_begins_no_path():
+    assert pinned("acme/tiny", "feature/x", "") == "acme/tiny@feature%2Fx"
+    assert pinned("acme/tiny", "refs/pr/1", "") == "acme/tiny@refs/pr/1"
