@@ -195,7 +195,13 @@ def _together(scans: list[Scan]) -> dict[str, tuple[Path, TensorInfo]]:
         if twice := next((name for name in each.tensors if name in found), None):
             raise NexusError(f"'{each.path}': the tensor '{twice}' is in another split too. Fetch the splits again.")
         found |= {name: (each.path, info) for name, info in each.tensors.items()}
-    expected = scans[0].metadata.get("split.tensors.count")
-    if len(scans) > 1 and isinstance(expected, int) and expected != len(found):
-        raise NexusError(f"'{scans[0].path}' and its splits hold {len(found)} tensors of {expected}. Fetch them again.")
+    for number, each in enumerate(scans if len(scans) > 1 else ()):
+        allowed = {"split.no": number, "split.count": len(scans), "split.tensors.count": len(found)}
+        wrong = [key for key, right in allowed.items() if each.metadata.get(key, right) != right]
+        if wrong:
+            raise NexusError(
+                f"'{each.path}' does not belong where its name puts it: its metadata '{wrong[0]}' is "
+                f"{each.metadata[wrong[0]]!r:.40}, and this is split {number + 1} of {len(scans)}, which hold "
+                f"{len(found)} tensors. Fetch the splits again, and leave their names as they are."
+            )
     return found

@@ -95,3 +95,14 @@ def test_a_renamed_split_says_what_it_was_called(tmp_path: Path, model: Any) -> 
     first.rename(tmp_path / "renamed.gguf")
     with pytest.raises(NexusError, match=r"is split 1 of \d+ of a model, and renamed.*Call it NAME-00001-of-"):
         Gguf().inspect(str(tmp_path / "renamed.gguf"))
+
+
+def test_splits_in_each_others_place_are_refused(tmp_path: Path, model: Any) -> None:
+    """Or of a model that was split otherwise, with the names that are missing."""
+    write("llama", model("llama"), tmp_path / "m.gguf", splits=14)
+    first, second, third, *_ = sorted(tmp_path.iterdir())
+    second.rename(tmp_path / "kept")
+    third.rename(second)
+    (tmp_path / "kept").rename(third)
+    with pytest.raises(NexusError, match=r"00002-of-\d+\.gguf' does not belong .* 'split\.no' is 2, and this is split"):
+        Gguf().inspect(str(first))
