@@ -12,7 +12,7 @@ from nexus_specs import NexusError, Sample, Tap
 
 from .options import ExactMatchOptions
 from .ratio import Ratio
-from .references import final
+from .references import expected, final
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
 _POINT = re.compile(r"\.(?!\d)")
@@ -29,22 +29,21 @@ class ExactMatch(Ratio):
     def measure(self, samples: Sequence[Sample], outputs: Mapping[str, Sequence[Any]]) -> list[tuple[float, ...]]:
         """From "answer" of each sample; an empty row where nothing is expected."""
         pairs = zip(samples, outputs["answer"], strict=True)
-        expected = [(self._expected(sample), self._plain(final(str(answer)))) for sample, answer in pairs]
-        return [(float(answer in right),) if right else () for right, answer in expected]
+        judged = [(self._expected(sample), self._plain(final(str(answer)))) for sample, answer in pairs]
+        return [(float(answer in right),) if right else () for right, answer in judged]
 
     def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
         """The commonest answer of training, given to every held-out question."""
         known = Counter(right for sample in train for right in set(self._expected(sample)))
-        expected = [right for right in map(self._expected, held_out) if right]
-        if not expected:
+        asked = [right for right in map(self._expected, held_out) if right]
+        if not asked:
             raise NexusError("exact_match has nothing to score: no held-out sample has an answer or a label.")
         commonest = min(known, key=lambda answer: (-known[answer], answer)) if known else None
-        return sum(commonest in right for right in expected) / len(expected) if commonest is not None else 0.0
+        return sum(commonest in right for right in asked) / len(asked) if commonest is not None else 0.0
 
     def _expected(self, sample: Sample) -> tuple[str, ...]:
         """Every answer that is right, a list in SQuAD, TriviaQA, Natural Questions; () for none."""
-        names = (self.options.field,) if self.options.field else ("answer", "label")
-        found = next((sample.fields[name] for name in names if name in sample.fields), None)
+        found = expected(sample, self.options.field, "answer", "label")
         if isinstance(found, Mapping):                      # SQuAD: {text: [...], answer_start: [...]}
             found = found.get("text", found.get("value"))
         several = found if isinstance(found, (list, tuple)) else [] if found is None else [found]

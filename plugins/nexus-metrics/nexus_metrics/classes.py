@@ -9,7 +9,7 @@ from typing import Any
 from nexus_specs import NexusError, Sample, Tap
 
 from .options import AccuracyOptions
-from .ratio import Ratio, numbers
+from .ratio import Ratio, largest, numbers
 from .references import known
 
 
@@ -39,7 +39,7 @@ class Accuracy(Ratio):
     def _row(self, sample: Sample, output: Any) -> tuple[float, ...]:
         if known(sample) is None:
             return ()
-        return (float(int(numbers(output).argmax()) == self._index(sample)),)
+        return (float(largest(numbers(output)) == self._index(sample)),)
 
     def _index(self, sample: Sample) -> int:
         label, names = sample.fields["label"], list(self.options.labels)

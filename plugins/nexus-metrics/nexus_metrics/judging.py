@@ -9,15 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from nexus_specs import Sample, Tap
+from nexus_specs import NexusError, Sample, Tap
 
 from .options import AnswerOptions, ChoiceOptions
 from .ratio import Ratio
 from .references import expected, final, plain_words, references
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*)?\.?\d+(?:[eE][-+]?\d{1,3}\b)?")
-_FINAL = re.compile(r"####\s*([^\n]*)|\\boxed\{([^{}]*)\}")
+_NUMBER = re.compile(r"(?:(?<!\d)[-+])?(?:\d[\d,]*)?\.?\d+(?:[eE][-+]?\d{1,3}\b)?")
+_FINAL = re.compile(r"####\s*([^\n]*)|\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
 """How the answers of GSM8K and of models of mathematics mark what is final."""
+_SIGNS = (("\u2212", "-"), ("{,}", ","), ("\\!", ""))
+"""Minus, and how LaTeX writes thousands: 1{,}000 and 1,\\!000."""
 _SAID = r"(?:[Aa]nswer|ANSWER|[Cc]hoice|[Oo]ption)\b\W*(?:(?:is|are|would be|must be|should be)\b\W*)?(?:\\boxed\{)?"
 LETTERS = "ABCDEFGHIJ"
 LONGEST = 40
@@ -90,14 +92,25 @@ class ChoiceAccuracy(Ratio):
         said = expected(sample, self.options.field, "answer", "label")
         if said is None:
             return None
-        if isinstance(said, int) or hasattr(said, "__index__"):
-            return int(said)
         choices, letters = self._choices(sample)
+        if isinstance(said, int) or hasattr(said, "__index__"):
+            return self._counted(int(said), len(choices), sample)
         number, count = str(said).strip(), len(choices) or self.options.count
         counted = number.isdecimal() and number not in letters and _worded(number, choices) is None
         if counted:                                         # HellaSwag's labels are "0" to "3"
             return int(number) if len(number) < LONGEST and int(number) < count else None
         return chosen(number, choices, self.options.count, letters)
+
+
+    def _counted(self, place: int, there: int, sample: Sample) -> int | None:
+        """A place that a number names; None for -1, which stands for what is kept secret. NexusError for one behind the
+        last choice: numbers from 1 on would make every answer another one."""
+        if there and place >= there:
+            raise NexusError(
+                f"The right choice of {sample.fields.get('source', sample.key)} is {place}, counted from 0, and there "
+                f"are {there}. Where the data count from 1, name the field with letters or words: options: {{field: NAME}}"
+            )
+        return place if place >= 0 else None
 
 
 def final_number(answer: str) -> Decimal | None:
@@ -122,7 +135,9 @@ def last_number(text: str) -> Decimal | None:
     >>> last_number("It costs $1,250.50 in all."), last_number("none")
     (Decimal('1250.5'), None)
     """
-    found = _NUMBER.findall(text.replace("\u2212", "-"))
+    for written, meant in _SIGNS:
+        text = text.replace(written, meant)
+    found = _NUMBER.findall(text)
     if not found or len(found[-1]) > LONGEST:
         return None
     try:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from .judging import ChoiceAccuracy
 from .options import LikelihoodOptions
 from .ratio import numbers
-from .references import known
 
 ASKED = ("prompt", "messages", "answer", "target", "choices", "max_new_tokens", "stop")
 """Fields of a question that a variant of it, a text to be read, has no longer."""
@@ -114,11 +113,6 @@ class ChoiceLikelihood(ChoiceAccuracy):
             )
         ended = self._question(sample)[-1:] in ("", "\n", "\t")
         return [each if ended or each[:1] in SIGNS else f" {each}" for each in (text.strip(" ") for text in said)]
-
-    def _right(self, sample: Sample) -> int | None:
-        """Nothing where the label is -1: so tests whose labels are kept secret have it."""
-        field = self.chances.field or ("answer" if sample.fields.get("answer") is not None else "label")
-        return None if known(sample, field) is None else super()._right(sample)
 
 
 def _behind(places: NDArray[np.float64], begins: int) -> NDArray[np.bool_]:

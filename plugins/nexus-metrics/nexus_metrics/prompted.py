@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .judged import Encoder
 from .options import PromptOptions
-from .ratio import Ratio, numbers
+from .ratio import Ratio, largest, numbers
 from .references import known
 
 SIDE = 224
@@ -84,7 +84,7 @@ class ZeroShotAccuracy(Ratio):
                 f"The embedding has {vector.size} numbers, those of the encoder's words {self.classes.shape[1]}: they "
                 "are not of one space. Name the teacher's own checkpoint as the encoder."
             )
-        return (float(int((self.classes @ vector).argmax()) == place),)
+        return (float(largest(self.classes @ vector) == place),)
 
     def _place(self, sample: Sample) -> int | None:
         """The number of a sample's class."""

@@ -47,3 +47,8 @@ def numbers(values: Any) -> NDArray[np.float64]:
     if hasattr(values, "detach"):
         values = values.detach().cpu().double().numpy()
     return np.asarray(values, np.float64)
+
+
+def largest(values: NDArray[np.float64]) -> int:
+    """The place of the largest; -1, which is no class, where one is no number (numpy takes that for the largest)."""
+    return -1 if np.isnan(values).any() else int(values.argmax())

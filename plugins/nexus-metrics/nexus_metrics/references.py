@@ -13,9 +13,11 @@ _NEXT = re.compile(r"\n\s*(?:Question|Problem|Q)\s*\d*\s*:")
 
 
 def expected(sample: Sample, field: str, *others: str) -> Any:
-    """The reference of a sample: its field, else the first of the others that it has; None where it has none."""
+    """The reference of a sample: its field, else the first of the others that it has; None where it has none, or NaN,
+    as pandas writes that."""
     names = (field,) if field else others
-    return next((sample.fields[name] for name in names if sample.fields.get(name) is not None), None)
+    found = (sample.fields.get(name) for name in names)
+    return next((each for each in found if each is not None and not (isinstance(each, float) and each != each)), None)
 
 
 def known(sample: Sample, field: str = "label") -> Any:

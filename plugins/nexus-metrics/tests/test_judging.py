@@ -8,9 +8,10 @@ import nexus_metrics.plugin as plugin
 import numpy as np
 import pytest
 from nexus_metrics.answers import ExactMatch
+from nexus_metrics.classes import Accuracy
 from nexus_metrics.judging import ChoiceAccuracy, NumberMatch, chosen, last_number
 from nexus_metrics.neighbours import KnnAccuracy
-from nexus_specs import Sample
+from nexus_specs import NexusError, Sample
 from nexus_specs.testing import MetricTests, sample
 
 
@@ -143,3 +144,23 @@ def test_a_right_choice_may_be_a_number_in_a_text() -> None:
     words = sample(choices=["4", "2", "0", "1"], answer="2")
     assert ChoiceAccuracy().measure([words] * 2, {"answer": ["B", "2"]}) == [(1.0,), (1.0,)]
     assert ChoiceAccuracy().measure([sample(choices=["x", "y"], answer="7")], {"answer": ["A"]}) == [()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [("5-6", "6"), (r"\boxed{1{,}000}, as 12 say", "1000"), (r"\boxed{1,\!000}", "1000"), ("x = -3", "-3"),
+     (r"so \boxed{72\text{ clips}} of 90", "72"), ("3 - 5 = -2", "-2")],
+)  # fmt: skip
+def test_numbers_as_models_write_them(answer: str, right: str) -> None:
+    assert NumberMatch().measure([sample(text="q", answer=right)], {"answer": [answer]}) == [(1.0,)]
+
+
+def test_a_label_of_minus_one_is_none_and_one_behind_the_last_choice_a_mistake() -> None:
+    assert ChoiceAccuracy().measure([sample(text="q", label=-1, choices=["a", "b"])], {"answer": ["A"]}) == [()]
+    with pytest.raises(NexusError, match="counted from 0, and there are 2"):
+        ChoiceAccuracy().measure([sample(text="q", label=2, choices=["a", "b"])], {"answer": ["A"]})
+
+
+def test_no_number_is_no_class_and_no_answer() -> None:
+    assert Accuracy().measure([sample(text="q", label=0)], {"output": [[math.nan, 1.0]]}) == [(0.0,)]
+    assert ExactMatch().measure([sample(text="q", answer=math.nan)], {"answer": ["nan"]}) == [()]
