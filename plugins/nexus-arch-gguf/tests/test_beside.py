@@ -99,6 +99,8 @@ def test_a_renamed_split_says_what_it_was_called(tmp_path: Path, model: Any) -> 
 
 def test_splits_in_each_others_place_are_refused(tmp_path: Path, model: Any) -> None:
     """Or of a model that was split otherwise, with the names that are missing."""
+    from gguf_files.writing import write
+
     write("llama", model("llama"), tmp_path / "m.gguf", splits=14)
     first, second, third, *_ = sorted(tmp_path.iterdir())
     second.rename(tmp_path / "kept")
