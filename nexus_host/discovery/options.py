@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -126,6 +127,8 @@ def _names_item(part: Any, value: Any) -> bool:
 
 
 def _range(field: OptionField, value: Any) -> list[Problem]:
+    if isinstance(value, float) and not math.isfinite(value):
+        return [(field.name, f"is {value}; write a finite number")]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if field.low is not None and value < field.low:
             return [(field.name, f"is {value}; at least {field.low:g} is allowed")]

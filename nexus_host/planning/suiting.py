@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from nexus_specs import Blueprint, Component, StageComponent, TowerComponent
+from nexus_specs import Blueprint, Component, StageComponent, StudentComponent, TowerComponent
 
 from ..discovery import Plugins
 from ..registry import Registry
@@ -40,6 +40,18 @@ def unsuited(registry: Registry, known: Mapping[str, Blueprint]) -> Iterator[str
             yield f"{where}the tower '{tower}' (component {component}) {said}, {out}."
 
 
+def unread(registry: Registry, known: Mapping[str, Blueprint]) -> Iterator[str]:
+    """A line for every core teacher that does not take what the core takes: there is nothing to teach it with."""
+    student = registry.plugins.components("student").get(registry.model.student.component)
+    takes = student.takes if isinstance(student, StudentComponent) else ()
+    for name in registry.core_teachers():
+        if name in known and not set(takes) <= set(known[name].takes):
+            yield (
+                f"{registry.where('student', 'core_teachers')}'{name}' takes {listed(known[name].takes)} and cannot "
+                f"teach the core, which takes {listed(takes)}. Take it out of the list; its tower learns from it still."
+            )
+
+
 def mismatch(component: str, blueprint: Blueprint, plugins: Plugins) -> str:
     """What a tower and a teacher do not have in common, with what to do; "" where the tower can learn from it."""
     tower: Component | None = plugins.components("tower").get(component)
@@ -71,6 +83,7 @@ def lossless(registry: Registry, target: str) -> Iterator[str]:
             and not any(
                 (not loss.teachers or teacher in loss.teachers) and (not loss.stages or name in loss.stages)
                 for loss in registry.model.losses
+                if loss.weight
             )
         ]
         if without:

@@ -19,7 +19,7 @@ from ..planning import Plan, make_plan
 from ..planning.announced import announce
 from ..planning.resources import budget
 from ..planning.settling import pins
-from ..planning.suiting import lossless, trains_towers, unsuited, weightless
+from ..planning.suiting import lossless, trains_towers, unread, unsuited, weightless
 from ..registry import Registry, RegistryModel
 from ..registry.loading import FILE
 from ..registry.trust import allow
@@ -73,7 +73,11 @@ def _wrong(registry: Registry, known: Described, target: str, *, shown: bool) ->
     """A line for every teacher from which nothing can be learned as its card says."""
     lines = list(known.wrong)
     if trains_towers(registry.plugins, target):
-        lines += [*unsuited(registry, known.blueprints), *lossless(registry, target)]
+        lines += [
+            *unsuited(registry, known.blueprints),
+            *unread(registry, known.blueprints),
+            *lossless(registry, target),
+        ]
     return lines if shown else [*lines, *weightless(registry, known.blueprints)]
 
 

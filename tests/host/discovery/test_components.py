@@ -59,6 +59,7 @@ def test_every_mistake_in_options_is_reported(plugins):
     ("kind", "name", "given", "problem"),
     [
         ("metric", "accuracy", {"k": 9}, "k: is 9; at most 5 is allowed"),
+        ("loss", "kl", {"temperature": float("nan")}, "temperature: is nan; write a finite number"),
         ("metric", "accuracy", {"k": True}, "k: is True; it is a whole number"),
         ("metric", "accuracy", {"k": "two"}, "k: is 'two'; it is a whole number (input should be a valid integer"),
         ("loss", "kl", {"temperature": []}, "temperature: is []; it is a number"),

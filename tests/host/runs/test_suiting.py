@@ -56,8 +56,17 @@ def test_a_teacher_to_whom_no_loss_applies_is_refused(toy, plan):
         plan()
     assert plan(target="extract").tasks
     assert plan(target="core").tasks
+    toy.registry["losses"] = [{"name": "kl", "weight": 0}]
+    with pytest.raises(NexusError, match=r"teachers\.prose: no loss applies"):
+        plan()
     toy.registry["losses"] = []
     with pytest.raises(NexusError, match=r"teachers\.prose: no loss applies to it in train\."):
+        plan()
+
+
+def test_a_core_teacher_that_does_not_read_what_the_core_reads_is_refused(toy, plan):
+    toy.registry["student"]["core_teachers"] = ["digits"]
+    with pytest.raises(NexusError, match=r"student\.core_teachers: 'digits' takes image and cannot teach the core"):
         plan()
 
 
