@@ -147,8 +147,8 @@ def _beside(source: str, files: Sequence[str]) -> list[list[str]]:
     """[name, hash] of what lies beside the weights: settings, tokenizer, templates. Of a hub's, which is pinned to a
     commit, nothing."""
     folders = {Path(source), *(Path(file).parent for file in files)}
-    found = {path for folder in folders if folder.is_dir() for path in folder.glob("*")}
-    found |= {inner for path in found if path.is_dir() for inner in path.glob("*")}      # of a Diffusers pipeline
+    found = {path for folder in folders if folder.is_dir() for path in folder.glob("[!.]*")}     # not our own folder
+    found |= {inner for path in found if path.is_dir() for inner in path.glob("[!.]*")}      # of a Diffusers pipeline
     kept = sorted(path for path in found if path.suffix in READ_TOO and path.is_file())
     return [[str(path), _digest(path)] for path in kept]
 

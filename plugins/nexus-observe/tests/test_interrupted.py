@@ -300,6 +300,14 @@ def test_other_work_in_the_folder_is_not_taken_over(
         shutil.rmtree(out)
 
 
+def test_the_result_may_stand_beside_the_weights(
+    own: Path, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(own, texts, own / "out", 40)
+    assert extract(own, texts, own / "out") == 0
+    assert "It begins again" not in capsys.readouterr().err
+
+
 def test_what_decides_the_bits_stays_as_it_began(own: Path, texts: Path, whole: Undisturbed, tmp_path: Path) -> None:
     run(own, texts, tmp_path / "out", 40)
     with pytest.raises(NexusError, match=r"--micro-batch 3: this extraction began with 2 samples"):
