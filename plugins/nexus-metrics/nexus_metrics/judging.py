@@ -108,7 +108,7 @@ class ChoiceAccuracy(Ratio):
         if there and place >= there:
             raise NexusError(
                 f"The right choice of {sample.fields.get('source', sample.key)} is {place}, counted from 0, and there "
-                f"are {there}. Where the data count from 1, name the field with letters or words: options: {{field: NAME}}"
+                f"are {there}. Where the data count from 1, name the field with letters or words (field)."
             )
         return place if place >= 0 else None
 

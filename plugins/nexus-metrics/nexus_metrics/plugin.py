@@ -16,7 +16,7 @@ _METRICS = (
     ("number_match", "judging:NumberMatch", "AnswerOptions",
      "Share of answers whose last number is the expected one (GSM8K). Floor: training's commonest number"),
     ("choice_accuracy", "judging:ChoiceAccuracy", "ChoiceOptions",
-     "Share of answers that name the right choice, by letter or words (MMLU). Floor: chance"),
+     "Share of answers that name the right choice, by letter or words (MMMU). Floor: chance"),
     ("choice_likelihood", "likelihood:ChoiceLikelihood", "LikelihoodOptions",
      "Share of questions whose likeliest choice is right (MMLU as lm-eval has it); streams. Floor: chance"),
     ("vqa_accuracy", "people:VqaAccuracy", "QuestionOptions",
