@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import NexusError
+from nexus_torch.hub.names import written
 from nexus_torch.hugging_face.folder import parsed
 
 LONGEST_PATTERN, MOST_REPEATED, MOST_CHOICES, MOST_PATTERNS = 256, 2, 4, 4096
@@ -122,7 +123,7 @@ def base_of(home: Path, settings: Settings) -> str:
         return str(beside)
     if Path(settings.base).exists() or not settings.revision:
         return settings.base
-    return f"{settings.base}@{settings.revision}"
+    return f"{settings.base}@{written(settings.revision)}"
 
 
 def _number(home: Path, found: Mapping[str, Any], name: str) -> float:

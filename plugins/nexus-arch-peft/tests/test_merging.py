@@ -12,7 +12,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_arch_peft.architecture import Peft
-from nexus_arch_peft.settings import Settings
+from nexus_arch_peft.settings import Settings, base_of, read
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap, content_key
 from nexus_specs.testing import ListSink
 from nexus_specs.testing.hub import LocalHub
@@ -441,3 +441,9 @@ def test_patterns_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(base="b", revision="", alpha=1, alphas={".*x": 2}, stabilised=False, dora=False)
     with pytest.raises(NexusError, match="takes more than -1 seconds"):
         settings.scaling(QUERY, 1)
+
+
+def test_a_branch_of_the_base_may_have_a_slash(tmp_path: Path) -> None:
+    base_at = {"peft_type": "LORA", "lora_alpha": 8, "base_model_name_or_path": "acme/tiny", "revision": "feature/x"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(base_at))
+    assert base_of(tmp_path, read(tmp_path)) == "acme/tiny@feature%2Fx"

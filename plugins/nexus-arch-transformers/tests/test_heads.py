@@ -291,3 +291,26 @@ def test_two_encoders_whose_scale_of_likenesses_is_not_stored(tmp_path: Path, im
         right = model.get_image_features(torch.tensor(given[0].fields["pixel_values"])).pooler_output[0]
     found = torch.as_tensor(sink.values("output")[given[0].key])
     assert torch.allclose(found, right / right.norm(), atol=1e-5)
+
+
+def test_classes_without_names_are_numbered(tmp_path: Path) -> None:
+    shape = {"image_size": 32, "hidden_sizes": [8, 8, 16, 16], "depths": [1] * 4, "num_attention_heads": [1, 1, 2, 2]}
+    hf.PvtForImageClassification(hf.PvtConfig(**shape, num_labels=4)).save_pretrained(tmp_path)
+    said = json.loads((tmp_path / "config.json").read_text()) | {"id2label": None, "num_labels": 4}
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    assert Transformers().inspect(str(tmp_path)).labels == ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3")
+
+
+def test_the_embedding_of_a_backbone_is_of_its_deepest_map(tmp_path: Path, images: list[Any]) -> None:
+    torch.manual_seed(0)
+    config = hf.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], out_features=["stage1", "stage2"])
+    model = hf.ResNetBackbone(config).eval()
+    model.save_pretrained(tmp_path)
+    hf.ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    checkpoint, sink = Transformers().open(str(tmp_path), Installed()), ListSink()
+    with Installed().make("engine", "sli").load(checkpoint, Budget(residency="resident")) as teacher:
+        teacher.observe(images[:1], [Tap(path="embedding")], sink)
+    with torch.no_grad():
+        deepest = model(checkpoint.collate(images[:1])["pixel_values"]).feature_maps[-1]
+    found = torch.as_tensor(sink.values("embedding")[images[0].key])
+    assert torch.allclose(found, deepest[0].flatten(1).mean(-1), atol=1e-5)

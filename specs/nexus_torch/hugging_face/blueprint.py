@@ -73,7 +73,7 @@ def blueprint(
         vocabulary=_number(text, ("vocab_size",)) if has_words else 0,
         tokenizer=tokenizer,
         processors=processors or {},
-        labels=tuple(str(config.id2label[index]) for index in sorted(config.id2label)) if label else (),
+        labels=_labels(config) if label else (),
         context=context_of(config) if has_words else 0,
         frames=frames(module),
         seen=_seen(module, found),
@@ -81,6 +81,13 @@ def blueprint(
         buffers=sum(each.numel() * each.itemsize for each in module.buffers()),
         missing=tuple(missing),
     )
+
+
+def _labels(config: PreTrainedConfig) -> tuple[str, ...]:
+    """Names of classes; numbered where a configuration leaves them open (PVT's does)."""
+    names = config.id2label or {}
+    named = tuple(str(names[index]) for index in sorted(names))
+    return named or tuple(f"LABEL_{at}" for at in range(config.num_labels))
 
 
 def context_of(config: PreTrainedConfig) -> int:

@@ -43,6 +43,7 @@ SCORES = (
 POOLED = frozenset({
     "funnel", "xlnet", "minicpmv4_6", "minicpmv4_7", "canine", "convbert", "fnet", "nystromformer", "yoso", "mra",
     "reformer", "cpmant", "prophetnet", "big_bird", "bigbird_pegasus", "longformer", "led", "pegasus_x",
+    "sam3_lite_text_text_model",
 })  # fmt: skip
 """Model types whose states are of several tokens, or whose last token may be padding, or whose pictures are patches of
 one sample; whose convolutions, transforms, hashes and landmarks go over padding; and those that fill a text up to whole

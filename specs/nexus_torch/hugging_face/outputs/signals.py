@@ -17,7 +17,7 @@ SCORES = ("logits", "prediction_logits")
 """Names of what a head gives each token."""
 MAPS = (
     "logits", "pred_logits", "class_queries_logits", "predicted_depth", "predicted_normal", "reconstruction",
-    "alphas", "heatmaps", "seq_relationship_logits",
+    "alphas", "heatmaps", "seq_relationship_logits", "last_hidden_state",
 )  # fmt: skip
 """Names of what a head gives each point, object or choice of a sample: its map, in whatever shape."""
 _body: ContextVar[Any] = ContextVar("body", default=None)
@@ -189,6 +189,8 @@ def _embedding(output: Any, mask: Tensor | None, empty: str = "") -> Tensor:
         if (found := getattr(output, name, None)) is not None:
             return found
     states = getattr(output, "last_hidden_state", None)
+    maps = getattr(output, "feature_maps", None)            # of a backbone: the deepest is what it comes to
+    states = maps[-1] if states is None and isinstance(maps, (tuple, list)) and maps else states
     states = _first(output) if states is None else states
     if states.ndim != 3:
         return states.flatten(2).mean(-1) if states.ndim == 4 else states
