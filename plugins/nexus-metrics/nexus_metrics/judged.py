@@ -183,10 +183,14 @@ def cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 def frechet(made: NDArray[np.float64], real: NDArray[np.float64]) -> float:
     """Fréchet distance between two sets [n, D] as normal distributions. The trace of the root of C C' is the sum of the
-    singular values of A'ᵀ A, where C = A Aᵀ: n x n, whatever D is."""
+    singular values of A'ᵀ A, where C = A Aᵀ: n x n, or D x D where there are more items than numbers (thousands of
+    draws of thousands of items would never end)."""
+    if not (np.isfinite(made).all() and np.isfinite(real).all()):
+        return math.nan
     parts = [(each - each.mean(0)) / math.sqrt(max(1, len(each) - 1)) for each in (made, real)]
     between = float(((made.mean(0) - real.mean(0)) ** 2).sum())
     spread = sum(float((part**2).sum()) for part in parts)
+    parts = [np.linalg.qr(part, mode="r") if len(part) > part.shape[1] else part for part in parts]
     shared = float(np.linalg.svd(parts[0] @ parts[1].T, compute_uv=False).sum())
     return max(0.0, between + spread - 2 * shared)
 

@@ -89,6 +89,13 @@ def test_frechet_distance_agrees_with_matrix_roots() -> None:
     assert frechet(one, other) == pytest.approx(expected)
 
 
+def test_frechet_distance_is_the_same_with_few_items_and_none_of_no_numbers() -> None:
+    one, other = (np.random.default_rng(seed).standard_normal((9, 4)) for seed in (0, 1))
+    wide = [np.hstack([each, np.zeros((9, 20))]) for each in (one, other)]
+    assert frechet(*wide) == pytest.approx(frechet(one, other))
+    assert np.isnan(frechet(one * np.nan, other))
+
+
 def test_encoders_judge() -> None:
     red = np.zeros((4, 4, 3), np.uint8)
     red[..., 0] = 200
