@@ -96,9 +96,11 @@ class Cursor:
             raise self.wrong("a name that is not UTF-8") from error
 
     def wrong(self, what: str) -> NexusError:
-        """The error that names file, field and position."""
+        """The error that names file, field and position, in one line whatever the file calls things."""
+        said = f"{self.field}, at byte {self.position}: {what}"
+        said = "".join(each if each.isprintable() else repr(each)[1:-1] for each in said)
         return NexusError(
-            f"'{self.path}' is not a sound GGUF file: {self.field}, at byte {self.position}: {what}. "
+            f"'{self.path}' is not a sound GGUF file: {said}. "
             "It is damaged, cut off or no GGUF file: fetch or convert it again."
         )
 

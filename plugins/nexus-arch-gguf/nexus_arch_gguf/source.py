@@ -75,10 +75,12 @@ class Source:
                 yield cursor.take(min(left, PIECE))
 
     def text(self, key: str, default: str = "") -> str:
-        """A value that must be text."""
+        """A value that must be a text of one line: a name."""
         found = self.get(key, default)
         if not isinstance(found, str):
             raise NexusError(f"'{self.path}': the metadata '{key}' is {type(found).__name__}, and should be text.")
+        if not found.isprintable():
+            raise NexusError(f"'{self.path}': the metadata '{key}' is {found!r:.80}, which no name is. Fetch it again.")
         return found
 
     def whole(self, key: str, default: int | None = None) -> int:

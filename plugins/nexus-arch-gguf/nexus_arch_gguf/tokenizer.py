@@ -88,6 +88,8 @@ def brief(source: Source) -> str | None:
 
 def _described(source: Source) -> dict[str, Any]:
     """The metadata by the names that transformers' functions use."""
+    for key in ("tokenizer.ggml.model", "tokenizer.ggml.pre"):
+        source.text(key)                                    # NexusError for what is no name
     names = official.GGUF_TOKENIZER_MAPPING["tokenizer"]
     found = {name: value for key, name in names.items() if (value := source.get(f"tokenizer.{key}")) is not None}
     found.setdefault("tokenizer_type", "")

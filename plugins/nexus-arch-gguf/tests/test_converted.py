@@ -183,3 +183,8 @@ def test_heads_of_keys_are_seen_in_the_tensors(tmp_path: Path) -> None:
 def test_experts_that_see_a_token_are_not_guessed(said: int | None, shown: str, tmp_path: Path) -> None:
     with pytest.raises(NexusError, match=f"lfm2moe.expert_used_count' is {shown}; allowed: 1 to the 4 experts"):
         file("lfm2_moe", tmp_path / "a.gguf", {"expert_used_count": said})
+
+
+def test_a_name_of_several_lines_is_refused_in_one(tmp_path: Path) -> None:
+    with pytest.raises(NexusError, match=r"rope\.scaling\.type' is 'li\\nnear\\x1b\[2J', which no name is"):
+        file("llama", tmp_path / "a.gguf", {"rope.scaling.type": "li\nnear\x1b[2J"})
