@@ -33,12 +33,22 @@ class PipelineFolder:
         self.home, self.place, self.weightless = home, home / INDEX, weightless
         self.index = read_json(self.place)
         self.kind = pipeline_class(self.index, self.place)
+        self._check_entries()
         self.entries = {
             name: (entry[0], entry[1]) for name, entry in self.index.items()
             if _is_component(entry) and name not in UNUSED and (vae or name != "vae")
         }  # fmt: skip
         self.classes = {name: component_class(*entry, self.place) for name, entry in self.entries.items()}
         self.absent = tuple(name for name in self.entries if not (home / name).is_dir())
+
+    def _check_entries(self) -> None:
+        """NexusError for an entry that is neither a component, nor one that was left out, nor a setting."""
+        for name, entry in self.index.items():
+            if _is_entry(entry) and (not name.isidentifier() or len(entry) != 2 or entry.count(None) == 1):
+                raise NexusError(
+                    f"'{self.place}' has the entry {name!r}: {str(entry)[:80]}. A component is a name with two words, "
+                    '["library", "Class"], in a folder of that name. Fetch it again.'
+                )
 
     @cached_property
     def models(self) -> dict[str, Prefixed]:
@@ -78,6 +88,8 @@ class PipelineFolder:
         if self.absent:
             lacks = ", ".join(f"{name}/" for name in self.absent)
             raise NexusError(f"'{self.home}' lacks {lacks}, which {INDEX} names. Fetch what is missing.")
+        if not any(name in modules for name in DENOISERS):
+            raise NexusError(f"'{self.place}' names no denoiser ({', '.join(DENOISERS)}): nothing is to be observed.")
         parameters = inspect.signature(self.kind.__init__).parameters
         settings = {name: value for name, value in self.index.items() if name in parameters and not _is_entry(value)}
         given = {**settings, **self.others, **modules}
@@ -124,6 +136,7 @@ def _read(home: Path, kind: type[Any]) -> Any:
     _check_part(home)
     if issubclass(kind, PreTrainedTokenizerBase):
         check_tokenizer(home)
+        _check_vocabulary(home, kind)
     more = {} if issubclass(kind, SchedulerMixin) else {"trust_remote_code": False}
     check_classes(home)
     kind = without_models(kind) if issubclass(kind, ProcessorMixin) else kind
@@ -135,13 +148,22 @@ def _read(home: Path, kind: type[Any]) -> Any:
         raise NexusError(f"'{home}' is no {kind.__name__} that can be read here: {error}. Fetch it again.") from error
 
 
+def _check_vocabulary(home: Path, kind: type[PreTrainedTokenizerBase]) -> None:
+    """NexusError where a tokenizer's files are not there: transformers makes one without words of that."""
+    needed = {what: name for what, name in kind.vocab_files_names.items() if what in ("vocab_file", "merges_file")}
+    lacks = sorted(name for name in needed.values() if not (home / name).is_file())
+    if lacks and not (home / "tokenizer.json").is_file():
+        raise NexusError(f"'{home}' has neither tokenizer.json nor {' and '.join(lacks)}. Fetch what is missing.")
+
+
 def _check_part(home: Path) -> None:
     for place in sorted(home.glob("*config.json")):
         check_part(read_json(place), place)
 
 
 def _is_entry(value: Any) -> bool:
-    return isinstance(value, list)
+    """Whether it speaks of a component; a list of numbers is a setting."""
+    return isinstance(value, list) and bool(value) and all(isinstance(each, (str, type(None))) for each in value)
 
 
 def _is_component(value: Any) -> bool:

@@ -24,7 +24,9 @@ def seen(folder: PipelineFolder, options: Options) -> int:
     """Values for one sample; 0 where no configuration says how large its latents are."""
     models = folder.models
     name = next((name for name in DENOISERS if name in models), "")
-    config = models[name].model.config if name else {}
+    if not name:
+        return 0
+    config = models[name].model.config
     if not isinstance(config, Mapping) or not (sides := _sides(folder, config, options)):
         return 0
     places = max(1, sides[0]) * max(1, sides[1]) * _frames(folder, config, options)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from nexus_specs import NexusError
 from torch import Tensor, nn
 
 TILED = frozenset({"AutoencoderKLAllegro"})
@@ -29,14 +30,21 @@ def normalised(vae: Any, latents: Tensor) -> Tensor:
     """As the denoiser was trained on them: (z - mean) / std * factor by channel, or (z - shift) * factor. Means and
     deviations stand in the configuration, or among the weights (LTX)."""
     config, stored = vae.config, dict(vae.named_buffers(recurse=False))
-    factor = float(getattr(config, "scaling_factor", None) or 1.0)
+    factor, shift = (_number(config, name, none) for name, none in (("scaling_factor", 1.0), ("shift_factor", 0.0)))
     means, deviations = (stored[name] if name in stored else getattr(config, name, None)
                          for name in ("latents_mean", "latents_std"))  # fmt: skip
     if means is not None and deviations is not None:
         shape = (1, -1, *(1,) * (latents.ndim - 2))
         mean, deviation = (torch.as_tensor(each).reshape(shape).to(latents) for each in (means, deviations))
         return (latents - mean) / deviation * factor
-    return (latents - float(getattr(config, "shift_factor", None) or 0.0)) * factor
+    return (latents - shift) * factor
+
+
+def _number(config: Any, name: str, none: float) -> float:
+    value = getattr(config, name, None) or none
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise NexusError(f"The VAE's config.json sets {name} = {str(value)[:40]!r}: no number. Fetch it again.")
+    return float(value)
 
 
 def watched(vae: nn.Module | None, side: str) -> bool:
