@@ -53,6 +53,8 @@ def read_audio(path: Path) -> tuple[NDArray[np.float32], int]:
         if 4 * file.frames * file.channels > LARGEST:
             raise ValueError(f"it is too long ({file.frames / file.samplerate / 3600:.1f} hours). Cut out a part of it")
         waves = file.read(dtype="float32", always_2d=True)
+        if not len(waves):
+            raise ValueError("it holds no sound")
         return waves.mean(1), int(file.samplerate)
 
 

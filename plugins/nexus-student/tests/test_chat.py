@@ -237,6 +237,14 @@ def test_listing_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+def test_a_sound_without_samples_is_refused(tmp_path: Path) -> None:
+    import soundfile
+
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), 8000)
+    with pytest.raises(NexusError, match="holds no sound"):
+        read_media(audio=str(tmp_path / "empty.wav"))
+
+
 def test_a_closed_input_and_bytes_that_are_no_text(world: Any, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("\udcff bad\n"))
     assert chat(world, capsys)[0].count("\n") == 1

@@ -46,7 +46,7 @@ def filters(rate: int, size: int, bands: int) -> Tensor:
 
 def resampled(wave: Tensor, rate: int, wanted: int) -> Tensor:
     """A sound [N] at another rate: averaged over neighbours where it gets slower, then interpolated."""
-    if rate == wanted:
+    if rate == wanted or not len(wave):
         return wave
     length = max(1, round(len(wave) * wanted / rate))
     if wanted < rate:

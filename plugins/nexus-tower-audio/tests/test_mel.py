@@ -52,3 +52,7 @@ def test_long_sounds_are_cut_and_short_ones_filled() -> None:
     batch = tower.collate(samples)
     assert batch["spectrograms"].shape == (3, 16, 32)
     assert module.encode(**batch).shape == (3, 4, 32)
+
+
+def test_an_empty_sound_stays_empty() -> None:
+    assert len(resampled(torch.zeros(0), 8000, 16_000)) == 0
