@@ -431,3 +431,44 @@ def test_the_commit_of_now_is_told_without_a_look_at_the_files(questions: LocalH
     assert Hub(sets=[{"id": "acme/questions"}, {"id": "acme/none"}]).latest() == "", "nobody can tell"
     assert not served(questions)
     assert not [each for each in questions.requests if "/tree/" in each]
+
+
+def test_a_template_that_does_not_end_is_said() -> None:
+    for column in ("{text", "text} {a", "{a!z"):
+        with pytest.raises(NexusError, match="is no template"):
+            Columns({"text": column}, "'acme/x'")
+
+
+REFUSED = """
+import sys
+from nexus_data.hub.reader import Hub
+from nexus_specs import NexusError
+for name in sys.argv[1:]:
+    try:
+        list(Hub(id=f"acme/{name}").samples("train"))
+    except NexusError as error:
+        print(error)
+"""
+
+
+def test_what_is_no_data_set_is_said(server: LocalHub, tmp_path: Path) -> None:
+    repositories = {
+        "bare": {"README.md": "nothing"},
+        "program": {"README.md": "x", "program.py": "raise SystemExit(9)"},
+        "bad": {"train.jsonl": '{"text": "a"}\nnot json\n'},
+    }
+    for name, files in repositories.items():
+        (tmp_path / name).mkdir()
+        for file, text in files.items():
+            (tmp_path / name / file).write_text(text)
+        server.add(f"acme/{name}", tmp_path / name, kind="dataset")
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_DATASETS_CACHE": str(tmp_path / "made")}
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED, *repositories],
+        env=environment, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    bare, program, bad = done.stdout.splitlines()
+    assert "holds no files of data" in bare
+    assert "holds a program instead of data" in program
+    assert "JSON parse error" in bad

@@ -23,6 +23,8 @@ class Columns:
     def __init__(self, columns: Mapping[str, str], where: str) -> None:
         self.columns, self.where = dict(columns), where
         self.formatter = _Template()
+        for column in self.columns.values():
+            self._parsed(column)
 
     def fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a row; without `columns` those whose names are fields. NexusError for a column that is not
@@ -42,6 +44,18 @@ class Columns:
                 f"{self.where} has no column {error} (in `columns`: {column}). Its columns: {', '.join(map(str, row))}."
             ) from error
 
+    def _parsed(self, column: str) -> list[str | None]:
+        """What stands in the braces of a template. NexusError for one that is none."""
+        if column.startswith(SAME) or "{" not in column:
+            return []
+        try:
+            return [name for _, name, _, _ in self.formatter.parse(column)]
+        except ValueError as error:
+            raise NexusError(
+                f"{self.where}: '{column}' (in `columns`) is no template: {error}. Write {{NAME}} for a column, and "
+                "{{ for a brace."
+            ) from error
+
     def check(self, known: Sequence[str]) -> None:
         """NexusError for a column that a card does not have among its own; `known` is empty where it says none."""
         if known and (lacking := [name for name in self.read() if name not in known]):
@@ -57,7 +71,7 @@ class Columns:
                 continue
             if "{" not in column:
                 names[column] = None
-            for _, name, _, _ in self.formatter.parse(column) if "{" in column else ():
+            for name in self._parsed(column):
                 if name:
                     names[name.partition("[")[0]] = None
         return tuple(names)

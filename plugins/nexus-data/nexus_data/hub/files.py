@@ -12,7 +12,7 @@ from typing import Any
 from nexus_specs import NexusError
 from nexus_torch import hub
 from nexus_torch.hub.cache import write_whole
-from nexus_torch.hub.errors import in_words
+from nexus_torch.hub.errors import Unreachable, in_words
 from nexus_torch.hub.listing import notes
 
 CONVERTED = "refs/convert/parquet"
@@ -63,10 +63,21 @@ def files_of(name: hub.HubId, config: str) -> Files:
     try:
         found = _asked(listing, config)
     except _Script:
-        copy = hub.resolve(name.at(CONVERTED))
+        copy = _copy(name, config)
         return Files(copy, _by_folder(copy, config) or _nothing(name, config))
     write_whole(kept, json.dumps({"splits": found.splits, "rows": found.rows, "columns": found.columns}).encode())
     return found
+
+
+def _copy(name: hub.HubId, config: str) -> hub.Listing:
+    """The hub's own copy as parquet. NexusError where it made none."""
+    try:
+        return hub.resolve(name.at(CONVERTED))
+    except Unreachable:
+        raise
+    except hub.HubError:                                    # it has no such branch
+        _nothing(name, config)
+        raise
 
 
 class _Script(Exception):
@@ -92,7 +103,8 @@ def _by_folder(listing: hub.Listing, config: str) -> dict[str, tuple[str, ...]]:
 def _asked(listing: hub.Listing, config: str) -> Files:
     """As `datasets` resolves it from the repository's card and the names of its files."""
     from datasets import load_dataset_builder
-    from datasets.exceptions import DataFilesNotFoundError
+    from datasets.data_files import EmptyDatasetError
+    from datasets.exceptions import DataFilesNotFoundError, DatasetsError
 
     named = listing.hub
     with in_words(named):
@@ -100,8 +112,10 @@ def _asked(listing: hub.Listing, config: str) -> Files:
             builder = load_dataset_builder(named.name, config or None, revision=named.commit)
         except RuntimeError as error:
             raise _Script from error
-        except DataFilesNotFoundError as error:
-            raise NexusError(f"'{named.name}' holds no files of data that `datasets` knows. {error}") from error
+        except (DataFilesNotFoundError, EmptyDatasetError) as error:
+            raise NexusError(f"'{named.name}' holds no files of data that `datasets` knows.") from error
+        except DatasetsError as error:
+            raise NexusError(f"`datasets` cannot read '{named.name}': {' '.join(str(error).split())}") from error
         except ValueError as error:
             raise NexusError(_no_config(named, config, _configs(named))) from error
     start = f"hf://datasets/{named.name}@{named.commit}/"

@@ -72,7 +72,7 @@ def _made(files: Files, config: str, split: str) -> Any:
             maker.download_and_prepare(verification_mode="no_checks")  # of counts: the hashes are held at fetching
             return maker.as_dataset(split=split)
         except (ValueError, datasets.exceptions.DatasetsError) as error:
-            said = " ".join(str(error).split())
+            said = " ".join(f"{error}: {error.__cause__ or ''}".split()).removesuffix(":")[:500]
             raise NexusError(f"`datasets` cannot read '{name.name}' ({split}): {said}") from error
 
 
