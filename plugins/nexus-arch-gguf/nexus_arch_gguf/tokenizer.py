@@ -23,6 +23,7 @@ from transformers.integrations.gguf import gguf_tokenizer_mapping as official
 from .pretokenizers import BY_NAME, SPACED, STARTED, WHOLE_WORDS_FIRST
 from .scanner import STRING_COST, Stored
 from .source import Source
+from .stripping import strip
 from .types import ARRAY, STRING
 
 IDS: Mapping[str, str] = {
@@ -62,6 +63,7 @@ def tokenizer(source: Source) -> PreTrainedTokenizerFast:
         backend = build(source, described)
         special = _special(source, described["tokens"])
         _frame(source, backend, special)
+        strip(source, backend, described["tokens"], described.get("token_type", ()))
     except NexusError:
         raise
     except Exception as error:                              # whatever a damaged vocabulary makes the libraries say

@@ -176,3 +176,22 @@ def test_unigrams_end_unless_the_file_says_otherwise(tmp_path: Path) -> None:
     tokens, more = ["<pad>", "</s>", "<unk>", PHANTOM, "a"], {"eos_token_id": 1, "unk_token_id": 2}
     source = written(tmp_path / "v.gguf", "t5", tokens, architecture="t5", token_scores=[0.0] * 5, **more)
     assert tokenizer(source)("a")["input_ids"][-1] == 1
+
+
+@pytest.mark.parametrize(("name", "swallowed"), [("Phi3", True), ("Phi 3.5 Mini Instruct", True), ("Other", False)])
+def test_special_tokens_of_phi_3_take_the_end_of_their_line(name: str, swallowed: bool, tmp_path: Path) -> None:
+    """As its tokenizer does: `<|user|>\\nHello` has no token for the line's end. The start token takes nothing."""
+    tokens = ["<unk>", "<s>", "</s>", "<|user|>", "<0x0A>", "a", PHANTOM, PHANTOM + "a"]
+    more = {
+        "architecture": "phi3", "name": name, "token_types": [2, 3, 3, 4, 6, 1, 1, 1],
+        "token_scores": [0.0] * 5 + [-1.0, -2.0, -3.0], "add_bos_token": False,
+    }  # fmt: skip
+    found = tokenizer(written(tmp_path / "v.gguf", "llama", tokens, **more))
+    assert found("<|user|>\na<s>\na")["input_ids"] == [3, *([7] if swallowed else [6, 4, 5]), 1, 6, 4, 5]
+
+
+def test_the_mask_of_roberta_takes_the_space_before_it(tmp_path: Path) -> None:
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "a", "\u0120"]
+    more = {"architecture": "bert", "pre": "gpt-2", "token_merges": [], "token_types": [3] * 5 + [1] * 2}
+    found = tokenizer(written(tmp_path / "v.gguf", "gpt2", tokens, **more))
+    assert found("a <mask> a", add_special_tokens=False)["input_ids"] == [5, 4, 6, 5]
