@@ -18,6 +18,7 @@ from nexus_specs import (
     Edit,
     NexusError,
     NotResident,
+    Paused,
     Sample,
     Sink,
     Tap,
@@ -150,7 +151,7 @@ class SliTeacher:
         the way back to where it was, with zeros in the place of states."""
         try:
             return self.room.module(**batch)
-        except (NexusError, OSError, MemoryError, torch.OutOfMemoryError, Mismatch):
+        except (NexusError, Paused, OSError, MemoryError, torch.OutOfMemoryError, Mismatch):
             raise
         except Exception as error:                          # models fail in their own ways
             if getattr(greenlet.getcurrent(), "replaying", False):
