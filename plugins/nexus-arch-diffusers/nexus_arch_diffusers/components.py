@@ -24,6 +24,7 @@ from .folder import CONFIG, extents, has_weights, read_json
 from .limits import check
 from .stacks import order, stacks
 from .streams import hidden_first
+from .tables import sparing
 from .vae import TILED
 from .widths import widths
 
@@ -85,7 +86,7 @@ class Diffusion:
     def skeleton(self) -> ModelMixin:
         """The module on the meta device, evaluating, its buffers real."""
         try:
-            with without_weights():
+            with without_weights(), sparing():
                 module = self.kind.from_config(_known(self.config))
         except NexusError:
             raise
