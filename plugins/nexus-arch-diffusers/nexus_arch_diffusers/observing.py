@@ -13,11 +13,11 @@ import torch
 from nexus_specs import NexusError
 from torch import Tensor, nn
 
-from .passes import Led, Reach, arranged
+from .passes import Led, Reach
 from .rows import parted, rows
 from .schedule import Schedule
 from .standins import Answer
-from .vae import encode, pictures, watched
+from .vae import encode, frames_at, pictures, watched
 
 DENOISERS = ("transformer", "transformer_2", "unet", "prior", "decoder", "transformer_3")
 """Names of the components that predict noise."""
@@ -57,6 +57,7 @@ class PipelineModule(nn.Module):
         led = Led(self._on(seeds.device), self.names, self.schedule, self.call | _natural(given))
         generators = [torch.Generator("cpu").manual_seed(int(seed)) for seed in seeds]
         start = self._clean(clean, latents)
+        led.frames_at = frames_at(self.vae) if start is not None and latents is None else 0
         moments = sorted({each for row in timesteps for each in row})
         reached = {each: led.reach(each, start, generators) for each in moments}
         while guided := {each: reach for each, reach in reached.items() if reach.component in led.guides}:
@@ -67,7 +68,7 @@ class PipelineModule(nn.Module):
         predicted, output = self._predict(reached, timesteps)
         found = {"prediction": predicted, "noisy": _chosen(timesteps, {t: each.shown for t, each in reached.items()})}
         if start is not None and (sense := self._sense(led, generators, timesteps, output)):
-            found["target"] = self._targets(start, reached, timesteps) * sense
+            found["target"] = self._targets(reached, timesteps) * sense
         if self.decode or watched(getattr(self, "vae", None), "decoder"):
             found |= self._decoded(led, generators, reached, timesteps, output)
         return found
@@ -133,10 +134,10 @@ class PipelineModule(nn.Module):
                 f"which rows are whose is not known here. Observe it alone: FOLDER#{reach.component}."
             )
 
-    def _targets(self, clean: Tensor, reached: Mapping[float, Reach], timesteps: Times) -> Tensor:
+    def _targets(self, reached: Mapping[float, Reach], timesteps: Times) -> Tensor:
         made = {
-            timestep: self.schedule.target(arranged(self.pipeline, clean, each.noise), each.noise, timestep)
-            for timestep, each in reached.items()
+            timestep: self.schedule.target(each.clean, each.noise, timestep)
+            for timestep, each in reached.items() if each.clean is not None
         }
         return _chosen(timesteps, made)
 

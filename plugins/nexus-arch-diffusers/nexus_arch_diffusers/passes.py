@@ -26,6 +26,8 @@ PREPARE = ("prepare_latents", "prepare_intermediate_images")
 """What pipelines call their drawing of noise, those that work on pixels the second (DeepFloyd IF)."""
 STEPS = 2
 """Steps that a call is asked for, whatever the scheduler then has: some divide by half of them (Mochi)."""
+LONGER = 9
+"""Times as many frames lie in more latent frames, however many frames one of those holds."""
 MANY = 1 << 20
 """Frames that may be decoded in one call."""
 
@@ -39,6 +41,8 @@ class Reach:
     noise: Tensor
     shown: Tensor
     """x_t before the scheduler scales it."""
+    clean: Tensor | None = None
+    """x_0 in the arrangement of the noise, where there is one."""
 
 
 class Led:
@@ -52,6 +56,8 @@ class Led:
             and "timestep" in inspect.signature(inspect.unwrap(type(model).forward)).parameters
         )  # fmt: skip
         self.told: dict[float, list[Any]] = {}
+        self.frames_at = 0
+        """In which dimension of the clean latents of films their frames lie; 0: as the pipeline has them."""
 
     def tell(self, timestep: float, answer: Any) -> None:
         """What the next of the guides answers at a timestep."""
@@ -75,7 +81,8 @@ class Led:
         except Reached as reached:
             if self.memory.noise is None or self.memory.shown is None:
                 raise self._unknown() from None
-            return Reach(reached.component, reached.arguments, self.memory.noise, self.memory.shown)
+            memory = self.memory
+            return Reach(reached.component, reached.arguments, memory.noise, memory.shown, memory.clean)
         raise NexusError(f"{type(self.pipeline).__name__} ended without asking its {' or '.join(self.denoisers)}.")
 
     def _unknown(self) -> NexusError:
@@ -160,12 +167,30 @@ class Led:
             if ready:
                 self.memory.noise = self.memory.shown = noise
                 return made
-            start = noise * 0 if clean is None else arranged(pipe, clean, noise)
+            own = clean
+            if clean is not None:
+                own = arranged(pipe, self._turned(clean, noise, native, pipe, args, kwargs), noise)
+            start = noise * 0 if own is None else own
             shown = noise if clean is None and not can_noise(scheduler) else noised(scheduler, start, noise)
-            self.memory.noise, self.memory.shown = noise, shown.to(noise.dtype)
+            self.memory.noise, self.memory.shown, self.memory.clean = noise, shown.to(noise.dtype), own
             return (self.memory.shown, *made[1:]) if isinstance(made, tuple) else self.memory.shown
 
         return prepare
+
+    def _turned(self, clean: Tensor, noise: Tensor, native: Callable[..., Any], *given: Any) -> Tensor:
+        """Films of as many latent frames as channels: no shape tells which are which, but noise for a longer film does.
+
+        `given`: the pipeline, arguments and named ones of its drawing of noise."""
+        if not self.frames_at or clean.shape != noise.shape or clean.ndim != 5 or clean.shape[1] != clean.shape[2]:
+            return clean
+        pipe, args, kwargs = given
+        named = inspect.signature(native).bind(pipe, *args, **kwargs).arguments
+        if not isinstance(named.get("num_frames"), int):
+            return clean
+        named |= {"num_frames": LONGER * named["num_frames"], "generator": None}
+        longer = native(**named)
+        longer = longer[0] if isinstance(longer, tuple) else longer
+        return clean if longer.shape[self.frames_at] > noise.shape[self.frames_at] else clean.transpose(1, 2)
 
 
 def _whole_films(pipe: Any) -> Callable[..., Any]:

@@ -31,6 +31,7 @@ class Memory:
     at: int = 0
     noise: Tensor | None = None
     shown: Tensor | None = None
+    clean: Tensor | None = None
 
 
 class StandIn:

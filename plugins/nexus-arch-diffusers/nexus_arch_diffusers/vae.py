@@ -26,6 +26,11 @@ def encode(vae: Any, media: Tensor) -> Tensor:
     return found.unflatten(0, media.shape[:2]) if media.ndim == 5 and flat else found
 
 
+def frames_at(vae: Any) -> int:
+    """The dimension in which the frames of a film lie that was encoded."""
+    return 1 if _takes_pictures(vae) else 2
+
+
 def normalised(vae: Any, latents: Tensor) -> Tensor:
     """As the denoiser was trained on them: (z - mean) / std * factor by channel, or (z - shift) * factor. Means and
     deviations stand in the configuration, or among the weights (LTX)."""

@@ -14,6 +14,7 @@ import torch
 from nexus_arch_diffusers.architecture import Diffusers
 from nexus_arch_diffusers.collate import PipelineCollate
 from nexus_arch_diffusers.options import Options
+from nexus_arch_diffusers.vae import encode
 from nexus_specs import Budget, Installed, NexusError, Piece, Sample, Tap, content_key
 
 
@@ -55,6 +56,21 @@ def test_clean_films_are_noised_in_the_pipelines_own_order(
     assert found[samples[0].key, "prediction"].shape == found[samples[0].key, "target"].shape == (2, *shape)
     for key, value in found.items():
         torch.testing.assert_close(streamed[key], value, rtol=0, atol=1e-5)
+
+
+def test_films_of_as_many_latent_frames_as_channels_keep_their_order(
+    saved: Callable[[str], Path], observed: Callable[..., Any],
+) -> None:  # fmt: skip
+    """CogVideoX draws its noise frame by frame, and its VAE gives channel by channel: 13 frames are 4 and 4."""
+    film = np.random.default_rng(0).integers(256, size=(13, 16, 16, 3), dtype=np.uint8)
+    fields = {"text": "a red cat", "video": film}
+    one, folder = Sample(key=content_key(fields), fields=fields), saved("cogvideo")
+    source = f"{folder}#num_frames=13&height=16&width=16&max_sequence_length=16&timesteps=0"
+    shown = observed(source, [one], ["noisy"])[one.key, "noisy"][0]
+    clean = encode(df.CogVideoXPipeline.from_pretrained(folder).vae, torch.as_tensor(film)[None])[0].detach()
+    likeness = [float(torch.cosine_similarity(shown.flatten(), each.flatten(), dim=0))
+                for each in (clean.transpose(0, 1), clean)]  # fmt: skip
+    assert likeness[0] > 0.95 > 0.8 > likeness[1]
 
 
 class Doubled:
