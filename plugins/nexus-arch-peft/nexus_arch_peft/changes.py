@@ -45,7 +45,7 @@ class Change:
         if "whole" in found:
             weight = found["whole"]
         if SCALES in found:
-            return scaled(weight, self._fitting(found[SCALES], weight), outward=self.outward)
+            return self._scaled(weight, found[SCALES])
         delta = self._delta(weight, found)
         if delta is None:
             return weight
@@ -59,14 +59,18 @@ class Change:
         norm = merged.norm(dim=rows, keepdim=True)
         return merged * (found["lora_magnitude_vector"].float().reshape(norm.shape) / norm)
 
-    def _fitting(self, scale: Tensor, weight: Tensor) -> Tensor:
-        """What IA3 learned, where the weight has as many outputs or inputs."""
-        if scale.numel() not in weight.shape:
+    def _scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """The weight times what IA3 learned. NexusError where it has not as many outputs or inputs."""
+        try:
+            made = scaled(weight, scale, outward=self.outward)
+        except RuntimeError:
+            made = None
+        if made is None or made.shape != weight.shape:
             raise NexusError(
-                f"The adapter scales '{self.name}' by {scale.numel()} numbers; the weight is {tuple(weight.shape)}. "
-                "The adapter belongs to another base."
+                f"The adapter scales '{self.name}' by {tuple(scale.shape)} numbers; the weight is "
+                f"{tuple(weight.shape)}. The adapter belongs to another base."
             )
-        return scale
+        return made
 
     def _delta(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor | None:
         try:
@@ -109,6 +113,8 @@ def _change(name: str, stored: Mapping[str, Extent], settings: Settings) -> Chan
         raise NexusError(f"The adapter lacks a half of what it adds to '{name}'. Fetch its weights again.")
     if settings.dora and "lora_embedding_A" in stored:
         raise NexusError(f"DoRA of embeddings ('{name}') is not read. Merge the adapter once with PEFT.")
+    if SCALES in stored and len(stored[SCALES].shape) > 2:
+        raise NexusError(f"IA3 of convolutions ('{name}') is not read. Merge the adapter once with PEFT.")
     inner = next((stored[role] for role in ("lora_A", "lora_embedding_A", "hada_w1_b") if role in stored), None)
     if inner is not None and settings.dora and len(inner.shape) > 2:
         raise NexusError(f"DoRA of convolutions ('{name}') is not read. Merge the adapter once with PEFT.")

@@ -57,7 +57,7 @@ class Settings:
         if self.kind == "ADALORA":
             return (self.alpha if self.alpha > 0 else rank) / (rank + 1e-5)
         if self.kind == "LOKR":
-            rank = int(self._of(module, self.ranks, self.rank))
+            rank = max(1, int(self._of(module, self.ranks, self.rank)))
         return self._of(module, self.alphas, self.alpha) / (rank**0.5 if self.stabilised else rank)
 
     def _of(self, module: str, patterns: Mapping[str, float], default: float) -> float:

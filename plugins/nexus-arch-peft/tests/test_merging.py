@@ -232,6 +232,7 @@ QUERY = "model.layers.0.self_attn.q_proj"
     [
         ({"peft_type": "OFT"}, product(QUERY), r"of the kind 'OFT', which is not read; LORA, .* are.*merge_and_unload"),
         ({"peft_type": "LOKR", "r": 4, "alpha": 8}, {f"base_model.model.{QUERY}.lokr_w1": torch.ones(2, 2)}, "a half"),
+        ({"peft_type": "IA3"}, {f"base_model.model.{QUERY}.ia3_l": torch.ones(1, 32, 1, 1)}, "IA3 of convolutions"),
         ({"peft_type": "LOHA", "alpha": None}, product(QUERY), "alpha is None"),
         ({"peft_type": "PREFIX_TUNING"}, product(QUERY), "PEFT cannot merge it either. Name the base itself"),
         ({"init_lora_weights": "pissa_niter_16"}, product(QUERY), "init_lora_weights: pissa_niter_16"),
@@ -263,6 +264,16 @@ def test_what_cannot_be_merged_is_refused_in_words(
 def test_products_of_another_size_are_refused(base: Base, tmp_path: Path) -> None:
     write(tmp_path, base("llama"), product(QUERY, 48))
     with pytest.raises(NexusError, match=r"q_proj.weight' is \(48, 32\); the weight is \(32, 32\)"):
+        assembled(Peft().open(str(tmp_path), Installed()))
+
+
+@pytest.mark.parametrize("rows", [48, 32])
+def test_scales_of_another_size_are_refused(rows: int, base: Base, tmp_path: Path) -> None:
+    """Also where the weight, (48, 32), has as many inputs."""
+    module, name = ("up_proj", 32) if rows == 32 else ("down_proj", 48)
+    scales = {f"base_model.model.model.layers.0.mlp.{module}.ia3_l": torch.ones(rows, 1)}
+    write(tmp_path, base("llama"), scales, peft_type="IA3")
+    with pytest.raises(NexusError, match=rf"{module}.weight' by \({name}, 1\) numbers; the weight is"):
         assembled(Peft().open(str(tmp_path), Installed()))
 
 
