@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers as hf
@@ -215,6 +216,10 @@ def test_a_head_of_choices_scores_each_choice(residency: Any, saved: Saved) -> N
             right = model(**{name: value[None] for name, value in given.items()}).logits[0]
         assert torch.allclose(torch.as_tensor(sink.values("output")[each.key]), right, atol=1e-5)
         assert not answers or answers[at] == choices[int(right.argmax())]
+    ids = words(["A"] * 3, ["x", "y", "z"], return_tensors="np")["input_ids"]
+    ready = [sample(input_ids=np.roll(ids, by, 0)[None]) for by in range(3)]
+    with Installed().make("engine", "sli").load(checkpoint, Budget(residency="resident")) as teacher:
+        assert set(teacher.generate(ready)) == {"0", "1", "2"}, "a number where no choice has words"
     with pytest.raises(NexusError, match="Give it a list of texts as 'choices'"):
         checkpoint.collate([sample(text="no choices")])
 
@@ -291,6 +296,14 @@ def test_two_encoders_whose_scale_of_likenesses_is_not_stored(tmp_path: Path, im
         right = model.get_image_features(torch.tensor(given[0].fields["pixel_values"])).pooler_output[0]
     found = torch.as_tensor(sink.values("output")[given[0].key])
     assert torch.allclose(found, right / right.norm(), atol=1e-5)
+
+
+def test_a_scale_inside_attention_is_missed(tmp_path: Path) -> None:
+    """Swin v2 calls one of every head by the same name, and reads it."""
+    model = hf.Swinv2Model(hf.Swinv2Config(image_size=32, embed_dim=8, depths=[1], num_heads=[2], window_size=4))
+    kept = {name: value for name, value in model.state_dict().items() if not name.endswith("logit_scale")}
+    model.save_pretrained(tmp_path, state_dict=kept)
+    assert any("logit_scale" in each for each in Transformers().inspect(str(tmp_path)).missing)
 
 
 def test_classes_without_names_are_numbered(tmp_path: Path) -> None:

@@ -240,7 +240,8 @@ class HuggingFaceCheckpoint(Described):
         signal = self.read(module(**self.collate(samples)), {})
         if isinstance(self.preprocessor, ChoicePreprocessor):
             best = signal.outputs["output"].argmax(-1).tolist()
-            return [[*texts(sample), str(at)][at] for sample, at in zip(samples, best, strict=True)]
+            named = [dict(enumerate(texts(sample))) for sample in samples]
+            return [each.get(at, str(at)) for each, at in zip(named, best, strict=True)]
         if self.described.gives == ("label",):
             return [self.described.labels[index] for index in signal.outputs["output"].argmax(-1).tolist()]
         return list(signal.outputs.get("embedding", signal.outputs["output"]))

@@ -14,9 +14,10 @@ from nexus_torch.skeleton import holders
 TRAINED_WITH = re.compile(r"(?:^|\.)(?:masked_spec_embed|mask_token|masked_embed|mask_embedding)$")
 """What stands for a hidden frame or patch while a model learns to guess (wav2vec 2.0, ViT, BEiT, DINO v2, Swin):
 transformers makes it whether a checkpoint has it or not, and `facebook/wav2vec2-base-960h` for one has not."""
-COMPARED_WITH = re.compile(r"(?:^|\.)logit_(?:scale|bias)(?:_[at])?$")
+COMPARED_WITH = re.compile(r"^(?:\w+\.)?logit_(?:scale|bias)(?:_[at])?$")
 """What likenesses of two encoders' vectors are multiplied with, and what is added: no part of the vectors, which are
-what is observed. transformers opens a checkpoint without it, with a warning."""
+what is observed. transformers opens a checkpoint without it, with a warning. Deeper inside, it is of attention, and
+read (Swin v2)."""
 LARGEST = 1 << 20
 """Numbers of the largest of these."""
 POOLER = "pooler"
