@@ -39,9 +39,9 @@ class Clock:
     @property
     def sense(self) -> int:
         """-1 where the pipeline turns the sign of what the denoiser predicts, else 1."""
-        turned = [each.value.operand for each in self.loop.lines if isinstance(each, ast.Assign)
+        turned = [each for each in self.loop.lines if isinstance(each, ast.Assign)
                   and isinstance(each.value, ast.UnaryOp) and isinstance(each.value.op, ast.USub)]  # fmt: skip
-        return -1 if any(isinstance(each, ast.Name) for each in turned) else 1
+        return -1 if any(_targets(each) == _names(each.value) for each in turned) else 1    # x = -x, no c = -t
 
     def __call__(self, timestep: float) -> float:
         """The same number where nothing can be worked out."""

@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import diffusers as df
 import pytest
 import torch
 from diffusers_files.pipelines import save_made
 from diffusers_files.rarer import RARER
 from nexus_arch_diffusers.architecture import Diffusers
+from nexus_arch_diffusers.clocks import Clock
+from nexus_arch_diffusers.schedule import Schedule
 from nexus_specs import Installed, NexusError
 from nexus_specs.testing import sample
 
@@ -45,8 +48,6 @@ def test_flux_alone_answers_as_in_its_pipeline(saved: Callable[[str], Path], obs
               "txt_ids": ids, "img_ids": torch.zeros(4, 3), "guidance": torch.tensor(3.5)}  # fmt: skip
     one = sample(**{name: each.numpy() for name, each in fields.items()})
     found = observed(f"{saved('flux')}#transformer&timesteps=250", [one], ["prediction"])[one.key, "prediction"]
-    import diffusers as df
-
     model = df.FluxTransformer2DModel.from_pretrained(saved("flux") / "transformer")
     given = {name: each if "ids" in name else each[None] for name, each in fields.items()}
     with torch.no_grad():
@@ -61,6 +62,14 @@ def test_a_denoiser_whose_sign_its_pipeline_turns(once: Callable[..., Path]) -> 
     shown = checkpoint.collator._shown(sample(latents=clean.numpy()), [400.0])
     noise = (shown["shown"][0] - 0.6 * clean) / 0.4
     torch.testing.assert_close(shown["target"][0], clean - noise, rtol=0, atol=1e-4)
+
+
+def test_a_coefficient_is_no_prediction_whose_sign_is_turned() -> None:
+    """Cosmos 2 works with `c_out = -current_t`, and its denoiser predicts noise - x_0."""
+    schedule = Schedule(df.FlowMatchEulerDiscreteScheduler())
+    made = [Clock(kind, "transformer", "timestep", schedule, {}, {}) for kind in (
+        df.Cosmos2TextToImagePipeline, df.Lumina2Pipeline)]  # fmt: skip
+    assert [each.sense for each in made] == [1, -1]
 
 
 @pytest.mark.parametrize(
