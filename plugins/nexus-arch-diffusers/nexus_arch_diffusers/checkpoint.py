@@ -61,7 +61,7 @@ class PipelineCheckpoint:
         """The models under their names, on the meta device, and a forward that goes the pipeline's own way."""
         modules = {name: each.model.skeleton() for name, each in self.models.items()}
         pipeline, call = self.folder.pipeline(modules), self._collator.call(self.folder.kind, told=self._told)
-        return PipelineModule(pipeline, modules, call, decode=self.options.decode).eval()
+        return PipelineModule(pipeline, modules, call, self._collator.chosen(), decode=self.options.decode).eval()
 
     def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Tensor]:
         """Stored tensors by "component/key" -> the module's by full name."""

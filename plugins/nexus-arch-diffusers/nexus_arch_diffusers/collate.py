@@ -20,6 +20,8 @@ NOT_ARGUMENTS = frozenset({
     "callback_on_step_end", "callback", "num_inference_steps", "return_dict", "sigmas", *MEDIA,
 })  # fmt: skip
 """Fields that are no arguments of the pipeline's call as they stand."""
+EXACT = {"use_resolution_binning": False}
+"""So that a picture has the size that was asked for."""
 
 
 class PipelineCollate:
@@ -48,10 +50,13 @@ class PipelineCollate:
     def call(self, kind: type[Any], *, told: bool) -> dict[str, Any]:
         """Arguments of the call of a pipeline (`kind`) that are the same for every sample; `told`: its model is told
         the strength of guidance."""
+        return unguided(kind, self.arguments, told=told) | self.chosen()
+
+    def chosen(self) -> dict[str, Any]:
+        """Those of them that its sampler is given too: what the source sets, and no other size than that."""
         sizes = {name: getattr(self.options, name) for name in ("height", "width", "num_frames")}
-        chosen = {name: value for name, value in sizes.items() if value} | dict(self.options.call)
-        found = unguided(kind, self.arguments, told=told)
-        return found | {name: value for name, value in chosen.items() if name in self.arguments}
+        chosen = {name: value for name, value in sizes.items() if value} | dict(self.options.call) | EXACT
+        return {name: value for name, value in chosen.items() if name in self.arguments}
 
     def groups(self, samples: Sequence[Sample]) -> list[list[int]]:
         """Samples that can pass together: with the same fields in the same shapes, and as many timesteps."""

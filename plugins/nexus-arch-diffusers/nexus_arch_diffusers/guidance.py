@@ -10,10 +10,9 @@ SCALE, DISTILLED = "guidance_scale", "distilled"
 """How the arguments of a call end that set the strength of guidance, and how one begins that a model is told."""
 OFF: Mapping[str, Any] = {
     "true_cfg_scale": 1.0, "pag_scale": 0.0, "sag_scale": 0.0, "stg_scale": 0.0, "audio_stg_scale": 0.0,
-    "modality_scale": 1.0, "audio_modality_scale": 1.0, "strength": 1.0, "use_resolution_binning": False,
+    "modality_scale": 1.0, "audio_modality_scale": 1.0, "strength": 1.0,
 }  # fmt: skip
-"""Other guidance; pictures that are begun with (`strength`), noised as far as a timestep says; and the size that was
-asked for."""
+"""Other guidance; and pictures that are begun with (`strength`), noised as far as a timestep says."""
 
 
 def unguided(kind: type[Any], arguments: Iterable[str], *, told: bool) -> dict[str, Any]:

@@ -31,15 +31,17 @@ class PipelineModule(nn.Module):
     """The models of a pipeline under their own names, and a forward that goes the pipeline's own way."""
 
     def __init__(
-        self, pipeline: Any, models: Mapping[str, nn.Module], call: Mapping[str, Any], *, decode: bool = False
-    ) -> None:
+        self, pipeline: Any, models: Mapping[str, nn.Module], call: Mapping[str, Any], chosen: Mapping[str, Any], *,
+        decode: bool = False,
+    ) -> None:  # fmt: skip
+        """`call`: arguments of the pipeline's call where it is observed; `chosen`: where its sampler runs."""
         super().__init__()
         self.decode = decode and "vae" in models
         for name, model in models.items():
             self.add_module(name, model)
         self.names = tuple(name for name in DENOISERS if name in models)
         self.schedule = Schedule(pipeline.scheduler)
-        self.call = dict(call)
+        self.call, self.chosen = dict(call), dict(chosen)
         object.__setattr__(self, "pipeline", pipeline)
 
     def forward(
@@ -78,8 +80,7 @@ class PipelineModule(nn.Module):
         device = next(self.parameters()).device
         known = inspect.signature(type(self.pipeline).__call__).parameters
         wanted = {"generator": generator, "num_inference_steps": steps, "output_type": "np", "return_dict": False}
-        loud = {name: value for name, value in self.call.items() if "guidance" not in name}
-        call = loud | _natural(given) | {name: value for name, value in wanted.items() if name in known}
+        call = self.chosen | _natural(given) | {name: value for name, value in wanted.items() if name in known}
         made = self._on(device)(**call)[0]
         first = torch.as_tensor(made[0])
         return (first.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()

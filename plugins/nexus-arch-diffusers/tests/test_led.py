@@ -15,9 +15,10 @@ import pytest
 import torch
 from diffusers_files.pipelines import save_made
 from diffusers_files.rarer import RARER
+from nexus_arch_diffusers.architecture import Diffusers
 from nexus_arch_diffusers.passes import arranged
 from nexus_arch_diffusers.vae import normalised
-from nexus_specs import Sample
+from nexus_specs import Budget, Installed, Sample
 from nexus_specs.testing import sample
 
 WRITERS = {name: partial(save_made, make) for name, make in RARER.items()}
@@ -154,6 +155,26 @@ def test_a_scheduler_that_gives_two_latents(rarer: Callable[[str], Path], observ
     one = sample(text="a red cat")
     found = observed(f"{rarer('lcm')}{options(SMALL, [500.0])}&decode=on", [one], ["image"])
     assert found[one.key, "image"].shape == (3, 32, 32)
+
+
+@torch.no_grad()
+def test_a_sampler_runs_as_its_pipeline_does(
+    rarer: Callable[[str], Path], pictures: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is off while it is observed is not while it answers: with the strength 1 the picture would be lost."""
+    native, given = df.StableDiffusionImg2ImgPipeline.__call__, {}
+
+    @functools.wraps(native)
+    def call(self: Any, **asked: Any) -> Any:
+        given.update(asked)
+        return native(self, **asked)
+
+    monkeypatch.setattr(df.StableDiffusionImg2ImgPipeline, "__call__", call)
+    source = f"{rarer('img2img')}#steps=2&guidance_scale=3"
+    with Installed().make("engine", "sli").load(Diffusers().open(source, Installed()), Budget()) as teacher:
+        teacher.generate(pictures[:1])
+    assert "strength" not in given
+    assert given["guidance_scale"] == 3.0
 
 
 def test_latents_by_means_that_lie_among_the_weights() -> None:
