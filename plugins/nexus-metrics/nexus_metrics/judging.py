@@ -58,6 +58,7 @@ class ChoiceAccuracy(Ratio):
     is [correct]."""
 
     taps: tuple[Tap, ...] = ()
+    name = "choice_accuracy"
 
     def __init__(self, **options: Any) -> None:
         self.options = ChoiceOptions(**options)
@@ -68,7 +69,7 @@ class ChoiceAccuracy(Ratio):
 
     def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
         """Chance: the mean of one over the number of choices."""
-        references(held_out, "choice_accuracy", self.options.field, "answer", "label")
+        references(held_out, self.name, self.options.field, "answer", "label")
         judged = [sample for sample in held_out if self._right(sample) is not None]
         counts = [len(self._choices(sample)[0]) or self.options.count for sample in judged]
         return sum(1 / count for count in counts) / len(counts) if counts else 0.0
@@ -101,7 +102,6 @@ class ChoiceAccuracy(Ratio):
             return int(number) if len(number) < LONGEST and int(number) < count else None
         return chosen(number, choices, self.options.count, letters)
 
-
     def _counted(self, place: int, there: int, sample: Sample) -> int | None:
         """A place that a number names; None for -1, which stands for what is kept secret. NexusError for one behind the
         last choice: numbers from 1 on would make every answer another one."""
@@ -120,7 +120,7 @@ def final_number(answer: str) -> Decimal | None:
     >>> final_number("2 + 2 = 4 #### 4\\n\\nQuestion: 7 apples?"), final_number(r"so \\boxed{5}, as 1 of 6 says")
     (Decimal('4'), Decimal('5'))
     """
-    answer = final(answer)
+    answer = _signed(final(answer))
     behind = [number[0] for found, _ in _FINAL.findall(answer) if (number := _NUMBER.search(found))]
     if behind:
         return last_number(behind[0])
@@ -135,15 +135,19 @@ def last_number(text: str) -> Decimal | None:
     >>> last_number("It costs $1,250.50 in all."), last_number("none")
     (Decimal('1250.5'), None)
     """
-    for written, meant in _SIGNS:
-        text = text.replace(written, meant)
-    found = _NUMBER.findall(text)
+    found = _NUMBER.findall(_signed(text))
     if not found or len(found[-1]) > LONGEST:
         return None
     try:
         return Decimal(found[-1].replace(",", "")).normalize()
     except ArithmeticError:
         return None
+
+
+def _signed(text: str) -> str:
+    for written, meant in _SIGNS:
+        text = text.replace(written, meant)
+    return text
 
 
 def listed(said: Any) -> list[str]:

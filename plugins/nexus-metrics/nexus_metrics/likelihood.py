@@ -31,6 +31,7 @@ class ChoiceLikelihood(ChoiceAccuracy):
 
     observed = (Tap(path="logprob"), Tap(path="spans", optional=True), Tap(path="tokens", optional=True))
     """What is read off the variants; `taps` are none: of the sample itself there is nothing to observe."""
+    name = "choice_likelihood"
 
     def __init__(self, **options: Any) -> None:
         self.chances = LikelihoodOptions(**options)
@@ -75,21 +76,20 @@ class ChoiceLikelihood(ChoiceAccuracy):
         return (float(int(np.argmax(sums)) == right),)
 
     def _sums(self, sample: Sample, logprobs: list[NDArray[np.float64]], spans: Any, tokens: Any) -> list[float]:
-        """Of each choice; nan where none of it was read."""
+        """Of each choice; nan where it was not read to its end: what is left of it would be the likelier for that."""
         places = [numbers(each).reshape(-1, 2) for each in spans]
         if places and all(len(each) for each in places):
-            begins = len(self._question(sample).encode("utf-8", "surrogatepass"))
-            behind = [_behind(each[-len(values) :] if len(values) else each[:0], begins)
-                      for each, values in zip(places, logprobs, strict=True)]  # fmt: skip
-            return [_total(values[kept]) for values, kept in zip(logprobs, behind, strict=True)]
+            question = self._question(sample)
+            columns = zip(logprobs, places, self._endings(sample), strict=True)
+            return [_behind(values, each, question, ending) for values, each, ending in columns]
         ids = [numbers(each).ravel() for each in tokens]
         if not ids or not all(len(each) for each in ids) or self.chances.normalise:
             raise NexusError(
-                "This model does not say where its tokens stand in a text, so choice_likelihood cannot tell the "
-                "question from the choice" + (" whole (normalise)" if ids else "") + ". Judge it by choice_accuracy."
+                "This model does not say where its tokens stand in a text, so choice_likelihood cannot tell a "
+                f"choice from its question{', as normalise: true needs it' if ids else ''}. Judge by choice_accuracy."
             )
         shared = _shared(ids)                               # what all choices have in common decides nothing
-        return [_total(values[shared - (len(each) - len(values)) :])
+        return [_total(values[max(0, shared - (len(each) - len(values))) :])
                 for values, each in zip(logprobs, ids, strict=True)]  # fmt: skip
 
     def _question(self, sample: Sample) -> str:
@@ -115,10 +115,18 @@ class ChoiceLikelihood(ChoiceAccuracy):
         return [each if ended or each[:1] in SIGNS else f" {each}" for each in (text.strip(" ") for text in said)]
 
 
-def _behind(places: NDArray[np.float64], begins: int) -> NDArray[np.bool_]:
-    """Tokens that reach beyond the question; one that has no letters (an end token) does not count."""
-    found: NDArray[np.bool_] = (places[:, 1] > begins) & (places[:, 1] > places[:, 0])
-    return found
+def _behind(values: NDArray[np.float64], places: NDArray[np.float64], question: str, ending: str) -> float:
+    """The sum over tokens that reach beyond the question; one that has no letters (an end token) does not count. nan
+    where letters of the choice are behind the last token: the text was cut."""
+    begins, text = len(_bytes(question)), _bytes(question + ending)
+    if any(map(str.isalnum, text[int(places[:, 1].max()) :].decode("utf-8", "ignore"))):
+        return math.nan
+    here = places[len(places) - len(values) :]
+    return _total(values[(here[:, 1] > begins) & (here[:, 1] > here[:, 0])])
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _total(values: NDArray[np.float64]) -> float:

@@ -149,7 +149,8 @@ def test_a_right_choice_may_be_a_number_in_a_text() -> None:
 @pytest.mark.parametrize(
     ("answer", "right"),
     [("5-6", "6"), (r"\boxed{1{,}000}, as 12 say", "1000"), (r"\boxed{1,\!000}", "1000"), ("x = -3", "-3"),
-     (r"so \boxed{72\text{ clips}} of 90", "72"), ("3 - 5 = -2", "-2")],
+     (r"so \boxed{72\text{ clips}} of 90", "72"), ("3 - 5 = -2", "-2"),
+     ("#### 1{,}000 of 7", "1000"), ("#### \u22125 of 6", "-5")],
 )  # fmt: skip
 def test_numbers_as_models_write_them(answer: str, right: str) -> None:
     assert NumberMatch().measure([sample(text="q", answer=right)], {"answer": [answer]}) == [(1.0,)]

@@ -68,7 +68,7 @@ def test_only_tokens_of_the_choice_count() -> None:
 
 def test_long_choices_are_compared_by_letter_where_that_is_asked() -> None:
     asked = sample(text="Q", choices=["aaaaaaaaaa", "b"], label=0)
-    given = outputs([[-5.0, -1.0]], 1)
+    given = outputs([[-5.0, -1.0]], 1, 11)
     assert ChoiceLikelihood(by="words").measure([asked], given) == [(0.0,)]
     assert ChoiceLikelihood(by="words", normalise=True).measure([asked], given) == [(1.0,)]
 
@@ -79,11 +79,20 @@ def test_a_question_whose_choice_was_not_read_is_answered_wrongly() -> None:
     assert ChoiceLikelihood().measure([asked], short) == [(0.0,)]
 
 
+def test_a_choice_that_was_cut_is_not_the_likelier_for_it() -> None:
+    asked = sample(text="Q", choices=["long and longer", "short"], label=0)
+    spans = [[[0, 0], [0, 1], [1, 6]], [[0, 0], [0, 1], [1, 7]]]  # the model had room for " long" of the first
+    given = {"logprob": [[[-9.0, -0.1], [-9.0, -2.0]]], "spans": [spans], "tokens": [[]]}
+    assert ChoiceLikelihood(by="words").measure([asked], given) == [(0.0,)]
+    spans[0][2][1] = 17
+    assert ChoiceLikelihood(by="words").measure([asked], given) == [(1.0,)]
+
+
 def test_without_places_the_tokens_that_differ_decide() -> None:
     asked = sample(text="Q", choices=["a", "b"], label=1)
     given = outputs([[-2.0, -1.0]]) | {"spans": [[[], []]]}
     assert ChoiceLikelihood().measure([asked], given) == [(1.0,)]
-    with pytest.raises(NexusError, match="choice_accuracy"):
+    with pytest.raises(NexusError, match="normalise: true"):
         ChoiceLikelihood(normalise=True).measure([asked], given)
 
 
@@ -99,3 +108,5 @@ def test_what_is_missing_is_said() -> None:
 def test_chance_is_the_floor() -> None:
     samples = [sample(text="Q", choices=["a", "b"], label=0), sample(text="R", choices=list("wxyz"), label=-1)]
     assert math.isclose(ChoiceLikelihood().floor([], samples), 0.5)
+    with pytest.raises(NexusError, match="choice_likelihood has nothing to score"):
+        ChoiceLikelihood().floor([], [sample(text="Q")])
