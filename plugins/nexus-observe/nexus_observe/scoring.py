@@ -18,7 +18,7 @@ from .variants import compares
 SCORE = "score.json"
 NOTHING = (
     "This teacher is no better than that: there is nothing to keep, and a release will be refused. Give it other data "
-    "or another metric."
+    "or another metric. Of a metric of yours: where less is better, its component says higher_is_better=False."
 )
 
 

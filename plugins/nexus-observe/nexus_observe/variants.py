@@ -28,7 +28,7 @@ class Compared:
         self.variants, self.owner = list[Sample](), dict[str, tuple[str, int]]()
         self.values: dict[str, dict[str, list[Any]]] = {}
         self.left: dict[str, int] = {}
-        for sample in samples:
+        for sample in self.samples.values():                # each key once: a sample that comes twice has one row
             self._show(sample)
 
     def _show(self, sample: Sample) -> None:

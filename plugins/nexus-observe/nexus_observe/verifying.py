@@ -177,7 +177,9 @@ def differences(wanted: Sequence[Capability], scores: Mapping[str, Any], toleran
 
 
 def _same(found: float, recorded: float, tolerance: float) -> bool:
-    return (math.isnan(found) and math.isnan(recorded)) or abs(found - recorded) <= tolerance
+    if math.isnan(recorded):                                # null on record: it was not finite
+        return not math.isfinite(found)
+    return abs(found - recorded) <= tolerance
 
 
 def oversized(manifest: Mapping[str, Any]) -> list[str]:

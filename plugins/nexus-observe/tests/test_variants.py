@@ -57,7 +57,7 @@ def test_the_likeliest_choice_is_that_of_the_plain_model(
 def test_what_has_no_right_choice_gives_an_empty_row(sources: dict[str, Path]) -> None:
     lookup, bare = Installed(), sample(prompt="Shard 9 is", choices=["a", "b"], label=-1)
     with lookup.make("engine", "sli").load(lookup.open(str(sources["prose"])), Budget()) as teacher:
-        rows = measure(teacher, [bare, *QUESTIONS], lookup.make("metric", "choice_likelihood"))
+        rows = measure(teacher, [bare, *QUESTIONS, QUESTIONS[0]], lookup.make("metric", "choice_likelihood"))
     assert list(rows) == [bare.key, *(each.key for each in QUESTIONS)]
     assert rows[bare.key] == ()
     assert len(judged(rows)) == len(QUESTIONS)

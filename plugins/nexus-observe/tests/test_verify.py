@@ -311,6 +311,7 @@ def test_scores_that_are_no_numbers_are_compared_and_given_as_null(release: Path
     (each,) = capabilities(manifest)
     found = {"digits": {"student_score": float("nan"), "forced_score": each.forced_score, "items": 4}}
     assert verifying.differences([each], found, 0.0) == []
+    assert verifying.differences([each], {"digits": found["digits"] | {"student_score": float("inf")}}, 0.0) == []
     assert scored([each], found)[1][-1] == "nan"
     assert verifying.differences([each], {"digits": found["digits"] | {"student_score": 0.5}}, 0.0)
     assert Verify(release=str(release))(Installed()) == 1
