@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Budget, Checkpoint, NexusError
+from nexus_specs import Budget, Checkpoint, NexusError, locate
 from nexus_torch.files import write_json
 
 REQUEST, LOCK, FETCHED = "request.json", "lock", Path("scratch", "fetch")
@@ -145,8 +145,13 @@ def _hash(value: Any) -> str:
 
 def _beside(source: str, files: Sequence[str]) -> list[list[str]]:
     """[name, hash] of what lies beside the weights: settings, tokenizer, templates. Of a hub's, which is pinned to a
-    commit, nothing."""
-    folders = {Path(source), *(Path(file).parent for file in files)}
+    commit, nothing; nor of one file (GGUF), which holds its own, and may lie among others that come and go."""
+    home = locate(source)
+    if not home.exists():
+        home = locate(source.partition("#")[0])             # a part of it
+    if home.is_file():
+        return []
+    folders = {home, *(Path(file).parent for file in files)}
     found = {path for folder in folders if folder.is_dir() for path in folder.glob("[!.]*")}     # not our own folder
     found |= {inner for path in found if path.is_dir() for inner in path.glob("[!.]*")}      # of a Diffusers pipeline
     kept = sorted(path for path in found if path.suffix in READ_TOO and path.is_file())

@@ -14,7 +14,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -22,7 +23,8 @@ from nexus_engine_sli import reading, resuming, streaming, transport, units
 from nexus_engine_sli.engine import Sli
 from nexus_engine_sli.loading import Streamed
 from nexus_observe.tapping import Taps
-from nexus_specs import Installed, Machine, NexusError
+from nexus_observe.unfinished import request
+from nexus_specs import Checkpoint, Installed, Machine, NexusError
 from nexus_specs.testing.killing import Doom
 from nexus_torch.shards import ShardWriter
 
@@ -298,6 +300,23 @@ def test_other_work_in_the_folder_is_not_taken_over(
         extract(own, texts, out, **change)
         assert "It begins again" in capsys.readouterr().err, name
         shutil.rmtree(out)
+
+
+def test_settings_are_those_of_the_teacher_alone(tmp_path: Path) -> None:
+    """Of a part of a pipeline the whole folder's count, of one file none: others come and go beside it."""
+    def settings(source: str, file: Path) -> Any:
+        part = SimpleNamespace(extents=[SimpleNamespace(key="a", file=str(file), start=0, stop=4, dtype="F32")])
+        return request(source, cast("Checkpoint", SimpleNamespace(parts=[part])), [], [])["settings"]
+
+    weights, single = tmp_path / "pipe" / "unet" / "model.safetensors", tmp_path / "one.gguf"
+    for file in (weights, single, scheduler := tmp_path / "pipe" / "scheduler" / "config.json"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}")
+    before = settings(f"{tmp_path}/pipe#unet&height=8", weights), settings(str(single), single)
+    scheduler.write_text('{"steps": 1}')
+    (tmp_path / "notes.txt").write_text("fetched since")
+    after = settings(f"{tmp_path}/pipe#unet&height=8", weights), settings(str(single), single)
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True]
 
 
 def test_the_result_may_stand_beside_the_weights(
