@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -29,12 +29,18 @@ def reader_for(source: str, lookup: Lookup) -> str:
     path = locate(source)
     if not path.exists():
         raise NexusError(f"--data {source}: there is no such file or folder.")
-    suffixes = Counter(Path(name).suffix.lower() for name in islice(_files(path), LOOKED_AT))
+    suffixes = Counter(_ending(name, readers) for name in islice(_files(path), LOOKED_AT))
     known = [suffix for suffix, _ in suffixes.most_common() if suffix in readers]
     if not known:
         found = ", ".join(suffix or "files without an ending" for suffix in suffixes) or "a folder without files"
         raise NexusError(f"--data {source}: no reader is installed for {found}. Readers know: {_listed(readers)}.")
     return readers[known[0]]
+
+
+def _ending(name: str, known: Collection[str]) -> str:
+    """The end of a file's name; its last two (.jsonl.gz) where a reader knows those."""
+    two = "".join(Path(name).suffixes[-2:]).lower()
+    return two if two in known else Path(name).suffix.lower()
 
 
 def _files(path: Path) -> Iterator[str]:

@@ -11,13 +11,15 @@ class Offers:
         assert kind == "reader"
         return {
             name: ReaderComponent(name=name, target="x:y", summary="Reads", suffixes=suffixes)
-            for name, suffixes in (("lines", (".txt", ".md")), ("tables", (".csv",)))
+            for name, suffixes in (("lines", (".txt", ".md")), ("tables", (".csv", ".csv.gz")))
         }
 
 
 def test_a_file_by_its_ending(tmp_path):
     (tmp_path / "A.CSV").touch()
     assert reader_for(str(tmp_path / "A.CSV"), Offers()) == "tables"
+    (tmp_path / "packed.v1.CSV.gz").touch()
+    assert reader_for(str(tmp_path / "packed.v1.CSV.gz"), Offers()) == "tables"
 
 
 def test_a_folder_by_the_commonest_ending_that_is_known(tmp_path):
@@ -38,7 +40,7 @@ def test_no_more_of_a_large_folder_is_looked_at_than_is_needed(tmp_path, monkeyp
     ("name", "message"),
     [
         ("nowhere", "nowhere: there is no such file or folder."),
-        ("a.odd", "no reader is installed for .odd. Readers know: .csv, .md, .txt."),
+        ("a.odd", "no reader is installed for .odd. Readers know: .csv, .csv.gz, .md, .txt."),
         ("plain", "no reader is installed for files without an ending."),
         ("empty", "no reader is installed for a folder without files."),
     ],

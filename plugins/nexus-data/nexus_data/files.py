@@ -36,13 +36,13 @@ def _below(path: str, suffixes: Sequence[str]) -> list[tuple[Path, str]]:
         return [(root, root.name)]
     if not is_folder(root):
         raise NexusError(f"The data '{path}' are not there. Give a file or a folder that exists.")
-    files = sorted(file for file in root.rglob("*") if _kind(file) in suffixes and file.is_file())
+    files = sorted(file for file in root.rglob("*") if kind(file) in suffixes and file.is_file())
     if not files:
         raise NexusError(f"The folder '{path}' holds no file that ends in {', '.join(suffixes)}.")
     return [(file, file.relative_to(root).as_posix()) for file in files]
 
 
-def _kind(file: Path) -> str:
+def kind(file: Path) -> str:
     """What its name says that it is: its end, or its last two where it is packed."""
     return "".join(file.suffixes[-2:] if file.suffix.lower() == ".gz" else file.suffixes[-1:]).lower()
 

@@ -8,9 +8,10 @@ from nexus_specs import DatasetComponent, ReaderComponent, hookimpl
 
 _KINDS = (
     ("parquet", "tables:Parquet", "TableOptions", "Rows of parquet files; images and audio as bytes", (".parquet",)),
-    ("jsonl", "tables:Jsonl", "TableOptions", "One JSON object a line", (".jsonl", ".ndjson")),
-    ("csv", "tables:Csv", "TableOptions", "Rows of CSV files with a header", (".csv", ".tsv")),
-    ("text", "texts:Text", "TextOptions", "Text files, cut into windows at line ends", (".txt", ".md")),
+    ("jsonl", "tables:Jsonl", "TableOptions", "One JSON object a line",
+     (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")),
+    ("csv", "tables:Csv", "TableOptions", "Rows of CSV files with a header", (".csv", ".tsv", ".csv.gz", ".tsv.gz")),
+    ("text", "texts:Text", "TextOptions", "Text files, cut into windows at line ends", (".txt", ".md", ".txt.gz")),
     ("images", "media:Images", "MediaOptions", "A folder of images", (".png", ".jpg", ".jpeg", ".webp", ".bmp")),
     ("audio", "media:Audio", "MediaOptions", "A folder of sound files",
      (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aac", ".opus")),

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from nexus_specs import NexusError, Split
 
 from . import decode
-from .files import is_file, version
+from .files import is_file, kind, version
 from .lines import header_of, letters, lines_of, lost, once
 from .naming import behind, stored
 from .opening import opened
@@ -185,7 +185,7 @@ class Csv(Table):
     def _cells(self, lines: Iterable[str], file: Path) -> Any:
         """What the standard library reads of it, line after line."""
         csv.field_size_limit(LONGEST)
-        return csv.reader(lines, delimiter="\t" if ".tsv" in map(str.lower, file.suffixes[-2:]) else ",")
+        return csv.reader(lines, delimiter="\t" if kind(file).startswith(".tsv") else ",")
 
     def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
         """Row after row; one with too many or too few cells is broken."""

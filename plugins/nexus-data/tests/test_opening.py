@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from nexus_data.tables import Csv, Jsonl
 from nexus_data.texts import Text
-from nexus_specs import NexusError
+from nexus_specs import Installed, NexusError, reader_for
 
 SPLITS = ("train", "development", "held_out")
 ROWS = '{"text": "a", "label": 1}\n{"text": "b", "label": 2}\n'
@@ -80,3 +80,14 @@ def test_a_file_of_which_no_row_can_be_read_is_no_empty_one(tmp_path: Path) -> N
 def test_the_ending_counts_in_capitals_as_well(tmp_path: Path) -> None:
     (tmp_path / "a.TSV").write_text("text\tlabel\na\t1\n")
     assert texts(Csv(path=str(tmp_path))) == {"a"}
+
+
+def test_the_last_ending_counts(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv.csv").write_text("text,label\na,1\n")
+    assert texts(Csv(path=str(tmp_path))) == {"a"}
+
+
+def test_packed_files_have_their_reader(tmp_path: Path) -> None:
+    for name, reader in (("a.jsonl.gz", "jsonl"), ("a.tsv.gz", "csv"), ("a.txt.gz", "text"), ("a.opus", "audio")):
+        (tmp_path / name).touch()
+        assert reader_for(str(tmp_path / name), Installed()) == reader

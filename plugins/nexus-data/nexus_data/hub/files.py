@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NoReturn
 
 from nexus_specs import NexusError
 from nexus_torch import hub
@@ -77,7 +77,6 @@ def _copy(name: hub.HubId, config: str) -> hub.Listing:
         raise
     except hub.HubError:                                    # it has no such branch
         _nothing(name, config)
-        raise
 
 
 class _Script(Exception):
@@ -143,7 +142,7 @@ def _no_config(named: hub.HubId, config: str, known: list[str]) -> str:
     return f"'{named.name}' has {what}.{hint}{shown} Name one in the data's options: config: NAME"
 
 
-def _nothing(named: hub.HubId, config: str) -> dict[str, tuple[str, ...]]:
+def _nothing(named: hub.HubId, config: str) -> NoReturn:
     raise NexusError(
         f"'{named.name}' holds a program instead of data, which is never run, and the hub has no parquet copy of "
         f"{config or 'it'}. Use another data set, or fetch it by hand and name the files (reader parquet)."
