@@ -14,6 +14,8 @@ VARIABLE = "NEXUS_TRUST"
 """Environment variable that loaders read: "owner/name@COMMIT", separated by spaces."""
 _TRUSTED = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)@(?P<commit>[0-9a-f]{40})")
 _PREFIX, _HERE = "hub:", ("/", "package:")
+_OWN = ("refs/pr/", "refs/convert/")
+"""The hub's own branches, which are written as they are (nexus_torch.hub.names)."""
 
 
 def problems(model: RegistryModel) -> Iterator[Problem]:
@@ -50,7 +52,7 @@ def pinned(source: str, revision: str, trust: str) -> str:
 
 def written(revision: str) -> str:
     """A revision as it stands behind "@": a slash in a branch's name would begin a path there."""
-    return revision if revision.startswith("refs/") else revision.replace("/", "%2F")
+    return revision if revision.startswith(_OWN) else revision.replace("/", "%2F")
 
 
 def allow(cards: Iterable[TeacherCard]) -> None:

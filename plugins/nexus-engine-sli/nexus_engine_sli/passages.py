@@ -8,7 +8,7 @@ Nothing may be emptied meanwhile (spilled): only the tracker tells that an opera
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -43,7 +43,7 @@ class Passages:
         """After one that was not: the storages of its output get their numbers."""
         passage, ledger = _passage(entered), run.ledger
         places, tensors = self.places[passage], leaves(stop.output) if _behind(stop, entered) else None
-        if not quiet or tensors is None or places is None or len(tensors) != len(places) or stop.given:
+        if not quiet or tensors is None or places is None or stop.given or not _alike(tensors, places):
             self.places[passage] = None                     # it depends on the batch
             run.wrote = True
             return
@@ -84,6 +84,14 @@ def _places(run: Run, output: Any) -> tuple[int, ...] | None:
     places = tuple(place if segment == ledger.segment else -1 for segment, place in numbers)
     alive = {place for (segment, place), _ in ledger.live() if segment == ledger.segment}
     return places if alive <= set(places) else None
+
+
+def _alike(tensors: Sequence[Tensor], places: Sequence[int]) -> bool:
+    """Whether these tensors share storages where the first forward's did: a place names one storage alone."""
+    if len(tensors) != len(places):
+        return False
+    named = {(place, key_of(tensor)) for tensor, place in zip(tensors, places, strict=True) if place >= 0}
+    return len(named) == len({place for place, _ in named}) == len({key for _, key in named})
 
 
 def _behind(stop: Any, entered: Stop) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 from nexus_engine_sli.engine import Sli
+from nexus_engine_sli.forwards import Run, Stop
 from nexus_engine_sli.passages import Passages, leaves
 from nexus_engine_sli.streaming import Observation
-from nexus_engine_sli.tracking import Tracker
+from nexus_engine_sli.tracking import Ledger, Tracker
 from nexus_specs import Budget, Checkpoint, Sample, Tap
 from nexus_specs.testing import ListSink
 from torch import nn
@@ -98,3 +99,17 @@ def test_what_an_output_holds() -> None:
     assert leaves({"a": (one, [two, None]), "b": 3}) == [one, two]
     assert leaves((one, nn.Identity())) is None
     assert Passages(["a.b", "c#0", "d"]).divided == {"a", "c"}
+
+
+def test_a_place_names_one_storage() -> None:
+    one, two = torch.zeros(1), torch.ones(2)
+    run = Run(lambda _: None, 0, {})
+    run.ledger, entered = Ledger({}), Stop("before", "a", 1)
+    known = Passages(["a"])
+    known.places["a", 1] = (0, 0)                           # the first forward gave one tensor twice
+    known.name(run, entered, Stop("behind", "a", 1, output=(one, one[:1])), quiet=True)
+    assert known.places["a", 1] == (0, 0)
+    assert not run.wrote
+    known.name(run, entered, Stop("behind", "a", 1, output=(one, two)), quiet=True)
+    assert known.places["a", 1] is None
+    assert run.wrote

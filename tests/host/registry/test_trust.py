@@ -68,3 +68,4 @@ def test_trust_is_handed_on_and_taken_back(load, monkeypatch):
 def test_a_slash_in_a_branch_begins_no_path():
     assert pinned("acme/tiny", "feature/x", "") == "acme/tiny@feature%2Fx"
     assert pinned("acme/tiny", "refs/pr/1", "") == "acme/tiny@refs/pr/1"
+    assert pinned("acme/tiny", "refs/heads/x", "") == "acme/tiny@refs%2Fheads%2Fx"
