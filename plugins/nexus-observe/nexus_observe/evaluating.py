@@ -18,6 +18,7 @@ from .places import locations, portable
 from .rows import Row, exact, knows, measure, once, rises
 from .scoring import read_score
 from .tables import verdict_table
+from .variants import shown
 
 VERDICTS, MODEL = "verdicts.json", "model"
 PASSES = 3
@@ -76,10 +77,15 @@ class EvaluateStage:
 
 
 def alike(context: Context, model: str, towers: Mapping[str, str]) -> list[str]:
-    """Teachers for whose every held-out sample the router chose their own tower. Forcing it would pass the same
-    batches through the same weights: the rows of the routed pass are those of the forced one, to the last bit."""
+    """Teachers for whose every held-out sample, as their metric shows it, the router chose their own tower. Forcing it
+    would pass the same batches through the same weights: the rows of the routed pass are those of the forced one, to
+    the last bit."""
     checkpoint = context.open(model)
-    return [teacher for teacher, tower in towers.items() if only(checkpoint, held_out(context, teacher), tower)]
+    return [
+        teacher
+        for teacher, tower in towers.items()
+        if only(checkpoint, shown(held_out(context, teacher), context.chosen("metric", teacher)), tower)
+    ]
 
 
 def only(checkpoint: Checkpoint, samples: Sequence[Sample], tower: str) -> bool:

@@ -18,6 +18,11 @@ def compares(metric: Metric) -> bool:
     return hasattr(metric, "variants")
 
 
+def shown(samples: Sequence[Sample], metric: Any) -> list[Sample]:
+    """What a model is shown of these samples: variants in the place of each, where a metric compares them."""
+    return [each for sample in samples for each in metric.variants(sample)] if compares(metric) else list(samples)
+
+
 class Compared:
     """A sink that turns the values of all variants of a sample into its row and keeps nothing else."""
 
@@ -32,14 +37,14 @@ class Compared:
             self._show(sample)
 
     def _show(self, sample: Sample) -> None:
-        shown: list[Sample] = self.metric.variants(sample)
-        if not shown:                                       # nothing to compare: as a sample without a label
+        found: list[Sample] = self.metric.variants(sample)
+        if not found:                                       # nothing to compare: as a sample without a label
             self.rows[sample.key] = ()
             return
-        self.variants += shown
-        self.owner |= {each.key: (sample.key, place) for place, each in enumerate(shown)}
-        self.left[sample.key] = len(shown) * len(self.paths)
-        self.values[sample.key] = {path: [None] * len(shown) for path in self.paths}
+        self.variants += found
+        self.owner |= {each.key: (sample.key, place) for place, each in enumerate(found)}
+        self.left[sample.key] = len(found) * len(self.paths)
+        self.values[sample.key] = {path: [None] * len(found) for path in self.paths}
 
     def put(self, piece: Piece) -> None:
         """Measures every sample of which the last value is there."""

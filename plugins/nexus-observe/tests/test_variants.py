@@ -12,7 +12,7 @@ import torch
 import transformers as hf
 from nexus_observe.rows import judged, measure
 from nexus_observe.scoring import ScoreStage
-from nexus_observe.variants import conversation
+from nexus_observe.variants import conversation, shown
 from nexus_specs import Budget, Choice, Installed, NexusError, Sample
 from nexus_specs.testing import sample
 
@@ -52,6 +52,14 @@ def test_the_likeliest_choice_is_that_of_the_plain_model(
             sums = [each / len(ending[1:]) for each, ending in zip(sums, endings, strict=True)]
         best = max(range(len(sums)), key=sums.__getitem__)
         assert rows[asked.key] == (float(best == asked.fields["label"]),)
+
+
+def test_a_router_is_asked_about_what_a_model_is_shown() -> None:
+    metric = Installed().make("metric", "choice_likelihood", by="words")
+    assert [each.fields["text"] for each in shown(QUESTIONS[:1], metric)] == [
+        f"Shard 0 is {choice}" for choice in CHOICES[0]
+    ]
+    assert shown(QUESTIONS, Installed().make("metric", "choice_accuracy")) == QUESTIONS
 
 
 def test_what_has_no_right_choice_gives_an_empty_row(sources: dict[str, Path]) -> None:
