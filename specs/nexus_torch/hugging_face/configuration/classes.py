@@ -199,7 +199,7 @@ def is_paired(kind: type[PreTrainedModel]) -> bool:
 
 
 def is_alone(config: PreTrainedConfig, kind: type[PreTrainedModel]) -> bool:
-    """Whether every sample is a batch of its own: of models that pool padding into their states, of those that find a
+    """Whether every sample is a batch of its own: of models that pool or see padding (POOLED), of those that find a
     text's last token by the token for padding, and have none, and of those that speak, each text as long as it is (a
     decoder of codebooks is fed their start alone)."""
     reads = "text" in takes(kind)

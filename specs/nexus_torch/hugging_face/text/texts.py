@@ -20,7 +20,7 @@ from .panics import hushed
 FULL_LENGTH = frozenset({"siglip", "siglip2"})
 """Model types that see the padding of a text."""
 STARTS = ("bos_token_id", "eos_token_id", "cls_token_id")
-"""Tokens of a tokenizer that may stand before a text, and of a configuration, but for the last."""
+"""What tokenizers and configurations call the tokens that may stand before a text, the usual one first."""
 
 
 def begins(config: PreTrainedConfig) -> int | None:
