@@ -19,8 +19,17 @@ def compares(metric: Metric) -> bool:
 
 
 def shown(samples: Sequence[Sample], metric: Any) -> list[Sample]:
-    """What a model is shown of these samples: variants in the place of each, where a metric compares them."""
-    return [each for sample in samples for each in metric.variants(sample)] if compares(metric) else list(samples)
+    """What a model is shown of these samples: variants in the place of each, where a metric compares them, and prompts
+    in the place of texts, where it judges answers."""
+    if compares(metric):
+        return [each for sample in samples for each in metric.variants(sample)]
+    return list(samples) if metric.taps else list(map(_prompt, samples))
+
+
+def _prompt(sample: Sample) -> Sample:
+    if sample.fields.get("prompt") is None:
+        return sample
+    return Sample(key=sample.key, fields={**sample.fields, "text": sample.fields["prompt"]}, domain=sample.domain)
 
 
 class Compared:

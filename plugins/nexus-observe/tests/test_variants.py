@@ -59,7 +59,10 @@ def test_a_router_is_asked_about_what_a_model_is_shown() -> None:
     assert [each.fields["text"] for each in shown(QUESTIONS[:1], metric)] == [
         f"Shard 0 is {choice}" for choice in CHOICES[0]
     ]
-    assert shown(QUESTIONS, Installed().make("metric", "choice_accuracy")) == QUESTIONS
+    assert shown(QUESTIONS, Installed().make("metric", "bits_per_byte")) == QUESTIONS
+    learned = sample(text="Shard 0 is read", prompt="Shard 0 is")
+    (asked,) = shown([learned], Installed().make("metric", "exact_match"))
+    assert asked.fields["text"] == "Shard 0 is"
 
 
 def test_what_has_no_right_choice_gives_an_empty_row(sources: dict[str, Path]) -> None:
