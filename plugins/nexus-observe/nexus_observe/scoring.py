@@ -38,10 +38,13 @@ class ScoreStage:
         self.options = options
 
     def estimate(self, context: Context) -> Estimate:
-        """One pass over the held-out part."""
-        metric = context.chosen("metric")
+        """One pass over the held-out part; what is wrong with the card is said in it."""
+        try:
+            metric, wrong = context.chosen("metric"), misfit(context)
+        except NexusError as error:                         # it may not run programs, say
+            metric, wrong = None, str(error)
         found, blueprint, _ = observed(context, "held_out", exact(context.budget), metric)
-        wrong = misfit(context) or unanswered(context, metric, blueprint)
+        wrong = wrong or unanswered(context, metric, blueprint)
         return replace(found, how=f"cannot be done: {wrong} ({found.how})") if wrong else found
 
     def run(self, context: Context) -> None:

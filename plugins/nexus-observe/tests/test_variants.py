@@ -102,6 +102,13 @@ def test_chat_without_an_answer_is_refused(bench: Any) -> None:
     assert "chat: true" in ScoreStage().estimate(bench.context("score", "prose", card=card)).how
 
 
+def test_a_plan_says_that_a_metric_may_not_judge(bench: Any) -> None:
+    named = {**bench.context("score", "prose").named, "metric": [Choice(kind="metric", name="pass_at_1")]}
+    found = ScoreStage().estimate(bench.context("score", "prose", named=named))
+    assert "cannot be done: pass_at_1 would run programs" in found.how
+    assert found.seconds > 0
+
+
 def test_a_plan_says_that_a_streamed_teacher_gives_no_answers(bench: Any) -> None:
     budget = Budget(residency="stream", memory=1 << 30)
     context = bench.context("score", "prose", budget=budget)
