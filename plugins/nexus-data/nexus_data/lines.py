@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -41,7 +42,10 @@ def letters(file: Path, name: str) -> Iterator[TextIO]:
 
 def header_of(reader: Any, name: str) -> list[str]:
     """The names of the columns, without spaces around them. NexusError for two of one name: one would be lost."""
-    header = [each.strip() for each in next(reader, [])]
+    try:
+        header = [each.strip() for each in next(reader, [])]
+    except csv.Error as error:
+        raise NexusError(f"{name}:1: {error}. Look for a quote that is not closed.") from error
     if twice := next((each for each in header if each and header.count(each) > 1), ""):
         raise NexusError(f"{name}:1 has two columns '{twice}'. Give one of them another name.")
     return header

@@ -69,6 +69,13 @@ def test_a_quote_that_does_not_end_is_found(tmp_path: Path, capsys: pytest.Captu
         texts(Csv(path=str(tmp_path), malformed=5))
 
 
+def test_a_quote_that_does_not_end_in_a_header_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus_data.tables.LONGEST", 99)
+    (tmp_path / "a.csv").write_text('text,"label\n' + "c,3\n" * 99)
+    with pytest.raises(NexusError, match=r"a\.csv:1: field larger.*not closed"):
+        texts(Csv(path=str(tmp_path)))
+
+
 def test_a_file_of_which_no_row_can_be_read_is_no_empty_one(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('[{"text": "a"}, {"text": "b"}]')
     with pytest.raises(NexusError, match="put one on each line"):
