@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,9 @@ import torch
 from torch import Tensor
 
 from .schedule import Schedule
+
+SHAPING = frozenset({"expand", "repeat", "reshape", "to", "unsqueeze", "view"})
+"""Methods that leave a number what it is; of how many samples and in what precision a loop does not say."""
 
 
 class Clock:
@@ -51,7 +55,7 @@ class Clock:
         one = torch.zeros(1, 1, 1, 1)
         names: dict[str, Any] = {
             "torch": torch, "self": owner, "t": torch.tensor(timestep), "latents": one, "latent_model_input": one,
-            "batch_size": 1, "device": torch.device("cpu"), "i": 0,
+            "batch_size": 1, "device": torch.device("cpu"), "i": 0, "num_train_timesteps": self.schedule.train,
         }  # fmt: skip
         for line in self.loop.needed:
             with contextlib.suppress(Exception):            # a line that asks for more than a timestep
@@ -78,11 +82,27 @@ def _work_out(line: ast.stmt, names: dict[str, Any]) -> None:
             with contextlib.suppress(Exception):
                 _work_out(each, names)
     elif isinstance(line, (ast.Assign, ast.AugAssign)):
-        exec(compile(ast.Module([line], []), "<call>", "exec"), {}, names)  # noqa: S102 - the library's own source
+        try:
+            _run(line, names)
+        except Exception:
+            _run(_Bare().visit(copy.deepcopy(line)), names)
+
+
+def _run(line: ast.stmt, names: dict[str, Any]) -> None:
+    exec(compile(ast.Module([line], []), "<call>", "exec"), {}, names)  # noqa: S102 - the library's own source
 
 
 def _worth(node: ast.expr, names: dict[str, Any]) -> Any:
     return eval(compile(ast.Expression(node), "<call>", "eval"), {}, names)  # noqa: S307 - the library's own source
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes calls off that change a tensor's shape or precision alone."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """What it is called on, of such a call."""
+        self.generic_visit(node)
+        return node.func.value if isinstance(node.func, ast.Attribute) and node.func.attr in SHAPING else node
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,15 @@ def test_a_denoiser_whose_sign_its_pipeline_turns(once: Callable[..., Path]) -> 
     torch.testing.assert_close(shown["target"][0], clean - noise, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("LongCatAudioDiTPipeline", 0.3), ("Ideogram4Pipeline", 0.7), ("Cosmos2TextToImagePipeline", 0.3 / 1.3)],
+)
+def test_shapes_and_precisions_that_the_loop_does_not_name_hide_no_number(kind: str, told: float) -> None:
+    schedule = Schedule(df.FlowMatchEulerDiscreteScheduler())
+    assert Clock(getattr(df, kind), "transformer", "timestep", schedule, {}, {})(300.0) == pytest.approx(told, abs=1e-4)
+
+
 def test_a_coefficient_is_no_prediction_whose_sign_is_turned() -> None:
     """Cosmos 2 works with `c_out = -current_t`, and its denoiser predicts noise - x_0."""
     schedule = Schedule(df.FlowMatchEulerDiscreteScheduler())
