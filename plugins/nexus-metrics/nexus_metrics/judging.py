@@ -156,12 +156,17 @@ def listed(said: Any) -> list[str]:
     >>> listed(["a", "b"]), listed("['a', 'b']"), listed("a")
     (['a', 'b'], ['a', 'b'], [])
     """
+    return [str(each) for each in items(said)]
+
+
+def items(said: Any) -> list[Any]:
+    """The same, as they are."""
     if isinstance(said, str) and said.startswith("[") and len(said) < 1 << 16:
         try:
             said = ast.literal_eval(said)
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             return []
-    return [str(each) for each in said] if isinstance(said, (list, tuple)) else []
+    return list(said) if isinstance(said, (list, tuple)) else []
 
 
 def chosen(answer: str, choices: Sequence[str], count: int, letters: str = LETTERS) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nexus_specs import NexusError, Sample, Tap
 
-from .judging import listed
+from .judging import items
 from .options import QuestionOptions
 from .ratio import Ratio
 from .references import expected, final
@@ -54,9 +54,10 @@ class VqaAccuracy(Ratio):
         found = expected(sample, self.options.field, "answers", "answer", "label")
         if isinstance(found, Mapping):
             found = found.get("answer", found.get("text"))
-        if isinstance(found, (list, tuple)):
-            return [str(each.get("answer", "") if isinstance(each, Mapping) else each) for each in found]
-        return [] if found is None else listed(found) or [str(found)]
+        if found is None:
+            return []
+        several = found if isinstance(found, (list, tuple)) else items(found) or [found]
+        return [str(each.get("answer", "") if isinstance(each, Mapping) else each) for each in several]
 
 
 def agreement(answer: str, people: Sequence[str]) -> float:

@@ -45,6 +45,8 @@ def test_answers_come_in_every_layout_of_the_hub() -> None:
     assert VqaAccuracy().measure([written], {"answer": ["Net\n\nQuestion: why?"]}) == [(1.0,)]
     columns = sample(text="q", answers={"answer": ["net"] * 4 + ["web"] * 6})
     assert VqaAccuracy().measure([columns], {"answer": ["<think>web</think>net"]}) == [(1.0,)]
+    spelt = sample(text="q", answers=str(written.fields["answers"]))
+    assert VqaAccuracy().measure([spelt], {"answer": ["net"]}) == [(1.0,)]
     said = sample(text="q", answers="['net', 'web']")
     assert VqaAccuracy().measure([said], {"answer": ["net"]})[0][0] == pytest.approx(0.5)
 
