@@ -14,9 +14,9 @@ _NEXT = re.compile(r"\n\s*(?:Question|Problem|Q)\s*\d*\s*:")
 
 def expected(sample: Sample, field: str, *others: str) -> Any:
     """The reference of a sample: its field, else the first of the others that it has; None where it has none, or NaN,
-    as pandas writes that."""
+    as pandas writes that, or a label of -1."""
     names = (field,) if field else others
-    found = (sample.fields.get(name) for name in names)
+    found = (known(sample) if name == "label" else sample.fields.get(name) for name in names)
     return next((each for each in found if each is not None and not (isinstance(each, float) and each != each)), None)
 
 

@@ -165,3 +165,5 @@ def test_a_label_of_minus_one_is_none_and_one_behind_the_last_choice_a_mistake()
 def test_no_number_is_no_class_and_no_answer() -> None:
     assert Accuracy().measure([sample(text="q", label=0)], {"output": [[math.nan, 1.0]]}) == [(0.0,)]
     assert ExactMatch().measure([sample(text="q", answer=math.nan)], {"answer": ["nan"]}) == [()]
+    assert ExactMatch().measure([sample(text="q", label=-1)], {"answer": ["1"]}) == [()]
+    assert NumberMatch().measure([sample(text="q", answer=-1)], {"answer": ["-1"]}) == [(1.0,)]
