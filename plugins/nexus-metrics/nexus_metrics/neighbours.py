@@ -57,10 +57,7 @@ class KnnAccuracy:
 
     def floor(self, train: Iterable[Sample], held_out: Sequence[Sample]) -> float:
         """The commonest label of the held-out items, given to all of them."""
-        references(held_out, "knn_accuracy", "label")
-        labels = [label for sample in held_out if (label := known(sample)) is not None]
-        if not labels:
-            raise NexusError("knn_accuracy has nothing to score: every held-out label is -1, which is none.")
+        labels = references(held_out, "knn_accuracy", "label")
         return max(Counter(labels).values()) / len(labels)
 
     def _row(self, label: Any, vector: NDArray[np.float64]) -> tuple[float, ...]:

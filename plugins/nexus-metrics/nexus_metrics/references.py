@@ -31,7 +31,10 @@ def references(samples: Sequence[Sample], metric: str, field: str, *others: str)
     found = [each for sample in samples if (each := expected(sample, field, *others)) is not None]
     if not found:
         wanted = field or " or ".join(others)
-        raise NexusError(f"{metric} has nothing to score: no held-out sample has {wanted}. Map it: columns: {{...}}.")
+        none = " (-1 is none)" if "label" in (field, *others) else ""
+        raise NexusError(
+            f"{metric} has nothing to score: no held-out sample has {wanted}{none}. Map it: columns: {{...}}."
+        )
     return found
 
 
