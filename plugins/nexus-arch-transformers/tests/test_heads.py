@@ -14,6 +14,8 @@ import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Budget, Installed, NexusError, Tap
 from nexus_specs.testing import ListSink, sample
+from nexus_torch.hugging_face.inputs.collate import Preprocessor
+from nexus_torch.padding import Collated
 from torch import Tensor
 
 TEXTS = ("Layers carry what a model knows.", "Short.", "A tower keeps one ability.")
@@ -250,6 +252,20 @@ def test_a_body_with_a_decoder_reads_the_text_again(saved: Saved) -> None:
     for vector, state, right in zip(found["embedding"], found[layer], right_ones, strict=True):
         assert torch.allclose(state, right.last_hidden_state[0], atol=1e-5)
         assert torch.allclose(vector, right.last_hidden_state[0].mean(0), atol=1e-5)
+    checkpoint = Transformers().open(str(home), Installed())
+    aimed = [sample(text="A", target="x y"), sample(text="A")]
+    assert checkpoint.collate(aimed[:1])["decoder_input_ids"].shape[1] > 2, "its own target is read instead"
+    assert "decoder_input_ids" not in checkpoint.collate(aimed[1:])
+    assert len(checkpoint.groups(aimed)) == 2
+
+
+def test_a_body_with_a_decoder_beside_pictures_begins_it() -> None:
+    """PP-FormulaNet's would read the text again too, and there is none."""
+    made = Preprocessor(Path("nowhere"), ("image",), generative=False, context=8, channels=3, decoder_start=2)
+    made.rereads = True
+    given = Collated({"pixel_values": torch.zeros(1, 3, 4, 4)})
+    (found,) = made._parts([sample(label="one")], [], given)
+    assert found["decoder_input_ids"].tolist() == [[2]]
 
 
 def test_a_tokenizer_without_names_for_its_tokens(saved: Saved) -> None:

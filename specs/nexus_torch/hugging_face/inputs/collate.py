@@ -14,7 +14,7 @@ from nexus_torch.padding import Collated
 
 from ..folder import configuration
 from ..text.chatting import converses, rendered
-from ..text.decoding import decoder_inputs
+from ..text.decoding import TARGET, decoder_inputs
 from ..text.languages import languages, spoken
 from ..text.panics import hushed
 from ..text.texts import Texts
@@ -35,6 +35,8 @@ class Preprocessor(Texts):
     """The token for padding by which a head that judges a text finds its last token."""
     counted: int | None = None
     """The token that a head looks for, which can be no padding then."""
+    rereads = False
+    """Whether a decoder is given the text once more by the forward itself, where a sample has no target."""
     frames = 0
     """How many frames of a film it sees; 0: all."""
     patch = 0
@@ -84,7 +86,7 @@ class Preprocessor(Texts):
         """Equal for samples that may be one batch: with the same modalities and the same ready arguments, sounds of one
         length, pictures of one size."""
         return (self.modalities(sample), languages(sample), *likeness(sample, self.arguments), *self._sizes(sample),
-                *((sample.key,) if self._alone(sample) else ()))  # fmt: skip
+                self.rereads and _aims(sample), *((sample.key,) if self._alone(sample) else ()))  # fmt: skip
 
     def _sizes(self, sample: Sample) -> tuple[int, ...]:
         """Of what would be padded."""
@@ -136,7 +138,8 @@ class Preprocessor(Texts):
             yield self.together(samples, present)
         else:
             yield from (makers[name](samples) for name in present)
-        if self.decoder_start is not None and "decoder_input_ids" not in batch:
+        again = self.rereads and ("text" in present or "input_ids" in batch) and not any(map(_aims, samples))
+        if self.decoder_start is not None and "decoder_input_ids" not in batch and not again:
             limit = 1 if self.transduces else self.context
             start, channels = self.decoder_start, self.channels_out
             yield self.guarded(lambda: decoder_inputs(samples, lambda: self.tokenizer, start, limit, channels))
@@ -228,3 +231,8 @@ class Preprocessor(Texts):
 
 def _said(kind: tuple[str, ...]) -> str:
     return " and ".join(kind) or "nothing that it takes"
+
+
+def _aims(sample: Sample) -> bool:
+    """Whether a decoder has a text of its own to read."""
+    return isinstance(sample.fields.get(TARGET), str)

@@ -131,7 +131,7 @@ class HuggingFaceCheckpoint(Described):
         context = context_of(config)
         generation = parsed(self.home / GENERATION) if (self.home / GENERATION).is_file() else {}
         chooses = ChoicePreprocessor if is_head_of(kind.__name__, "MULTIPLE_CHOICE") else self.prepares
-        writes = decodes(config, kind.__name__, arguments) and not rereads(kind)
+        writes = decodes(config, kind.__name__, arguments)
         made = (FilmPreprocessor if self.films else chooses)(
             self.home,
             takes(kind),
@@ -146,6 +146,7 @@ class HuggingFaceCheckpoint(Described):
         )
         made.generation, made.begins = generation, begins(config)
         made.frames, made.patch, made.alone = frames_of(config), hidden_patch(config), is_alone(config, kind)
+        made.rereads = writes and rereads(kind)
         if gives(kind) == ("label",):
             text = text_part(config)
             made.padded_with = getattr(text, "pad_token_id", None)
