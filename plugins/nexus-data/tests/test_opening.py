@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nexus_data.tables import Csv, Jsonl
+from nexus_data.tables import Csv, Jsonl, Table
 from nexus_data.texts import Text
 from nexus_specs import Installed, NexusError, reader_for
 
@@ -59,6 +59,14 @@ def test_names_of_columns_stand_without_spaces_and_empty_lines_are_nothing(tmp_p
     (tmp_path / "a.csv").write_text("text, label\na, 1\n\nb, 1_0\n\n" + "\n" * 300)
     found = [each.fields for split in SPLITS for each in Csv(path=str(tmp_path)).samples(split)]
     assert {each["text"]: each["label"] for each in found} == {"a": 1, "b": " 1_0"}
+
+
+def test_only_tables_that_are_read_otherwise_now_have_another_fingerprint(tmp_path: Path) -> None:
+    reader = Csv(path=str(tmp_path))
+    (tmp_path / "a.csv").write_text("text,label, id\na,1,2\n")
+    assert reader.fingerprint("train") == Table.fingerprint(reader, "train")
+    (tmp_path / "a.csv").write_text("text, label\na,1\n")
+    assert reader.fingerprint("train") != Table.fingerprint(reader, "train")
 
 
 def test_a_quote_that_does_not_end_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
