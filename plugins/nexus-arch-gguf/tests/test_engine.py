@@ -52,8 +52,6 @@ DIVIDED = [
     ("gpt_oss", "Q8_0", "#"), ("llama4", "Q4_0", "#"), ("bloom", "Q4_0", ""), ("dbrx", "Q8_0", ""),
     ("mamba2", "Q8_0", ""), ("t5-v1_1", "Q4_0", ""), ("gemma3", "F32", ""),
 ]  # fmt: skip
-AT_ONCE = ("llama4", "dbrx")
-"""Their forwards take one weight of all experts after the other, so groups that hold several weights come again."""
 
 
 def observed(file: Path, texts: list[Sample], **budget: Any) -> tuple[dict[tuple[str, str], torch.Tensor], Any]:
@@ -85,7 +83,7 @@ def test_layers_that_are_too_large_come_in_parts(
     layers = {part.path for part in room.placing.checkpoint.parts}
     assert {unit for unit in room.units if unit not in layers and mark in unit}, list(room.units)
     layers_again = [each for each in room.loads if room.loads.count(each) > 1 and not room.units[each].table]
-    assert not layers_again or row in AT_ONCE
+    assert not layers_again
     assert whole.keys() == parts.keys()
     for key in whole:
         assert key[1] == "logits" or torch.equal(whole[key], parts[key]), key

@@ -151,12 +151,19 @@ class Division:
             return together
         found = []
         for name in weights:
-            own = [each for each in part.extents if each.key.rpartition(".")[2].startswith(name)]
-            if self._made(part, own).keys() != {f"{part.path}.{name}"}:
+            own = self._makes(part, name)
+            if not own:
                 return together
             found.append((f"{name}.", [name], replace(part, extents=tuple(own))))
         taken = sorted(each.key for *_, inner in found for each in inner.extents)
         return found if taken == sorted(each.key for each in part.extents) else together
+
+    def _makes(self, part: Part, name: str) -> Sequence[Extent]:
+        """The stored tensors that make one weight and no other, by their names or as the loader has them together; none
+        where there are no such."""
+        named = [each for each in part.extents if each.key.rpartition(".")[2].startswith(name)]
+        groups = (named, *stems(part.extents, self.together).values())
+        return next((each for each in groups if each and self._made(part, each).keys() == {f"{part.path}.{name}"}), ())
 
     def _groups(self, part: Part, names: tuple[str, ...], total: int, mark: str) -> None:
         """Some of `total` experts at a time."""
