@@ -28,9 +28,9 @@ class Passages:
         self.places: dict[Passage, tuple[int, ...] | None] = {}
         """Of each tensor of the output its place in the segment, -1 for what was there before; None: it leaves more."""
 
-    def untracked(self, run: Run) -> bool:
-        """Whether a forward that is about to go on enters a unit of which that is enough."""
-        return entering(run) and self.places.get(_passage(run.stop)) is not None
+    def untracked(self, entered: Stop) -> bool:
+        """Whether of a unit that a forward is about to enter that is enough."""
+        return self.places.get(_passage(entered)) is not None
 
     def learn(self, run: Run, entered: Stop, stop: Any, *, quiet: bool) -> None:
         """After a pass that was tracked. `quiet`: nothing was set on a module."""
@@ -98,6 +98,5 @@ def _behind(stop: Any, entered: Stop) -> bool:
     return isinstance(stop, Stop) and (stop.kind, *_passage(stop)) == ("behind", *_passage(entered))
 
 
-def _passage(stop: Stop | None) -> Passage:
-    assert stop is not None
+def _passage(stop: Stop) -> Passage:
     return stop.path, stop.visit

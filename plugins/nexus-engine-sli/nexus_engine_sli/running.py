@@ -103,7 +103,7 @@ class Hub:
     def resume(self, run: Run, answer: Any = None) -> None:
         """Until the forward stops again, or ends."""
         own, entered = thread_state(), run.stop if entering(run) else None
-        untracked = self._untracked(run)
+        untracked = entered is not None and self._untracked(entered)
         if run.stop and run.stop.kind == "before":
             self.into(run)
         elif run.stop and run.stop.kind == "behind":
@@ -123,9 +123,9 @@ class Hub:
         put_back(own)
         run.stop = None if run.dead else found
 
-    def _untracked(self, run: Run) -> bool:
-        """Whether it enters a unit that leaves nothing but its output, while all states are here."""
-        return self.passages.untracked(run) and (self.keeper is None or self.keeper.all_here())
+    def _untracked(self, entered: Stop) -> bool:
+        """Whether the unit leaves nothing but its output, while all states are here."""
+        return self.passages.untracked(entered) and (self.keeper is None or self.keeper.all_here())
 
     def into(self, run: Run) -> None:
         """The forward enters the module before which it waits."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import Budget, Checkpoint, NexusError, locate
-from nexus_torch.files import write_json
+from nexus_torch.files import file_hash, write_json
 
 REQUEST, LOCK, FETCHED = "request.json", "lock", Path("scratch", "fetch")
 PINNED = ("micro_batch", "precision", "quantise", "device", "threads", "memory")
@@ -155,12 +155,7 @@ def _beside(source: str, files: Sequence[str]) -> list[list[str]]:
     found = {path for folder in folders if folder.is_dir() for path in folder.glob("[!.]*")}     # not our own folder
     found |= {inner for path in found if path.is_dir() for inner in path.glob("[!.]*")}      # of a Diffusers pipeline
     kept = sorted(path for path in found if path.suffix in READ_TOO and path.is_file())
-    return [[str(path), _digest(path)] for path in kept]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [[str(path), file_hash(path)] for path in kept]
 
 
 def _versions() -> list[str]:
