@@ -76,7 +76,7 @@ def streams(checkpoint: Any, folder: Path) -> bool:
     from unittest import mock
 
     import nexus_engine_sli.batching
-    import nexus_engine_sli.units
+    import nexus_engine_sli.weights.units
     import torch
     from nexus_specs import Budget, Installed, Sample, Tap
 
@@ -89,7 +89,7 @@ def streams(checkpoint: Any, folder: Path) -> bool:
         engine = Installed().make("engine", "sli")
         with (
             mock.patch.object(nexus_engine_sli.batching, "MORE", 1),
-            mock.patch.object(nexus_engine_sli.units, "LARGE", TABLE),
+            mock.patch.object(nexus_engine_sli.weights.units, "LARGE", TABLE),
             engine.load(checkpoint, budget) as teacher,
         ):
             teacher.observe(samples, [Tap(path=path)], sink)

@@ -78,7 +78,7 @@ def resident(given: Given) -> Outputs:
 def compute(given: Given) -> Outputs:
     """The ceiling of arithmetic: the same forwards on weights that are in anonymous memory, in large pages, and were
     touched. Only the forwards count."""
-    from nexus_engine_sli.rooms import Resident
+    from nexus_engine_sli.rooms.resident import Resident
     from nexus_specs import Installed
 
     installed = Installed()
@@ -144,7 +144,7 @@ def llmcompressor(given: Given) -> Outputs:
 
 def disk(given: Given) -> Outputs:
     """The rate of the disk: all weights, past the cache, by two threads, into one buffer."""
-    from nexus_engine_sli.reading import Reader
+    from nexus_engine_sli.files.reading import Reader
     from nexus_specs import Extent
 
     reader = Reader()
@@ -181,7 +181,7 @@ CONTENDERS: dict[str, Callable[..., Outputs]] = {
 def warm(name: str) -> Iterator[None]:
     """Imports, which are not counted."""
     wanted = {
-        "nexus": "nexus_engine_sli.engine", "compute": "nexus_engine_sli.rooms", "airllm": "airllm",
+        "nexus": "nexus_engine_sli.engine", "compute": "nexus_engine_sli.rooms.resident", "airllm": "airllm",
         "llmcompressor": "llmcompressor", **dict.fromkeys(DEVICE, "nexus_engine_sli.engine"),
     }  # fmt: skip
     __import__(wanted.get(name, "transformers"))

@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 import nexus_engine_sli.batching
-import nexus_engine_sli.units
+import nexus_engine_sli.weights.units
 import numpy as np
 import torch
 from nexus_specs import Budget, Installed, Piece, Sample, Tap, content_key
@@ -87,7 +87,7 @@ def observed(
     budget = Budget(residency=residency, micro_batch=together)
     with (
         mock.patch.object(nexus_engine_sli.batching, "MORE", 1),
-        mock.patch.object(nexus_engine_sli.units, "LARGE", table),
+        mock.patch.object(nexus_engine_sli.weights.units, "LARGE", table),
         Installed().make("engine", "sli").load(checkpoint, budget) as teacher,
     ):
         torch.manual_seed(0)

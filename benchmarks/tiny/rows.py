@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nexus_engine_sli.units import LARGE
+from nexus_engine_sli.weights.units import LARGE
 from nexus_specs import Installed, NexusError
 from torch import nn
 

@@ -19,8 +19,8 @@ LAYERS, WIDTH, TEXTS, WORDS = 8, 512, 48, 240
 STATES = "states.json"
 """Names the states from which a killed observation goes on."""
 OFTEN = """
-from nexus_engine_sli import resuming
-resuming.EVERY, resuming.SHARE = 0.0, 0
+from nexus_engine_sli.resuming import checkpoints
+checkpoints.EVERY, checkpoints.SHARE = 0.0, 0
 """
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nexus_specs import Checkpoint, Sample
 
-from .streaming import MicroBatch
+from .running.streaming import MicroBatch
 
 BATCHES_AT_ONCE = 32
 """Micro-batches that are grouped together where each is on its own: with 8 samples each, a shard of 256. So the same

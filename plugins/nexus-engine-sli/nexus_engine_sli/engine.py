@@ -10,17 +10,17 @@ from pathlib import Path
 import torch
 from nexus_specs import Blueprint, Budget, Checkpoint, Estimate, Machine, Teacher
 
-from . import headroom
-from .checking import check_experts
-from .costs import cost
-from .fitting import Fitting
-from .headroom import Way
-from .loading import Streamed
-from .machine import measure
-from .offloading import Offloaded
-from .placing import bare
-from .rooms import Resident, Room
+from .planning import headroom
+from .planning.costs import cost
+from .planning.fitting import Fitting
+from .planning.headroom import Way
+from .planning.machine import measure
+from .rooms.offloaded import Offloaded
+from .rooms.resident import Resident, Room
+from .rooms.streamed import Streamed
 from .teacher import SliTeacher
+from .weights.checking import check_experts
+from .weights.placing import bare
 
 ROOMS: dict[str, type[Resident] | type[Streamed]] = {"resident": Resident, "offload": Offloaded, "stream": Streamed}
 WORDS = {"resident": "everything in memory", "offload": "in memory as stored, run layer by layer"}

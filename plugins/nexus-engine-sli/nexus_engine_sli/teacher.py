@@ -27,20 +27,20 @@ from nexus_specs import (
 from nexus_torch.padding import to_device
 from torch import nn
 
-from .allocating import give_back
 from .batching import Batching
-from .checking import Finder, watch
-from .deferring import deferring
-from .following import EditHub
-from .forwards import Run, seeded
-from .loading import Streamed
-from .reading import read
-from .returning import Mismatch
-from .rooms import Resident, Room
-from .running import layer_paths
-from .streaming import MicroBatch, Observation, fingerprint
-from .taps import Taps
-from .tracking import unnoted
+from .files.reading import read
+from .memory.allocating import give_back
+from .memory.tracking import unnoted
+from .outputs.deferring import deferring
+from .outputs.taps import Taps
+from .resuming.returning import Mismatch
+from .rooms.resident import Resident, Room
+from .rooms.streamed import Streamed
+from .running.following import EditHub
+from .running.forwards import Run, seeded
+from .running.hub import layer_paths
+from .running.streaming import MicroBatch, Observation, fingerprint
+from .weights.checking import Finder, watch
 
 WIDE = 1 << 14
 """Scores of a token from which on the memory of a batch's logits is given back behind it (`allocating`)."""

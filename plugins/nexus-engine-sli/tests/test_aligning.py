@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import units
-from nexus_engine_sli.aligning import by_sample, check_routed, mask_of, positions, sequence
 from nexus_engine_sli.engine import Sli
+from nexus_engine_sli.outputs.aligning import by_sample, check_routed, mask_of, positions, sequence
+from nexus_engine_sli.weights import units
 from nexus_specs import Basis, Budget, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
 from nexus_torch.padding import Collated, unpad

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from nexus_engine_sli import allocating
-from nexus_engine_sli.scores import logprob
+from nexus_engine_sli.memory import allocating
+from nexus_engine_sli.outputs.scores import logprob
 
 SCRIPT = """
 import torch
-from nexus_engine_sli.allocating import map_large_blocks
+from nexus_engine_sli.memory.allocating import map_large_blocks
 map_large_blocks()
 def anonymous():
     rows = open("/proc/self/status").read().splitlines()

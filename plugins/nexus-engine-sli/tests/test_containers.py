@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from nexus_engine_sli import containers, machine
+from nexus_engine_sli.memory import containers
+from nexus_engine_sli.planning import machine
 
 GB = 1 << 30
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nexus_engine_sli.costs import OPERATIONS, met, multiplied, operations
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.predicting import KERNELS
+from nexus_engine_sli.planning.costs import OPERATIONS, met, multiplied, operations
+from nexus_engine_sli.planning.predicting import KERNELS
 from nexus_specs import Blueprint, Budget, Stack
 
 GB = 10**9

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import past_cache, units
-from nexus_engine_sli.checking import watch
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.fitting import Fitting
-from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.files import past_cache
+from nexus_engine_sli.planning.fitting import Fitting
+from nexus_engine_sli.rooms.streamed import Streamed
+from nexus_engine_sli.weights import units
+from nexus_engine_sli.weights.checking import watch
 from nexus_specs import Budget, Extent, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
 from safetensors.torch import load_file, save_file
@@ -95,7 +96,7 @@ def test_a_head_that_is_not_finite_is_named(
 ) -> None:
     """The states before it are in order: it shows in the logits alone."""
     if deferred:
-        monkeypatch.setattr("nexus_engine_sli.deferring.rows_at_once", lambda _: 2)
+        monkeypatch.setattr("nexus_engine_sli.outputs.deferring.rows_at_once", lambda _: 2)
     file = not_finite(home, "lm_head.weight")
     with pytest.raises(NexusError, match="not finite") as said:
         observe(home, inputs("decoder"), "logprob", residency=residency)

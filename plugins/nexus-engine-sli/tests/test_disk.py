@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from nexus_engine_sli import resuming, streaming
-from nexus_engine_sli.disk import Disk
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.rolling import Rolling
+from nexus_engine_sli.files.disk import Disk
+from nexus_engine_sli.files.rolling import Rolling
+from nexus_engine_sli.resuming import checkpoints
+from nexus_engine_sli.running import streaming
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap, content_key
 from nexus_specs.testing import ListSink
 from nexus_specs.testing.hub import LocalHub
@@ -98,10 +99,10 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
         made.append(Watched(total))
         return made[-1]
 
-    monkeypatch.setattr("nexus_engine_sli.loading.Disk", disk)
+    monkeypatch.setattr("nexus_engine_sli.rooms.streamed.Disk", disk)
     monkeypatch.setattr(streaming.Observation, "_limit", lambda self: 1 << 13)
-    monkeypatch.setattr(resuming, "EVERY", 0.0)
-    monkeypatch.setattr(resuming, "SHARE", 0)
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
     return made
 
 

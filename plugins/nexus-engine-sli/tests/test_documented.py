@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_specs import Checkpoint, Installed
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "streaming.md"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import tables, units
-from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_engine_sli.teacher import SliTeacher
+from nexus_engine_sli.weights import tables, units
 from nexus_specs import Budget, Installed, Sample, Tap
 from nexus_specs.testing import ListSink
 

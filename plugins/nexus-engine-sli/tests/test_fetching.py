@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from nexus_engine_sli import fetching, ranging
-from nexus_engine_sli.fetching import Cached, Here, files_for
-from nexus_engine_sli.proving import Damaged
-from nexus_engine_sli.reading import read
-from nexus_engine_sli.rolling import Rolling
+from nexus_engine_sli.files import fetching, ranging
+from nexus_engine_sli.files.fetching import Cached, Here, files_for
+from nexus_engine_sli.files.proving import Damaged
+from nexus_engine_sli.files.reading import read
+from nexus_engine_sli.files.rolling import Rolling
 from nexus_specs import Budget, Extent, NexusError
 from nexus_specs.testing.hub import LocalHub
 from nexus_torch import hub
@@ -94,7 +94,7 @@ def served(server: LocalHub) -> int:
 CHILD = """
 import json, os, signal, sys
 from pathlib import Path
-from nexus_engine_sli.fetching import files_for
+from nexus_engine_sli.files.fetching import files_for
 from nexus_specs import Budget
 from nexus_torch import hub
 from nexus_torch.hugging_face.folder import extents

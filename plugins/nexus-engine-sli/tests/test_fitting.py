@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import reading
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.fitting import spelt
+from nexus_engine_sli.files import reading
+from nexus_engine_sli.planning.fitting import spelt
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
 

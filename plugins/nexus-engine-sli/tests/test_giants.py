@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nexus_engine_sli.costs import WAITS
 from nexus_engine_sli.engine import Sli
+from nexus_engine_sli.planning.costs import WAITS
 from nexus_specs import Blueprint, Budget, Installed
 
 GB = 10**9

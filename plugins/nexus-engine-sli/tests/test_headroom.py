@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from nexus_engine_sli import headroom
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.headroom import Free, choose, place, weight_dtype
+from nexus_engine_sli.planning import headroom
+from nexus_engine_sli.planning.headroom import Free, choose, place, weight_dtype
 from nexus_specs import Blueprint, Budget, Stack
 
 GB = 10**9

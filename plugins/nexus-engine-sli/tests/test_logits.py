@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import deferring, units
-from nexus_engine_sli.deferring import Deferred, rows_at_once, windows
 from nexus_engine_sli.engine import Sli
+from nexus_engine_sli.outputs import deferring
+from nexus_engine_sli.outputs.deferring import Deferred, rows_at_once, windows
+from nexus_engine_sli.weights import units
 from nexus_specs import Budget, Installed, NexusError, Piece, Sample, Tap, content_key
 from nexus_specs.testing import ListSink
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nexus_engine_sli import machine
+from nexus_engine_sli.planning import machine
 from nexus_specs import Extent
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import buffers
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.loading import Streamed
-from nexus_engine_sli.pieces import making
+from nexus_engine_sli.memory import buffers
+from nexus_engine_sli.planning.pieces import making
+from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
 from safetensors.torch import save_file

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.forwards import Run, Stop
-from nexus_engine_sli.passages import Passages, leaves
-from nexus_engine_sli.streaming import Observation
-from nexus_engine_sli.tracking import Ledger, Tracker
+from nexus_engine_sli.memory.tracking import Ledger, Tracker
+from nexus_engine_sli.running.forwards import Run, Stop
+from nexus_engine_sli.running.passages import Passages, leaves
+from nexus_engine_sli.running.streaming import Observation
 from nexus_specs import Budget, Checkpoint, Sample, Tap
 from nexus_specs.testing import ListSink
 from torch import nn
@@ -89,7 +89,7 @@ def test_all_are_tracked_while_states_are_spilled(
     alone = products(tracked)
     tracked.clear()
     monkeypatch.setattr(Observation, "_limit", lambda _: 1)
-    monkeypatch.setattr("nexus_engine_sli.spilling.SMALL", 1)
+    monkeypatch.setattr("nexus_engine_sli.memory.spilling.SMALL", 1)
     assert same(observed(opened("decoder"), samples, residency="stream"), expected)
     assert products(tracked) >= 0.9 * len(samples) * alone
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import transformers as hf
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.spilling import Spill
+from nexus_engine_sli.memory.spilling import Spill
 from nexus_specs import Budget, Installed, Sample, Tap, content_key
 from nexus_specs.testing import ListSink
 

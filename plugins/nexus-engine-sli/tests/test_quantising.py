@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.quantising import Quantised, bytes_of, quantise
+from nexus_engine_sli.weights.quantising import Quantised, bytes_of, quantise
 from nexus_specs import Budget, Checkpoint, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
 from nexus_torch.skeleton import absent, empty, fill, holders
@@ -31,7 +31,7 @@ def small(rows: int = 48, columns: int = 40) -> nn.Module:
 
 @pytest.mark.parametrize("shape", [(48, 40), (33, 7), (300, 64), (1, 5)])
 def test_every_weight_is_within_the_types_own_error(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nexus_engine_sli.quantising.AT_ONCE", 1 << 10)
+    monkeypatch.setattr("nexus_engine_sli.weights.quantising.AT_ONCE", 1 << 10)
     for how in ("nf4", "int8"):
         module = small(*shape)
         weight = module[0].weight.detach().clone()

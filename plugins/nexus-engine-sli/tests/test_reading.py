@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from nexus_engine_sli.buffers import Buffers, tensor_in
-from nexus_engine_sli.reading import Reader, read, spans
+from nexus_engine_sli.files.reading import Reader, read, spans
+from nexus_engine_sli.memory.buffers import Buffers, tensor_in
 from nexus_specs import Extent, NexusError
 from nexus_torch.files import read_header, write_tensors
 

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import resuming, spilling, streaming, units
-from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.memory import spilling
+from nexus_engine_sli.resuming import checkpoints
+from nexus_engine_sli.rooms.streamed import Streamed
+from nexus_engine_sli.running import streaming
 from nexus_engine_sli.teacher import SliTeacher
+from nexus_engine_sli.weights import units
 from nexus_specs import Basis, Budget, Installed, Piece, Sample, Tap, content_key
 from nexus_specs.testing.killing import Doom
 from nexus_torch.journal import Journal
@@ -66,8 +69,8 @@ EDITS = (("model.layers.2",), ("model.layers.3.mlp",), ("model.layers.1", "model
 
 
 EVENTS = (
-    (Streamed, "enter"), (ShardWriter, "put"), (ShardWriter, "flush"), (resuming.Checkpoints, "_row"),
-    (resuming.Checkpoints, "_clean"), (Journal, "append"), (spilling.Spill, "_write"), (spilling.Spill, "bring"),
+    (Streamed, "enter"), (ShardWriter, "put"), (ShardWriter, "flush"), (checkpoints.Checkpoints, "_row"),
+    (checkpoints.Checkpoints, "_clean"), (Journal, "append"), (spilling.Spill, "_write"), (spilling.Spill, "bring"),
 )  # fmt: skip
 """Before these the process may end: units, records, states on their way to the disk and back, half a checkpoint."""
 
@@ -84,7 +87,7 @@ def extract(
     """Layer by layer, intact and under edits, with a checkpoint of the states at each and little memory for them, until
     event `at` (0: to its end); notes the units that it read, and the events."""
     torch.set_num_threads(1)
-    resuming.EVERY, resuming.SHARE, units.LARGE, units.ALIGNED = 0.0, 0, 1 << 12, 64
+    checkpoints.EVERY, checkpoints.SHARE, units.LARGE, units.ALIGNED = 0.0, 0, 1 << 12, 64
     doom = Doom(at)
     for event in EVENTS:
         doom.before(*event)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_specs import Basis, Budget, Checkpoint, NexusError, NotResident, Part, Sample, Tap
 from nexus_specs.testing import ListSink
 

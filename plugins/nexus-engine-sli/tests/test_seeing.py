@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli.belongings import Belongings, forgets
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.forwards import Run
-from nexus_engine_sli.rooms import Resident
-from nexus_engine_sli.running import Hub, layer_paths
+from nexus_engine_sli.rooms.resident import Resident
+from nexus_engine_sli.running.belongings import Belongings, forgets
+from nexus_engine_sli.running.forwards import Run
+from nexus_engine_sli.running.hub import Hub, layer_paths
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_specs import Budget, Checkpoint, Installed, Sample, Tap, content_key
 from nexus_specs.testing import ListSink
@@ -77,7 +77,7 @@ def observed(checkpoint: Checkpoint, samples: Sequence[Sample], how: Any, folder
 def test_edits_of_a_tower_that_not_every_batch_passes(
     seeing: Checkpoint, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nexus_engine_sli.streaming.LEAST", 1)
+    monkeypatch.setattr("nexus_engine_sli.running.streaming.LEAST", 1)
     resident, streamed, spilled = (
         observed(seeing, samples, how, tmp_path, **more)
         for how, more in (("resident", {}), ("stream", {}), ("stream", {"memory": 64 << 20}))

@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_specs import Budget, Checkpoint, Installed, Sample, Tap
 from nexus_specs.testing import ListSink

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import spilling, streaming, units
-from nexus_engine_sli.aligning import positions, sequence
-from nexus_engine_sli.loading import Streamed
-from nexus_engine_sli.placing import one_by_one
-from nexus_engine_sli.quantising import Quantised
-from nexus_engine_sli.rooms import Resident
+from nexus_engine_sli.memory import spilling
+from nexus_engine_sli.outputs.aligning import positions, sequence
+from nexus_engine_sli.rooms.resident import Resident
+from nexus_engine_sli.rooms.streamed import Streamed
+from nexus_engine_sli.running import streaming
 from nexus_engine_sli.teacher import SliTeacher
+from nexus_engine_sli.weights import units
+from nexus_engine_sli.weights.placing import one_by_one
+from nexus_engine_sli.weights.quantising import Quantised
 from nexus_specs import Budget, Checkpoint, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
 from safetensors.torch import load_file, save_file

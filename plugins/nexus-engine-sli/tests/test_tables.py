@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import streaming, units
-from nexus_engine_sli.loading import Streamed
-from nexus_engine_sli.rooms import Resident
-from nexus_engine_sli.tables import logprobs
+from nexus_engine_sli.rooms.resident import Resident
+from nexus_engine_sli.rooms.streamed import Streamed
+from nexus_engine_sli.running import streaming
 from nexus_engine_sli.teacher import SliTeacher
+from nexus_engine_sli.weights import units
+from nexus_engine_sli.weights.tables import logprobs
 from nexus_specs import Budget, Checkpoint, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
 

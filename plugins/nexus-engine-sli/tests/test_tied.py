@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import allocating
-from nexus_engine_sli.fitting import Fitting
-from nexus_engine_sli.loading import Streamed
-from nexus_engine_sli.placing import bare
-from nexus_engine_sli.predicting import layerwise
+from nexus_engine_sli.memory import allocating
+from nexus_engine_sli.planning.fitting import Fitting
+from nexus_engine_sli.planning.predicting import layerwise
+from nexus_engine_sli.rooms.streamed import Streamed
+from nexus_engine_sli.weights.placing import bare
 from nexus_specs import Blueprint, Budget, Installed
 
 WORDS, WIDTH, LAYERS = 40_000, 64, 3

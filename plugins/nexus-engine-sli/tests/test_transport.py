@@ -18,14 +18,14 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from nexus_engine_sli import loading
-from nexus_engine_sli.loading import Streamed
-from nexus_engine_sli.offloading import Offloaded
-from nexus_engine_sli.reading import Reader
-from nexus_engine_sli.rooms import Resident
+from nexus_engine_sli.files.reading import Reader
+from nexus_engine_sli.rooms import streamed
+from nexus_engine_sli.rooms.offloaded import Offloaded
+from nexus_engine_sli.rooms.resident import Resident
+from nexus_engine_sli.rooms.streamed import Streamed
+from nexus_engine_sli.rooms.transport import Copied
 from nexus_engine_sli.teacher import SliTeacher
-from nexus_engine_sli.transport import Copied
-from nexus_engine_sli.units import Unit
+from nexus_engine_sli.weights.units import Unit
 from nexus_specs import Budget, Extent, Installed, NexusError, Part, Tap
 from nexus_specs.testing import ListSink
 from nexus_torch.files import read_header, write_tensors
@@ -231,7 +231,7 @@ def test_a_model_runs_through_it(
 ) -> None:
     checkpoint, budget = checkpoint_of(kind, tmp_path, tokenizer), Budget(micro_batch=2, memory=memory)
     plain = observed(checkpoint, Streamed(checkpoint, "cpu", budget=budget), inputs("decoder"), budget)
-    monkeypatch.setattr(loading, "transport", lambda device, begin, make: Copied(begin, make, Here()))
+    monkeypatch.setattr(streamed, "transport", lambda device, begin, make: Copied(begin, make, Here()))
     room = Streamed(checkpoint, "cpu", budget=budget)
     assert isinstance(room.transport, Copied)
     found = observed(checkpoint, room, inputs("decoder"), budget)

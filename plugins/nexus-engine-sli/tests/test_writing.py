@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.writing import containers, copies, hand_over, written
+from nexus_engine_sli.running.writing import containers, copies, hand_over, written
 from nexus_specs import Budget, Installed, Sample, Tap
 from nexus_specs.testing import ListSink
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nexus_engine_sli import batching, resuming, streaming
+from nexus_engine_sli import batching
+from nexus_engine_sli.resuming import checkpoints
+from nexus_engine_sli.running import streaming
 from nexus_observe import batches
 from nexus_observe.extracting import ExtractStage
 from nexus_specs import Budget, Sample, content_key
@@ -36,8 +38,8 @@ def test_the_engine_groups_as_many_batches_as_a_shard_counts_with() -> None:
 def test_killed_between_shards_the_bytes_are_the_same(
     residency: Any, bench: Any, many: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resuming, "EVERY", 0.0)
-    monkeypatch.setattr(resuming, "SHARE", 0)
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
     bench.run("profile", "prose")
     options = {"per_shard": ASKED, "exact": 2, "sampled": 2}
     more = {"options": options, "data": {"train": many}, "records": ("logits", "states")}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_observe import hashing
 from nexus_observe.hashing import NOTES, Hashing
 from nexus_observe.profiling import ProfileStage

@@ -19,9 +19,13 @@ from typing import Any, cast
 
 import pytest
 import torch
-from nexus_engine_sli import reading, resuming, streaming, transport, units
 from nexus_engine_sli.engine import Sli
-from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.files import reading
+from nexus_engine_sli.resuming import checkpoints
+from nexus_engine_sli.rooms import transport
+from nexus_engine_sli.rooms.streamed import Streamed
+from nexus_engine_sli.running import streaming
+from nexus_engine_sli.weights import units
 from nexus_observe.tapping import Taps
 from nexus_observe.unfinished import request
 from nexus_specs import Checkpoint, Installed, Machine, NexusError
@@ -41,8 +45,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 def tiny(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
     """Limits for a model of a hundred kilobytes: states are written at every layer, and spilled."""
     monkeypatch.setattr(Sli, "machine", lambda self, folder: machine)
-    monkeypatch.setattr(resuming, "EVERY", 0.0)
-    monkeypatch.setattr(resuming, "SHARE", 0)
+    monkeypatch.setattr(checkpoints, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
     monkeypatch.setattr(units, "LARGE", 1 << 12)
     monkeypatch.setattr(streaming, "LEAST", 1 << 13)
 
@@ -77,7 +81,7 @@ def files(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
 
 
-EVENTS = ((Streamed, "enter"), (ShardWriter, "put"), (ShardWriter, "flush"), (resuming.Checkpoints, "_row"))
+EVENTS = ((Streamed, "enter"), (ShardWriter, "put"), (ShardWriter, "flush"), (checkpoints.Checkpoints, "_row"))
 
 
 def apart(source: Path, texts: Path, out: Path, at: int, notes: Path, disk: int) -> None:

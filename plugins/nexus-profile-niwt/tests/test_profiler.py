@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from nexus_engine_sli.loading import Streamed
+from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_profile_niwt import states
 from nexus_profile_niwt.ablation import MeanAblation
@@ -65,8 +65,8 @@ class Killed(Exception):
 def test_a_streamed_profile_that_was_killed_goes_on(
     opening: Any, decoder: Path, texts: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nexus_engine_sli.resuming.EVERY", 0.0)
-    monkeypatch.setattr("nexus_engine_sli.resuming.SHARE", 0)
+    monkeypatch.setattr("nexus_engine_sli.resuming.checkpoints.EVERY", 0.0)
+    monkeypatch.setattr("nexus_engine_sli.resuming.checkpoints.SHARE", 0)
     monkeypatch.setattr(states, "room_for", lambda *_: 1 << 20)
     entered: list[str] = []
     enter = Streamed.enter

@@ -13,8 +13,8 @@ import torch
 from nexus_specs import Batch, Edit
 from torch import Tensor, nn
 
-from .taps import any_tensor
-from .tracking import Ledger
+from ..memory.tracking import Ledger
+from ..outputs.taps import any_tensor
 from .writing import Containers, containers, copies, written
 
 

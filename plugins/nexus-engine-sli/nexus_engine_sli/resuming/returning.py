@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 
-from .forwards import Run
-from .resuming import TAKEN, Checkpoints, History
-from .running import Hub
+from ..memory.tracking import INPUTS
+from ..running.forwards import Run
+from ..running.hub import Hub
+from .checkpoints import TAKEN, Checkpoints, History
 from .structures import NotStorable, build
-from .tracking import INPUTS
 
 
 @dataclass

@@ -10,10 +10,10 @@ import torch
 from nexus_specs import Blueprint, Budget
 from nexus_torch.files import DTYPES
 
+from ..memory.allocating import GROWN
+from ..outputs.deferring import rows_at_once
+from ..weights.quantising import AT_ONCE, How, bytes_of
 from . import pieces
-from .allocating import GROWN
-from .deferring import rows_at_once
-from .quantising import AT_ONCE, How, bytes_of
 
 TOKENS = 256
 """Tokens of a sample, where unknown."""

@@ -11,8 +11,8 @@ from nexus_specs import Signal
 from nexus_torch.padding import real, stretch
 from torch import Tensor
 
+from ..weights.tables import logprobs
 from .deferring import Deferred, rows_at_once, windows
-from .tables import logprobs
 
 
 class Scores(Sequence[Any]):

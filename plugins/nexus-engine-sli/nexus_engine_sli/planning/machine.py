@@ -17,8 +17,8 @@ from nexus_specs import Extent, Machine, NexusError
 from torch import nn
 from torch.nn.functional import linear
 
-from . import containers
-from .reading import read
+from ..files.reading import read
+from ..memory import containers
 
 NATIVE_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
 """Flags of processors that multiply bfloat16 natively."""

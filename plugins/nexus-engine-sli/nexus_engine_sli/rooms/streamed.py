@@ -11,21 +11,21 @@ from nexus_specs import Budget, Checkpoint, Part
 from nexus_torch.skeleton import absent, empty, fill
 from torch import Tensor
 
+from ..files.disk import Disk
+from ..files.fetching import files_for
+from ..files.reading import Reader, buffers_for
+from ..memory.allocating import allow, give_back, map_large_blocks, mapping_finely
+from ..planning.fitting import Fitting
+from ..planning.predicting import slack
+from ..weights.checking import Finder, watch
+from ..weights.groups import Groups
+from ..weights.placing import Placing, bare, keeps_float32, one_by_one
+from ..weights.units import Unit, running
 from .ahead import Order
-from .allocating import allow, give_back, map_large_blocks, mapping_finely
 from .changes import Change, Changes
-from .checking import Finder, watch
 from .demand import Awaited
-from .disk import Disk
-from .fetching import files_for
-from .fitting import Fitting
-from .groups import Groups
-from .placing import Placing, bare, keeps_float32, one_by_one
-from .predicting import slack
-from .reading import Reader, buffers_for
-from .rooms import complete, packed, quantised
+from .resident import complete, packed, quantised
 from .transport import Coming, transport
-from .units import Unit, running
 
 
 class Streamed:

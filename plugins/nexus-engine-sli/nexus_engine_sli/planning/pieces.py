@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nexus_specs import Blueprint
 
-from .units import LARGE
+from ..weights.units import LARGE
 
 
 class Piece(NamedTuple):

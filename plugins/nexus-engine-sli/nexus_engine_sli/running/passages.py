@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..memory.tracking import key_of
 from .forwards import Run, Stop
-from .tracking import key_of
 
 Passage = tuple[str, int]
 """A unit's path, and which visit of it this is."""

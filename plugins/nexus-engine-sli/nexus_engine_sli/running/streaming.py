@@ -16,16 +16,16 @@ import torch
 from nexus_specs import Batch, Budget, Checkpoint, Edit, NexusError, Sink, Tap
 from nexus_torch.identity import tensor_hash
 
-from .costs import WAITS
+from ..files.proving import Damaged
+from ..memory.spilling import Spill
+from ..memory.tracking import Family, Tracker
+from ..planning.costs import WAITS
+from ..resuming.checkpoints import Checkpoints, log
+from ..resuming.returning import Mismatch, Resumption
+from ..rooms.streamed import Streamed
 from .following import EditHub
 from .forwards import Run, Stop
-from .loading import Streamed
-from .proving import Damaged
-from .resuming import Checkpoints, log
-from .returning import Mismatch, Resumption
-from .running import Hub
-from .spilling import Spill
-from .tracking import Family, Tracker
+from .hub import Hub
 
 LEAST, WORKING = 64 << 20, 128 << 20
 """Bytes that states have in any case; bytes of a batch's own work inside a layer, which they do not get."""

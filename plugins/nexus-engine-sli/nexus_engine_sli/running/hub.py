@@ -14,12 +14,12 @@ import torch
 from nexus_specs import NexusError
 from torch import nn
 
-from .allocating import give_back
+from ..memory.allocating import give_back
+from ..memory.tracking import Ledger, Tracker
+from ..rooms.resident import Room
 from .belongings import Belongings
 from .forwards import Run, Stop, end, put_back, stopping, thread_state
 from .passages import Passages, entering
-from .rooms import Room
-from .tracking import Ledger, Tracker
 
 
 class Keeper(Protocol):

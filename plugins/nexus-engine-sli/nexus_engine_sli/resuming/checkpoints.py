@@ -25,11 +25,11 @@ from typing import Any
 import torch
 from nexus_torch.files import write_json
 
-from .disk import Disk
-from .forwards import Run, Stop, seeded
-from .spilling import memory_of
+from ..files.disk import Disk
+from ..memory.spilling import memory_of
+from ..memory.tracking import INPUTS, Family
+from ..running.forwards import Run, Stop, seeded
 from .structures import NotStorable, describe
-from .tracking import INPUTS, Family
 
 log = logging.getLogger("nexus.sli")
 EVERY = 20.0

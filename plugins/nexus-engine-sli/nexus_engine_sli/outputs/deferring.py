@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.utils._pytree import tree_leaves, tree_map
 
-from .allocating import give_back
+from ..memory.allocating import give_back
 
 BLOCK, LEAST = 32 << 20, 64
 """Bytes of float32 logits that exist at a time; rows below which products would be slow, and are not made."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from nexus_specs import NexusError
 
-from .disk import Disk
+from ..files.disk import Disk
 from .tracking import Family, Ledger, Number
 
 SMALL = 4 << 10

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 from nexus_specs import Edit, NexusError
 from torch import Tensor
 
-from .aligning import mask_of
+from ..memory.tracking import Family, Ledger, Tracker
+from ..outputs.aligning import mask_of
+from ..outputs.taps import first_tensor, with_first
+from ..rooms.resident import Room
 from .forwards import Run, Stop
-from .rooms import Room
-from .running import Hub, Keeper
-from .taps import first_tensor, with_first
-from .tracking import Family, Ledger, Tracker
+from .hub import Hub, Keeper
 from .writing import Containers, hand_over
 
 Kin = Sequence[Run]

@@ -11,9 +11,9 @@ from nexus_torch.skeleton import HARMLESS, Absent
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
+from ..weights.groups import Groups, Wait
+from ..weights.tables import Rows, expert_by_expert, gathered, product, waiting
 from .changes import Change
-from .groups import Groups, Wait
-from .tables import Rows, expert_by_expert, gathered, product, waiting
 
 CONTENT = frozenset({"T", "mT", "H", "mH", "data", "real", "imag"})
 """Attributes of a tensor that are made of its values."""

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding, linear
 
-from .deferring import rows_at_once
+from ..memory.tracking import unnoted
+from ..outputs.deferring import rows_at_once
 from .groups import Wait
-from .tracking import unnoted
 
 Rows = Iterator[tuple[int, Tensor]]
 """(first row, some rows [n, D]), one block after the other."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from .loading import Streamed
+from ..weights.units import Unit
+from .streamed import Streamed
 from .transport import Coming
-from .units import Unit
 
 
 class Offloaded(Streamed):

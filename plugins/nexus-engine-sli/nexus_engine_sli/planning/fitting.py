@@ -11,11 +11,11 @@ from nexus_torch.files import DTYPES
 from nexus_torch.skeleton import holders
 from torch import nn
 
+from ..weights.stored import EXPERT
+from ..weights.units import Division, Unit, meeting, running
 from .costs import SHARE
 from .pieces import fused, making
 from .predicting import KERNELS, one_sample
-from .stored import EXPERT
-from .units import Division, Unit, meeting, running
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rooms: where the weights of a checkpoint live while it runs. Here, all at once; `loading` has one layer at a time."""
+"""Rooms: where the weights of a checkpoint live while it runs. Here, all at once; `streamed` has one layer at a time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from nexus_specs import Budget, Checkpoint, NexusError
 from nexus_torch.skeleton import absent
 from torch import Tensor, nn
 
-from .allocating import FINE, map_large_blocks
-from .checking import Finder
-from .fetching import files_for
-from .pieces import fused
-from .placing import Placing, bare, keeps_float32
-from .reading import Reader
+from ..files.fetching import files_for
+from ..files.reading import Reader
+from ..memory.allocating import FINE, map_large_blocks
+from ..planning.pieces import fused
+from ..weights.checking import Finder
+from ..weights.placing import Placing, bare, keeps_float32
 
 
 class Room(Protocol):
@@ -79,14 +79,14 @@ class Resident:
 
 def quantised(layer: nn.Module, how: str) -> None:
     """Packs the weights of a layer in place."""
-    from .quantising import quantise
+    from ..weights.quantising import quantise
 
     quantise(layer, how)
 
 
 def packed(experts: Tensor, how: str) -> Tensor:
     """The weights of some experts, packed."""
-    from .quantising import packed_experts
+    from ..weights.quantising import packed_experts
 
     return packed_experts(experts, how)
 

@@ -10,8 +10,8 @@ import torch
 from nexus_specs import resolve
 from torch import Tensor
 
-from .deferring import Deferred
-from .tracking import Ledger
+from ..memory.tracking import Ledger
+from ..outputs.deferring import Deferred
 
 TRUSTED = ("transformers.", "diffusers.")
 """Packages whose output classes are named in a checkpoint of states and made again."""

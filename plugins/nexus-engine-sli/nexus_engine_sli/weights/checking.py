@@ -16,7 +16,7 @@ from nexus_specs import Checkpoint, Extent, NexusError, Part
 from nexus_torch.files import DTYPES
 from torch import Tensor, nn
 
-from .deferring import Deferred
+from ..outputs.deferring import Deferred
 from .stored import EXPERT
 
 AT_ONCE = 64 << 20

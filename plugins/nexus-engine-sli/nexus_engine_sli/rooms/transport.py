@@ -22,8 +22,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ..weights.units import Unit
 from .lanes import Lane, Stream
-from .units import Unit
 
 
 class Coming(Protocol):

@@ -21,7 +21,7 @@ from nexus_specs import Extent, NexusError
 from nexus_torch.files import DTYPES
 from torch import Tensor
 
-from .buffers import PAGE, Buffers, Locked, rounded, tensor_in
+from ..memory.buffers import PAGE, Buffers, Locked, rounded, tensor_in
 from .fetching import Files, Here
 from .past_cache import DIRECT, Opened, Stamp, stamp
 

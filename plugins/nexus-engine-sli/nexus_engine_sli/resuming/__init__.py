@@ -1,0 +1,1 @@
+"""States that survive a kill: written, and forwards brought back to them."""
