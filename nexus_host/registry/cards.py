@@ -53,8 +53,8 @@ def _id(value: str) -> str:
 
 
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_WRITTEN_SIZE = r"^ *[0-9]+(\.[0-9]+)? *([kKmMgGtT]([iI]?[bB])?|[bB])? *$"
-_SIZE = {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 0}, {"type": "string", "pattern": _WRITTEN_SIZE}]}
+_WRITTEN_SIZE = r"^ *(?=[0-9.]*[1-9])[0-9]+(\.[0-9]+)? *([kKmMgGtT]([iI]?[bB])?|[bB])? *$"
+_SIZE = {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}, {"type": "string", "pattern": _WRITTEN_SIZE}]}
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), WithJsonSchema(_TEXTS)]
 ComponentName = Annotated[str, BeforeValidator(lambda value: _name(value) if isinstance(value, str) else value)]
 Id = Annotated[str, BeforeValidator(lambda value: _id(value) if isinstance(value, str) else value)]

@@ -70,6 +70,12 @@ def test_no_sizes(text):
         size(text)
 
 
+@pytest.mark.parametrize("text", ["0", "0 GB", "9" * 30, "9" * 5000])
+def test_sizes_of_nothing_and_of_more_than_there_is(text):
+    with pytest.raises(ValueError, match=r"is nothing|more than any machine has"):
+        size(text)
+
+
 @pytest.mark.parametrize(("count", "text"), [(5, "5 B"), (1500, "1.5 KB"), (2e9, "2.0 GB"), (3e15, "3000.0 TB")])
 def test_bytes(count, text):
     assert bytes_text(count) == text

@@ -33,7 +33,7 @@ from .batches import whole_batches
 from .options import TapsOptions
 from .progress import Progress, duration
 from .sparse import sparse_blocks
-from .unfinished import Unfinished, request, told
+from .unfinished import Unfinished, Unlike, request, told
 
 PARTS: tuple[Split, ...] = ("train", "development", "held_out")
 SHARE, COUNTED = 0.8, 256
@@ -124,11 +124,12 @@ class Taps:
         """The budget, with what decides the bits as it was when the work began; else for the longest of the samples
         whose tokens were counted. `read` is on the disk that is read from."""
         budget = self._budget(engine.machine(read or folder), folder)
-        for name, what in (("micro_batch", "samples at once"), ("threads", "threads")):
+        for name in ("micro_batch", "threads"):
             if (now := getattr(self.options, name)) and pinned.get(name) not in (None, now):
-                raise NexusError(
-                    f"--{name.replace('_', '-')} {now}: this extraction began with {pinned[name]} {what}, and another "
-                    "number gives other bits. Leave it out, or choose another --out."
+                flag = f"--{name.replace('_', '-')}"
+                raise Unlike(
+                    f"{flag} {now}: this extraction began with {flag} {pinned[name]}, and another number gives other "
+                    f"bits. Leave {flag} out, and what was recorded goes on; or choose another --out."
                 )
         memory = budget.memory if self.options.memory else pinned.get("memory", budget.memory)
         budget = replace(budget, **{**pinned, "memory": memory})
@@ -226,7 +227,7 @@ class Records:
 def size(text: str, flag: str = "--memory") -> int:
     """Bytes of "2GiB" or "500 MB"; 0 for "". NexusError for what is no size."""
     try:
-        return sizes.size(text or 0)
+        return sizes.size(text) if text else 0
     except ValueError as error:
         raise NexusError(f"{flag}: {error}.") from error
 

@@ -29,6 +29,10 @@ LIBRARIES = ("torch", "transformers", "diffusers")
 """Of other versions other bits may come."""
 
 
+class Unlike(NexusError):
+    """What is asked now cannot go on with what was recorded; it says itself what to do, and nothing is touched."""
+
+
 class Unfinished:
     """One such folder, held by one process at a time."""
 
@@ -127,6 +131,8 @@ def told(work: Unfinished) -> Iterator[None]:
     """Errors on the way leave what was recorded, and say that the same command goes on."""
     try:
         yield
+    except Unlike:
+        raise
     except NexusError as error:
         raise NexusError(f"{error}{work.kept(mended=work.begun)}") from error
     except OSError as error:

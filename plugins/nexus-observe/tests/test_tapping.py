@@ -58,6 +58,10 @@ def test_what_does_not_fit_is_said(sources: Mapping[str, Path], texts: Path, tmp
         taps(sources, tmp_path / "none.txt", tmp_path / "out", taps="0")
     with pytest.raises(NexusError, match="--memory: 'much' is no size; write a number of bytes, or one like 8GB"):
         size("much")
+    with pytest.raises(NexusError, match="--memory: '0' is nothing"):
+        size("0")
+    with pytest.raises(NexusError, match=r"--disk: '9{40}' is more than any machine has"):
+        size("9" * 5000, "--disk")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
     with pytest.raises(NexusError, match="exists already"):
