@@ -56,7 +56,8 @@ FIELDS = {
         ),
         "wrong": (
             "memory: 8 gigs", "memory: -3", "memory: 0", "memory: 0 GB", "memory: .5 GB", "memory: 1.2.3 GB",
-            "memory: true", "device: tpu", "device: 'cuda:'", "workers: 0", "seed: -1", "seed: 1.5", "precision: bf16", "residency: null",
+            "memory: true", "device: tpu",
+            "device: 'cuda:'", "workers: 0", "seed: -1", "seed: 1.5", "precision: bf16", "residency: null",
         ),
     },
 }  # fmt: skip
