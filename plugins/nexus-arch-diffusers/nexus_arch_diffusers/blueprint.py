@@ -100,7 +100,7 @@ def _tokenizer(folder: PipelineFolder, missing: list[str]) -> str:
     if "tokenizer" not in folder.entries or "tokenizer" in folder.absent:
         return ""
     try:
-        found = folder.others.get("tokenizer")
+        found = folder.read("tokenizer")
     except NexusError:
         missing.append("tokenizer/")
         return ""

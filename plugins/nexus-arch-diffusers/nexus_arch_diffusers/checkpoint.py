@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from nexus_specs import Batch, NexusError, Part, Sample, Signal
-from nexus_torch.hugging_face.configuration.classes import read_config
 from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.text import tokenizer_hash
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .blueprint import model_blueprint, pipeline_blueprint
 from .clocks import Clock
 from .collate import PipelineCollate, seed
-from .components import Diffusion, Prefixed
+from .components import Diffusion, Prefixed, encoder_config
 from .fields import ModelCollate
 from .folder import dtype_of, has_weights
 from .guidance import embeds
@@ -99,11 +98,12 @@ class PipelineCheckpoint:
     @property
     def _collator(self) -> PipelineCollate:
         if self._collate is None:
-            scheduler = self.folder.others.get("scheduler")
-            if scheduler is None:
+            if "scheduler" not in self.folder.entries or "scheduler" in self.folder.absent:
                 raise NexusError(f"'{self.home}' has no scheduler: its timesteps are not known.")
-            spread = self.options.timesteps or Schedule(scheduler).spread(self.options.count)
-            self._collate = PipelineCollate(self.folder.arguments, self.options, spread, self.home.name)
+            spread = self.options.timesteps or Schedule(self.folder.read("scheduler")).spread(self.options.count)
+            self._collate = PipelineCollate(
+                self.folder.arguments, self.options, spread, self.home.name, reads=self.folder.reads
+            )
         return self._collate
 
     @property
@@ -175,13 +175,14 @@ def component_checkpoint(
     if not issubclass(folder.classes.get(home.name, nn.Module), PreTrainedModel):
         return ModelCheckpoint(home, pipeline, options, weightless=weightless)
     check_taken(options, (), f"'{home}' alone")
-    checkpoint = HuggingFaceCheckpoint(home, read_config(home), weightless=weightless and not has_weights(home))
+    config = encoder_config(home, folder.classes[home.name])
+    checkpoint = HuggingFaceCheckpoint(home, config, weightless=weightless and not has_weights(home))
     number = home.name.removeprefix("text_encoder") if home.name.startswith("text_encoder") else ""
     name = "feature_extractor" if home.name == "image_encoder" else f"tokenizer{number}"
     if not (pipeline / name).is_dir():
         return checkpoint
     checkpoint.preprocessor.home = pipeline / name
-    words = folder.others.get(name)
+    words = folder.read(name) if name in folder.entries else None
     known = tokenizer_hash(words) if isinstance(words, PreTrainedTokenizerBase) else ""
     own = tuple(each for each in checkpoint.blueprint.missing if each.startswith("weights"))
     checkpoint.blueprint = dataclasses.replace(checkpoint.blueprint, tokenizer=known, missing=own)

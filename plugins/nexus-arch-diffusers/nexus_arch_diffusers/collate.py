@@ -27,8 +27,12 @@ EXACT = {"use_resolution_binning": False}
 class PipelineCollate:
     """Prompts, pictures, embeddings and latents of samples as keyword arguments of `PipelineModule.forward`."""
 
-    def __init__(self, arguments: Mapping[str, Any], options: Options, spread: Sequence[float], name: str) -> None:
+    def __init__(
+        self, arguments: Mapping[str, Any], options: Options, spread: Sequence[float], name: str, *, reads: bool = True
+    ) -> None:  # fmt: skip
+        """`reads`: whether the pipeline has what makes embeddings of a text."""
         self.arguments, self.options, self.spread, self.name = arguments, options, tuple(spread), name
+        self.reads = reads
 
     def __call__(self, samples: Sequence[Sample]) -> Collated:
         """One row for each sample. NexusError for what only some of them have: the others would lose it."""
@@ -70,6 +74,11 @@ class PipelineCollate:
         ready = "prompt_embeds" in samples[0].fields
         if "prompt" not in self.arguments or ready:
             return {}
+        if not self.reads:
+            raise NexusError(
+                f"'{self.name}' has no text encoder: its model_index.json leaves it out. Give samples with ready "
+                "prompt_embeds, or put the encoder and its tokenizer into the folder."
+            )
         texts = [sample.fields.get("prompt", sample.fields.get("text")) for sample in samples]
         if any(each is None for each in texts):
             if self.arguments["prompt"].default is None and "image" in samples[0].fields:

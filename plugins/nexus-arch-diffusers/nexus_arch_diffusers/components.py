@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from nexus_torch.hugging_face.weights.sizes import Expected, commonest, stored_b
 from nexus_torch.skeleton import without_weights
 from nexus_torch.stacks import owner
 from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from .classes import model_class
 from .folder import CONFIG, extents, has_weights, read_json
@@ -110,6 +111,12 @@ class Diffusion:
         keys = {key: key for key in self.packing.groups}
         module._fix_state_dict_keys_on_load(keys)
         names = {key: name for name, key in keys.items() if name in known}
+        for path, each in module.named_modules():
+            if isinstance(each, nn.ModuleList) and (more := _beginning(keys, f"{path}.{len(each)}.")):
+                raise NexusError(
+                    f"'{self.home}' stores '{more}', and its {CONFIG} makes {len(each)} of {path}: what is more would "
+                    "be left out. Fetch both from one place."
+                )
         for key, name in names.items():
             if key not in self.packing.made and tuple(known[name].shape) != found[key].shape:
                 raise NexusError(
@@ -122,8 +129,9 @@ class Diffusion:
 class Encoder:
     """A model of transformers, opened by the way that all of them are."""
 
-    def __init__(self, home: Path, *, weightless: bool = False) -> None:
-        self.config = read_config(home)
+    def __init__(self, home: Path, kind: type[PreTrainedModel], *, weightless: bool = False) -> None:
+        """`kind`: the class that the pipeline's index names."""
+        self.config = encoder_config(home, kind)
         gone = weightless and not has_weights(home)
         self.inner = HuggingFaceCheckpoint(home, self.config, weightless=gone)
         blueprint = self.inner.blueprint
@@ -140,6 +148,14 @@ class Encoder:
     def assemble(self, part: Part, raw: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """By transformers' own conversions."""
         return self.inner.assemble(part, raw)
+
+
+def encoder_config(home: Path, kind: type[PreTrainedModel]) -> PreTrainedConfig:
+    """The configuration of an encoder, of the class that the pipeline's index names: its own may name another, as of a
+    model that was saved with a head which the pipeline does without (T5), or without one that it needs (CLIP)."""
+    config = read_config(home)
+    config.architectures = list(dict.fromkeys((kind.__name__, *(config.architectures or ()))))
+    return config
 
 
 class Prefixed:
@@ -181,6 +197,11 @@ def _size(module: nn.Module) -> int:
 def _known(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a class's constructor may see: no quantiser, no notes of the library."""
     return {name: value for name, value in config.items() if name != "quantization_config"}
+
+
+def _beginning(keys: Iterable[str], start: str) -> str:
+    """The first that begins so; "" where none does."""
+    return next((key for key in keys if key.startswith(start)), "")
 
 
 def _quantiser(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -76,7 +76,8 @@ def _check_places(index: Path, found: list[Extent]) -> None:
 def has_weights(home: Path) -> bool:
     """Whether one component has weights, or names some: pickled and incomplete ones count, so that they are spoken
     of."""
-    return stored(home) or next(home.glob("*.safetensors.index*.json"), None) is not None
+    named = ("*.safetensors.index*.json", "*.gguf")
+    return stored(home) or any(next(home.glob(each), None) is not None for each in named)
 
 
 def dtype_of(pipeline: Path) -> str:
@@ -132,6 +133,17 @@ def _listed(home: Path, index: Path) -> list[Path]:
 
 
 def _no_weights(home: Path, loading: str) -> str:
+    if parts := sorted(path.name for path in home.glob("*.safetensors") if _SHARD.search(path.stem)):
+        stem = _SHARD.sub("", Path(parts[0]).stem)
+        return (
+            f"'{home}' holds {parts[0]}, one of several files, and no {stem}.safetensors.index.json, which says what "
+            "lies where. Fetch it into the folder."
+        )
+    if packed := sorted(path.name for path in home.glob("*.gguf")):
+        return (
+            f"'{home}' holds {packed[0]}: denoisers in GGUF are not read. Fetch {STEMS[0]}.safetensors into it, from "
+            "where the packed file was made of."
+        )
     pickled = sorted(path.name for path in (*home.glob("*.bin"), *home.glob("*.pt"), *home.glob("*.ckpt")))
     if not pickled:
         return f"'{home}' holds no weights (*.safetensors). Fetch {STEMS[0]}.safetensors into it."

@@ -15,7 +15,9 @@ LARGEST = 1 << 24
 """The largest number of any other meaning (a context in tokens, a sample rate)."""
 TABLE = 1 << 28
 """Numbers in a table of positions, which is made whole (226 MB for Stable Diffusion 3)."""
-TABLES, STEPS = ("num_train_timesteps", "num_inference_steps", "n_fft", "feature_size", "nb_max_frames"), 1 << 16
+TRAINED = "num_train_timesteps"
+"""How many timesteps a scheduler has."""
+TABLES, STEPS = (TRAINED, "num_inference_steps", "n_fft", "feature_size", "nb_max_frames"), 1 << 16
 """What schedulers and extractors make tables of, and the longest that is made."""
 WORDS = frozenset({"added_tokens_decoder", "model_max_length", "max_len", "added_tokens"})
 """What tokenizers say of words, and of a length without end."""
@@ -30,9 +32,11 @@ def check(config: Mapping[str, Any], place: Path) -> None:
     """NexusError for numbers with which no model can be made in the memory of any machine."""
     for name, number in _numbers(config, "", 0, place):
         most = _most(name.rpartition(".")[2])
-        if not math.isfinite(number) or abs(number) > most:
+        below = number < 0 and _counts(name.rpartition(".")[2])
+        if below or not abs(number) <= most:                # nor what is no number
+            bounds = "none less than 0" if below else f"at most {most:,}"
             raise NexusError(
-                f"'{place}' sets {name} = {number:g}: at most {most:,} is allowed. It is damaged or hostile: fetch it "
+                f"'{place}' sets {name} = {number:g}: {bounds} is allowed. It is damaged or hostile: fetch it "
                 "again from where the weights are."
             )
     side = config.get("pos_embed_max_size")
@@ -44,18 +48,23 @@ def check(config: Mapping[str, Any], place: Path) -> None:
 def check_part(config: Mapping[str, Any], place: Path) -> None:
     """The same for what is no model: a scheduler makes tables of all its timesteps, an extractor of its window."""
     for name in TABLES:
-        value = config.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value > STEPS):
+        value = config.get(name, 1)
+        none = value is None and name != TRAINED
+        if not none and (isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= STEPS):
             raise NexusError(
-                f"'{place}' sets {name} = {str(value)[:40]}: a number of at most {STEPS:,} is allowed. It is damaged "
-                "or hostile: fetch it again from where the weights are."
+                f"'{place}' sets {name} = {str(value)[:40]}: a number from 1, of at most {STEPS:,}, is allowed. It is "
+                "damaged or hostile: fetch it again from where the weights are."
             )
     spared = {*WORDS, *(name for name in ENDLESS if config.get(name) == -math.inf)}
     check({name: value for name, value in config.items() if name not in spared}, place)
 
 
+def _counts(name: str) -> bool:
+    return any(word in name for word in COUNTS)
+
+
 def _most(name: str) -> int:
-    if any(word in name for word in COUNTS):
+    if _counts(name):
         return LONGEST
     wide = ("dim", "channels", "size", "width", "features")
     if "sample_size" in name or "pos_embed" in name:
@@ -69,7 +78,7 @@ def _numbers(value: Any, name: str, depth: int, place: Path) -> list[tuple[str, 
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return []
     if isinstance(value, (int, float)):
-        return [(name, float(value) if abs(value) < 1 << 1000 else math.inf)]
+        return [(name, float(value) if not abs(value) >= 1 << 1000 else math.inf)]
     if isinstance(value, Mapping):
         items = [(f"{name}.{key}" if name else str(key), each) for key, each in value.items()]
     else:

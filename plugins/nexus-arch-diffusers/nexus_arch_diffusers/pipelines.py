@@ -20,6 +20,7 @@ from .components import WEIGHTS, Diffusion, Encoder, Prefixed
 from .folder import CONFIG, INDEX, dtype_of, read_json
 from .limits import check_part
 from .observing import DENOISERS
+from .schedule import Schedule
 
 UNUSED = frozenset({"safety_checker", "watermark", "watermarker"})
 """Components that judge or mark finished pictures: no part of a teacher."""
@@ -40,11 +41,15 @@ class PipelineFolder:
         }  # fmt: skip
         self.classes = {name: component_class(*entry, self.place) for name, entry in self.entries.items()}
         self.absent = tuple(name for name in self.entries if not (home / name).is_dir())
+        self._read: dict[str, Any] = {}
 
     def _check_entries(self) -> None:
         """NexusError for an entry that is neither a component, nor one that was left out, nor a setting."""
         for name, entry in self.index.items():
-            if _is_entry(entry) and (not name.isidentifier() or len(entry) != 2 or entry.count(None) == 1):
+            spoken = name.isidentifier() and (self.home / name).is_dir()    # a folder is no setting
+            if (spoken and not _is_entry(entry)) or (
+                _is_entry(entry) and (not name.isidentifier() or len(entry) != 2 or entry.count(None) == 1)
+            ):
                 raise NexusError(
                     f"'{self.place}' has the entry {name!r}: {str(entry)[:80]}. A component is a name with two words, "
                     '["library", "Class"], in a folder of that name. Fetch it again.'
@@ -65,15 +70,24 @@ class PipelineFolder:
     def others(self) -> dict[str, Any]:
         """Scheduler, tokenizers and processors, read from their folders. NexusError for one that is not whole."""
         return {
-            name: _read(self.home / name, self.classes[name]) for name in self.entries
+            name: self.read(name) for name in self.entries
             if name not in self.absent and not issubclass(self.classes[name], (ModelMixin, PreTrainedModel))
         }  # fmt: skip
+
+    def read(self, name: str) -> Any:
+        """One of them."""
+        if name not in self._read:
+            self._read[name] = _read(self.home / name, self.classes[name])
+        return self._read[name]
 
     def check_parts(self) -> None:
         """NexusError for what a scheduler or an extractor cannot be told; a bad tokenizer is one that is missing."""
         for name, kind in self.classes.items():
-            if name not in self.absent and not issubclass(kind, (ModelMixin, PreTrainedModel, PreTrainedTokenizerBase)):
-                _check_part(self.home / name)
+            if name in self.absent or issubclass(kind, (ModelMixin, PreTrainedModel, PreTrainedTokenizerBase)):
+                continue
+            _check_part(self.home / name)
+            if issubclass(kind, SchedulerMixin):
+                Schedule(self.read(name))
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -81,7 +95,19 @@ class PipelineFolder:
         lacks = [(name, each) for name, model in self.models.items() for each in model.model.missing]
         weights = (each.replace(WEIGHTS, f"weights of {name}/ (*.safetensors)", 1) if each == WEIGHTS
                    else f"{each} in {name}/" for name, each in lacks)  # fmt: skip
-        return (*(f"{name}/" for name in self.absent), *weights)
+        return (*(f"{name}/" for name in self.absent), *weights, *self._unnamed)
+
+    @property
+    def _unnamed(self) -> tuple[str, ...]:
+        """What the pipeline cannot be observed without, and the index does not name, or leaves out."""
+        known = inspect.signature(self.kind.__init__).parameters
+        needed = [name for name, each in known.items() if name != "self" and each.default is inspect.Parameter.empty
+                  and name not in (*self.index, *self.kind._optional_components)]  # fmt: skip
+        if not any(name in self.entries for name in DENOISERS) and not set(DENOISERS) & set(needed):
+            needed.append(f"a denoiser ({', '.join(DENOISERS)})")
+        if "scheduler" in known and "scheduler" not in (*self.entries, *needed):
+            needed.append("scheduler")
+        return tuple(f"{name} in {INDEX}" for name in needed)
 
     def pipeline(self, modules: Mapping[str, nn.Module]) -> DiffusionPipeline:
         """The pipeline, of these modules. NexusError where something that it needs is not here."""
@@ -95,8 +121,8 @@ class PipelineFolder:
         given = {**settings, **self.others, **modules}
         empty = {name: None for name, each in parameters.items()
                  if name != "self" and name not in given and each.default is inspect.Parameter.empty}  # fmt: skip
-        if needed := [name for name in empty if name not in self.index and name not in self.kind._optional_components]:
-            raise NexusError(f"'{self.place}' does not name {', '.join(needed)}: a {self.kind.__name__} needs it.")
+        if self._unnamed:
+            raise NexusError(f"A {self.kind.__name__} needs {', '.join(self._unnamed)}, and '{self.home}' has none.")
         if "requires_safety_checker" in parameters:
             given["requires_safety_checker"] = False
         try:
@@ -105,6 +131,12 @@ class PipelineFolder:
             raise NexusError(f"diffusers cannot make a {self.kind.__name__} of '{self.home}': {error}") from error
         made.set_progress_bar_config(disable=True)
         return made
+
+    @property
+    def reads(self) -> bool:
+        """Whether it has what makes embeddings of a text."""
+        readers = (PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin)
+        return any(issubclass(kind, readers) for kind in self.classes.values())
 
     @property
     def arguments(self) -> Mapping[str, inspect.Parameter]:
@@ -117,7 +149,7 @@ def load(home: Path, kind: type[Any], *, weightless: bool = False) -> Diffusion 
     if not (home / CONFIG).is_file():
         raise NexusError(f"'{home}' has no {CONFIG}. Fetch it from where the weights are.")
     if issubclass(kind, PreTrainedModel):
-        return Encoder(home, weightless=weightless)
+        return Encoder(home, kind, weightless=weightless)
     return Diffusion(home, weightless=weightless, dtype=dtype_of(home.parent))
 
 
@@ -145,7 +177,8 @@ def _read(home: Path, kind: type[Any]) -> Any:
     except (KeyboardInterrupt, GeneratorExit, NexusError):
         raise
     except BaseException as error:                          # files of a tokenizer can be damaged in any way
-        raise NexusError(f"'{home}' is no {kind.__name__} that can be read here: {error}. Fetch it again.") from error
+        why = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise NexusError(f"'{home}' is no {kind.__name__} that can be read here: {why}. Fetch it again.") from error
 
 
 def _check_vocabulary(home: Path, kind: type[PreTrainedTokenizerBase]) -> None:

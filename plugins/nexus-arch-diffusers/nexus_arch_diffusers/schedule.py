@@ -5,7 +5,6 @@ x_t is what the denoiser is shown at timestep t, x_0 the clean latents, s the sc
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import inspect
@@ -18,8 +17,14 @@ from diffusers import SchedulerMixin
 from nexus_specs import NexusError
 from torch import Tensor
 
+from .limits import TRAINED
+
 CLOSED = ("SCMScheduler", "DDPMWuerstchenScheduler")
 """Schedulers whose last timestep is the end, 0, at which no denoiser is asked."""
+
+
+TOLD = ("beta_start", "beta_end", "beta_schedule", "trained_betas", "shift", "timestep_spacing", TRAINED)
+"""What the noise and the timesteps of a scheduler follow from."""
 
 
 class Schedule:
@@ -117,16 +122,45 @@ class Schedule:
         own = copy.deepcopy(self.scheduler)
         between = "intermediate_timesteps"
         more = {between: None} if between in inspect.signature(own.set_timesteps).parameters else {}
-        with contextlib.suppress(Exception):                # one that shifts by the picture's size needs that size
+        why: Exception | None = None
+        try:
             own.set_timesteps(self.train, **more)
-        timesteps = torch.as_tensor(getattr(own, "timesteps", 0)).cpu()
+        except Exception as error:                          # one that shifts by the picture's size needs that size
+            why = error
+        found = getattr(own, "timesteps", 0)
+        if found is None:
+            raise self._wrong(f"has no timesteps with it ({why})")
+        timesteps = torch.as_tensor(found).cpu()
         if type(own).__name__ in CLOSED:
             timesteps = timesteps[:-1]
         if timesteps.ndim == 0 or not len(timesteps):
             timesteps = torch.arange(self.train).flip(0)
         sigmas = getattr(own, "sigmas", None)
+        self._check(timesteps, sigmas if isinstance(sigmas, Tensor) else None)
         fits = isinstance(sigmas, Tensor) and len(sigmas) >= len(timesteps)
         return timesteps, sigmas[: len(timesteps)].cpu() if fits else None
+
+    def _check(self, timesteps: Tensor, sigmas: Tensor | None) -> None:
+        """NexusError for noise that is no number, is more than all or never any, or of which there is too little."""
+        if not all(bool(each.isfinite().all()) for each in (timesteps, sigmas) if each is not None):
+            raise self._wrong("has timesteps or noise with it that are no finite numbers")
+        kept = getattr(self.scheduler, "alphas_cumprod", None)
+        if not isinstance(kept, Tensor):
+            return
+        if len(kept) < self.train:
+            raise self._wrong(f"has noise for {len(kept)} of its {self.train} timesteps (trained_betas)")
+        betas = getattr(self.scheduler, "betas", kept)
+        within = all(bool(((each >= 0) & (each <= 1)).all()) for each in (kept, betas))
+        if not within or float(kept.min()) == 1:
+            raise self._wrong("keeps less than nothing of a picture, more than all of it, or all of it, always")
+
+    def _wrong(self, what: str) -> NexusError:
+        config = dict(self.scheduler.config)
+        said = {name: config[name] for name in TOLD if name in config}
+        return NexusError(
+            f"The scheduler, a {type(self.scheduler).__name__}, {what}. Its scheduler_config.json says: "
+            f"{', '.join(f'{name} {str(value)[:40]}' for name, value in said.items())}. Fetch it again."
+        )
 
     def _place(self, timestep: float) -> tuple[Tensor, Tensor | None]:
         """The timestep and its noise level."""

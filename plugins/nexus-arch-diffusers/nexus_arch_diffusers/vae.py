@@ -46,9 +46,9 @@ def normalised(vae: Any, latents: Tensor) -> Tensor:
 
 
 def _number(config: Any, name: str, none: float) -> float:
-    value = getattr(config, name, None) or none
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise NexusError(f"The VAE's config.json sets {name} = {str(value)[:40]!r}: no number. Fetch it again.")
+    value = none if (said := getattr(config, name, None)) is None else said
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (none and not value):
+        raise NexusError(f"The VAE's config.json sets {name} = {str(value)[:40]!r}: no such number. Fetch it again.")
     return float(value)
 
 
