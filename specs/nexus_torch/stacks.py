@@ -32,8 +32,13 @@ def stacks(module: nn.Module) -> dict[str, tuple[str, ...]]:
     for sign in signs:
         if found := outermost({path: layers for path, layers in _lists(module) if sign(layers)}):
             every = {path: layers for path, layers in _lists(module) if path in found or _beside(path, layers, found)}
-            return {path: tuple(f"{path}.{index}" for index in range(len(layers))) for path, layers in every.items()}
+            return {path: _names(module, path) for path in every}
     return {}
+
+
+def _names(module: nn.Module, path: str) -> tuple[str, ...]:
+    """The children of a list as it calls them: a Sequential may have names (FLAVA's codebook)."""
+    return tuple(f"{path}.{name}" for name, _ in module.get_submodule(path).named_children())
 
 
 def _beside(path: str, layers: list[nn.Module], found: dict[str, list[nn.Module]]) -> bool:

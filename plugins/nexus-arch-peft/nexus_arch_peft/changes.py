@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from nexus_specs import Extent, NexusError
 from torch import Tensor
 
 from .products import ROLES, SCALES, product, scaled, whole
+from .remaking import FOLDED, KINDS, NEEDS, OTHERS, SHARED, remade
 from .settings import Settings
 
 PREFIX = "base_model.model."
-ROLE = re.compile(rf"\.({'|'.join(ROLES)})(\.default)?(\.weight)?$")
-WRAPPED = re.compile(r"\.(base_layer|modules_to_save(\.default)?)(?=\.|$)")
+ROLE = re.compile(rf"\.({'|'.join((*ROLES, *KINDS, *OTHERS))})(\.default)?(\.weight)?$")
+WRAPPED = re.compile(r"\.(base_layer|(modules_to_save|ln_tuning_layers)(\.default)?)(?=\.|$)")
 """What PEFT puts into the names of modules that it wraps."""
 BEFORE, TRAINED = ".original_module.", ".modules_to_save."
 """In the names of copies that PEFT writes beside each other where an embedding or a head grew: as it was, and as it
@@ -39,6 +41,14 @@ class Change:
 
     optional: bool = False
     """Whether the base may be without it: the bias of what IA3 scales."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What the adapter's settings say to the kinds that make a weight anew."""
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """NexusError for a weight of this shape that its kind is not read for."""
+        main = next((role for role in KINDS if role in self.stored), "")
+        if main and main not in FOLDED and len(shape) > 2:
+            raise NexusError(f"'{main}' of a convolution ('{self.name}') is not read. Merge the adapter with PEFT.")
 
     def merged(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor:
         """The changed tensor, in float32 where something was added. `found`: stored tensors by role."""
@@ -46,6 +56,8 @@ class Change:
             weight = found["whole"]
         if SCALES in found:
             return self._scaled(weight, found[SCALES])
+        if (made := self._remade(weight, found)) is not None:
+            return made
         delta = self._delta(weight, found)
         if delta is None:
             return weight
@@ -58,6 +70,17 @@ class Change:
         rows = 0 if self.outward else 1
         norm = merged.norm(dim=rows, keepdim=True)
         return merged * (found["lora_magnitude_vector"].float().reshape(norm.shape) / norm)
+
+    def _remade(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor | None:
+        plain = weight.float().T if self.outward else weight.float()
+        try:
+            made = remade(plain, found, self.told)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise NexusError(
+                f"The adapter's tensors for '{self.name}' do not fit the base, whose weight is {tuple(weight.shape)}: "
+                f"{error}."
+            ) from error
+        return made.T.contiguous() if made is not None and self.outward else made
 
     def _scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
         """The weight times what IA3 learned. NexusError where it has not as many outputs or inputs."""
@@ -90,12 +113,16 @@ class Change:
 def changes(extents: Iterable[Extent], settings: Settings) -> dict[str, Change]:
     """Name of the tensor -> what happens to it. NexusError for an adapter that is not whole."""
     groups: dict[str, dict[str, Extent]] = {}
-    known = [extent for extent in extents if BEFORE not in extent.key]
+    extents = list(extents)
+    shared = {SHARED[extent.key]: extent for extent in extents if extent.key in SHARED}
+    known = [extent for extent in extents if BEFORE not in extent.key and extent.key not in SHARED]
     for extent in sorted(known, key=lambda each: TRAINED in each.key):      # what was trained comes last, and counts
         path = WRAPPED.sub("", extent.key.removeprefix(PREFIX))
         found = ROLE.search(path)
         name, role = (f"{path[: found.start()]}.weight", found[1]) if found else (path, "whole")
         groups.setdefault(name, {})[role] = extent
+    for stored in groups.values():
+        stored |= shared if "vera_lambda_b" in stored else {}
     made = {name: _change(name, stored, settings) for name, stored in groups.items()}
     return made | {each.name: each for name, stored in groups.items() for each in _biases(name, stored, made)}
 
@@ -109,7 +136,8 @@ def _biases(name: str, stored: Mapping[str, Extent], made: Mapping[str, Change])
 
 
 def _change(name: str, stored: Mapping[str, Extent], settings: Settings) -> Change:
-    if not whole(stored):
+    main = next((role for role in KINDS if role in stored), "")
+    if not whole(stored) or any(role not in stored for role in NEEDS.get(main, ())):
         raise NexusError(f"The adapter lacks a half of what it adds to '{name}'. Fetch its weights again.")
     if settings.dora and "lora_embedding_A" in stored:
         raise NexusError(f"DoRA of embeddings ('{name}') is not read. Merge the adapter once with PEFT.")
@@ -118,6 +146,8 @@ def _change(name: str, stored: Mapping[str, Extent], settings: Settings) -> Chan
     inner = next((stored[role] for role in ("lora_A", "lora_embedding_A", "hada_w1_b") if role in stored), None)
     if inner is not None and settings.dora and len(inner.shape) > 2:
         raise NexusError(f"DoRA of convolutions ('{name}') is not read. Merge the adapter once with PEFT.")
+    if main:
+        return Change(name=name, stored=stored, scaling=1.0, told=settings.told)
     added = inner is not None or any(role.startswith("lokr_") for role in stored)
     if not added and SCALES not in stored and set(stored) != {"whole"}:
         raise NexusError(f"The adapter has {', '.join(stored)} for '{name}', and no product. Fetch its weights again.")

@@ -131,6 +131,7 @@ class Adapted:
         if change.name in self.tensors:
             name, stem = change.name, self._key(change.name).rpartition(".")[0]
             change = replace(change, outward=change.name in self.outward)
+            change.check(self.tensors[name])
             self.inside[name] = change
         elif change.name in self.packed or change.name in self.keys:
             stem = change.name.rpartition(".")[0]

@@ -14,6 +14,8 @@ from nexus_specs import NexusError
 from nexus_torch.hub.names import written
 from nexus_torch.hugging_face.folder import parsed
 
+from .telling import told
+
 LONGEST_PATTERN, MOST_REPEATED, MOST_CHOICES, MOST_PATTERNS = 256, 2, 4, 4096
 """Characters of a pattern, parts of any length in it, places where it goes one way or the other, and patterns."""
 PLAIN = re.compile(r"[\w.-]+")
@@ -23,7 +25,10 @@ SECONDS = 5.0
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "eva")
 """Initialisations after which the adapter fits another base than the one it names; EVA does not, and is let through."""
-KINDS: Mapping[str, str] = {"LORA": "lora_alpha", "ADALORA": "lora_alpha", "LOHA": "alpha", "LOKR": "alpha", "IA3": ""}
+KINDS: Mapping[str, str] = {
+    "LORA": "lora_alpha", "ADALORA": "lora_alpha", "LOHA": "alpha", "LOKR": "alpha", "IA3": "", "VERA": "", "OFT": "",
+    "BOFT": "", "HRA": "", "FOURIERFT": "", "DELORA": "", "MISS": "", "LN_TUNING": "",
+}  # fmt: skip
 """Kinds whose numbers become part of the weights of a base -> the field with what scales them."""
 UNFOLLOWED = (
     "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "lora_bias", "monteclora_config",
@@ -49,6 +54,8 @@ class Settings:
     rank: int = 1
     ranks: Mapping[str, float] = field(default_factory=dict)
     """Pattern of module paths -> rank, for kinds whose tensors do not show it."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What kinds that make a weight anew are told: TOLD of them."""
     spent: list[float] = field(default_factory=lambda: [0.0], repr=False, compare=False)
     """Seconds that patterns have taken so far."""
 
@@ -114,6 +121,7 @@ def read(home: Path, *, named: bool = False) -> Settings:
         kind=kind,
         rank=max(1, int(_number(home, found, "r"))) if kind == "LOKR" else 1,
         ranks=_patterns(home, found.get("rank_pattern") or {}, "rank_pattern") if kind == "LOKR" else {},
+        told=told(home / CONFIG, found, kind),
     )
 
 

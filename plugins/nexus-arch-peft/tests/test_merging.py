@@ -67,6 +67,25 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "vit", {"kind": "LoKr", "target_modules": ["projection", "q_proj"], "r": 2, "alpha": 64,
                  "use_effective_conv2d": True}
     ),
+    "vera": ("llama", {"kind": "Vera", "target_modules": ["q_proj", *MLP], "r": 4}),
+    "transposed vera": ("gpt2", {"kind": "Vera", "target_modules": ["c_attn"], "r": 4, "fan_in_fan_out": True}),
+    "oft": ("llama", {"kind": "OFT", "target_modules": ["q_proj", *MLP], "oft_block_size": 4}),
+    "oft solved": ("llama", {"kind": "OFT", "target_modules": ["q_proj"], "oft_block_size": 8, "block_share": True,
+                             "use_cayley_neumann": False}),
+    "oft of few terms": ("llama", {"kind": "OFT", "target_modules": ["q_proj", "embed_tokens"], "oft_block_size": 4,
+                                   "num_cayley_neumann_terms": 3}),
+    "boft": ("llama", {"kind": "BOFT", "target_modules": ["q_proj", *MLP], "boft_block_size": 4}),
+    "hra": ("llama", {"kind": "HRA", "target_modules": ["q_proj", *MLP], "r": 4}),
+    "hra convolution": ("vit", {"kind": "HRA", "target_modules": ["projection", "q_proj"], "r": 4, "apply_GS": True}),
+    "fourier": ("llama", {"kind": "FourierFT", "target_modules": ["q_proj", *MLP], "n_frequency": 50, "scaling": 9.0}),
+    "transposed fourier": (
+        "gpt2", {"kind": "FourierFT", "target_modules": ["c_attn"], "n_frequency": 50, "fan_in_fan_out": True}
+    ),
+    "delora": ("llama", {"kind": "Delora", "target_modules": ["q_proj", *MLP], "r": 4}),
+    "miss": ("llama", {"kind": "Miss", "target_modules": ["q_proj", *MLP], "r": 5}),
+    "miss bat": ("llama", {"kind": "Miss", "target_modules": ["q_proj", "gate_proj"], "r": 8, "init_weights": "bat"}),
+    "miss mini": ("llama", {"kind": "Miss", "target_modules": ["q_proj"], "r": 8, "init_weights": "mini", "mini_r": 4}),
+    "norms": ("llama", {"kind": "LNTuning", "target_modules": ["input_layernorm", "norm"]}),
     "adalora": ("llama", {"kind": "AdaLora", "target_modules": ["q_proj", *MLP], "init_r": 6, "lora_alpha": 16,
                           "total_step": 10}),
 }  # fmt: skip
@@ -79,11 +98,13 @@ def adapt(base: Path, target: Path, settings: dict[str, Any]) -> Any:
     torch.manual_seed(1)
     kind = settings.get("kind", "Lora")
     more = {name: value for name, value in settings.items() if name != "kind"}
-    more |= {f"init_{'ia3' if kind == 'IA3' else 'lora' if 'Lora' in kind else ''}_weights".replace("__", "_"): False}
+    begins = f"init_{'ia3' if kind == 'IA3' else 'lora' if 'Lora' in kind else ''}_weights".replace("__", "_")
+    more |= {} if kind == "LNTuning" or begins in more else {begins: False}
     made = peft.get_peft_model(model, getattr(peft, f"{kind}Config")(**more)).eval()
     with torch.no_grad():
         for name, each in made.named_parameters():
-            if "modules_to_save" in name or "magnitude" in name or ("bias" in name and settings.get("bias")):
+            known = any(each in name for each in ("modules_to_save", "magnitude", "ln_tuning", "miss_block", "vera_"))
+            if known or ("bias" in name and settings.get("bias")):
                 each.add_(torch.randn_like(each) * 0.1)
     made.save_pretrained(target)
     return made
@@ -178,10 +199,10 @@ def test_a_vocabulary_that_grew_and_was_trained(base: Base, tmp_path: Path) -> N
 def test_the_command_that_merges_an_adapter_of_another_kind_runs(task: Any, base: Base, tmp_path: Path) -> None:
     """As a user types it: the folder that it writes is the adapted model, with its head."""
     model = hf.LlamaForCausalLM.from_pretrained(base("llama"), dtype=torch.float32)
-    settings = peft.VeraConfig(target_modules=["k_proj"], r=4, task_type=task, init_weights=False, d_initial=1.0)
+    settings = peft.RandLoraConfig(target_modules=["k_proj"], r=4, task_type=task, init_weights=False)
     made = peft.get_peft_model(model, settings).eval()
     made.save_pretrained(tmp_path / "adapter")
-    with pytest.raises(NexusError, match="of the kind 'VERA'") as caught:
+    with pytest.raises(NexusError, match="of the kind 'RANDLORA'") as caught:
         Peft().open(str(tmp_path / "adapter"), Installed())
     command = str(caught.value).rpartition("writes: ")[2].strip()
     typed = command.replace("ADAPTER", repr(str(tmp_path / "adapter"))).replace("FOLDER", repr(str(tmp_path / "whole")))
@@ -230,7 +251,15 @@ QUERY = "model.layers.0.self_attn.q_proj"
 @pytest.mark.parametrize(
     ("settings", "tensors", "words"),
     [
-        ({"peft_type": "OFT"}, product(QUERY), r"of the kind 'OFT', which is not read; LORA, .* are.*merge_and_unload"),
+        ({"peft_type": "ROAD"}, product(QUERY), r"of the kind 'ROAD', which is not read; LORA, .* are.*merge_and_"),
+        ({"peft_type": "OFT", "coft": True}, product(QUERY), r"coft is True in .*; false: what is projected"),
+        ({"peft_type": "HRA", "apply_GS": "yes"}, product(QUERY), "apply_GS is 'yes' in .*; true or false"),
+        ({"peft_type": "FOURIERFT", "random_loc_seed": -1}, product(QUERY), "random_loc_seed is -1"),
+        ({"peft_type": "VERA", "save_projection": False}, product(QUERY), "without the matrices that all"),
+        ({"peft_type": "VERA"}, {f"base_model.model.{QUERY}.vera_lambda_b": torch.ones(32),
+                                 f"base_model.model.{QUERY}.vera_lambda_d": torch.ones(4)}, "lacks a half"),
+        ({"peft_type": "OFT"}, {"base_model.model.model.layers.9.mlp.up_proj.oft_R.weight": torch.ones(8, 6)},
+         "changes 'model.layers.9.mlp.up_proj.weight', which LlamaForCausalLM has not"),
         ({"peft_type": "LOKR", "r": 4, "alpha": 8}, {f"base_model.model.{QUERY}.lokr_w1": torch.ones(2, 2)}, "a half"),
         ({"peft_type": "IA3"}, {f"base_model.model.{QUERY}.ia3_l": torch.ones(1, 32, 1, 1)}, "IA3 of convolutions"),
         ({"peft_type": "LOHA", "alpha": None}, product(QUERY), "alpha is None"),

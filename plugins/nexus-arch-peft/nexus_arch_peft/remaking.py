@@ -1,0 +1,139 @@
+"""Kinds of adapters that make a weight anew: turned, mirrored, or with a sum whose other half no file holds.
+
+A weight [outputs, inputs] comes in float32 and goes out changed. Sources: OFT, https://arxiv.org/abs/2306.07280; BOFT,
+https://arxiv.org/abs/2311.06243; HRA, https://arxiv.org/abs/2405.17484; VeRA, https://arxiv.org/abs/2310.11454;
+FourierFT, https://arxiv.org/abs/2405.03003; DeLoRA, https://arxiv.org/abs/2503.18225; MiSS,
+https://arxiv.org/abs/2409.15371; the names of stored tensors and the order of products as PEFT 0.21 has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Roles = Mapping[str, Tensor]
+Told = Mapping[str, Any]
+
+
+def remade(weight: Tensor, found: Roles, told: Told) -> Tensor | None:
+    """The weight as these tensors make it; None where they are of another kind. Raises RuntimeError or ValueError where
+    they do not fit it."""
+    main = next((role for role in KINDS if role in found), "")
+    if not main:
+        return None
+    role = {name: each.float() for name, each in found.items()}
+    return KINDS[main](weight.flatten(1), role, told).reshape(weight.shape)
+
+
+def _vectors(weight: Tensor, role: Roles, _: Told) -> Tensor:
+    """VeRA: two matrices that all modules share, cut to the size of this one, and a vector of its own for each."""
+    outer = role["vera_lambda_b"][:, None] * role["vera_B"][: weight.shape[0]]
+    inner = role["vera_lambda_d"][:, None] * role["vera_A"][:, : weight.shape[1]]
+    return weight + outer @ inner
+
+
+def _spectrum(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """FourierFT: some numbers of a spectrum, at places that a seed says."""
+    places = torch.randperm(weight.numel(), generator=torch.Generator().manual_seed(told["random_loc_seed"]))
+    dense = torch.zeros(weight.numel())
+    dense[places[: role["fourierft_spectrum"].numel()]] = role["fourierft_spectrum"]
+    return weight + torch.fft.ifft2(dense.reshape(weight.shape)).real * told["scaling"]
+
+
+def _bounded(weight: Tensor, role: Roles, _: Told) -> Tensor:
+    """DeLoRA: a product of rank one vectors of length one, each times one bound."""
+    left, right = role["delora_B"], role["delora_A"]
+    lengths = right.norm(dim=1).clamp(min=1e-4) * left.norm(dim=0).clamp(min=1e-4)
+    inner = (role["delora_lambda"] / len(right) / lengths)[:, None] * right
+    return weight + left @ inner * role["delora_w_norm"]
+
+
+def _mirrored(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """HRA: a chain of reflections of what goes in."""
+    columns = role["hra_u"].unbind(1)
+    if told["apply_GS"]:
+        made: list[Tensor] = []
+        for each in columns:
+            rest = reduce(lambda left, done: left - (done @ left) * done, made, each)
+            made.append(rest / rest.norm())
+        return weight - 2 * (weight @ (whole := torch.stack(made, 1))) @ whole.T
+    return reduce(lambda left, each: left - 2 * torch.outer(left @ each, each) / each.square().sum(), columns, weight)
+
+
+def _turned(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """OFT: what goes in is turned, a block after the other."""
+    return _by_blocks(weight, _rotations(role["oft_R"], told).mT)
+
+
+def _turned_rows(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """OFT of an embedding: its rows are turned."""
+    return _by_blocks(weight, _rotations(role["oft_embedding_R"], told))
+
+
+def _butterfly(weight: Tensor, role: Roles, _: Told) -> Tensor:
+    """BOFT of one factor: blocks are turned, and outputs scaled."""
+    (blocks,) = role["boft_R"]
+    skew = (blocks - blocks.mT) / 2
+    return _by_blocks(weight, _cayley(skew).mT) * role["boft_s"]
+
+
+def _shared(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """MiSS: one block for all pieces of a row; in its form "bat" it depends on the weight."""
+    block = role["miss_block"]
+    if told["init_weights"] == "bat":
+        size = block.shape[-1]
+        pieces = weight.reshape(len(weight) // size, size, -1, size).permute(2, 0, 1, 3)
+        return weight + (pieces @ block + block).permute(1, 2, 0, 3).reshape(weight.shape)
+    if told["init_weights"] == "mini":
+        block = block.repeat(1, len(weight) // block.shape[1])
+    return weight + block.T.repeat(1, -(-weight.shape[1] // len(block)))[:, : weight.shape[1]]
+
+
+def _rotations(upper: Tensor, told: Told) -> Tensor:
+    """Blocks [n, size, size] that turn, of the upper triangles [n, size * (size - 1) / 2] of what they are made of."""
+    size = int((1 + (1 + 8 * upper.shape[1]) ** 0.5) / 2)
+    skew = upper.new_zeros(len(upper), size, size)
+    skew[:, *torch.triu_indices(size, size, 1)] = upper
+    skew = skew - skew.mT
+    if not told["use_cayley_neumann"]:
+        return _cayley(skew)
+    terms, one = told["num_cayley_neumann_terms"], torch.eye(size).expand_as(skew)
+    last = max(terms - 1, 3) if terms > 2 else terms        # whose power counts once; of two terms the second is whole
+    found, power = one.clone(), one
+    for at in range(1, last + 1 if terms > 2 else terms):
+        power = power @ skew
+        found += power if at == last else 2 * power
+    return found
+
+
+def _cayley(skew: Tensor) -> Tensor:
+    one = torch.eye(skew.shape[-1]).expand_as(skew)
+    return torch.linalg.solve(one + skew, one - skew, left=False)
+
+
+def _by_blocks(weight: Tensor, blocks: Tensor) -> Tensor:
+    """Every block of columns times its matrix; one matrix is for all."""
+    pieces = weight.reshape(len(weight), -1, blocks.shape[-1])
+    return torch.einsum("onk,nkc->onc", pieces, blocks.expand(pieces.shape[1], -1, -1)).flatten(1)
+
+
+KINDS: Mapping[str, Callable[[Tensor, Roles, Told], Tensor]] = {
+    "vera_lambda_b": _vectors, "fourierft_spectrum": _spectrum, "delora_A": _bounded, "hra_u": _mirrored,
+    "oft_R": _turned, "oft_embedding_R": _turned_rows, "boft_R": _butterfly, "miss_block": _shared,
+}  # fmt: skip
+"""The role by which a kind is known -> what it makes of a weight."""
+OTHERS = ("vera_lambda_d", "vera_A", "vera_B", "delora_B", "delora_lambda", "delora_w_norm", "boft_s")
+"""What stands beside it."""
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "vera_lambda_b": ("vera_lambda_d", "vera_A", "vera_B"), "delora_A": ("delora_B", "delora_lambda", "delora_w_norm"),
+    "boft_R": ("boft_s",),
+}  # fmt: skip
+"""Roles that none is whole without."""
+FOLDED = ("hra_u",)
+"""Kinds of which convolutions are read: the others turn what goes into them in other ways than their weight, or not."""
+SHARED = {"base_model.vera_A": "vera_A", "base_model.vera_B": "vera_B"}
+"""Keys of tensors that every module uses -> their role."""
