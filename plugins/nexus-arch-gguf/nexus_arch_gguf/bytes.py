@@ -58,6 +58,12 @@ class Cursor:
         self.at += count
         return found
 
+    def peek(self, count: int) -> bytes:
+        """The next bytes, as many as there are, without passing over them."""
+        found = self.take(min(count, self.end - self.position))
+        self.at -= len(found)
+        return found
+
     def skip(self, count: int) -> None:
         """Passes over bytes without reading them."""
         self._check(count)

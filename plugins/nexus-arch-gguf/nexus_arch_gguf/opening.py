@@ -8,6 +8,7 @@ from nexus_specs import NexusError
 
 from .catalogue import REASONS, names
 from .checkpoint import GgufCheckpoint
+from .kinds import other
 from .layouts import LAYOUTS
 from .source import Source
 from .tower import TowerCheckpoint
@@ -22,12 +23,8 @@ def open_checkpoint(path: Path) -> GgufCheckpoint:
 def source(path: Path) -> Source:
     """The file's source, if it is a model that can be opened here."""
     found = Source(path)
-    kind = found.text("general.type", "model")
-    if found.architecture == "clip":
-        return found                                        # a tower, or refused by its projector
-    if kind != "model" or not found.places:
-        held = "no tensors" if kind == "model" else f"an {kind}"
-        raise NexusError(f"'{path}' holds {held}, not a whole model. Name the file of the model itself.")
+    if said := other(found):
+        raise NexusError(f"'{path}' is {said}")
     if found.architecture not in LAYOUTS:
         known = "gguf knows it, but transformers has no class for it" if found.architecture in names() else "unknown"
         known = REASONS.get(found.architecture, known)

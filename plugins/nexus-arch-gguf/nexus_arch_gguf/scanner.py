@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .beginnings import BEGINNING, begun
 from .bytes import Cursor
 from .types import ARRAY, BLOCKS, SCALARS, STRING, TensorInfo, type_name
 
@@ -69,9 +70,28 @@ def scan(path: Path) -> Scan:
         return Scan(path, metadata, _placed(cursor, infos, _alignment(cursor, metadata)))
 
 
+def heading(path: Path, keys: Collection[str]) -> dict[str, Any]:
+    """The values of these keys, as far as they stand before the tokenizer's: it is the longest, and comes last."""
+    found: dict[str, Any] = {}
+    with Cursor(path) as cursor:
+        _magic(cursor)
+        cursor.take(8)
+        cursor.field = "the number of metadata entries"
+        for _ in range(_count(cursor, LARGEST_METADATA)):
+            key = cursor.text(KEY_LIMIT)
+            if key.startswith("tokenizer.") or len(found) == len(keys):
+                break
+            value = _value(cursor, cursor.number("I"), LARGEST_READ)
+            if key in keys:
+                found[key] = value
+    return found
+
+
 def _magic(cursor: Cursor) -> None:
-    if cursor.size < len(MAGIC) or cursor.take(4) != MAGIC:
-        raise cursor.wrong(f"a GGUF file begins with {MAGIC!r}")
+    first = cursor.peek(BEGINNING)
+    if not first.startswith(MAGIC):
+        raise cursor.wrong(f"a GGUF file begins with {MAGIC!r}, and this {begun(first)}")
+    cursor.skip(len(MAGIC))
     cursor.field = "the version"
     version = cursor.number("I")
     if version & 0xFFFF == 0 and version:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import numpy as np
 from nexus_specs import NexusError, locate
 from numpy.typing import NDArray
 
+from .beginnings import OLD
+from .beside import beside
 from .bytes import Cursor
 from .remote import SHOWN, SUFFIX, check_one, is_model, on_hub, there
-from .scanner import MANY, Scan, Stored, scan
+from .scanner import MAGIC, MANY, Scan, Stored, scan
 from .types import ARRAY, BLOCKS, SCALARS, STRING, TensorInfo
 
 SPLIT = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")
@@ -129,17 +131,32 @@ class Source:
 
 def located(source: str) -> Path | None:
     """The GGUF file that a source means: itself, or the only model of a folder; the first of several, which `chosen`
-    speaks of, beside a config.json. None for anything else."""
+    speaks of, beside a config.json. None for anything else. NexusError for a choice, and for a file that is not in its
+    folder."""
     try:
         path = locate(source).absolute()
     except (FileNotFoundError, ModuleNotFoundError):
         return None
     if not path.exists():
+        _check_named(source, path)
         return on_hub(source)
     if path.is_file():
         return path if path.suffix.lower() == SUFFIX or _begins(path) else None
     heads = _models(path)
-    return heads[0] if len(heads) == 1 or (heads and (path / "config.json").is_file()) else None
+    if len(heads) > 1 and not (path / "config.json").is_file():
+        raise _several(source, path, heads)
+    return heads[0] if heads else None
+
+
+def _check_named(source: str, path: Path) -> None:
+    """NexusError for a GGUF file that a folder of others has not."""
+    if path.suffix.lower() != SUFFIX or not path.parent.is_dir():
+        return
+    if there := sorted(each.name for each in path.parent.iterdir() if each.suffix.lower() == SUFFIX):
+        raise NexusError(
+            f"'{source}' is not there: the folder '{path.parent}' has no '{path.name}'. Its GGUF files: "
+            f"{_listed(there)}."
+        )
 
 
 def chosen(source: str, path: Path) -> Path:
@@ -153,25 +170,38 @@ def chosen(source: str, path: Path) -> Path:
         return path
     heads = _models(folder)
     if len(heads) > 1:
-        shown = ", ".join(each.name for each in heads[:SHOWN]) + (", …" if len(heads) > SHOWN else "")
-        raise NexusError(f"'{source}' holds {len(heads)} GGUF models. Name one, as {folder / heads[0].name}: {shown}.")
+        raise _several(source, folder, heads)
     return path
 
 
+def _several(source: str, folder: Path, heads: Sequence[Path]) -> NexusError:
+    """What to say of a folder with several models."""
+    shown = _listed([each.name for each in heads])
+    return NexusError(f"'{source}' holds {len(heads)} GGUF models. Name one, as {folder / heads[0].name}: {shown}.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+
+
 def _models(folder: Path) -> list[Path]:
-    """The models of a folder, splits by their first; none where it is another loader's: config.json and safetensors."""
+    """The models of a folder, splits by their first; none where it is another loader's: config.json and safetensors.
+    What lies beside a model (a tower, an adapter) is one only where there is nothing else."""
     theirs = (folder / "config.json").exists() and next(folder.glob("*.safetensors"), None) is not None
     if not folder.is_dir() or theirs:
         return []
-    found = sorted(each for each in folder.iterdir() if each.suffix.lower() == SUFFIX and is_model(each.name))
-    return [each for each in found if (m := SPLIT.fullmatch(each.name)) is None or int(m["number"]) == 1]
+    found = sorted(each for each in folder.iterdir() if each.suffix.lower() == SUFFIX)
+    heads = [each for each in found if (m := SPLIT.fullmatch(each.name)) is None or int(m["number"]) == 1]
+    named = [each for each in heads if is_model(each.name)]
+    models = [each for each in named if not beside(each)] if len(named) > 1 else named
+    return models or named or heads
 
 
 def _begins(path: Path) -> bool:
-    """Whether a file without the ending is one all the same (Ollama's blobs)."""
+    """Whether a file without the ending is one all the same (Ollama's blobs), or was one before GGUF."""
     try:
         with path.open("rb") as file:
-            return file.read(4) == b"GGUF"
+            return file.read(4) in (MAGIC, *OLD)
     except OSError:
         return False
 

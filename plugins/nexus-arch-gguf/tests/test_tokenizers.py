@@ -10,9 +10,10 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
+from nexus_arch_gguf.builders import PHANTOM
 from nexus_arch_gguf.pretokenizers import BY_NAME, SPACED, WHOLE_WORDS_FIRST
 from nexus_arch_gguf.source import Source
-from nexus_arch_gguf.tokenizer import PHANTOM, tokenizer
+from nexus_arch_gguf.tokenizer import tokenizer
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 CORPUS = [
@@ -195,3 +196,38 @@ def test_the_mask_of_roberta_takes_the_space_before_it(tmp_path: Path) -> None:
     more = {"architecture": "bert", "pre": "gpt-2", "token_merges": [], "token_types": [3] * 5 + [1] * 2}
     found = tokenizer(written(tmp_path / "v.gguf", "gpt2", tokens, **more))
     assert found("a <mask> a", add_special_tokens=False)["input_ids"] == [5, 4, 6, 5]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_is_no_token_of_unigrams_is_what_the_file_says(named: bool, tmp_path: Path) -> None:
+    """XLM-R's is the fourth: transformers' own builder takes the third, its end token. And no text makes an id that
+    the vocabulary has not, as T5's class would of `<extra_id_0>`."""
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", PHANTOM, "a", "[PAD6]"]
+    more = {"token_scores": [0.0] * 4 + [-2.0, -3.0, -9.0], "token_types": [3, 3, 3, 2, 1, 1, 5]}
+    more |= {"architecture": "bert"} | ({"unk_token_id": 3} if named else {})
+    found = tokenizer(written(tmp_path / "v.gguf", "t5", tokens, **more))
+    assert found("a \u00fc", add_special_tokens=False)["input_ids"] == [4, 5, 4, 3]
+    assert max(found("<extra_id_0> a", add_special_tokens=False)["input_ids"]) < len(tokens)
+
+
+def test_blanks_of_t5_have_their_names_unless_the_file_names_them(tmp_path: Path) -> None:
+    """UMT5's vocabulary has them already, and paddings behind it."""
+    tokens = ["<pad>", "</s>", "<unk>", PHANTOM, "a", "[PAD5]", "[PAD6]"]
+    more = {"architecture": "t5", "token_scores": [0.0] * 7, "token_types": [3, 3, 2, 1, 1, 5, 5]}
+    found = tokenizer(written(tmp_path / "a.gguf", "t5", tokens, **more))
+    assert found("<extra_id_99>", add_special_tokens=False)["input_ids"] == [5]
+    more["token_types"] = [3, 3, 2, 1, 1, 4, 5]
+    found = tokenizer(written(tmp_path / "b.gguf", "t5", [*tokens[:5], "<extra_id_99>", "[PAD6]"], **more))
+    assert found("<extra_id_99>", add_special_tokens=False)["input_ids"] == [5]
+    assert found.convert_ids_to_tokens(6) == "[PAD6]"
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma"])
+def test_sentencepiece_has_the_tokens_of_the_file_alone(architecture: str, tmp_path: Path) -> None:
+    """transformers' classes add `<s>`, `<mask>` and the like behind every vocabulary: rows that no embedding has."""
+    tokens = ["<unk>", "<begin>", "<end>", PHANTOM, *(f"<0x{each:02X}>" for each in range(256)), "a", "s"]
+    more = {"token_scores": [0.0] * 260 + [-1.0, -2.0], "token_types": [2, 3, 3, 1] + [6] * 256 + [1, 1],
+            "bos_token_id": 1, "eos_token_id": 2, "unk_token_id": 0}  # fmt: skip
+    found = tokenizer(written(tmp_path / "v.gguf", "llama", tokens, architecture=architecture, **more))
+    assert len(found) == len(tokens)
+    assert max(found("<s> a <mask></s><bos><eos><pad>")["input_ids"]) < len(tokens)

@@ -128,7 +128,7 @@ LAYOUTS: Mapping[str, Choice] = {
     "step35": Layout(head="Step3p7ForConditionalGeneration", rules=gemma.PLUS_ONE, fill=uneven.step,
         absent=("model.vision_model", "model.multi_modal_projector")),
     "t5": encoders.t5,
-    "t5encoder": Layout(head="T5EncoderModel", rules=encoders.T5, fill=encoders.t5_fields),
+    "t5encoder": encoders.t5_encoder,
 }
 """GGUF architecture -> its layout."""
 

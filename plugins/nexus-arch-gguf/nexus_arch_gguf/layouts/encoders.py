@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nexus_torch.hugging_face.telling import once
+
 from ..fields import whole
 from ..layout import Layout
 from ..rules import Rule
@@ -26,6 +28,7 @@ JINA3 = (
     Rule(r"mlp\.fc1\.(weight|bias)$", ("blk.{n}.ffn_up.{0}",)),
     Rule(r"mlp\.fc2\.(weight|bias)$", ("blk.{n}.ffn_down.{0}",)),
 )
+OWN_POSITIONS = "enc.blk.1.attn_rel_b.weight"
 PADDING = 1
 """Token that pads in every RoBERTa; positions begin behind it, and the file leaves the rows before them out."""
 
@@ -84,14 +87,28 @@ def modern_bert(source: Source, fields: dict[str, Any]) -> None:
 
 def t5(source: Source) -> Layout:
     """T5, or UMT5, whose every layer has its own positions."""
-    if "enc.blk.1.attn_rel_b.weight" in source.places:
+    if OWN_POSITIONS in source.places:
         return Layout(head="UMT5ForConditionalGeneration", rules=T5, fill=t5_fields)
     return Layout(head="T5ForConditionalGeneration", rules=T5, fill=t5_fields)
 
 
+def t5_encoder(source: Source) -> Layout:
+    """The encoder alone, of T5 or of UMT5 (that of Wan)."""
+    if OWN_POSITIONS in source.places:
+        return Layout(head="UMT5EncoderModel", rules=T5, fill=t5_fields)
+    return Layout(head="T5EncoderModel", rules=T5, fill=t5_fields)
+
+
 def t5_fields(source: Source, fields: dict[str, Any]) -> None:
-    """The activation is in no metadata: a gate means gated GELU (T5 1.1, MADLAD, UMT5), none means ReLU (T5 1.0)."""
+    """The activation is in no metadata: none behind a gate is ReLU (T5 1.0), one behind a gate is told."""
     gated = "enc.blk.0.ffn_gate.weight" in source.places
+    if gated:
+        once(
+            ("gate", source.path),
+            f"'{source.path}' does not say which activation stands before its gates, as no GGUF file of a T5 does: "
+            "GELU is taken, as llama.cpp takes it (T5 1.1, Flan-T5, mT5, UMT5, MADLAD). For a model with another (UL2 "
+            "has SiLU) name its folder of safetensors.",
+        )
     fields["feed_forward_proj"] = "gated-gelu" if gated else "relu"
     fields["num_layers"] = source.whole("{arch}.block_count")
     fields["num_decoder_layers"] = whole(source, "decoder_block_count", fields["num_layers"])

@@ -176,6 +176,7 @@ MODELS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "t5-v1_1": ("t5", "T5ForConditionalGeneration", GATED | {"tie_word_embeddings": False}),
     "umt5": ("t5", "UMT5ForConditionalGeneration", GATED),
     "t5encoder": ("t5encoder", "T5EncoderModel", GATED),
+    "umt5encoder": ("t5encoder", "UMT5EncoderModel", GATED),
     **NEWER,
 }  # fmt: skip
 """Sources: `conversion/*.py` of llama.cpp, `@ModelBase.register`."""
