@@ -13,6 +13,8 @@ from .work import Lookup, NexusError
 
 LOOKED_AT = 1000
 """Files of a folder whose endings decide its reader."""
+ABOUT = ("readme", "license", "licence", "changelog", "citation", ".")
+"""How names begin of files that stand beside data and are none, as a data set's own page."""
 
 
 def reader_for(source: str, lookup: Lookup) -> str:
@@ -29,7 +31,9 @@ def reader_for(source: str, lookup: Lookup) -> str:
     path = locate(source)
     if not path.exists():
         raise NexusError(f"--data {source}: there is no such file or folder.")
-    suffixes = Counter(_ending(name, readers) for name in islice(_files(path), LOOKED_AT))
+    names = list(islice(_files(path), LOOKED_AT))
+    said = [name for name in names if not name.lower().startswith(ABOUT)] or names
+    suffixes = Counter(_ending(name, readers) for name in said)
     known = [suffix for suffix, _ in suffixes.most_common() if suffix in readers]
     if not known:
         found = ", ".join(suffix or "files without an ending" for suffix in suffixes) or "a folder without files"

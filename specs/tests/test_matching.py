@@ -52,3 +52,9 @@ def test_what_cannot_be_read_is_said_in_words(tmp_path, name, message):
     with pytest.raises(NexusError, match=r"^--data ") as caught:
         reader_for(str(tmp_path / name), Offers())
     assert message in str(caught.value)
+
+
+def test_the_page_of_a_data_set_is_no_data(tmp_path):
+    for name in ("README.md", "LICENSE.txt", ".notes.txt", "rows.csv"):
+        (tmp_path / name).touch()
+    assert reader_for(str(tmp_path), Offers()) == "tables"

@@ -165,7 +165,7 @@ def test_what_nothing_opens_is_said_in_words(plugins, tmp_path):
     cases = {
         f"{tmp_path}/wrods": "Did you mean 'words'?",
         f"{tmp_path}/words": r"has no config\.json \(it holds notes\.txt\)",
-        f"{tmp_path}/words/notes.txt": "it is a file. Name the folder",
+        f"{tmp_path}/words/notes.txt": r"it is a file\..* Name the folder",
         "package:no_such_package/x": "The package 'no_such_package' of .* is not installed. Install it with pip",
     }
     for source, message in cases.items():

@@ -43,6 +43,8 @@ def converted(config: Mapping[str, Any]) -> str:
 def foreign(home: Path) -> str:
     """What a file, a folder or a repository without a config.json holds instead; "" for what is nothing known."""
     if home.is_file():
+        if (home.parent / "config.json").is_file():
+            return f"is one file of a checkpoint. Name its folder: {home.parent}."
         return _said(ENDINGS.get(home.suffix.lower(), ""), home.name)
     listing = hub.behind(home)
     names = sorted(listing.files if listing else _names(home))
