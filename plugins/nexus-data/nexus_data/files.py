@@ -60,9 +60,14 @@ def content_hash(files: Iterable[tuple[Path, str]], options: Any) -> str:
     counts as that."""
     digest = hashlib.sha256(repr(options).encode())
     for file, name in files:
-        found = _hash(version(file)) if is_file(file) else "absent"
+        found = hashed(file) if is_file(file) else "absent"
         digest.update(f"\0{name}\0{found}".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def hashed(file: Path) -> str:
+    """The hash of a file, found once for each of its states."""
+    return _hash(version(file))
 
 
 def is_file(file: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from nexus_specs import NexusError, Sample, Split
 
+from .apart import check_apart
 from .files import content_hash, part_files
 from .options import FileOptions
 from .rows import Malformed, Row
@@ -54,6 +55,8 @@ class FileReader:
 
     def fingerprint(self, split: Split) -> str:
         """Of the content of the files, and of those behind them, and of the options that decide what is read."""
+        if split == "held_out" and "train" in self.options.parts:
+            check_apart(lambda: self.files("train"), self.files(split))
         options = dataclasses.asdict(self.options)
         said = {name: value for name, value in options.items() if name not in WHERE}
         kept = sorted((name, repr(value)) for name, value in said.items() if self.later.get(name, ...) != value)

@@ -50,7 +50,7 @@ def test_one_of_a_hub_is_left_out_as_well(
     place.parent.mkdir(parents=True)
     pyarrow.parquet.write_table(pyarrow.table({"text": ROWS}), place)
     server.add("acme/words", tmp_path / "words", kind="dataset")
-    reader = Hub(id="acme/words", splits={"train": "train", "development": "train", "held_out": "train"})
+    reader = Hub(id="acme/words", splits={"train": "train", "development": "train", "held_out": "test"})
     assert [sample.fields["text"] for sample in reader.samples("train")] == ["first", "third", "fifth"]
     assert "2 empty rows were left out" in capsys.readouterr().err
 

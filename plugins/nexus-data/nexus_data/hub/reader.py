@@ -12,6 +12,7 @@ from typing import Any, get_args
 from nexus_specs import NexusError, Origin, Sample, Split
 from nexus_torch import hub
 
+from ..apart import ADVICE
 from ..options import HubOptions
 from ..rows import Malformed, Row
 from ..tables import Table
@@ -128,6 +129,13 @@ class Hub:
         if self.options.splits:
             if unknown := set(self.options.splits) - set(SPLITS):
                 raise NexusError(f"splits: there is no part '{min(unknown)}'. The parts: {', '.join(SPLITS)}.")
+            learned, judged = (
+                {each.strip() for each in self.options.splits.get(part, "").split("+")} - {""}
+                for part in ("train", "held_out")
+            )
+            if learned & judged:
+                both = f"splits: '{min(learned & judged)}' is both train and held_out. {ADVICE}"
+                raise NexusError(f"{both}; leave held_out out here.")
             return dict(self.options.splits)
         known = list(self.files.splits)
         usual = {"train": ("train",), "development": ("validation", "dev"), "held_out": ("test",)}
