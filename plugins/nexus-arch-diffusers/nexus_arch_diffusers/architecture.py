@@ -12,6 +12,7 @@ from nexus_torch.hugging_face.quiet import quiet
 from .catalogue import models
 from .folder import CONFIG, INDEX, described
 from .options import split
+from .single import is_single, words
 
 ADAPTER = "adapter_config.json"
 """What an adapter's folder holds."""
@@ -21,7 +22,8 @@ class Diffusers:
     """Kind "architecture": Diffusers folders. Never runs code from a checkpoint, never unpickles."""
 
     def match(self, source: str) -> int:
-        """2 for a folder with a model_index.json, or with a config.json of one of diffusers' own models."""
+        """2 for a folder with a model_index.json, or with a config.json of one of diffusers' own models; 1 for
+        what a folder can be made of: a pipeline in one file, or a LoRA."""
         name, _, fragment = source.partition("#")
         _, added, adapter = fragment.rpartition("+")
         if not name or (added and (Path(adapter) / ADAPTER).is_file()):
@@ -30,6 +32,8 @@ class Diffusers:
         said = described(home)
         if (home / INDEX).is_file():
             return 2
+        if not said and is_single(home):
+            return 1
         name = said.get("_class_name")
         return 2 * int(isinstance(name, str) and ("_diffusers_version" in said or name in models()))
 
@@ -64,6 +68,8 @@ class Diffusers:
 
         name, component, options = split(source)
         home = folder(name)
+        if not described(home) and (said := words(home)):
+            raise NexusError(said)
         if not self.match(source):
             raise NexusError(f"'{source}' has neither a {INDEX} nor a {CONFIG} of a model that diffusers knows.")
         if not (home / INDEX).is_file():

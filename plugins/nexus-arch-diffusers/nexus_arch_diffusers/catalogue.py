@@ -20,6 +20,12 @@ FILMS = (
     "HunyuanSkyreels", "I2VGen", "LTX", "Latte", "Lucy", "Mochi", "Motion", "SkyReels", "SpatioTemporal",
     "TemporalDecoder", "3D", "Wan",
 )  # fmt: skip
+OWN = frozenset({
+    "add_embedding.linear_1.weight", "down_blocks.1.attentions.0.norm.weight",
+    "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k.weight",
+    "transformer_blocks.27.scale_shift_table", "controlnet_cond_embedding.conv_in.weight",
+})  # fmt: skip
+"""Keys that diffusers' own models have too."""
 SOUNDS = ("AceStep", "DanceDiffusion", "LongCatAudio", "MMAudio", "Oobleck", "StableAudio", "SpectrogramDiffusion")
 
 
@@ -78,6 +84,20 @@ def folders() -> frozenset[str]:
     """The sub-packages of diffusers.pipelines: a model index may name one in place of a library."""
     home = _home()
     return frozenset(each.name for each in (home / "pipelines").iterdir() if each.is_dir()) if home else frozenset()
+
+
+@cache
+def single_keys() -> frozenset[str]:
+    """Keys by which diffusers tells what a single file holds; those of its own layout, which need a config.json beside
+    them, are none."""
+    home = _home()
+    if home is None:
+        return frozenset()
+    for node in ast.parse((home / "loaders" / "single_file_utils.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "CHECKPOINT_KEY_NAMES":
+            found = ast.literal_eval(node.value).values()
+            return frozenset(key for each in found for key in ([each] if isinstance(each, str) else each)) - OWN
+    return frozenset()
 
 
 @cache
