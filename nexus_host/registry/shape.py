@@ -35,6 +35,8 @@ WORDS = {
     "int_type": "write a whole number",
     "int_parsing": "write a whole number",
     "int_from_float": "write a whole number",
+    "bool_type": "write true or false",
+    "bool_parsing": "write true or false",
     "float_type": "write a number",
     "float_parsing": "write a number",
     "dict_type": "write a mapping, as in {key: value}",
@@ -178,4 +180,6 @@ def _as_number(written: Any) -> str:
 
 def _choice(error: ErrorDetails, written: str) -> str:
     allowed = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+    if written in allowed:
+        return f"is the text '{written}'; write {written} without quotes"
     return f"is '{written}'; allowed: {listed(allowed)}.{did_you_mean(written, allowed)}"

@@ -11,7 +11,7 @@ from typing import Any
 from nexus_specs import Blueprint, Budget, Context, Estimate, NexusError, Sample, Split
 from nexus_torch.profiles import read_profile
 
-from .variants import compares
+from .variants import compares, shown
 
 MOST, PATIENCE = 20_000, 0.5
 """Samples that are counted, and seconds that this may take from the `TEXT`th on: an estimate must not read a large
@@ -36,7 +36,8 @@ def observed(
     has each of them passed."""
     blueprint = context.inspect(str(context.card["source"]))
     samples, whole = counted(context, split, MOST)
-    engine, tokens = context.chosen("engine"), mean_tokens(context, blueprint, samples)
+    asked = samples[:TEXT] if metric is None else shown(samples[:TEXT], metric)
+    engine, tokens = context.chosen("engine"), mean_tokens(context, blueprint, asked or samples)
     _check(context, engine, blueprint, budget)
     times = _variants(metric, samples)
     estimate: Estimate = engine.estimate(blueprint, times * len(samples), 0, budget, tokens=tokens)

@@ -41,3 +41,15 @@ def test_a_memory_that_holds_no_piece_is_refused_by_the_plan(bench: Any) -> None
     with pytest.raises(NexusError, match="The least that would do is"):
         observed(context, "train", Budget(memory=1000, residency="stream", micro_batch=1))
     assert observed(context, "train", Budget(residency="stream", micro_batch=1))[0].read > 0
+
+
+def test_what_a_metric_shows_is_counted_and_not_the_text_beside_it(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, seen = bench.context("score", "prose"), list[str]()
+    asked = [sample(prompt="2 + 2 =", choices=["4", "5"], answer="4", text="2 + 2 = 4, as everybody knows")]
+    monkeypatch.setattr("nexus_observe.amount.counted", lambda *_: (asked, True))
+    monkeypatch.setattr(
+        "nexus_observe.amount.mean_tokens", lambda *given: seen.extend(each.fields["text"] for each in given[2]) or 9.0
+    )
+    for name in ("choice_likelihood", "choice_accuracy"):
+        observed(context, "held_out", Budget(), Installed().make("metric", name))
+    assert seen == ["2 + 2 = A", "2 + 2 = B", "2 + 2 ="]

@@ -113,6 +113,8 @@ def test_all_at_once_with_places(plugins, tmp_path, monkeypatch):
         ("teachers: 3", "bad.yaml:1:1: teachers: is 3; write a mapping"),
         ("losses: {a: 1}", "bad.yaml:1:1: losses: is {'a': 1}; write a list"),
         ("version: 2", "bad.yaml:1:1: version: is '2'; allowed: 1."),
+        ('version: "1"', "bad.yaml:1:1: version: is the text '1'; write 1 without quotes"),
+        ("teachers: {a: {source: x, chat: maybe}}", "bad.yaml:1:27: teachers.a.chat: is 'maybe'; write true or false"),
         ("teachers: [1\nb: 2", "bad.yaml:2:2: is no YAML"),
         ("teachers: {a: 3}", "bad.yaml:1:12: teachers.a: is 3; write a mapping"),
         ("teachers: {a: {source: 3.1}}", "bad.yaml:1:16: teachers.a.source: is 3.1; write text, in quotes"),
