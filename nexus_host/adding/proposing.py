@@ -26,7 +26,7 @@ def sibling(component: str, blueprint: Blueprint, plugins: Plugins, model: Regis
     "" for none."""
     for card in model.teachers.values():
         alike = card.tower in model.towers and model.towers[card.tower].component == component
-        if alike and card.data and (not blueprint.labels or _classes(card.source, plugins) == len(blueprint.labels)):
+        if alike and card.data and (not blueprint.classes or _classes(card.source, plugins) == len(blueprint.classes)):
             return card.data
     return ""
 
@@ -34,7 +34,7 @@ def sibling(component: str, blueprint: Blueprint, plugins: Plugins, model: Regis
 def _classes(source: str, plugins: Plugins) -> int:
     """How many classes a checkpoint on this machine tells apart; 0 where that cannot be told."""
     try:
-        return len(plugins.inspect(source).labels) if is_here(source) else 0
+        return len(plugins.inspect(source).classes) if is_here(source) else 0
     except NexusError:
         return 0
 
@@ -42,7 +42,7 @@ def _classes(source: str, plugins: Plugins) -> int:
 def proposed(tower: TowerComponent, blueprint: Blueprint, rows: Mapping[str, Mapping[str, Any]]) -> str:
     """What a tower proposes for a checkpoint, else the set of the catalogue that fits; "" for none. NexusError with
     their names where several do."""
-    count = len(blueprint.labels)
+    count = len(blueprint.classes)
     if tower.data and _counts(rows.get(tower.data, {}), count):
         return tower.data
     found = [name for name, row in rows.items() if count and row.get("classes") == count and _labels(row, tower)]

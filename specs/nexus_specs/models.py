@@ -58,7 +58,8 @@ class Blueprint:
     """What makes tensors of samples: kind ("tokenizer", "processor", "image_processor", "feature_extractor",
     "video_processor") -> class, as files name it."""
     labels: tuple[str, ...] = ()
-    """Names of the classes, in the order of the output."""
+    """Names of the classes, in the order of the output: of the one class that is answered, or of those that each token,
+    point or object may be of (`classes`: of the first alone)."""
     context: int = 0
     """Longest input in tokens; 0: not limited or not text."""
     frames: int = 0
@@ -78,6 +79,11 @@ class Blueprint:
     def weightless(self) -> bool:
         """Whether weights are missing: it can be described and planned with, and not opened."""
         return any(each.startswith("weights") for each in self.missing)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes of which a sample is one; none where each of its tokens, points or objects is."""
+        return () if "scores" in self.gives else self.labels
 
     @property
     def largest_stack(self) -> Stack:

@@ -149,8 +149,8 @@ class PerceptionTower:
 def outputs(profiles: Sequence[Profile]) -> int:
     """How many numbers the teachers answer with: classes, else the width of an embedding, else 0 (text)."""
     for blueprint in (profile.blueprint for profile in profiles):
-        if blueprint.labels:
-            return len(blueprint.labels)
+        if blueprint.classes:
+            return len(blueprint.classes)
         if "embedding" in blueprint.gives:
             return max(blueprint.largest_stack.widths)
     return 0

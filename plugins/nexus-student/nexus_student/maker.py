@@ -104,7 +104,7 @@ class NexusMaker:
             alpha=self.options.alpha,
             takes=takes,
             gives=gives,
-            labels=profiles[0].blueprint.labels if profiles and "text" not in gives else (),
+            labels=profiles[0].blueprint.classes if profiles and "text" not in gives else (),
             words=_words(profiles[0], reader) if own and reader is not None else 0,
             tokenizer=reader.hash if reader is not None and "text" in takes else "",
             teachers=tuple(profile.teacher for profile in profiles),

@@ -13,8 +13,11 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from nexus_torch.skeleton import holders
 from nexus_torch.stacks import owner, stacks
 
-from .configuration.classes import gives, takes
+from .configuration.catalogue import is_head_of
+from .configuration.classes import takes
 from .configuration.experts import active, elements, idle, nearest_config
+from .configuration.giving import given
+from .configuration.heads import CLASSES
 from .configuration.reading import text_part
 from .inputs.films import staying
 from .inputs.frames import frames
@@ -53,8 +56,9 @@ def blueprint(
     config, kind = module.config, type(module)
     text = text_part(config)
     everything = [extent for part in parts for extent in part.extents]
-    label = gives(kind) == ("label",)
-    has_words = "text" in (*takes(kind), *gives(kind))       # of what writes alone: those of its decoder
+    gives = given(module)
+    named = gives == ("label",) or is_head_of(kind.__name__, *CLASSES)
+    has_words = "text" in (*takes(kind), *gives)       # of what writes alone: those of its decoder
     expected = None if everything else Expected(stored_as, settings(config))
     unused = idle(module)
     found = _stacks(module, {part.path: part.extents for part in parts}, expected, unused)
@@ -63,7 +67,7 @@ def blueprint(
         family=config.model_type,
         head=kind.__name__,
         takes=takes(kind),
-        gives=gives(kind),
+        gives=gives,
         stacks=found,
         parameters=elements(module),
         active_parameters=active(module, "", unused),
@@ -73,11 +77,11 @@ def blueprint(
         vocabulary=_number(text, ("vocab_size",)) if has_words else 0,
         tokenizer=tokenizer,
         processors=processors or {},
-        labels=_labels(config) if label else (),
+        labels=_labels(config) if named else (),
         context=context_of(config) if has_words else 0,
         frames=frames(module),
         seen=_seen(module, found),
-        places=places(config) if "image" in takes(kind) and gives(kind) == ("text",) else 0,
+        places=places(config) if "image" in takes(kind) and gives == ("text",) else 0,
         buffers=sum(each.numel() * each.itemsize for each in module.buffers()),
         missing=tuple(missing),
     )

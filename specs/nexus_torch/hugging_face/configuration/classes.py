@@ -1,4 +1,4 @@
-"""Which model class a configuration means, and what that class takes and gives."""
+"""Which model class a configuration means, and what that class takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import transformers
 from nexus_specs import NexusError
 from torch import nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.modeling_utils import PreTrainedAudioTokenizerBase
 
 from nexus_torch.skeleton import without_weights
 
@@ -20,26 +19,12 @@ from ..attention import use_blocks
 from ..inputs.films import follows, reads_words
 from ..text.decoding import channels_of
 from .catalogue import is_head_of, tasks
+from .giving import gives
 from .heads import lost, writers
 from .reading import read_config, said, text_part
 
 __all__ = ["gives", "headless", "is_paired", "model_class", "read_config", "runnable", "skeleton", "takes"]
 
-_CODEC = PreTrainedAudioTokenizerBase
-CODECS = ("MimiModel",)
-"""Codecs that are not of that class."""
-LABELS = (
-    "IMAGE_CLASSIFICATION", "VIDEO_CLASSIFICATION", "AUDIO_CLASSIFICATION", "SEQUENCE_CLASSIFICATION",
-)  # fmt: skip
-SCORES = (
-    "MASKED_LM", "TOKEN_CLASSIFICATION", "QUESTION_ANSWERING", "TABLE_QUESTION_ANSWERING",
-    "DOCUMENT_QUESTION_ANSWERING", "MULTIPLE_CHOICE", "NEXT_SENTENCE_PREDICTION", "SEMANTIC_SEGMENTATION",
-    "IMAGE_SEGMENTATION", "INSTANCE_SEGMENTATION", "UNIVERSAL_SEGMENTATION", "OBJECT_DETECTION",
-    "ZERO_SHOT_OBJECT_DETECTION", "DEPTH_ESTIMATION", "NORMAL_ESTIMATION", "POINTMAP_ESTIMATION", "POSE_ESTIMATION",
-    "MASKED_IMAGE_MODELING", "IMAGE_TO_IMAGE", "IMAGE_MATTING", "TEXT_RECOGNITION", "TABLE_RECOGNITION",
-    "AUDIO_FRAME_CLASSIFICATION",
-)  # fmt: skip
-"""Tasks of heads that give a sample many numbers: some for each token, point, object or choice."""
 POOLED = frozenset({
     "funnel", "xlnet", "minicpmv4_6", "minicpmv4_7", "canine", "convbert", "fnet", "nystromformer", "yoso", "mra",
     "reformer", "cpmant", "prophetnet", "big_bird", "bigbird_pegasus", "longformer", "led", "pegasus_x",
@@ -206,21 +191,3 @@ def is_alone(config: PreTrainedConfig, kind: type[PreTrainedModel]) -> bool:
     ends = gives(kind) == ("label",) and reads and text_part(config).pad_token_id is None
     speaks = gives(kind) == ("audio",) and reads and channels_of(config) == 1
     return ends or speaks or config.model_type in POOLED
-
-
-def _is_codec(kind: type[PreTrainedModel]) -> bool:
-    return issubclass(kind, _CODEC) or kind.__name__ in CODECS
-
-
-def gives(kind: type[PreTrainedModel]) -> tuple[str, ...]:
-    """What comes out: "text", "label", "audio" (waves or their codes) or "embedding"; of a head that scores tokens,
-    points or choices those "scores", and the embedding that it has below it."""
-    if is_head_of(kind.__name__, *LABELS):
-        return ("label",)
-    said: Any = getattr(kind, "output_modalities", None)
-    named = (said,) if isinstance(said, str) else tuple(said or ())
-    if named == ("audio",) or is_head_of(kind.__name__, "TEXT_TO_WAVEFORM") or _is_codec(kind):
-        return ("audio",)
-    if kind.can_generate() or is_head_of(kind.__name__, "CTC", "RNNT", "TDT"):
-        return ("text",)
-    return ("scores", "embedding") if is_head_of(kind.__name__, *SCORES) else ("embedding",)

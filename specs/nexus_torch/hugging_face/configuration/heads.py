@@ -1,4 +1,5 @@
-"""The head of a checkpoint that names none, or one under a name that transformers does not have.
+"""Heads by their names: which give scores, and which one is meant by a checkpoint that names none, or one under a name
+that transformers does not have.
 
 Names go out of use ("T5WithLMHeadModel" is published with T5 to this day) and configurations are written by hand. The
 automatic class of a model type is its body: without logits, which is not what such a name means.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .catalogue import tasks
+from .catalogue import is_head_of, tasks
 
 WRITING = ("IMAGE_TEXT_TO_TEXT", "MULTIMODAL_LM", "SEQ_TO_SEQ_CAUSAL_LM", "SPEECH_SEQ_2_SEQ", "CAUSAL_LM")
 """Tasks whose models write text, those of a whole model before those of its text part."""
@@ -20,6 +21,31 @@ WRITES = re.compile(r"(LM|LMHead(Model)?|MTModel|For\w*(Generation|LM|Seq2Seq|Ca
 """Names of classes that write."""
 BODY = re.compile(r"^(?!.*For[A-Z]).*(Model|Encoder|Decoder|Backbone|Transformer)$")
 """Names of classes without a head."""
+SCORES = (
+    "MASKED_LM", "TOKEN_CLASSIFICATION", "QUESTION_ANSWERING", "TABLE_QUESTION_ANSWERING",
+    "DOCUMENT_QUESTION_ANSWERING", "MULTIPLE_CHOICE", "NEXT_SENTENCE_PREDICTION", "SEMANTIC_SEGMENTATION",
+    "IMAGE_SEGMENTATION", "INSTANCE_SEGMENTATION", "UNIVERSAL_SEGMENTATION", "OBJECT_DETECTION",
+    "ZERO_SHOT_OBJECT_DETECTION", "DEPTH_ESTIMATION", "NORMAL_ESTIMATION", "POINTMAP_ESTIMATION", "POSE_ESTIMATION",
+    "MASKED_IMAGE_MODELING", "IMAGE_TO_IMAGE", "IMAGE_MATTING", "TEXT_RECOGNITION", "TABLE_RECOGNITION",
+    "AUDIO_FRAME_CLASSIFICATION",
+)  # fmt: skip
+"""Tasks of heads that give a sample many numbers: some for each token, point, object or choice."""
+CLASSES = (
+    "TOKEN_CLASSIFICATION", "SEMANTIC_SEGMENTATION", "IMAGE_SEGMENTATION", "INSTANCE_SEGMENTATION",
+    "UNIVERSAL_SEGMENTATION", "OBJECT_DETECTION", "AUDIO_FRAME_CLASSIFICATION",
+)  # fmt: skip
+"""Those of which each token, point or object is of a class that a configuration names."""
+VECTORS = ("ZERO_SHOT_IMAGE_CLASSIFICATION", "RETRIEVAL", "AUDIO_XVECTOR")
+"""Tasks of heads that give a vector, or one for each of two encoders."""
+HEAD, COMPARING = re.compile(r"For[A-Z]"), re.compile(r"For(Retrieval|ContrastiveLearning|XVector)$")
+"""Names of classes with a head, and of those whose heads give vectors."""
+
+
+def scores(name: str) -> bool:
+    """Whether a class that neither writes nor sounds, nor names one class, gives scores: of the tasks that do, or of
+    none that transformers lists, with a head that makes no vectors."""
+    vectors = COMPARING.search(name) or is_head_of(name, *VECTORS)
+    return is_head_of(name, *SCORES) or bool(HEAD.search(name) and not vectors)
 
 
 def writers(named: Sequence[str], model_type: str) -> tuple[str, ...]:

@@ -65,10 +65,11 @@ def build_config(values: Mapping[str, Any], place: str) -> PreTrainedConfig:
 
 def told(home: Path) -> dict[str, PreTrainedConfig]:
     """What an automatic class must be told of a folder: the configuration where it cannot be read from config.json,
-    which names no model type, or one that transformers does not know."""
+    which names no model type, or one that transformers does not know, or a dtype that torch has not ("auto")."""
     values = configuration(str(home))
-    named = meant(values)
-    return {"config": CONFIG_MAPPING[named]()} if named and named != values.get("model_type") else {}
+    named, dtype = meant(values), values.get("dtype")
+    unread = named != values.get("model_type") or not (dtype is None or _is_dtype(dtype))
+    return {"config": CONFIG_MAPPING[named]()} if named and unread else {}
 
 
 def _check_forms(values: Mapping[str, Any], place: str) -> None:

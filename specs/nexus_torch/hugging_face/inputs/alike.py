@@ -8,7 +8,8 @@ that are not brought to one size are padded likewise.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,23 @@ def sound(given: Any, extractor: Any | None) -> tuple[int, ...]:
     it that asks it for less)."""
     whole = extractor is not None and window(extractor) < math.inf
     return () if whole else (len(given) if hasattr(given, "__len__") else 0,)
+
+
+def chosen(extractor: Any) -> bool:
+    """Whether an extractor chooses one sound of a batch by chance, for a treatment of its own (fused CLAP: one that is
+    taken for a long one, where none is)."""
+    return getattr(extractor, "truncation", None) == "fusion"
+
+
+@contextmanager
+def drawn() -> Iterator[None]:
+    """What an extractor draws by chance is drawn alike each time: which part of a long sound CLAP hears."""
+    state = np.random.get_state()
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
 
 
 def picture(given: Any, processor: Any) -> tuple[int, ...]:

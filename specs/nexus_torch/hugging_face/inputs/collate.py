@@ -88,10 +88,12 @@ class Preprocessor(Texts):
         return (self.modalities(sample), languages(sample), *likeness(sample, self.arguments), *self._sizes(sample),
                 self.rereads and _aims(sample), *((sample.key,) if self._alone(sample) else ()))  # fmt: skip
 
-    def _sizes(self, sample: Sample) -> tuple[int, ...]:
+    def _sizes(self, sample: Sample) -> tuple[Any, ...]:
         """Of what would be padded."""
         fields, kinds = self._named(sample).fields, self.modalities(sample)
         if "audio" in kinds:
+            if alike.chosen(self.feature_extractor):
+                return (sample.key,)
             return alike.sound(fields["audio"], None if self._together(kinds) else self.feature_extractor)
         gridded = any("grid" in name for name in self.arguments)
         return alike.picture(fields["image"], self.image_processor) if kinds == ("image",) and not gridded else ()
@@ -186,9 +188,12 @@ class Preprocessor(Texts):
                  for sample, count in zip(samples, counts, strict=True)]  # fmt: skip
         cut = {"truncation": True, "max_length": self.context} if self.paired and self.context else {}
         padding = {"padding": True, **cut} if not self._pads_whole else self._whole
+        padding["padding_side"] = "right"
+        if self.paired and "audio" in media:                # an extractor has a padding and a truncation of its own
+            padding = {"text_kwargs": padding}
         try:
-            with hushed(risk=self.risk):
-                found = made(text=texts, **inputs, **padding, return_tensors="pt", padding_side="right")
+            with hushed(risk=self.risk), alike.drawn():
+                found = made(text=texts, **inputs, **padding, return_tensors="pt")
         except (NexusError, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:                      # a tokenizer's panic, too
@@ -221,7 +226,8 @@ class Preprocessor(Texts):
         more = {"padding": True} if pads is not None and not pads.default else {}
         waves = [self._wave(sample) for sample in samples]
         tell_cut(waves, extractor, self.home.name)
-        return Collated(extractor(waves, sampling_rate=extractor.sampling_rate, return_tensors="pt", **more))
+        with alike.drawn():
+            return Collated(extractor(waves, sampling_rate=extractor.sampling_rate, return_tensors="pt", **more))
 
     def _wave(self, sample: Sample) -> Any:
         """float32 [N] of one sample."""

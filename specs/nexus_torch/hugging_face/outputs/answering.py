@@ -25,6 +25,8 @@ LONGEST = 128
 STOP = "stop"
 """The field with a text, or several, before which an answer ends: what was never taught to stop goes on with a question
 of its own ("Question:"), and the answer that is judged would be that one's."""
+PADS = "pad_token_id=self.config"
+"""Stands in a class's own `generate` that says itself what pads."""
 TAUGHT = ("decoder_input_ids", "decoder_attention_mask")
 """What a forward is fed of the answer, and `generate` makes itself."""
 
@@ -45,8 +47,7 @@ def answer(
     tokenizer = preprocessor.tokenizer
     given = {name: value for name, value in batch.items() if name not in TAUGHT}
     told = configure(module, preprocessor.generation, preprocessor.home.name)
-    # The end token stands in for a missing pad token; one prompt needs no padding.
-    limits: dict[str, Any] = {"max_new_tokens": longest, "num_beams": 1, **_stops(tokenizer)}
+    limits: dict[str, Any] = {"max_new_tokens": longest, "num_beams": 1, **_stops(module, tokenizer)}
     limits |= _start(module, preprocessor)
     if language := languages(sample)[1]:
         limits["forced_bos_token_id"] = language_id(tokenizer, language, preprocessor.home.name)
@@ -135,5 +136,8 @@ def _start(module: PreTrainedModel, preprocessor: Preprocessor) -> dict[str, int
     return {} if known or start is None else {"decoder_start_token_id": start}
 
 
-def _stops(tokenizer: Any) -> dict[str, int]:
-    return {} if tokenizer.eos_token_id is None else {"pad_token_id": int(tokenizer.eos_token_id)}
+def _stops(module: PreTrainedModel, tokenizer: Any) -> dict[str, int]:
+    """The end token in the place of a missing one for padding, which one prompt needs none of; nothing for a class that
+    says it itself, to a decoder inside (BLIP)."""
+    said = tokenizer.eos_token_id is None or PADS in inspect.getsource(type(module).generate)
+    return {} if said else {"pad_token_id": int(tokenizer.eos_token_id)}

@@ -11,15 +11,18 @@ import torch
 from nexus_specs import Batch, NexusError, Signal
 from torch import Tensor, nn
 
-EMBEDDINGS = ("image_embeds", "text_embeds", "embeddings", "pooler_output")
+EMBEDDINGS = ("image_embeds", "audio_embeds", "video_embeds", "text_embeds", "embeddings", "pooler_output")
 """Names of one vector for each sample."""
-SCORES = ("logits", "prediction_logits")
+SCORES = ("logits", "prediction_logits", "initial_token_logits")
 """Names of what a head gives each token."""
 MAPS = (
     "logits", "pred_logits", "class_queries_logits", "predicted_depth", "predicted_normal", "reconstruction",
-    "alphas", "heatmaps", "seq_relationship_logits", "last_hidden_state",
+    "alphas", "heatmaps", "seq_relationship_logits", "itm_score", "mean_predictions",
 )  # fmt: skip
-"""Names of what a head gives each point, object or choice of a sample: its map, in whatever shape."""
+"""Names of what a head gives each point, object or choice of a sample: its map, in whatever shape. Of one that gives
+none of these it is what stands first."""
+STATES = ("last_hidden_state", "feature_maps", "encoder_last_hidden_state")
+"""Names of what a body gives each token or patch, and of the maps that a backbone makes of a picture."""
 _body: ContextVar[Any] = ContextVar("body", default=None)
 ENDS = ("start_logits", "end_logits")
 """Names of what one gives each token that looks for an answer in a text."""
@@ -40,8 +43,7 @@ def signal(output: Any, batch: Batch, gives: Sequence[str], channels: int, *, fi
     below, scores = _below(output, batch), _scored(output, batch)
     if scores is None and "scores" in gives:
         scores = _map(output, batch)
-        own = getattr(output, "last_hidden_state", None)
-        below = _of_each(_embedding(output, None), batch) if below is None and own is not None else below
+        below = _vector(output, batch) if below is None and _has_own(output) else below
     if scores is not None:
         return Signal(outputs={"output": scores} | ({} if below is None else {"embedding": below}))
     vector = _embedding(output, batch.get("attention_mask"), getattr(batch, "side", {}).get("stands_in", ""))
@@ -69,8 +71,9 @@ def _scored(output: Any, batch: Batch) -> list[Tensor] | None:
 def _map(output: Any, batch: Batch) -> Tensor | None:
     """What a head gives each sample, as transformers does; None of one that gives nothing of these names."""
     count = int(getattr(batch, "side", {}).get("count", 0))
-    found = (getattr(output, name, None) for name in MAPS)
-    return next((each for each in found if isinstance(each, Tensor) and len(each) == (count or len(each))), None)
+    found = next((each for name in MAPS if isinstance(each := getattr(output, name, None), Tensor)), None)
+    found = _first(output) if found is None else found
+    return found if len(found) == (count or len(found)) else None
 
 
 def remember_body(module: nn.Module, body: nn.Module) -> None:
@@ -111,10 +114,20 @@ def _below(output: Any, batch: Batch) -> Tensor | None:
     """The vector of each sample that a head has below it: of its body's states. None where the output is a body's or an
     embedding itself."""
     body = getattr(output, "body", None)
-    own = any(getattr(output, name, None) is not None for name in (*EMBEDDINGS, "last_hidden_state"))
-    if own or getattr(body, "last_hidden_state", None) is None:
+    if _has_own(output) or not any(getattr(body, name, None) is not None for name in (*EMBEDDINGS, *STATES)):
         return None
     return _of_each(_embedding(body, batch.get("attention_mask")), batch)
+
+
+def _has_own(output: Any) -> bool:
+    """Whether an output holds states or vectors of its own."""
+    return any(getattr(output, name, None) is not None for name in (*EMBEDDINGS, "last_hidden_state"))
+
+
+def _vector(output: Any, batch: Batch) -> Tensor:
+    """The vector of each sample in the output of a head; of one that has a vector for each place, their mean."""
+    found = _of_each(_embedding(output, None), batch)
+    return found.flatten(1, -2).mean(1) if found.ndim > 2 else found
 
 
 def _of_each(found: Tensor, batch: Batch) -> Tensor:
@@ -143,13 +156,15 @@ def _text(output: Any, batch: Batch, channels: int) -> Signal:
     decoded = "decoder_input_ids" in batch
     mask = side.get("decoder_mask") if decoded else batch.get("attention_mask")
     tokens = batch.get("decoder_input_ids" if decoded else "input_ids")
-    scores = output.logits if getattr(output, "logits", None) is not None else _first(output)
+    within = getattr(output, "body", None)                  # a decoder whose scores the whole keeps to itself (BLIP)
+    told: Any = within if getattr(output, "logits", None) is None and hasattr(within, "logits") else output
+    scores = told.logits if getattr(told, "logits", None) is not None else _first(output)
     if tokens is None or scores.shape[:2] != tokens.shape[:2]:          # frames of a sound: no token to each
         tokens = mask = None
     if decoded and channels > 1:
         scores, tokens, mask = scores.unflatten(0, (-1, channels)), None, None
     return Signal(
-        hidden=getattr(output, "final", None) if tokens is not None else None,
+        hidden=getattr(told, "final", None) if tokens is not None else None,
         tokens=tokens,
         mask=None if mask is None else mask.bool(),
         spans=side.get("spans") if tokens is not None else None,

@@ -27,11 +27,13 @@ TARGET = "target"
 
 
 def decodes(config: PreTrainedConfig, head: str, arguments: frozenset[str]) -> bool:
-    """Whether a forward wants decoder inputs of tokens. Heads that judge a text make them of it themselves."""
+    """Whether a forward wants decoder inputs of tokens: that of an encoder and decoder, or of a model whose text part
+    is told to be a decoder (BLIP's answers). Heads that judge a text make them of it themselves."""
     if "decoder_input_ids" not in arguments or is_head_of(head, *JUDGES):
         return False
     text = text_part(config)
-    return bool(config.is_encoder_decoder or text.is_encoder_decoder or transduces(head))
+    told = config.is_encoder_decoder or text.is_encoder_decoder or getattr(text, "is_decoder", False)
+    return bool(told or transduces(head))
 
 
 def rereads(kind: type[PreTrainedModel]) -> bool:

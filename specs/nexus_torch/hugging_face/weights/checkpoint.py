@@ -18,6 +18,7 @@ from nexus_torch.text import tokenizer_hash
 from ..blueprint import blueprint, context_of, divide
 from ..configuration.catalogue import is_head_of
 from ..configuration.classes import gives, headless, is_alone, is_paired, runnable, skeleton, takes
+from ..configuration.giving import body, writer
 from ..configuration.reading import text_part
 from ..described import Described, hashed_files
 from ..folder import copy_preprocessor, extents, parsed
@@ -112,6 +113,7 @@ class HuggingFaceCheckpoint(Described):
         self.films, self.colours = follows(kind), is_head_of(kind.__name__, "CAUSAL_IMAGE_MODELING")
         self.positions = positions_of(module) if takes(kind) == ("text",) else 0
         self.preprocessor = self._prepares_for(kind, config)
+        self.preprocessor.alone |= writer(module) is not module     # BLIP's decoder sees the padding of a question
         self.pooling = pooling(home) if "embedding" in gives(kind) and takes(kind) == ("text",) else None
         if self.pooling and self.pooling.longest:
             self.preprocessor.context = min(self.preprocessor.context or self.pooling.longest, self.pooling.longest)
@@ -174,10 +176,13 @@ class HuggingFaceCheckpoint(Described):
             setattr(module, POOLER, None)
         compute_constants(module, self.filled)
         fill_unread(module, self.filled)
-        if (head := module.get_output_embeddings()) is not None:
-            remember_state(module, head)
-        if "embedding" in gives(type(module)) and module.base_model is not module:
-            remember_body(module, module.base_model)
+        within = writer(module)
+        if (head := within.get_output_embeddings()) is not None:
+            remember_state(within, head)
+        if within is not module:
+            remember_body(module, within)
+        if "embedding" in gives(type(module)) and (under := body(module)) is not None:
+            remember_body(module, under)
         if self.films:
             lead(module)
         return module
