@@ -45,6 +45,7 @@ _PICKLE = (
     "it is a pickle, as torch.save writes it, which can run code when opened, so it is not read. Name the folder that "
     "holds it with its config.json: the command that converts it once is shown for that"
 )
+_TOKENS = "That is a tokenizer without its model."
 _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
@@ -55,7 +56,8 @@ def absence(lookup: Lookup, source: str) -> str:
     except FileNotFoundError as error:
         return f"{error}. Install it with pip."
     if path.is_dir():
-        return f"{_of_folder(path)}{_data(lookup, source)}"
+        said = _of_folder(path)
+        return said if _TOKENS in said else f"{said}{_data(lookup, source)}"
     if path.exists():
         return _of_file(path, _data(lookup, source))
     if path.is_symlink():
@@ -122,7 +124,7 @@ def _of_folder(path: Path) -> str:
         more = f", of {len(inner)}" if len(inner) > 1 else ""
         return f"the folder has no {_CONFIG}, and a folder in it has. Name that: {path / inner[-1]}{more}."
     shown = f"{listed(names[:_SHOWN])}{', …' if len(names) > _SHOWN else ''}"
-    tokens = " That is a tokenizer without its model." * (bool(names) and not {*names} - _company(names))
+    tokens = f" {_TOKENS}" * (bool(names) and not {*names} - _company(names))
     return f"the folder has no {_CONFIG} (it holds {shown}).{tokens} Name the folder of one checkpoint."
 
 

@@ -13,7 +13,7 @@ from .work import Lookup, NexusError
 
 LOOKED_AT = 1000
 """Files of a folder whose endings decide its reader."""
-ABOUT = ("readme", "license", "licence", "changelog", "citation", ".")
+ABOUT = ("readme", "license", "licence", "changelog", "citation", ".", "dataset_info", "dataset_dict", "state.json")
 """How names begin of files that stand beside data and are none, as a data set's own page."""
 
 

@@ -10,6 +10,7 @@ _KINDS = (
     ("parquet", "tables:Parquet", "TableOptions", "Rows of parquet files; images and audio as bytes", (".parquet",)),
     ("jsonl", "tables:Jsonl", "TableOptions", "One JSON object a line",
      (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")),
+    ("json", "objects:Json", "TableOptions", "A list of JSON objects", (".json", ".json.gz")),
     ("csv", "tables:Csv", "TableOptions", "Rows of CSV files with a header", (".csv", ".tsv", ".csv.gz", ".tsv.gz")),
     ("text", "texts:Text", "TextOptions", "Text files, cut into windows at line ends", (".txt", ".md", ".txt.gz")),
     ("images", "media:Images", "MediaOptions", "A folder of images", (".png", ".jpg", ".jpeg", ".webp", ".bmp")),

@@ -95,7 +95,8 @@ class Malformed:
     def report(self) -> None:
         """The first broken rows, on stderr."""
         if self.found:
-            lines = [f"{len(self.found)} broken rows were left out:", *self.found[:SHOWN]]
+            rows = "row was" if len(self.found) == 1 else "rows were"
+            lines = [f"{len(self.found)} broken {rows} left out:", *self.found[:SHOWN]]
             print("\n  ".join(lines), file=sys.stderr)
         if self.empties:
             more = ", …" if self.empties > len(self.bare) else ""
