@@ -14,6 +14,7 @@ from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_specs import Budget, Checkpoint, Installed, Sample, Tap
 from nexus_specs.testing import ListSink
+from torch.utils._python_dispatch import TorchDispatchMode
 
 Opened, Inputs = Callable[[str], Checkpoint], Callable[[str], Sequence[Sample]]
 MOE = {
@@ -64,3 +65,29 @@ def test_a_layer_of_experts_that_does_not_fit_is_never_there_whole(
         assert len(room.loads) == len(set(room.loads)), "each group once"
         most.append(max(there))
     assert most[0] <= MEMORY < LAYER < most[1]
+
+
+class Copies(TorchDispatchMode):
+    """Batched products in which a weight stands once for each row: what torch makes a copy of, in bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[int, ...]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.bmm.default:
+            self.found += [tuple(each.shape) for each in args if each.stride(0) == 0 and len(each) > 1]
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+def test_a_weight_is_not_copied_for_each_token_of_a_state_that_lies_turned(residency: Any, tmp_path: Path) -> None:
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    hf.SiglipVisionModel(hf.SiglipVisionConfig(**sizes, image_size=32, patch_size=8)).save_pretrained(tmp_path)
+    hf.SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    picture = torch.zeros(32, 32, 3, dtype=torch.uint8).numpy()
+    samples = [Sample(key=f"{at:064x}", fields={"image": picture}) for at in range(2)]
+    budget = Budget(residency=residency, memory=1 << 30, micro_batch=2)
+    with Sli().load(Installed().open(str(tmp_path)), budget) as teacher, Copies() as copies:
+        teacher.observe(samples, [Tap(path="output")], ListSink())
+    assert not copies.found

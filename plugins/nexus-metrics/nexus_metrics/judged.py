@@ -56,8 +56,11 @@ class Encoder:
         return int(getattr(getattr(self.teacher.module, "config", None), "num_frames", 0) or 0)
 
     def _run(self, sample: Sample) -> tuple[Any, Any]:
+        import torch
+
         batch = self.checkpoint.collate([sample])
-        return batch, self.teacher.module(**batch)
+        with torch.no_grad():
+            return batch, self.teacher.module(**batch)
 
     def __del__(self) -> None:
         if hasattr(self, "teacher"):

@@ -1,4 +1,4 @@
-"""Rooms: where the weights of a checkpoint live while it runs. Here, all at once; `streamed` has one layer at a time."""
+"""Rooms: where the weights of a checkpoint live while it runs. Here, all at once; `streamed` has a layer at a time."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ class Streamed:
             if there is None:
                 return False
             found[name] = there.data
-        fill(self.module, found, {})
+        fill(self.module, found, {}, frozen=False)
         return True
 
     def _begin(self, unit: Unit) -> Coming:

@@ -56,7 +56,7 @@ class Placing:
     def put(self, part: Part, made: Mapping[str, Tensor], path: str) -> None:
         """Puts weights into the module, under all their names. NexusError names the file."""
         try:
-            fill(self.module, made, self.tied)
+            fill(self.module, made, self.tied, frozen=False)
         except NexusError as error:
             raise NexusError(f"{error} {self._origin(part, path)}") from error
 
