@@ -13,7 +13,7 @@ import copy
 import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +25,10 @@ from .schedule import Schedule
 
 SHAPING = frozenset({"expand", "repeat", "reshape", "to", "unsqueeze", "view"})
 """Methods that leave a number what it is; of how many samples and in what precision a loop does not say."""
+
+
+NOTHING = torch.zeros(1, 1, 1, 1, 1)
+"""Of what is not known, where nothing of it is taken."""
 
 
 class Clock:
@@ -57,6 +61,7 @@ class Clock:
             "torch": torch, "self": owner, "t": torch.tensor(timestep), "latents": one, "latent_model_input": one,
             "batch_size": 1, "device": torch.device("cpu"), "i": 0, "num_train_timesteps": self.schedule.train,
         }  # fmt: skip
+        names = {**self.loop.defaults, **names}
         for line in self.loop.needed:
             with contextlib.suppress(Exception):            # a line that asks for more than a timestep
                 _work_out(line, names)
@@ -82,10 +87,29 @@ def _work_out(line: ast.stmt, names: dict[str, Any]) -> None:
             with contextlib.suppress(Exception):
                 _work_out(each, names)
     elif isinstance(line, (ast.Assign, ast.AugAssign)):
+        names |= {name: NOTHING for mask in _masks(line) - names.keys() for name in (mask, *_beside(line, mask, names))}
         try:
             _run(line, names)
         except Exception:
             _run(_Bare().visit(copy.deepcopy(line)), names)
+
+
+def _masks(line: ast.stmt) -> set[str]:
+    """What a line blends by: m of `m * a + (1 - m) * b`. Where it is not known, no frame is given as a condition."""
+    return {
+        each.right.id for each in ast.walk(line)
+        if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Sub) and isinstance(each.right, ast.Name)
+        and isinstance(each.left, ast.Constant) and each.left.value == 1
+    }  # fmt: skip
+
+
+def _beside(line: ast.stmt, mask: str, names: Mapping[str, Any]) -> set[str]:
+    """What such a mask takes, where that is not known either: a of `m * a`."""
+    return {
+        each.right.id for each in ast.walk(line)
+        if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Mult) and isinstance(each.right, ast.Name)
+        and isinstance(each.left, ast.Name) and each.left.id == mask and each.right.id not in names
+    }  # fmt: skip
 
 
 def _run(line: ast.stmt, names: dict[str, Any]) -> None:
@@ -112,6 +136,8 @@ class _Loop:
     lines: tuple[ast.stmt, ...] = ()
     needed: tuple[ast.stmt, ...] = ()
     told: ast.expr | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Numbers that the call has unless somebody says others."""
 
 
 @cache
@@ -129,8 +155,13 @@ def _loop(pipeline: type[Any], component: str, argument: str) -> _Loop:
             if _targets(line) & wanted and line.lineno < told.lineno:
                 needed.append(line)
                 wanted |= _names(line)
-        return _Loop(lines, tuple(reversed(needed)), told)
+        return _Loop(lines, tuple(reversed(needed)), told, _defaults(pipeline))
     return _Loop()
+
+
+def _defaults(pipeline: type[Any]) -> dict[str, Any]:
+    known = inspect.signature(pipeline.__call__).parameters
+    return {name: each.default for name, each in known.items() if isinstance(each.default, (int, float))}
 
 
 def _asked(loop: ast.For, component: str, argument: str) -> Iterator[ast.expr]:

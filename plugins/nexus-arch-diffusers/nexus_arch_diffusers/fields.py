@@ -113,6 +113,7 @@ class ModelCollate:
         shown = noised(scheduler, clean[None], noise[None])
         scale = getattr(scheduler, "scale_model_input", None)
         shown = shown if scale is None else scale(shown, scheduler.timesteps[0])
+        shown = shown / (1 + float(scheduler.sigmas[0])) if self.schedule.added else shown
         return shown[0].to(clean.dtype)
 
     def _noise(self, sample: Sample, shape: Sequence[int]) -> Tensor:

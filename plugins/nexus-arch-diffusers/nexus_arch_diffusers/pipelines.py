@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
+from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
 from nexus_specs import NexusError
 from nexus_torch.hugging_face.inputs.named import check_classes, without_models
 from nexus_torch.hugging_face.text.vocabulary import check_tokenizer
@@ -148,6 +148,12 @@ def load(home: Path, kind: type[Any], *, weightless: bool = False) -> Diffusion 
     """One model of a pipeline."""
     if not (home / CONFIG).is_file():
         raise NexusError(f"'{home}' has no {CONFIG}. Fetch it from where the weights are.")
+    if not issubclass(kind, (PreTrainedModel, ConfigMixin)):
+        several = sorted(each.parent.name for each in home.parent.glob(f"{home.name}*/{CONFIG}"))
+        raise NexusError(
+            f"'{home}' is a {kind.__name__}, several models ({', '.join(several)}) of which each takes a picture "
+            f"of its own: that is not read. Leave one in {INDEX}, by its own class."
+        )
     if issubclass(kind, PreTrainedModel):
         return Encoder(home, kind, weightless=weightless)
     return Diffusion(home, weightless=weightless, dtype=dtype_of(home.parent))

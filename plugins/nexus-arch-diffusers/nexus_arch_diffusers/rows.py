@@ -15,6 +15,9 @@ SHARED = frozenset({
     "img_ids", "txt_ids", "image_ids", "text_ids", "image_rotary_emb", "rotary_emb", "image_rotary_embedding",
 })  # fmt: skip
 """Arguments that are for all samples alike where they have two dimensions or fewer."""
+LISTED = frozenset({"x", "cap_feats", "siglip_feats", "hidden_states", "encoder_hidden_states", "condition_latents"})
+"""Arguments whose lists are of samples, even where each tensor is as long as there are samples (16 of Z-Image, whose
+latents have 16 channels)."""
 Place = tuple[int, int]
 """Which of the given values, and which sample in it."""
 
@@ -38,7 +41,7 @@ def _together(name: str, values: Sequence[Any], places: Sequence[Place], samples
         return {key: _together(key, [each[key] for each in values], places, samples) for key in first}
     if isinstance(first, Tensor):
         return _tensor(name, values, places, samples)
-    if isinstance(first, list) and len(first) == samples and all(isinstance(each, Tensor) for each in first):
+    if isinstance(first, list) and _by_sample(name, first, samples):
         return [values[which][sample] for which, sample in places]
     if isinstance(first, (list, tuple)) and name not in SHARED:
         parts = [_together(name, [each[at] for each in values], places, samples) for at in range(len(first))]
@@ -46,6 +49,14 @@ def _together(name: str, values: Sequence[Any], places: Sequence[Place], samples
     if isinstance(first, float) and any(each != first for each in values):
         return torch.tensor([values[which] for which, _ in places])
     return first
+
+
+def _by_sample(name: str, value: Sequence[Any], samples: int) -> bool:
+    """Whether a list has one tensor for each sample: as many, and not each a batch (one for each of several blocks, or
+    of several guides)."""
+    if len(value) != samples or not all(isinstance(each, Tensor) for each in value):
+        return False
+    return name in LISTED or not all(each.ndim > 1 and len(each) == samples for each in value)
 
 
 def _tensor(name: str, values: Sequence[Tensor], places: Sequence[Place], samples: int) -> Tensor:

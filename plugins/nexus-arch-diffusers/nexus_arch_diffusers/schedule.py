@@ -23,6 +23,9 @@ CLOSED = ("SCMScheduler", "DDPMWuerstchenScheduler")
 """Schedulers whose last timestep is the end, 0, at which no denoiser is asked."""
 
 
+MORE = 1.001
+"""Above which a noise level is no share: noise of that strength is added then, and nothing clean is taken away, also by
+a scheduler of flows (Cosmos 2, whose pipeline shows its denoiser x_t / (1 + s))."""
 TOLD = ("beta_start", "beta_end", "beta_schedule", "trained_betas", "shift", "timestep_spacing", TRAINED)
 """What the noise and the timesteps of a scheduler follow from."""
 
@@ -36,6 +39,7 @@ class Schedule:
         self.flow = "Flow" in type(scheduler).__name__ or getattr(scheduler.config, "use_flow_sigmas", False)
         self.inverted = bool(getattr(scheduler.config, "invert_sigmas", False))
         self.timesteps, self.sigmas = self._table()
+        self.added = self.flow and self.sigmas is not None and float(self.sigmas.max()) > MORE
 
     def spread(self, count: int) -> tuple[float, ...]:
         """That many timesteps, evenly over what the sampler visits, noisiest first."""
@@ -61,6 +65,7 @@ class Schedule:
         held = copy.copy(self.scheduler)
         held.__class__ = _held(type(self.scheduler))
         held.__dict__["held"] = self._place(timestep)
+        held.__dict__["added"] = self.added
         held.__dict__["closed"] = type(self.scheduler).__name__ in CLOSED
         held.set_timesteps()
         return held
@@ -211,6 +216,8 @@ def noised(scheduler: Any, clean: Tensor, noise: Tensor) -> Tensor:
     timesteps = scheduler.timesteps[:1].expand(len(clean))
     if _angular(scheduler):
         return timesteps[0].cos() * clean + timesteps[0].sin() * noise
+    if getattr(scheduler, "added", False):
+        return clean + float(scheduler.sigmas[0]) * noise
     add = getattr(scheduler, "scale_noise", None)
     if add is not None:
         return add(clean, timesteps, noise)

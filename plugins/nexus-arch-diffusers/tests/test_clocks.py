@@ -14,7 +14,7 @@ from diffusers_files.pipelines import save_made
 from diffusers_files.rarer import RARER
 from nexus_arch_diffusers.architecture import Diffusers
 from nexus_arch_diffusers.clocks import Clock
-from nexus_arch_diffusers.schedule import Schedule
+from nexus_arch_diffusers.schedule import Schedule, noised
 from nexus_specs import Installed, NexusError
 from nexus_specs.testing import sample
 
@@ -96,3 +96,27 @@ def test_an_option_of_which_nothing_would_come_is_refused(
 ) -> None:
     with pytest.raises(NexusError, match=says):
         Diffusers().inspect(f"{saved('sd15')}{options}")
+
+
+def test_noise_that_is_added_to_a_whole_picture() -> None:
+    """Cosmos 2: levels up to 80; what its pipeline shows at x_0 + s n is x_t (1 - s / (1 + s)), and predicted is
+    n - x_0: its own lines make x_0 of that."""
+    config = {"use_karras_sigmas": True, "sigma_max": 80.0, "sigma_min": 0.002}
+    schedule = Schedule(df.FlowMatchEulerDiscreteScheduler.from_config(config))
+    clean, noise = torch.randn(2, 1, 4, 3, 3).unbind()
+    for timestep in (20_000.0, 400.0):
+        sigma = timestep / 1000
+        time = Clock(df.Cosmos2VideoToWorldPipeline, "transformer", "timestep", schedule, {}, {})(timestep)
+        assert time == pytest.approx(sigma / (1 + sigma), rel=1e-5)
+        shown = noised(schedule.at(timestep), clean, noise)
+        target = schedule.target(clean, noise, timestep)
+        torch.testing.assert_close((1 - time) * shown - time * target, clean, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("Cosmos2VideoToWorldPipeline", 0.3 / 1.3), ("Cosmos2_5_PredictBasePipeline", 0.3)]
+)
+def test_frames_that_are_not_given_have_the_time_of_the_others(kind: str, told: float) -> None:
+    """What marks the frames of a condition is known in the call alone."""
+    schedule = Schedule(df.FlowMatchEulerDiscreteScheduler())
+    assert Clock(getattr(df, kind), "transformer", "timestep", schedule, {}, {})(300.0) == pytest.approx(told, abs=1e-4)

@@ -14,14 +14,16 @@ import diffusers as df
 import pytest
 import torch
 from diffusers_files.pipelines import save_made
-from diffusers_files.rarer import RARER
+from diffusers_files.rarer import RARER, guides
 from nexus_arch_diffusers.architecture import Diffusers
 from nexus_arch_diffusers.passes import arranged
+from nexus_arch_diffusers.rows import rows as by_row
 from nexus_arch_diffusers.vae import normalised
-from nexus_specs import Budget, Installed, Sample
+from nexus_specs import Budget, Installed, NexusError, Sample
 from nexus_specs.testing import sample
 
 WRITERS = {name: partial(save_made, make) for name, make in RARER.items()}
+RARER_TOO = {"guides": partial(save_made, guides)}
 SMALL = {"height": 32, "width": 32}
 CALLS: dict[str, dict[str, Any]] = {
     "lcm": SMALL, "zimage": {**SMALL, "max_sequence_length": 64}, "sana_sprint": {**SMALL, "max_sequence_length": 24},
@@ -205,8 +207,23 @@ def test_a_row_that_is_nobodys_is_refused(
 ) -> None:  # fmt: skip
     """Were guidance not off, two rows would come for each sample."""
     from nexus_arch_diffusers import guidance
-    from nexus_specs import NexusError
 
     monkeypatch.setattr(guidance, "_off", lambda _: 7.0)
     with pytest.raises(NexusError, match=r"4 rows for 2 sample\(s\)"):
         observed(f"{rarer('zimage')}{options(CALLS['zimage'], [500.0])}", prompts[:2], ["prediction"])
+
+
+def test_several_guides_are_refused(once: Callable[..., Path]) -> None:
+    """Their folders are `controlnet` and `controlnet_1`: the second would be left out without a word."""
+    with pytest.raises(NexusError, match=r"a MultiControlNetModel, several models \(controlnet, controlnet_1\)"):
+        Diffusers().inspect(str(once("guides", RARER_TOO)))
+
+
+def test_lists_are_of_samples_or_of_blocks() -> None:
+    """As many blocks as samples, and as many channels as samples."""
+    blocks, latents = [torch.randn(2, 3, 4, 4) for _ in range(2)], list(torch.randn(2, 2, 1, 4, 4))
+    places = [(0, 0), (1, 0), (0, 1), (1, 1)]
+    found = by_row([{"down": blocks, "x": latents}] * 2, places, 2)
+    assert [each.shape[0] for each in found["down"]] == [4, 4]
+    torch.testing.assert_close(found["down"][1], blocks[1].repeat_interleave(2, 0))
+    assert [each.shape for each in found["x"]] == [(2, 1, 4, 4)] * 4

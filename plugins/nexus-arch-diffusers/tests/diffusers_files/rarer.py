@@ -8,7 +8,7 @@ import diffusers as df
 import transformers as hf
 from tokenizers.pre_tokenizers import ByteLevel
 
-from .pipelines import VAE, clip_text, clip_tokenizer, sd15, t5_tokenizer
+from .pipelines import VAE, clip_text, clip_tokenizer, sd15, stir, t5_tokenizer
 
 UNET = {"sample_size": 8, "in_channels": 4, "out_channels": 4, "layers_per_block": 1, "block_out_channels": (32, 64),
         "norm_num_groups": 8, "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
@@ -59,6 +59,16 @@ def controlnet() -> df.DiffusionPipeline:
         "unet", "vae", "text_encoder", "tokenizer", "scheduler")}  # fmt: skip
     net = df.ControlNetModel(conditioning_embedding_out_channels=(16, 32), **guide)
     return df.StableDiffusionControlNetPipeline(controlnet=net, **parts, **UNSAFE)
+
+
+def guides() -> df.DiffusionPipeline:
+    """Two ControlNets on Stable Diffusion 1.5."""
+    pipes = [controlnet() for _ in range(2)]
+    for each in pipes:
+        stir(each.controlnet)
+    parts = {name: each for name, each in pipes[0].components.items() if name not in ("controlnet", *UNSAFE)}
+    nets = df.MultiControlNetModel([each.controlnet for each in pipes])
+    return df.StableDiffusionControlNetPipeline(controlnet=nets, **parts, **UNSAFE)
 
 
 def img2img() -> df.DiffusionPipeline:
