@@ -65,6 +65,9 @@ class Blueprint:
     frames: int = 0
     """Values that convolutions over a sound make at most for each of its states (Wav2Vec2: 64 frames of 512); 0: none.
     """
+    scanned: int = 0
+    """Values that a scan over states makes at most for each position, in float32 (Mamba: 1536 channels of 16 states);
+    0: none."""
     seen: int = 0
     """Values of the largest state that a tower has of one picture or film (CLIP-L: 577 positions of 1024); 0: not
     known."""

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Blueprint
 from nexus_torch.hugging_face.inputs import seeing
+from nexus_torch.hugging_face.inputs.scans import scanned
 
 TRILLION = {
     "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "num_hidden_layers": 61,
@@ -117,3 +119,13 @@ def test_towers_that_grow_narrower_say_no_positions() -> None:
     assert seeing.positions(hf.SwinConfig()) == 0
     assert seeing.positions(hf.VideoMAEConfig()) == 14 * 14 * 8
     assert seeing.seen([(hf.ViTConfig(), 768), (None, 9), (hf.ViTConfig(), -1)]) == 196 * 768
+
+
+def test_what_a_scan_makes_of_each_position_is_known() -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "vocab_size": 50}
+    with torch.device("meta"):
+        mamba = hf.MambaModel(hf.MambaConfig(state_size=8, **sizes))
+        heads = {"num_heads": 4, "head_dim": 16, "n_groups": 1}
+        chunked = hf.Mamba2Model(hf.Mamba2Config(state_size=8, chunk_size=64, **heads, **sizes))
+        plain = hf.LlamaModel(hf.LlamaConfig(intermediate_size=64, num_attention_heads=2, **sizes))
+    assert [scanned(each) for each in (mamba, chunked, plain)] == [64 * 8, 4 * 64, 0]

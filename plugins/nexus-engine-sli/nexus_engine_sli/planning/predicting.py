@@ -22,9 +22,10 @@ WIDE = 3.0
 WIDENED = 32_000_000
 """Parameters below which weights are float32 whatever they are stored in (products are in bfloat16 if the run says so):
 that costs little, and sums stay exact."""
-STATES, LOGITS, WAITING, FRAMES = 16, 2, 2, 4
+STATES, LOGITS, WAITING, FRAMES, SCANS = 16, 2, 2, 4, 3
 """Tensors of the residual width, and of the vocabulary, that a batch holds at a time; how many more of the former where
-layers come one by one: what batches leave on the heap is used again by fewer; tensors of a sound's frames."""
+layers come one by one: what batches leave on the heap is used again by fewer; tensors of a sound's frames; those of a
+scan (decay, input, and both)."""
 RUNTIME = 32_000_000
 """What torch takes for the first products: compiled kernels, buffers of threads."""
 SLACK = 16_000_000
@@ -95,7 +96,8 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens
     states = STATES * _states(blueprint, budget, dtype, tokens)
     states = max(states, _heard(blueprint, budget, dtype, tokens))
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
-    return runtime + _kernels(blueprint, budget, dtype) + states + _logits(blueprint, budget, tokens)
+    made = states + _scanned(blueprint, budget, tokens) + _logits(blueprint, budget, tokens)
+    return runtime + _kernels(blueprint, budget, dtype) + made
 
 
 def _states(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
@@ -107,6 +109,11 @@ def _states(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: fl
 def _heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
     """What convolutions over a sound compute with, before any layer."""
     return _positions(blueprint, budget, tokens) * FRAMES * blueprint.frames * dtype.itemsize
+
+
+def _scanned(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
+    """What a scan over the states of a layer computes with; always in float32."""
+    return _positions(blueprint, budget, tokens) * SCANS * blueprint.scanned * torch.float32.itemsize
 
 
 def slack(weights: int) -> int:
@@ -121,7 +128,7 @@ def _working(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: f
     kernels, logits = _kernels(blueprint, budget, dtype), _logits(blueprint, budget, tokens)
     if blueprint.quantisation or budget.quantise:
         kernels += RUNTIME
-    return kernels + states * (STATES + WAITING) + logits
+    return kernels + states * (STATES + WAITING) + _scanned(blueprint, budget, tokens) + logits
 
 
 def _kernels(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
