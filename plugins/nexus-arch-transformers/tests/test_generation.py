@@ -84,7 +84,10 @@ def test_a_string_may_end_an_answer(teller: Path) -> None:
     assert ours(teller) == plain[:4]
 
 
-@pytest.mark.parametrize("values", [{"repetition_penalty": "x"}, {"suppress_tokens": 5}, {"eos_token_id": "x"}])
+@pytest.mark.parametrize("values", [
+    {"repetition_penalty": "x"}, {"suppress_tokens": 5}, {"eos_token_id": "x"}, {"stop_strings": [1]},
+    {"stop_strings": True}, {"forced_eos_token_id": {}}, {"encoder_no_repeat_ngram_size": 1 << 40},
+])  # fmt: skip
 def test_a_file_of_nonsense_is_named(values: dict[str, Any], teller: Path) -> None:
     told(teller, **values)
     with pytest.raises(NexusError, match=r"teller|cannot answer"):

@@ -187,7 +187,7 @@ class Preprocessor(Texts):
         texts = [processor.with_places(made, str(sample.fields.get("text") or ""), count)
                  for sample, count in zip(samples, counts, strict=True)]  # fmt: skip
         cut = {"truncation": True, "max_length": self.context} if self.paired and self.context else {}
-        padding = {"padding": True, **cut} if not self._pads_whole else self._whole
+        padding: dict[str, Any] = {"padding": True, **cut} if not self._pads_whole else self._whole
         padding["padding_side"] = "right"
         if self.paired and "audio" in media:                # an extractor has a padding and a truncation of its own
             padding = {"text_kwargs": padding}

@@ -12,6 +12,7 @@ from nexus_specs import NexusError, Sample
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ..configuration.reading import said
 from ..inputs.collate import Preprocessor
 from ..inputs.understanding import understood
 from ..text.asking import asked
@@ -56,9 +57,11 @@ def answer(
         limits |= {"tokenizer": tokenizer, "stop_strings": stops}
     try:
         made = module.generate(**given, do_sample=False, use_cache=True, **limits)
-    except (ValueError, TypeError, NotImplementedError, IndexError) as error:
-        text = " ".join(str(error).split())[:300]
-        raise NexusError(f"{type(module).__name__} cannot answer '{sample.key}': {text}") from error
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, TypeError, RuntimeError, LookupError, AttributeError) as error:
+        more = ". What its generation_config.json asks for may be what it cannot" if preprocessor.generation else ""
+        raise NexusError(f"{type(module).__name__} cannot answer '{sample.key}': {said(error)}{more}.") from error
     tokens = getattr(made, "sequences", made)[0].tolist()
     prompt = 0 if preprocessor.decoder_start is not None or "input_ids" not in batch else batch["input_ids"].shape[1]
     return _stopped(sample, following(tokenizer, tokens[:prompt], tokens[prompt:]))

@@ -23,6 +23,8 @@ SEARCH = frozenset({
     "return_dict_in_generate", "max_length", "max_new_tokens", "max_time", "custom_generate", "transformers_version",
 })  # fmt: skip
 """Fields that say how an answer is searched for, how long it may be, and what else is handed out with it."""
+LARGEST, LONGEST = 1 << 26, 1 << 10
+"""No whole number is larger (ids of words are the largest), and no run of tokens that may not come twice is longer."""
 TOKENS = ("eos_token_id", "pad_token_id", "bos_token_id", "decoder_start_token_id")
 """Fields that config.json may say where the other file does not."""
 
@@ -34,6 +36,7 @@ def configure(module: PreTrainedModel, told: Mapping[str, Any], name: str) -> Ge
     before = module.generation_config
     if not told:
         return before
+    _check(told, name)
     try:
         made = GenerationConfig(**{key: value for key, value in told.items() if key not in SEARCH})
         made.validate()
@@ -47,3 +50,16 @@ def configure(module: PreTrainedModel, told: Mapping[str, Any], name: str) -> Ge
             setattr(made, each, getattr(before, each, None))
     module.generation_config = made
     return made
+
+
+def _check(told: Mapping[str, Any], name: str) -> None:
+    """NexusError for numbers over which transformers would count without end, and for ends that are no texts."""
+    for key, value in told.items():
+        most = LONGEST if "ngram" in key else LARGEST
+        if isinstance(value, int) and key not in SEARCH and abs(value) > most:
+            raise NexusError(f"The generation_config.json of '{name}' says {value} for {key}: at most {most:,}.")
+    ends = told.get("stop_strings") or ""
+    if not isinstance(ends, str) and not (isinstance(ends, list) and all(isinstance(each, str) for each in ends)):
+        raise NexusError(
+            f"The generation_config.json of '{name}' says {ends!r:.60} for stop_strings: a text, or a list of texts."
+        )
