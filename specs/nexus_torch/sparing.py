@@ -40,6 +40,8 @@ class Sparing(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in WRITTEN and isinstance(target := args[0] if args else kwargs.get("tensor"), torch.Tensor):
             return target if target.is_meta else func(*args, **kwargs)
+        if name == "contiguous" and args and not args[0].is_meta and not args[0].is_contiguous():
+            self._fill(name, args[0].numel(), kwargs)       # what was only spread out before (Mamba's A)
         if name in UNFILLED or name in FILLED:
             self.made += 1
             if self.made > MOST:

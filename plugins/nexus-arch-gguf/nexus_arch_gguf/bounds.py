@@ -48,9 +48,15 @@ def bounded(source: Source, layout: Layout) -> None:
 
 
 def _routed(source: Source) -> None:
-    """NexusError for experts of which no number, or more than there are, see a token: a class has a default."""
+    """NexusError for experts of which no number, or more than there are, see a token: a class has a default. And for
+    another number of them than routers have rows."""
     count, used = whole(source, "expert_count"), whole(source, "expert_used_count")
-    routed = any(".ffn_gate_inp." in name for name in source.places)
+    routed = {info.shape[0] for name, info in source.tensors.items() if name.endswith(".ffn_gate_inp.weight")}
+    if count and routed and routed != {count}:
+        raise NexusError(
+            f"'{source.path}': the metadata '{source.architecture}.expert_count' is {count}, and routers have rows for "
+            f"{', '.join(map(str, sorted(routed)))} experts. Fetch or convert the file again."
+        )
     if count and routed and not 1 <= used <= count:
         said = "missing" if source.get("{arch}.expert_used_count") is None else used
         raise NexusError(

@@ -14,7 +14,7 @@ from nexus_torch.hugging_face.text.vocabulary import check_merges
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers.integrations.gguf import gguf_tokenizer_mapping as official
 
-from .pretokenizers import BY_NAME, SPACED, WHOLE_WORDS_FIRST
+from .pretokenizers import BY_NAME, COMPOSED, SPACED, WHOLE_WORDS_FIRST
 from .source import Source
 
 PHANTOM = "\u2581"
@@ -46,6 +46,8 @@ def _bytes(source: Source, described: dict[str, Any]) -> Tokenizer:
     vocabulary, merges = _pairs(source, described)
     backend = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=kind in WHOLE_WORDS_FIRST))
     backend.decoder = decoders.ByteLevel()
+    if kind in COMPOSED:
+        backend.normalizer = normalizers.NFC()
     _add_special(backend, described)
     backend.pre_tokenizer = pre_tokenizers.Sequence([
         *(pre_tokenizers.Split(Regex(pattern), behavior="isolated") for pattern in BY_NAME[kind]),

@@ -76,9 +76,19 @@ SPECIAL: Mapping[str, str] = {
     "tokenizer.ggml.eos_token_id": "eos_token_id",
     "tokenizer.ggml.padding_token_id": "pad_token_id",
 }
-LARGEST: Mapping[str, int] = {"block_count": 512, "decoder_block_count": 512, "context_length": 1 << 24}
-LARGEST_WHOLE = 1 << 22
-"""The largest setting that is believed; no width, count or rank of a real model comes near it."""
+LARGEST: Mapping[str, int] = {
+    **dict.fromkeys((
+        "block_count", "decoder_block_count", "leading_dense_block_count", "hash_layer_count", "nextn_predict_layers",
+        "attention.shared_kv_layers",
+    ), 512),
+    **dict.fromkeys(("altup.num_inputs", "hyper_connection.count"), 64),
+    **dict.fromkeys((
+        "context_length", "attention.sliding_window", "attention.indexer.top_k", "rope.scaling.original_context_length",
+    ), 1 << 24),
+}  # fmt: skip
+"""The largest setting that is believed: of layers, of streams beside the states, of positions."""
+BELIEVED = 1 << 14
+"""The largest width, count or rank that is believed where no dimension of any tensor is as large."""
 
 SOFTMAX, SIGMOID = 1, 2
 """How experts are scored, `llama_expert_gating_func_type`."""
@@ -118,7 +128,7 @@ def settable(config: PreTrainedConfig, name: str) -> bool:
 
 def _whole(source: Source, key: str, value: Any) -> Any:
     each = value if isinstance(value, list) else [value]
-    limit = LARGEST.get(key, LARGEST_WHOLE)
+    limit = LARGEST.get(key) or max(BELIEVED, source.longest)
     if not each or any(isinstance(one, bool) or not isinstance(one, int) or not 0 <= one <= limit for one in each):
         raise _wrong(source, key, value, f"a whole number from 0 to {limit}")
     return each[0] if len(set(each)) == 1 else each

@@ -96,5 +96,8 @@ STARTED = frozenset({
 `add_bos` in llama.cpp's vocabulary."""
 SPACED = frozenset({"gemma4", "granite-embed-multi-311m", "sarvam-moe"})
 """Byte pairs of characters, not of bytes: a space is written as sentencepiece writes it, lines are cut alone."""
+COMPOSED = frozenset({"qwen2", "qwen35", "command-r", "tiny_aya", "cohere2moe", "mpt", "olmo", "modern-bert"})
+"""Where letters and their marks become one character first (NFC), as the tokenizers of Qwen, Cohere and GPT-NeoX (MPT,
+OLMo, Mamba, ModernBERT) do and llama.cpp does not. Source: transformers' classes of these names."""
 BY_NAME: Mapping[str, tuple[str, ...]] = {name: found for names, found in PATTERNS.items() for name in names}
 """Name -> patterns, each applied to what the ones before it left whole."""

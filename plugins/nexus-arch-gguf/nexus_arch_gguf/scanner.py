@@ -204,8 +204,8 @@ def _info(cursor: Cursor, name: str) -> TensorInfo:
     elements = math.prod(lengths)
     if elements // block * size > cursor.size:
         raise cursor.wrong(f"{elements} elements of {type_name(kind)} are more than the whole file holds")
-    if (lengths[0] if lengths else 1) % block:
-        raise cursor.wrong(f"rows of {lengths[0]} elements are not whole blocks of {block} ({type_name(kind)})")
+    if (row := lengths[0] if lengths else 1) % block:
+        raise cursor.wrong(f"rows of {row} elements are not whole blocks of {block} ({type_name(kind)})")
     return TensorInfo(name, lengths[::-1], kind, offset, offset + elements // block * size)
 
 

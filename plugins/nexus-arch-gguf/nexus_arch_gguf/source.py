@@ -6,6 +6,7 @@ import math
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ class Source:
                 f"'{path}' is split {number} of {count} of a model, and renamed: the others are found by its name. "
                 f"Call it NAME-{number:05d}-of-{count:05d}.gguf, as the others are called."
             )
+
+    @cached_property
+    def longest(self) -> int:
+        """The largest dimension of a tensor."""
+        return max((length for each in self.tensors.values() for length in each.shape), default=0)
 
     def get(self, key: str, default: Any = None) -> Any:
         """A value, arrays as lists, of very many numbers as an `array.array`; "{arch}" in the key is the architecture.

@@ -175,3 +175,26 @@ def answers(source: str, asked: list[Any]) -> list[str]:
     """What the engine has the model say."""
     with Installed().make("engine", "sli").load(Gguf().open(source, Installed()), Budget()) as teacher:
         return list(teacher.generate(asked))
+
+
+HOSTILE = [
+    ("jamba", "ssm.state_size"), ("jamba", "ssm.inner_size"), ("qwen3_moe", "expert_count"), ("llama", "head_count"),
+    ("deepseek_v4", "hash_layer_count"), ("kimi_linear", "leading_dense_block_count"), ("gemma3n", "altup.num_inputs"),
+    ("qwen4_exp", "hyper_connection.count"), ("llama4", "expert_feed_forward_length"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "key"), HOSTILE)
+@pytest.mark.parametrize("value", [1 << 22, 99999])
+def test_a_size_that_no_tensor_has_is_refused_before_anything_is_built(
+    row: str, key: str, value: int, tmp_path: Path
+) -> None:
+    """Gigabytes and minutes before."""
+    key = "attention.head_count" if key == "head_count" else key
+    with pytest.raises(NexusError, match=rf"{key}' is {value}(; allowed: a whole number|, and routers)"):
+        Gguf().inspect(rewritten(row, tmp_path / "large.gguf", {key: value}))
+
+
+def test_routers_say_how_many_experts_there_are(tmp_path: Path) -> None:
+    with pytest.raises(NexusError, match=r"expert_count' is 5, and routers have rows for 4 experts"):
+        Gguf().inspect(rewritten("qwen3_moe", tmp_path / "experts.gguf", {"expert_count": 5}))

@@ -79,6 +79,7 @@ LIES: dict[str, tuple[bytes, str]] = {
     "offset beyond 2^63": (header(tensors=1, body=info(offset=HUGE - 31) + b"\0" * 256), "ends at byte"),
     "nested twice": (header(entries=1, body=entry("a", 9, struct.pack("<IQIQ", 9, 1, 9, 1) + bytes(64))), "the type 9"),
     "array type": (header(entries=1, body=entry("a", 9, struct.pack("<IQ", 99, 1) + b"\0" * 64)), "of the type 99"),
+    "a block without a row": (header(tensors=1, body=info(lengths=(), kind=2) + bytes(64)), "rows of 1 elem"),
     "not text": (header(tensors=1, body=struct.pack("<Q", 2) + b"\xff\xfe" + b"\0" * 64), "not UTF-8"),
     "several lines": (header(tensors=2, body=2 * info("a\nb\x1b[2J") + b"\0" * 64), r"tensor 'a\nb\x1b[2J', at byte"),
 }  # fmt: skip

@@ -231,3 +231,12 @@ def test_sentencepiece_has_the_tokens_of_the_file_alone(architecture: str, tmp_p
     found = tokenizer(written(tmp_path / "v.gguf", "llama", tokens, architecture=architecture, **more))
     assert len(found) == len(tokens)
     assert max(found("<s> a <mask></s><bos><eos><pad>")["input_ids"]) < len(tokens)
+
+
+@pytest.mark.parametrize(("pre", "composed"), [("qwen2", True), ("command-r", True), ("llama-bpe", False)])
+def test_marks_become_one_with_their_letters_as_in_the_original(pre: str, composed: bool, tmp_path: Path) -> None:
+    """Texts of macOS and of many corpora are decomposed; llama.cpp leaves them so."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    found = tokenizer(written(tmp_path / "v.gguf", "gpt2", alphabet, pre=pre, token_merges=[], token_types=[1] * 256))
+    apart, one = (found(text, add_special_tokens=False)["input_ids"] for text in ("e\u0301", "\u00e9"))
+    assert (apart == one) is composed
