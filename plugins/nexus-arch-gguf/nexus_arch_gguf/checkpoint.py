@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 from nexus_specs import Batch, NexusError, Part, Sample, Signal
 from nexus_torch.hugging_face.blueprint import blueprint, context_of
 from nexus_torch.hugging_face.configuration.classes import gives, skeleton
-from nexus_torch.hugging_face.inputs.collate import Preprocessor
 from nexus_torch.hugging_face.text.decoding import decodes, start_of
 from nexus_torch.hugging_face.text.embedded import rows_of
 from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
@@ -22,36 +20,17 @@ from nexus_torch.skeleton import without_weights
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from .dequantise import dequantise
-from .endings import endings
+from .dequantise import dequantise, unreadable
 from .layout import configuration
 from .layouts import layout
 from .plan import divide, joined, members, recipes, scales, unused, weights
+from .preprocessing import FIRST, LAST, GgufPreprocessor, pooled
 from .rotary import divided
 from .rules import LAYER, layer_of
 from .source import Source
-from .tokenizer import brief, tokenizer
+from .tokenizer import brief
 from .types import PLAIN, commonest, described, type_name
 from .values import Target
-
-MEAN, FIRST, LAST = 1, 2, 3
-"""How an encoder's states become one vector, `enum llama_pooling_type`."""
-
-
-class GgufPreprocessor(Preprocessor):
-    """A preprocessor whose tokenizer is made of the file's metadata, in memory."""
-
-    source: Source
-
-    @cached_property
-    def tokenizer(self) -> Any:
-        """The tokenizer. NexusError where the file describes none that can be built."""
-        return tokenizer(self.source)
-
-    @cached_property
-    def generation(self) -> Mapping[str, Any]:  # type: ignore[override]
-        """Where an answer ends, as the metadata says."""
-        return endings(self.source, self.tokenizer.get_vocab())
 
 
 class GgufCheckpoint(HuggingFaceCheckpoint):
@@ -178,7 +157,7 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         """As for any checkpoint; an encoder's states become one vector as the file says."""
         pooling = self.source.get("{arch}.pooling_type")
         if self.described.gives == ("embedding",) and pooling in (FIRST, LAST):
-            vector = _pooled(output.last_hidden_state, batch.get("attention_mask"), last=pooling == LAST)
+            vector = pooled(output.last_hidden_state, batch.get("attention_mask"), last=pooling == LAST)
             return Signal(outputs={"output": vector, "embedding": vector})
         return super().read(output, batch)
 
@@ -219,6 +198,8 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         words = self._told()
         missing = () if words or "text" not in self.takes else ("tokenizer.ggml (metadata of the file)",)
         missing += (self.layout.wants,) if self.layout.wants else ()
+        if closed := unreadable(info.kind for _, info in self.source.places.values()):
+            missing += (f"weights that can be read: {', '.join(closed)} is nothing that gguf can dequantise",)
         found = blueprint(module, self.parts, words, None, missing, self._processors())
         infos = {name: info for name, (_, info) in self.source.places.items()}
         held = {part.path: [infos[extent.key] for extent in part.extents] for part in self.parts}
@@ -246,11 +227,3 @@ def _untie(module: PreTrainedModel) -> None:
     if isinstance(head, nn.Linear) and head.weight is getattr(embedding, "weight", None):
         with without_weights():
             head.weight = nn.Parameter(torch.empty_like(head.weight, device="meta"), requires_grad=False)
-
-
-def _pooled(states: Tensor, mask: Tensor | None, *, last: bool) -> Tensor:
-    """States [B, T, D] -> [B, D]: of the first token, or of the last that is no padding."""
-    if not last:
-        return states[:, 0]
-    ends = torch.full(states.shape[:1], states.shape[1]) if mask is None else mask.sum(1)
-    return states[torch.arange(len(states)), ends.long() - 1]

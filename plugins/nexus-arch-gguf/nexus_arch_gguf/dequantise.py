@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from gguf import GGMLQuantizationType
@@ -14,6 +16,20 @@ from .types import BLOCKS, PLAIN, TensorInfo, type_name
 
 ROWS_AT_ONCE = 1 << 24
 """Elements that are dequantised at once: gguf's code needs several times their memory for a moment."""
+
+
+def unreadable(kinds: Iterable[int]) -> list[str]:
+    """The names of those types that nothing here opens, each once."""
+    return sorted(type_name(kind) for kind in set(kinds) - PLAIN.keys() if not _opens(kind))
+
+
+def _opens(kind: int) -> bool:
+    """Whether gguf dequantises a type: its table of those is its own affair."""
+    try:
+        dequantize(np.zeros((1, BLOCKS[kind][1]), dtype=np.uint8), GGMLQuantizationType(kind))
+    except (NotImplementedError, KeyError):
+        return False
+    return True
 
 
 def dequantise(info: TensorInfo, stored: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from nexus_specs import NexusError
 from torch import nn
 from transformers import CLIPImageProcessorPil, PreTrainedConfig, PreTrainedModel, SiglipImageProcessorPil
 
-from .checkpoint import GgufCheckpoint, GgufPreprocessor
+from .checkpoint import GgufCheckpoint
 from .layouts.towers import side, tower_configuration
+from .preprocessing import GgufPreprocessor
 from .source import Source
 
 

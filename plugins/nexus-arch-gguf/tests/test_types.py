@@ -47,6 +47,23 @@ def test_a_type_that_gguf_does_not_read_is_named(kind: Any) -> None:
         dequantise(info, raw)
 
 
+def test_inspection_says_what_cannot_be_read(model: Callable[..., Any], tmp_path: Path) -> None:
+    """Before somebody plans with it."""
+    from gguf_files import writing
+
+    def add(writer: Any, name: str, data: np.ndarray[Any, Any], _: str) -> None:
+        blocks = data.ndim == 2 and data.shape[1] % 32 == 0 and "ffn_down" in name
+        raw = np.zeros((len(data), data.shape[1] // 32 * gguf.GGML_QUANT_SIZES[KINDS.Q8_1][1]), dtype=np.uint8) if blocks else data
+        writer.add_tensor(name, raw, raw_dtype=KINDS.Q8_1 if blocks else None)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(writing, "add", add)
+        path = writing.write("llama", model("llama"), tmp_path / "a.gguf")
+    assert Gguf().inspect(str(path)).missing == (
+        "weights that can be read: Q8_1 is nothing that gguf can dequantise",
+    )
+
+
 CALLED = {
     "F32": "F32", "F16": "F16", "BF16": "BF16", "Q8_0": "mixed: mostly Q8_0, also F16",
     "Q5_1": "mixed: mostly Q5_1, also F16", "Q4_0": "mixed: mostly F16, also Q4_0",
