@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import KINDS, Blueprint, Checkpoint, Component, NexusError, Origin, StageComponent, resolve
+from nexus_specs import KINDS, Blueprint, Checkpoint, Component, NexusError, Origin, StageComponent, resolve, unchanged
 from packaging.requirements import Requirement
 
 from ..words import did_you_mean, listed
@@ -144,10 +144,11 @@ class Plugins:
         Raises NexusError: unknown name, wrong option, what has to be installed first, a target that cannot be imported.
         """
         plugin, component = self._offer(kind, name)
-        target = self._target(kind, plugin, component)
-        if kind == "stage":
-            return target()
-        return target(**(self.options(kind, name, given) if component.options else given))
+        with unchanged():
+            target = self._target(kind, plugin, component)
+            if kind == "stage":
+                return target()
+            return target(**(self.options(kind, name, given) if component.options else given))
 
     def _target(self, kind: str, plugin: Plugin, component: Component) -> Any:
         for text in component.requires:

@@ -16,9 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Blueprint, Budget, Estimate, Machine, NexusError, Paused, Stage, plain, resolve
+from nexus_specs import Blueprint, Budget, Estimate, Machine, NexusError, Paused, Stage, plain, resolve, unchanged
 
 from ..discovery import Plugins
+from ..discovery.blaming import blamed
 from ..store import Store, remove
 from ..store.workers import register
 from .context import UnitContext
@@ -59,6 +60,7 @@ def forget() -> None:
     planning.cache_clear()
 
 
+@unchanged()
 def execute(job: Job) -> Outcome:
     """Runs a unit and commits its artefact. Every error becomes an outcome: exceptions of libraries do not always
     survive the way to another process."""
@@ -74,7 +76,7 @@ def execute(job: Job) -> Outcome:
             state, error = "failed", str(problem)
         except BaseException as problem:  # tokenizers panic with a BaseException
             traceback.print_exc()
-            state, error, expected = "failed", _words(problem), False
+            state, error, expected = "failed", _words(problem, blamed(problem, plugins(job.without).found.values())), False
     return Outcome(state=state, error=error, expected=expected, seconds=time.perf_counter() - started)
 
 
@@ -99,14 +101,15 @@ def _stage(job: Job) -> Stage:
     return stage
 
 
-def _words(error: BaseException) -> str:
-    """An error in a line. A full disk is said as such, whatever the library made of it."""
+def _words(error: BaseException, where: str) -> str:
+    """An error in a line, and whose it is. A full disk is said as such, whatever the library made of it."""
     text = f"{type(error).__name__}: {error}"
     if "No space left" in text or "File too large" in text:
         return f"The disk is full. Free some space and run again: nothing that was finished is lost. ({text})"
-    return text
+    return f"{text} ({where})" if where else text
 
 
+@unchanged()
 def estimate(job: Job) -> Mapping[str, Any] | None:
     """What a unit would cost, or None where its stage cannot tell."""
     try:

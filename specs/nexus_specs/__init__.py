@@ -30,6 +30,7 @@ from .contract import Verdict, fraction
 from .data import Reader, Sample, content_key
 from .hooks import ENTRY_POINTS, KINDS, PROJECT, Hooks, hookimpl
 from .installed import Installed, loader
+from .keeping import unchanged
 from .matching import reader_for
 from .models import Blueprint, Budget, Estimate, Extent, Machine, Origin, Part, Stack
 from .observation import SPECIAL_TAPS, Basis, Batch, Edit, Piece, Signal, Sink, Tap, is_output
@@ -126,4 +127,5 @@ __all__ = [
     "reader_for",
     "record",
     "resolve",
+    "unchanged",
 ]

@@ -14,6 +14,7 @@ import pluggy
 
 from .components import Component, resolve
 from .hooks import ENTRY_POINTS, KINDS, PROJECT, Hooks
+from .keeping import unchanged
 from .models import Blueprint
 from .teachers import Architecture, Checkpoint
 from .work import Lookup, NexusError
@@ -39,7 +40,8 @@ class Installed:
         offered = self.components(kind)
         if name not in offered:
             raise NexusError(f"No {kind} is named '{name}' here. Available: {', '.join(sorted(offered)) or 'none'}.")
-        return resolve(offered[name].target)(**options)
+        with unchanged():
+            return resolve(offered[name].target)(**options)
 
     def inspect(self, source: str) -> Blueprint:
         """What a checkpoint is."""

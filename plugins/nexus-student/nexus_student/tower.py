@@ -17,6 +17,10 @@ from .lora import EmbeddingLoRA, LoRA
 from .specs import TowerSpec
 from .vocabulary import CoreVocabulary, Vocabulary
 
+HOW, VOCABULARIES = ("lora", "cross_attention"), ("core", "own")
+_TAKEN = nn.ModuleDict()
+"""Whose attributes are no keys."""
+
 
 class TowerModule(nn.Module):
     """The weights of one tower, made for one core. All changes are zero until trained or loaded."""
@@ -27,6 +31,7 @@ class TowerModule(nn.Module):
         super().__init__()
         self.spec = spec
         adapter, width = spec.adapter, core.config.get_text_config().hidden_size
+        check_adapter(spec, layers)
         self.own = own
         self.lora = nn.ModuleDict()
         self.cross = nn.ModuleDict()
@@ -80,8 +85,27 @@ class TowerModule(nn.Module):
 
 
 def slot(name: str) -> str:
-    """A name that may be a key of `nn.ModuleDict`: dots are not allowed there."""
-    return name.replace(".", "-")
+    """A name as a key of `nn.ModuleDict`, where dots and names of its own attributes are not allowed. No other name has
+    the same one: ids hold no colon, and begin with none.
+
+    >>> slot("qwen2.5"), slot("qwen2-5"), slot("half")
+    ('qwen2:5', 'qwen2-5', ':half')
+    """
+    key = name.replace(".", ":")
+    return f":{key}" if hasattr(_TAKEN, key) else key
+
+
+def check_adapter(spec: TowerSpec, layers: int) -> None:
+    """What a tower changes has to be there: of a layer that the core has not, nothing would ever be learned."""
+    adapter, said = spec.adapter, ""
+    if adapter.how not in HOW or adapter.vocabulary not in VOCABULARIES:
+        said = f"how={adapter.how!r}, vocabulary={adapter.vocabulary!r}. Allowed: {', '.join(HOW + VOCABULARIES)}"
+    elif adapter.rank < 1 or adapter.embeddings < 0:
+        said = f"rank={adapter.rank}, embeddings={adapter.embeddings}. A rank is 1 or more; embeddings 0 or more"
+    elif outside := [layer for layer in adapter.layers if not 0 <= layer < layers]:
+        said = f"the core has no layers {outside}, only 0 to {layers - 1}"
+    if said:
+        raise NexusError(f"The adapter of the tower component '{spec.component}' fits no core: {said}.")
 
 
 def check_mix(towers: Mapping[str, TowerModule]) -> None:

@@ -120,6 +120,30 @@ def test_a_core_from_a_checkpoint(world: Any, helpers: Any, tmp_path: Path) -> N
         core_folder(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"rank": 0}, "rank=0"), ({"embeddings": -1}, "embeddings=-1"), ({"how": "magic"}, "how='magic'"),
+        ({"layers": (0, 17)}, r"no layers \[17\]"), ({"how": "cross_attention", "layers": (-1,)}, r"no layers \[-1\]"),
+    ],
+)  # fmt: skip
+def test_an_adapter_that_fits_no_core_is_refused(world: Any, helpers: Any, wrong: dict[str, Any], said: str) -> None:
+    tower = helpers.Words("core")
+    tower.adapter = lambda core, profiles: Adapter(**{"how": "lora", "rank": 2} | wrong)
+    with pytest.raises(NexusError, match=f"adapter of the tower component 'words' fits no core: .*{said}"):
+        NexusMaker().load(world.core, tower, [], name="x", component="words")
+
+
+def test_names_that_torch_would_mix_up_stay_apart(world: Any, helpers: Any) -> None:
+    student = NexusMaker().load(world.core, helpers.Words("core"), [], name="a.b", component="words")
+    first = student.module.tower("a.b")
+    for name in ("a-b", "half", "training", "keys"):
+        other = NexusMaker().load(world.core, helpers.Words("core"), [], name=name, component="words")
+        student.module.attach(name, other.module.tower(name))
+        assert student.module.tower(name) is other.module.tower(name)
+    assert student.module.tower("a.b") is first
+
+
 def test_what_does_not_fit_is_said(world: Any, helpers: Any, tmp_path: Path) -> None:
     with pytest.raises(NexusError, match="wants a vocabulary of its own, and no teacher"):
         NexusMaker().load(world.core, helpers.Words("own"), [], name="x", component="words")

@@ -8,11 +8,12 @@ from typing import SupportsIndex, SupportsInt
 
 from nexus_specs import NexusError, Sample
 
-UNKNOWN = -100
+UNKNOWN, NONE = -100, -1
 
 
 def class_index(sample: Sample, names: Sequence[str]) -> int:
-    """The class of a sample; -100 where it is unknown. A number is an index, a word a name of `names`."""
+    """The class of a sample; -100 where it is unknown: none, or -1, as data sets write it and metrics take it. A number
+    is an index, a word a name of `names`."""
     label, where = sample.fields.get("label"), sample.fields.get("source", sample.key)
     if label is None or (isinstance(label, float) and math.isnan(label)):
         return UNKNOWN
@@ -25,6 +26,8 @@ def class_index(sample: Sample, names: Sequence[str]) -> int:
         return list(names).index(label)
     if not isinstance(label, (SupportsInt, SupportsIndex)) or int(label) != label:
         raise NexusError(f"The label {label!r:.60} of {where} is no class: write a whole number or a class's name.")
+    if label == NONE:
+        return UNKNOWN
     if label < 0 or (names and label >= len(names)):
         last = len(names) - 1 if names else "the last class"
         raise NexusError(f"The label {label} of {where} is outside 0 to {last}.")

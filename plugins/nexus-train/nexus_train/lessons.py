@@ -77,7 +77,7 @@ class Lessons:
         for term in self.terms:
             if hasattr(term.bound, "progress"):
                 term.bound.progress = progress
-            value = term.weight * term.bound(student, teacher)
+            value = term.weight * checked(term.bound(student, teacher), term.name, len(teacher.keys))
             found[term.name] = found[term.name] + value if term.name in found else value
         return found
 
@@ -99,6 +99,17 @@ def distinct(samples: Sequence[Sample], teacher: str) -> list[Sample]:
     if not found:
         raise NexusError(f"There are no training samples for '{teacher}'. Check its data with: nexus list datasets")
     return [found[key] for key in sorted(found)]
+
+
+def checked(value: Any, loss: str, count: int) -> Tensor:
+    """What a loss gave, where it is one value for each sample: [B, 1] or [B, B] would be multiplied out, unnoticed."""
+    if isinstance(value, Tensor) and value.shape == (count,) and value.is_floating_point():
+        return value
+    found = f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    raise NexusError(
+        f"The loss '{loss}' gave {found}. It has to give one float a sample, a tensor [{count}]: reduce over tokens or "
+        "classes, not over samples."
+    )
 
 
 def weights(signal: Signal, count: int) -> Tensor:

@@ -69,6 +69,8 @@ class Loop:
         with autocast(self.context.budget):
             student = lessons.student.forward(placed(batch, device), lessons.taps)
             values = lessons.values(student, placed_signal(teacher, device), step / self.options.steps)
+        if not step and not any(value.requires_grad for value in values.values()):
+            raise self._unmoved(lessons)
         figures = self._update(step, lessons, student, values)
         self.curve.add(step, figures)
 
@@ -87,6 +89,15 @@ class Loop:
         if not self.optimizer.step(step):
             raise self._broken("gradient", "is not finite", step, lessons, figures)
         return figures
+
+    def _unmoved(self, lessons: Lessons) -> NexusError:
+        """Later steps may have no gradient, where a loss lets go; at the first one nothing would ever be learned."""
+        losses = ", ".join(dict.fromkeys(term.name for term in lessons.terms))
+        return NexusError(
+            f"Nothing in {self.context.unit.name} would learn from '{lessons.teacher}': the value of its losses "
+            f"({losses}) depends on nothing that is trained. Compute it from what the student gives, without `detach`, "
+            "`.item()`, no_grad or whole numbers; and the tower has to have something to train."
+        )
 
     def _broken(
         self, what: str, how: str, step: int, lessons: Lessons, figures: Mapping[str, float]

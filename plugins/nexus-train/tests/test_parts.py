@@ -16,6 +16,7 @@ from nexus_train.curve import Curve
 from nexus_train.devices import placed, placed_signal
 from nexus_train.dropout import dropout
 from nexus_train.labels import class_index
+from nexus_train.lessons import checked
 from nexus_train.muon import Muon, orthogonal
 from nexus_train.optimizer import Optimizer, partition
 from nexus_train.options import TrainOptions
@@ -125,6 +126,9 @@ def test_labels() -> None:
 
     assert [class_index(labelled(label), ("cat", "dog")) for label in ("dog", 0, None)] == [1, 0, -100]
     assert class_index(labelled(7), ()) == 7
+    assert class_index(labelled(-1), ("cat", "dog")) == -100, "as metrics take it"
+    with pytest.raises(NexusError, match="outside 0 to 1"):
+        class_index(labelled(-2), ("cat", "dog"))
     with pytest.raises(NexusError, match="Its classes: cat, dog"):
         class_index(labelled("cow"), ("cat", "dog"))
     with pytest.raises(NexusError, match="outside 0 to 1"):
@@ -204,9 +208,19 @@ def test_a_gradient_that_is_not_finite_reaches_no_weight() -> None:
     assert optimizer.step(1)
 
 
-@pytest.mark.parametrize("label", [2.5, [1], -1])
+@pytest.mark.parametrize("label", [2.5, [1], -3])
 def test_a_label_that_is_no_class_is_named(label: object) -> None:
     with pytest.raises(NexusError, match="label"):
         class_index(Sample(key="a", fields={"label": label}), ())
     assert class_index(Sample(key="a", fields={"label": float("nan")}), ()) == -100
     assert class_index(Sample(key="a", fields={"label": 3.0}), ()) == 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    [torch.zeros(3, 1), torch.zeros(3, 3), torch.zeros(()), torch.zeros(2), torch.zeros(3).long(), 0.5, None],
+)
+def test_a_loss_gives_one_float_a_sample(value: object) -> None:
+    assert checked(torch.zeros(3), "mine", 3).shape == (3,)
+    with pytest.raises(NexusError, match=r"The loss 'mine' gave .* a tensor \[3\]"):
+        checked(value, "mine", 3)

@@ -149,6 +149,11 @@ def test_mistakes_are_said(world: Any) -> None:
         )
 
 
+def test_losses_from_which_nothing_is_learned_are_refused(world: Any) -> None:
+    with torch.no_grad(), pytest.raises(NexusError, match=r"learn from 'prose': .* \(forward_kl, activation_anchor\)"):
+        world.run(world.context("train", "prose", ["prose"]))
+
+
 def test_weights_that_the_last_update_broke_are_not_written(world: Any) -> None:
     context = world.context("train", "prose", ["prose"], steps=1, learning_rate=float("nan"))
     with pytest.raises(NexusError, match="left weights that are not finite"):
