@@ -52,9 +52,12 @@ def test_inspection_says_what_cannot_be_read(model: Callable[..., Any], tmp_path
     from gguf_files import writing
 
     def add(writer: Any, name: str, data: np.ndarray[Any, Any], _: str) -> None:
-        blocks = data.ndim == 2 and data.shape[1] % 32 == 0 and "ffn_down" in name
-        raw = np.zeros((len(data), data.shape[1] // 32 * gguf.GGML_QUANT_SIZES[KINDS.Q8_1][1]), dtype=np.uint8) if blocks else data
-        writer.add_tensor(name, raw, raw_dtype=KINDS.Q8_1 if blocks else None)
+        if "ffn_down" not in name:
+            writer.add_tensor(name, data)
+            return
+        block, size = gguf.GGML_QUANT_SIZES[KINDS.Q8_1]
+        blocks = np.zeros((len(data), data.shape[1] // block * size), dtype=np.uint8)
+        writer.add_tensor(name, blocks, raw_dtype=KINDS.Q8_1)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(writing, "add", add)
