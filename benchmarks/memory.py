@@ -1,10 +1,10 @@
 """Memory that the engine predicts for a checkpoint against the anonymous memory that it takes, for each way to hold it.
 
 Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth), a Qwen2 of which half is a tied
-table, a T5, a Wav2Vec2, a LLaVA, and random mixtures of experts (Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4;
-about 550 MB), and loads and observes each in a process of its own, which polls the anonymous part of its resident
-memory (RssAnon) every few milliseconds. Measured is the growth from before loading to the highest point. Target: within
-15 % on checkpoints of at least 500 MB.
+table, a T5, a Wav2Vec2, a LLaVA, a SigLIP of 512 pixels, a Mamba, and random mixtures of experts (Qwen3-MoE in bfloat16
+and in FP8, gpt-oss in MXFP4; about 550 MB), and loads and observes each in a process of its own, which polls the
+anonymous part of its resident memory (RssAnon) every few milliseconds. Measured is the growth from before loading to
+the highest point. Target: within 15 % on checkpoints of at least 500 MB.
 
     python benchmarks/memory.py --json
     python benchmarks/memory.py --only "bfloat16 nf4"
@@ -46,6 +46,8 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "sound stream": ("sound", {"residency": "stream", "tokens": "500"}),
     "picture and text resident": ("pictures", {"residency": "resident"}),
     "picture and text stream": ("pictures", {"residency": "stream"}),
+    "pictures alone resident": ("towers", {"residency": "resident"}),
+    "state space stream": ("scans", {"residency": "stream", "tokens": "256"}),
     "experts resident": ("experts", {"residency": "resident"}),
     "experts nf4": ("experts", {"residency": "resident", "quantise": "nf4"}),
     "experts int8": ("experts", {"residency": "resident", "quantise": "int8"}),
@@ -102,6 +104,7 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     length = int(settings.pop("tokens", TOKENS))
     plenty: dict[str, Any] = {"memory": 1 << 40, "scratch": Path(home) / "scratch"}
     budget = Budget(**plenty | {"micro_batch": BATCH, "precision": "bfloat16"} | settings)
+    worded = "text" in checkpoint.blueprint.takes
     heard = checkpoint.blueprint.takes == ("audio",)
     given = [_sound(number, length) if heard else _text(number, length) for number in range(SAMPLES)]
     if "image" in checkpoint.blueprint.takes:
@@ -110,7 +113,7 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     checkpoint.collate(samples)
     predicted = engine.estimate(checkpoint.blueprint, SAMPLES, 0, budget, tokens=length).memory
     with Peak() as peak, engine.load(checkpoint, budget) as teacher:
-        teacher.observe(samples, [Tap(path="output" if heard else "logprob")], ListSink())
+        teacher.observe(samples, [Tap(path="logprob" if worded else "output")], ListSink())
     return {"bytes": checkpoint.blueprint.bytes, "predicted": predicted, "measured": peak.growth}
 
 

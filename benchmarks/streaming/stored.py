@@ -2,7 +2,8 @@
 writing takes is gone.
 
 HOW: float32 or bfloat16 (a Llama), tied (a Qwen2 whose embedding of 152,000 words is its head, half of it all),
-encoders (a T5), sound (a Wav2Vec2), pictures (a LLaVA), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of
+encoders (a T5), sound (a Wav2Vec2), pictures (a LLaVA), towers (SigLIP's, whose pooling turns its states), scans (a
+Mamba), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of
 four bits, an exponent for every 32), fp8 (Qwen3-MoE: experts and attention of eight bits, a scale for every 128 x 128).
 """
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 TOKENS, LONGEST, VOCABULARY, WIDTH, BLOCK = 64, 4096, 8192, 1024, 128
 MANY = 151_936
-SIDE, PATCH, PLACE = 336, 14, 257
+SIDE, PATCH, PLACE, LARGER = 336, 14, 257, 512
 """Pixels of a picture's side and of a patch's; the token that stands for a picture: the first behind those of bytes."""
 LAYERS = {"float32": 24, "bfloat16": 24, "tied": 12, "encoders": 12, "sound": 16, "pictures": 18,
-    "experts": 10, "mxfp4": 10, "fp8": 10}
+    "towers": 18, "scans": 40, "experts": 10, "mxfp4": 10, "fp8": 10}
 PACKED = {
     "mxfp4": {"quant_method": "mxfp4", "modules_to_not_convert": ["model.embed_tokens", "lm_head", "self_attn"]},
     "fp8": {
@@ -64,6 +65,10 @@ def main(home: Path, how: str, layers: int) -> None:
         hf.Wav2Vec2FeatureExtractor().save_pretrained(home)
     elif how == "pictures":
         save_processor(home)
+    elif how == "towers":
+        import transformers as hf
+
+        hf.SiglipImageProcessorPil(size={"height": LARGER, "width": LARGER}).save_pretrained(home)
     else:
         save_tokenizer(home)
 
@@ -97,6 +102,13 @@ def empty(how: str, layers: int) -> Any:
             front = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
             sizes = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": layers}
             return hf.Wav2Vec2Model(hf.Wav2Vec2Config(num_attention_heads=16, **sizes, **front)).to(torch.bfloat16)
+        if how == "towers":
+            sizes = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": layers}
+            config = hf.SiglipVisionConfig(num_attention_heads=16, image_size=LARGER, patch_size=16, **sizes)
+            return hf.SiglipVisionModel(config).to(torch.bfloat16)
+        if how == "scans":
+            config = hf.MambaConfig(vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=layers)
+            return hf.MambaForCausalLM(config).to(torch.bfloat16)
         if how == "pictures":
             tower = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
             seen = hf.CLIPVisionConfig(image_size=SIDE, patch_size=PATCH, **tower)

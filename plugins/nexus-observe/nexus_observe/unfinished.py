@@ -44,8 +44,12 @@ class Unfinished:
     @contextmanager
     def held(self) -> Iterator[None]:
         """NexusError where another process works in it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            said = f"--out {self.out}: nothing can be written there ({error.strerror}). Choose another folder."
+            raise NexusError(said) from error
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

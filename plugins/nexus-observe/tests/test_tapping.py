@@ -56,6 +56,8 @@ def test_what_does_not_fit_is_said(sources: Mapping[str, Path], texts: Path, tmp
     assert not list(tmp_path.glob(".*.part")), "nothing is left behind of what never began"
     with pytest.raises(NexusError, match="there is no such file"):
         taps(sources, tmp_path / "none.txt", tmp_path / "out", taps="0")
+    with pytest.raises(NexusError, match=r"--out .*: nothing can be written there"):
+        taps(sources, texts, texts / "out", taps="0")
     with pytest.raises(NexusError, match="--memory: 'much' is no size; write a number of bytes, or one like 8GB"):
         size("much")
     with pytest.raises(NexusError, match="--memory: '0' is nothing"):
