@@ -302,3 +302,34 @@ def test_what_is_not_packed_passes_as_it_is() -> None:
     found = packing.unpack(plain)
     assert all(found[name] is plain[name] for name in plain)
     assert Packing.of({}, raw).groups == {key: (key,) for key in raw}
+
+
+@pytest.mark.parametrize(
+    ("form", "off"),
+    [("auto_round:auto_gptq", 1), ("auto_round:gptq", 1), ("auto_round", 0), ("auto_round:gptqmodel", 0)],
+)
+def test_auto_round_packs_as_gptq(form: str, off: int) -> None:
+    """Its zeros are one too small in one of the two, as GPTQ's are."""
+    torch.manual_seed(0)
+    numbers, zeros, scales = torch.randint(0, 16, (64, 8)), torch.randint(1, 15, (2, 8)), torch.rand(2, 8)
+    raw = {
+        "layer.qweight": words(numbers.T, 4).T.contiguous(), "layer.qzeros": words(zeros - off, 4),
+        "layer.scales": scales,
+    }  # fmt: skip
+    said = {"quant_method": "auto-round", "packing_format": form, "bits": 4, "group_size": 32, "data_type": "int"}
+    found = unpacked(raw, **settings(SimpleNamespace(quantization_config=said)))
+    groups = torch.arange(64) // 32
+    assert torch.equal(found, ((numbers - zeros[groups]).float() * scales[groups]).T)
+
+
+@pytest.mark.parametrize(
+    "more", [{"packing_format": "auto_round:llm_compressor"}, {"packing_format": "auto_round", "act_bits": 8}]
+)
+def test_auto_round_in_another_layout_is_none_of_ours(more: dict[str, Any]) -> None:
+    said = {"quant_method": "auto-round", "bits": 4, "group_size": 32, **more}
+    assert settings(SimpleNamespace(quantization_config=said))["quant_method"] == "auto-round"
+
+
+def test_auto_round_packs_as_awq() -> None:
+    said = {"quant_method": "auto-round", "packing_format": "auto_round:auto_awq", "bits": 4, "group_size": 32}
+    assert settings(SimpleNamespace(quantization_config=said))["quant_method"] == "awq"

@@ -6,9 +6,12 @@ small unless the format is "gptq_v2". AWQ ("gemm") packs along the outputs (`qwe
 0 2 4 6 1 3 5 7. Both: weight[o, i] = (q[i, o] - zero[g, o]) * scale[g, o].
 Sources: https://github.com/AutoGPTQ/AutoGPTQ/blob/main/auto_gptq/nn_modules/qlinear/qlinear_cuda_old.py and
 https://github.com/casper-hansen/AutoAWQ/blob/main/awq/modules/linear/gemm.py
+AutoRound packs in either of them, and says which: https://github.com/intel/auto-round (export_to_autoround/export.py)
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -20,6 +23,12 @@ GPTQ_FORMATS = ("gptq", "gptq_v2")
 AWQ_VERSION, AWQ_BITS = "gemm", 4
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 """Position in a word -> column."""
+_V1, _V2, _AWQ = {"quant_method": "gptq"}, {"quant_method": "gptq", "format": "gptq_v2"}, {"quant_method": "awq"}
+ROUNDED: Mapping[str, Mapping[str, str]] = {
+    "auto_round:auto_gptq": _V1, "auto_round:gptq": _V1, "auto_round": _V2, "auto_round:gptqmodel": _V2,
+    "auto_round:auto_awq": _AWQ, "auto_round:awq": _AWQ,
+}  # fmt: skip
+"""AutoRound's "packing_format" -> the settings of the layout that it means."""
 COLUMNS = 1024
 """Outputs that are unpacked at a time: what a weight needs beside its result."""
 
@@ -47,6 +56,14 @@ def gptq_format(settings: Settings) -> str:
     """How GPTQ's tensors lie, as the settings name it."""
     said = settings.get("checkpoint_format") or settings.get("format")
     return "marlin" if settings.get("is_marlin_format") else str(said or "gptq").lower()
+
+
+def rounded(settings: Settings) -> Settings:
+    """AutoRound's settings as those of the layout that they mean; as they are where it is none of these, or where the
+    states that pass are rounded too."""
+    found = ROUNDED.get(str(settings.get("packing_format")))
+    whole_numbers = settings.get("data_type", "int") == "int" and (settings.get("act_bits") or 16) >= 16
+    return {**settings, **found} if found and whole_numbers else settings
 
 
 def awq(name: str, stored: Stored, settings: Settings) -> Tensor:

@@ -29,6 +29,7 @@ METHODS: Mapping[str, tuple[Layout, ...]] = {
 """quantization_config.quant_method -> how its weights may be stored."""
 FIELDS = ("quantization_config", "compression_config")
 """Where a configuration says how it is packed; the second is what compressed-tensors called it before 0.7."""
+AUTO_ROUND = ("auto-round", "intel/auto-round")
 TURNING = ("bitsandbytes", "gptq")
 """Quantisers that pack layers whose weights are stored as [inputs, outputs], and turn them first."""
 
@@ -44,7 +45,10 @@ def settings(config: Any) -> Settings:
 
 
 def _named(settings: Settings) -> Settings:
-    """Settings with their quantiser: bitsandbytes' did not name it before transformers 4.34."""
+    """Settings with their quantiser: bitsandbytes' did not name it before transformers 4.34, and AutoRound packs in the
+    layouts of others."""
+    if settings.get("quant_method") in AUTO_ROUND:
+        return integers.rounded(settings)
     asked = [settings.get(name) for name in ("load_in_4bit", "load_in_8bit")]
     if settings.get("quant_method") or asked == [None, None]:
         return settings
