@@ -25,7 +25,7 @@ from .reading import read_config, said, text_part
 
 __all__ = ["gives", "headless", "is_paired", "model_class", "read_config", "runnable", "skeleton", "takes"]
 
-POOLED = frozenset({
+SEES_PADDING = frozenset({
     "funnel", "xlnet", "minicpmv4_6", "minicpmv4_7", "canine", "convbert", "fnet", "nystromformer", "yoso", "mra",
     "reformer", "cpmant", "prophetnet", "big_bird", "bigbird_pegasus", "longformer", "led", "pegasus_x",
     "sam3_lite_text_text_model",
@@ -184,10 +184,10 @@ def is_paired(kind: type[PreTrainedModel]) -> bool:
 
 
 def is_alone(config: PreTrainedConfig, kind: type[PreTrainedModel]) -> bool:
-    """Whether every sample is a batch of its own: of models that pool or see padding (POOLED), of those that find a
+    """Whether every sample is a batch of its own: of models that see padding (SEES_PADDING), of those that find a
     text's last token by the token for padding, and have none, and of those that speak, each text as long as it is (a
     decoder of codebooks is fed their start alone)."""
     reads = "text" in takes(kind)
     ends = gives(kind) == ("label",) and reads and text_part(config).pad_token_id is None
     speaks = gives(kind) == ("audio",) and reads and channels_of(config) == 1
-    return ends or speaks or config.model_type in POOLED
+    return ends or speaks or config.model_type in SEES_PADDING

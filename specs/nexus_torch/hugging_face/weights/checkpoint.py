@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,26 +14,22 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from nexus_torch.text import tokenizer_hash
 
-from ..blueprint import blueprint, context_of, divide
+from ..blueprint import blueprint, divide
 from ..configuration.catalogue import is_head_of
-from ..configuration.classes import gives, headless, is_alone, is_paired, runnable, skeleton, takes
+from ..configuration.classes import gives, headless, runnable, skeleton, takes
 from ..configuration.giving import body, writer
-from ..configuration.reading import text_part
 from ..described import Described, hashed_files
-from ..folder import copy_preprocessor, extents, parsed
+from ..folder import copy_preprocessor, extents
 from ..inputs.choosing import ChoicePreprocessor, texts
 from ..inputs.collate import Preprocessor
-from ..inputs.filming import FilmPreprocessor
-from ..inputs.films import arguments_of, follows, lead, side_of
+from ..inputs.films import follows, lead
+from ..inputs.preparing import prepared
 from ..inputs.processors import processors
-from ..inputs.seeing import frames_of, hidden_patch
 from ..inputs.understanding import understood
 from ..outputs.answering import answer
 from ..outputs.pooling import Pooling, pooling
 from ..outputs.signals import remember_body, remember_state, signal
-from ..text.decoding import channels_of, decodes, rereads, start_of, transduces
 from ..text.embedded import check_arguments, check_some, check_tokens, positions_of, rows_of
-from ..text.texts import begins
 from .constants import compute_constants
 from .conversion import Conversion
 from .fitting import (
@@ -45,12 +40,9 @@ from .fitting import (
     stored_twice,
     untie,
     weights_without,
-)
+)  # fmt: skip
 from .packed import Packing, check_stored, lacking, settings
 from .unread import POOLER, fill_unread, without_pooler
-
-GENERATION = "generation_config.json"
-"""The file that may name a decoder's start token."""
 
 
 class HuggingFaceCheckpoint(Described):
@@ -112,8 +104,7 @@ class HuggingFaceCheckpoint(Described):
         self.rows = rows_of(module)
         self.films, self.colours = follows(kind), is_head_of(kind.__name__, "CAUSAL_IMAGE_MODELING")
         self.positions = positions_of(module) if takes(kind) == ("text",) else 0
-        self.preprocessor = self._prepares_for(kind, config)
-        self.preprocessor.alone |= writer(module) is not module     # BLIP's decoder sees the padding of a question
+        self.preprocessor = prepared(home, config, module, self.prepares, self.positions)
         self.pooling = pooling(home) if "embedding" in gives(kind) and takes(kind) == ("text",) else None
         if self.pooling and self.pooling.longest:
             self.preprocessor.context = min(self.preprocessor.context or self.pooling.longest, self.pooling.longest)
@@ -126,36 +117,6 @@ class HuggingFaceCheckpoint(Described):
         made = processors(home, config.model_type, self.preprocessor.takes)
         told = blueprint(module, self.parts, tokenizer, stored_as, missing, made)
         self.described = replace(told, context=min(told.context, self.preprocessor.context or told.context))
-
-    def _prepares_for(self, kind: type[PreTrainedModel], config: PreTrainedConfig) -> Preprocessor:
-        """What makes batches of samples for a class of models."""
-        arguments = arguments_of(kind) if self.films else frozenset(inspect.signature(kind.forward).parameters)
-        context = context_of(config)
-        generation = parsed(self.home / GENERATION) if (self.home / GENERATION).is_file() else {}
-        chooses = ChoicePreprocessor if is_head_of(kind.__name__, "MULTIPLE_CHOICE") else self.prepares
-        writes = decodes(config, kind.__name__, arguments)
-        made = (FilmPreprocessor if self.films else chooses)(
-            self.home,
-            takes(kind),
-            generative=gives(kind) == ("text",),
-            context=min(context, self.positions) if self.positions and context else context,
-            channels=int(getattr(config, "num_channels", 3) or 3),
-            arguments=arguments,
-            decoder_start=start_of(config, generation) if writes else None,
-            transduces=transduces(kind.__name__),
-            channels_out=channels_of(config),
-            paired=is_paired(kind),
-        )
-        made.generation, made.begins = generation, begins(config)
-        made.frames, made.patch, made.alone = frames_of(config), hidden_patch(config), is_alone(config, kind)
-        made.rereads = writes and rereads(kind)
-        if gives(kind) == ("label",):
-            text = text_part(config)
-            made.padded_with = getattr(text, "pad_token_id", None)
-            made.counted = getattr(text, "eos_token_id", None) if config.is_encoder_decoder else None
-        if isinstance(made, FilmPreprocessor):
-            made.side = side_of(config)
-        return made
 
     def bare(self) -> PreTrainedModel:
         """The module on the meta device as its class makes it; a family that composes one says here of what."""
