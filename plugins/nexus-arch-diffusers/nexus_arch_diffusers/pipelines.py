@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -126,7 +127,9 @@ class PipelineFolder:
         if "requires_safety_checker" in parameters:
             given["requires_safety_checker"] = False
         try:
-            made = self.kind(**empty, **{name: each for name, each in given.items() if name in parameters})
+            with warnings.catch_warnings():                 # what older folders set otherwise is set right there
+                warnings.simplefilter("ignore")
+                made = self.kind(**empty, **{name: each for name, each in given.items() if name in parameters})
         except Exception as error:                          # components can fail to fit in any way
             raise NexusError(f"diffusers cannot make a {self.kind.__name__} of '{self.home}': {error}") from error
         made.set_progress_bar_config(disable=True)

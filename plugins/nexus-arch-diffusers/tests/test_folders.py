@@ -102,6 +102,15 @@ def test_a_scheduler_that_cannot_be_is_named(
         Diffusers().inspect(str(place))
 
 
+def test_an_older_folder_opens_without_a_word(
+    edited: Callable[..., Path], recwarn: pytest.WarningsRecorder
+) -> None:  # fmt: skip
+    """diffusers mends its scheduler's offset, and warns with a page of JSON that nobody can act upon."""
+    place = edited("sd15", "scheduler/scheduler_config.json", lambda data: {**data, "steps_offset": 0})
+    Diffusers().open(str(place), Installed()).skeleton()
+    assert not [each for each in recwarn if "steps_offset" in str(each.message)]
+
+
 def test_a_shift_of_nothing_leaves_no_noise_levels(edited: Callable[..., Path]) -> None:
     place = edited("sd3", "scheduler/scheduler_config.json", lambda data: {**data, "shift": 0.0})
     with pytest.raises(NexusError, match=r"no finite numbers.*shift 0\.0"):
