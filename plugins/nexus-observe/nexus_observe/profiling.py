@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from nexus_specs import Blueprint, Budget, Context, Estimate, Profile
+from nexus_specs import Blueprint, Budget, Context, Estimate, NexusError, Profile
 from nexus_torch.files import write_json
 from nexus_torch.profiles import PREPROCESSOR, PROFILE, write_profile
 
@@ -35,7 +35,7 @@ class ProfileStage:
         engine, profiler = context.chosen("engine"), context.chosen("profiler")
         hashing = Hashing(checkpoint, budget.threads, budget.scratch)
         with engine.load(hashing, beside(profiler, engine, checkpoint.blueprint, budget)) as teacher:
-            found: Profile = profiler.profile(teacher, context.samples("train"), metric, context)
+            found = checked(profiler.profile(teacher, context.samples("train"), metric, context), context)
         with context.write(PREPROCESSOR) as path:
             checkpoint.save_preprocessor(path)
         with context.write(PROFILE) as path:
@@ -45,6 +45,17 @@ class ProfileStage:
             write_json(path, {"tensors": tensors} | ({"unknown": unknown} if unknown else {}))
         with context.write("table.json") as path:
             write_json(path, table(found))
+
+
+def checked(found: Any, context: Context) -> Profile:
+    """What a profiler gave, where it is a profile of this very teacher: later stages find it by that name."""
+    if isinstance(found, Profile) and found.teacher == context.unit.subject:
+        return found
+    said = f"a profile of '{found.teacher}'" if isinstance(found, Profile) else f"a {type(found).__name__}"
+    raise NexusError(
+        f"The profiler '{context.choices('profiler')[0].name}' gave {said}. It has to give a nexus_specs.Profile with "
+        f"teacher=context.unit.subject, here '{context.unit.subject}'."
+    )
 
 
 def beside(profiler: Any, engine: Any, blueprint: Blueprint, budget: Budget) -> Budget:

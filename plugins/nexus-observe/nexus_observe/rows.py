@@ -8,9 +8,8 @@ from typing import Any
 
 from nexus_specs import Budget, Context, Metric, Piece, Sample, Teacher
 
+from .numbers import Row, numbers
 from .variants import compared, compares, conversation
-
-Row = tuple[float, ...]
 
 
 class Measured:
@@ -79,7 +78,7 @@ def exact(budget: Budget) -> Budget:
 
 def row(metric: Metric, sample: Sample, outputs: Mapping[str, Sequence[Any]]) -> Row:
     """One sample's row, as plain numbers."""
-    return tuple(float(number) for number in metric.measure([sample], outputs)[0])
+    return numbers(metric, metric.measure([sample], outputs))
 
 
 def judged(rows: Mapping[str, Row]) -> list[Row]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,12 +64,25 @@ class ScoreStage:
                 f"The metric can judge none of the {len(samples)} held-out samples of '{context.unit.subject}'. "
                 "Give them what it needs (labels, answers)."
             )
-        score, floor = float(metric.reduce(judged(rows))), float(metric.floor(context.samples("train"), samples))
+        score = number(metric.reduce(judged(rows)), "score", context)
+        floor = number(metric.floor(context.samples("train"), samples), "floor", context)
         with context.write(SCORE) as path:
             write_json(path, {"rows": rows, "score": score, "floor": floor, "items": len(judged(rows))})
         with context.write("table.json") as path:
             known = knows(score, floor, higher=rises(context))
             write_json(path, table(context.unit.subject, score, floor, len(judged(rows)), known=known))
+
+
+def number(found: Any, what: str, context: Context) -> float:
+    """A score or a floor; with one that is no finite number nothing can be compared."""
+    with suppress(TypeError, ValueError):
+        if math.isfinite(float(found)):
+            return float(found)
+    raise NexusError(
+        f"The metric '{context.choices('metric')[0].name}' gives {found!r:.40} as the {what} of "
+        f"'{context.unit.subject}' on the held-out part, which is no number to compare with. Look for samples whose "
+        "outputs are not finite, or mend the metric."
+    )
 
 
 def misfit(context: Context) -> str:

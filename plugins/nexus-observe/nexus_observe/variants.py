@@ -8,7 +8,8 @@ from typing import Any
 
 from nexus_specs import Metric, NexusError, Piece, Sample, Teacher
 
-Row = tuple[float, ...]
+from .numbers import Row, numbers
+
 QUESTION = ("prompt", "text")
 """Where a sample has its question, the first that it has."""
 
@@ -63,8 +64,7 @@ class Compared:
             self.left[name] -= 1
             if not self.left[name]:
                 outputs = {path: [values] for path, values in self.values.pop(name).items()}
-                found = self.metric.measure([self.samples[name]], outputs)[0]
-                self.rows[name] = tuple(float(number) for number in found)
+                self.rows[name] = numbers(self.metric, self.metric.measure([self.samples[name]], outputs))
 
     def flush(self) -> None:
         """Nothing waits."""

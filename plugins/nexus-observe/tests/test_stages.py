@@ -14,9 +14,23 @@ from nexus_engine_sli.engine import Sli
 from nexus_observe import evaluating, plugin
 from nexus_observe.batches import whole_batches
 from nexus_observe.extracting import ExtractStage, wanted
-from nexus_observe.profiling import ProfileStage
-from nexus_observe.scoring import ScoreStage
-from nexus_specs import Budget, Choice, Estimate, Installed, NexusError, Paused, Tap, Verdict, fraction, record, resolve
+from nexus_observe.numbers import numbers
+from nexus_observe.profiling import ProfileStage, checked
+from nexus_observe.scoring import ScoreStage, number
+from nexus_specs import (
+    Budget,
+    Choice,
+    Estimate,
+    Installed,
+    NexusError,
+    Paused,
+    Profile,
+    Tap,
+    Verdict,
+    fraction,
+    record,
+    resolve,
+)
 from nexus_specs.testing import ListSink, blueprint
 from nexus_torch.bases import project
 from nexus_torch.profiles import preprocessor, read_bases, read_profile
@@ -136,6 +150,31 @@ def evaluated(bench: Any, model: Path, control: Path) -> Path:
     rows = {f"held_out/{name}": bench.data[name] for name in teachers}
     more = {"made": {"reader/prose": Hashed("prose"), "reader/digits": Hashed("digits")}, "options": {"draws": 200}}
     return bench.run("evaluate", "student", teachers=teachers, named=named, data=rows, **more)
+
+
+@pytest.mark.parametrize("found", [0.5, None, [], [(1.0,), (0.0,)], [("a",)], [0.5]])
+def test_a_metric_gives_a_row_of_numbers_for_each_sample(found: Any) -> None:
+    assert numbers(Hashed(""), [(1, 0.5)]) == (1.0, 0.5)
+    assert numbers(Hashed(""), [()]) == ()
+    with pytest.raises(NexusError, match=r"`measure` of the metric Hashed gave .* for one sample"):
+        numbers(Hashed(""), found)
+
+
+@pytest.mark.parametrize("found", [math.nan, math.inf, None, "good"])
+def test_a_score_is_a_number(bench: Any, found: Any) -> None:
+    context = bench.context("score", "digits")
+    assert number(1, "floor", context) == 1.0
+    with pytest.raises(NexusError, match=r"The metric 'accuracy' gives .* as the floor of 'digits'"):
+        number(found, "floor", context)
+
+
+@pytest.mark.parametrize("found", [None, {}, "another"])
+def test_a_profile_is_one_of_this_teacher(bench: Any, found: Any) -> None:
+    if found == "another":
+        blueprint = Installed().inspect(str(bench.sources["digits"]))
+        found = Profile(teacher="somebody", capability="x", blueprint=blueprint, layers=())
+    with pytest.raises(NexusError, match=r"The profiler 'niwt' gave a .* here 'digits'"):
+        checked(found, bench.context("profile", "digits"))
 
 
 class Hashed:

@@ -17,17 +17,20 @@ NOTHING = 1e-9
 def importance(
     judge: Judge, rows: Mapping[str, np.ndarray], floor: float, options: NiwtOptions, seed: int
 ) -> list[LayerProfile]:
-    """Profiles by edit (the name of a layer; "" is the intact teacher): (loss(ablated) - loss) / (floor - loss), its
-    95 % interval from a paired bootstrap over samples, and whether it is critical."""
+    """Profiles by edit (the name of a layer; "" is the intact teacher): (loss(ablated) - loss) / |floor - loss|, its
+    95 % interval from a paired bootstrap over samples, and whether it is critical. What makes a teacher worse counts as
+    its loss also where the teacher is worse than the floor."""
     intact = rows[""]
     size = len(intact)
     picks = np.random.default_rng(seed).integers(size, size=(options.draws, size))
     picks[0] = np.arange(size)                              # the first draw is the sample itself
     whole = judge.scores(intact, picks)
-    reach = floor - whole
-    told = np.abs(reach) > NOTHING                          # where there is nothing to lose, no layer loses any of it
+    reach = np.abs(floor - whole)
+    falls = floor > whole[0] if judge.rises is None else not judge.rises       # else a teacher is better than its floor
+    worse = 1.0 if falls else -1.0
+    told = reach > NOTHING                                  # where there is nothing to lose, no layer loses any of it
     shares = {
-        path: np.where(told, judge.scores(each, picks) - whole, 0.0) / np.where(told, reach, 1.0)
+        path: np.where(told, worse * (judge.scores(each, picks) - whole), 0.0) / np.where(told, reach, 1.0)
         for path, each in rows.items()
         if path
     }

@@ -22,6 +22,10 @@ class Judge(Protocol):
     def taps(self) -> tuple[Tap, ...]:
         """What it observes."""
 
+    @property
+    def rises(self) -> bool | None:
+        """Whether a higher score is the better one; None where nobody says it."""
+
     def rows(self, samples: Sequence[Sample], values: Values, intact: Values) -> np.ndarray:
         """[n, k]: one row for each sample that can be judged, the same samples for every edit."""
 
@@ -35,8 +39,8 @@ class Judge(Protocol):
 class ByMetric:
     """The task's own metric, for those that move smoothly (likelihoods)."""
 
-    def __init__(self, metric: Metric) -> None:
-        self.metric, self.taps = metric, tuple(metric.taps)
+    def __init__(self, metric: Metric, *, rises: bool | None = None) -> None:
+        self.metric, self.taps, self.rises = metric, tuple(metric.taps), rises
 
     def rows(self, samples: Sequence[Sample], values: Values, intact: Values) -> np.ndarray:
         """The metric's rows; samples that it cannot judge are left out."""
@@ -56,7 +60,7 @@ class ByDivergence:
     """KL(intact || ablated) between class probabilities: needs no label, and does not saturate as accuracy does.
     The floor is the divergence from the mean answer."""
 
-    taps = (Tap(path="output"),)
+    taps, rises = (Tap(path="output"),), False
 
     def rows(self, samples: Sequence[Sample], values: Values, intact: Values) -> np.ndarray:
         """[n, 1]."""
@@ -76,7 +80,7 @@ class ByDivergence:
 class ByLikelihood:
     """Nats a token, for teachers whose metric judges generated answers; the floor is the uniform distribution."""
 
-    taps = (Tap(path="logprob"),)
+    taps, rises = (Tap(path="logprob"),), False
 
     def __init__(self, vocabulary: int) -> None:
         self.vocabulary = vocabulary
@@ -96,11 +100,11 @@ class ByLikelihood:
         return math.log(self.vocabulary)
 
 
-def judge(metric: Metric, blueprint: Blueprint) -> Judge:
-    """The judge that suits a teacher and its metric."""
+def judge(metric: Metric, blueprint: Blueprint, *, rises: bool | None = None) -> Judge:
+    """The judge that suits a teacher and its metric; whether the metric `rises`, its component says."""
     paths = {tap.path for tap in metric.taps}
     if paths and "output" not in paths:
-        return ByMetric(metric)
+        return ByMetric(metric, rises=rises)
     return ByLikelihood(blueprint.vocabulary) if blueprint.gives == ("text",) else ByDivergence()
 
 

@@ -51,7 +51,7 @@ class Niwt:
                 f"'{context.unit.subject}' ({teacher.blueprint.head}) has no stack of repeated layers to profile. "
                 "Use a profiler for its family, or leave the capability out."
             )
-        who = judge(metric, teacher.blueprint)
+        who = judge(metric, teacher.blueprint, rises=_rises(context))
         taps = tuple({tap.path: tap for tap in (*who.taps, *metric.taps)}.values())
         seen, states = Values(context.budget.scratch), states_of(teacher, layers, context.budget)
         if not seen.whole([sample.key for sample in chosen], [tap.path for tap in taps], ["", *layers]):
@@ -145,6 +145,13 @@ def score(metric: Metric, chosen: Sequence[Sample], seen: Values) -> float:
     outputs = {tap.path: [intact[sample.key, tap.path] for sample in chosen] for tap in metric.taps}
     rows = [row for row in metric.measure(chosen, outputs) if len(row)]
     return float(metric.reduce(rows)) if rows else float("nan")
+
+
+def _rises(context: Context) -> bool | None:
+    """Whether the metric is better where it is higher, as its component says; None where the context names none."""
+    named = context.choices("metric")
+    found = context.components("metric").get(named[0].name) if named else None
+    return None if found is None else bool(getattr(found, "higher_is_better", True))
 
 
 def _ranked(layer: LayerProfile, kept: Mapping[str, Basis]) -> LayerProfile:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from nexus_profile_niwt.ablation import MeanAblation
 from nexus_profile_niwt.importance import discoveries, importance
-from nexus_profile_niwt.judging import ByDivergence, ByLikelihood
+from nexus_profile_niwt.judging import ByDivergence, ByLikelihood, ByMetric
 from nexus_profile_niwt.options import NiwtOptions
 from nexus_profile_niwt.spectrum import Covariance, bases, basis, without_outliers
 from nexus_specs.testing import sample
@@ -131,3 +132,23 @@ def test_rows_that_are_mostly_zero_are_no_outliers() -> None:
     data = torch.zeros(10, 4)
     data[:4] = 1.0
     assert len(without_outliers(data)) == 10
+
+
+class Points:
+    """Points of a sample, which are better where they are more, or fewer."""
+
+    taps = ()
+
+    def reduce(self, rows: np.ndarray) -> float:
+        return float(np.mean(rows))
+
+
+@pytest.mark.parametrize(("rises", "intact", "floor"), [(True, 0.2, 0.5), (True, 0.8, 0.5), (False, 3.0, 2.0)])
+def test_what_makes_a_teacher_worse_matters_also_below_the_floor(rises: bool, intact: float, floor: float) -> None:
+    worse = -0.1 if rises else 0.1
+    rows = {name: np.full((6, 1), intact + part * worse) for name, part in (("", 0), ("bad", 1), ("good", -1))}
+    found = {each.path: each for each in importance(ByMetric(Points(), rises=rises), rows, floor, NiwtOptions(), 0)}
+    assert found["bad"].importance == pytest.approx(0.1 / abs(floor - intact))
+    assert found["bad"].critical
+    assert found["good"].importance < 0
+    assert not found["good"].critical
