@@ -49,9 +49,11 @@ def _only(rows: Sequence[Row], what: str, value: str | None, fields: Sequence[st
     if value is None:
         return list(rows)
     known = sorted({each for row in rows for each in _values(row, fields)})
+    if not known:
+        raise UnknownValueError(f"Rows of this list have no {what}: leave --{what} out.")
     if value not in known:
         hint = did_you_mean(value, known)
-        raise UnknownValueError(f"No row has the {what} '{value}'.{hint} Known here: {listed(known) or 'none'}.")
+        raise UnknownValueError(f"No row has the {what} '{value}'.{hint} Known here: {listed(known)}.")
     return [row for row in rows if value in _values(row, fields)]
 
 

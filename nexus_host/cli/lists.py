@@ -65,7 +65,7 @@ class UnknownKindError(NexusError):
 
 
 @click.command("list")
-@click.argument("kind", default="plugins")
+@click.argument("kind", default="plugins", shell_complete=lambda *given: _begun(given[-1]))
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @click.option("--modality", help="Only what takes or is of it: text, image, audio, video")
 @click.option("--loader", help="Architectures: only of this loader")
@@ -102,6 +102,11 @@ def _nothing(name: str, every: Sequence[Row], words: Sequence[str]) -> str:
         return f"There are no {name}{' like this' if every else ''}."
     hint = did_you_mean(words[0], [str(row.get("name")) for row in every])
     return f"None of the {len(every)} {name} has '{listed(words)}' in its name.{hint}"
+
+
+def _begun(typed: str) -> list[str]:
+    """What a shell completes a kind to."""
+    return [name for name in sorted(LISTINGS) if name.startswith(typed)]
 
 
 def _kind(word: str) -> str:

@@ -197,3 +197,16 @@ def test_inspect(whole, capsys):
     assert found["runs"] is None, "an engine that cannot tell"
     assert run(["inspect", "box:image"]) == 0
     assert "10: a, b, c, d, e, f, g, h, ..." in capsys.readouterr().out
+
+
+def test_a_filter_of_other_lists_is_said_to_be_one(whole, capsys):
+    assert run(["list", "losses", "--modality", "text"]) == 2
+    assert "Rows of this list have no modality: leave --modality out." in capsys.readouterr().err
+
+
+def test_a_shell_completes_lists(whole, capsys, monkeypatch):
+    for name, value in {"NEXUS_COMPLETE": "bash_complete", "COMP_WORDS": "nexus list te", "COMP_CWORD": "2"}.items():
+        monkeypatch.setenv(f"_{name}" if name.startswith("NEXUS") else name, value)
+    with pytest.raises(SystemExit):
+        run([])
+    assert capsys.readouterr().out.split() == ["plain,teachers"]
