@@ -11,8 +11,11 @@ from dataclasses import dataclass
 import torch
 from nexus_specs import NexusError, Signal
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+STEP = 64
+"""What numbers of positions that meet a vocabulary are multiples of, on a processor."""
 Values = Callable[..., Tensor]
 
 
@@ -56,7 +59,7 @@ def over_vocabulary(hidden: Tensor, student: Signal, values: Values, extra: tupl
         raise NexusError("The student gives no vocabulary head; this loss needs text or a class head ('output').")
 
     def piece(states: Tensor, *rest: Tensor) -> Tensor:
-        return values(head(states), *rest)
+        return values(head(_evened(states))[: len(states)], *rest)
 
     width = head(hidden[:1].detach()).shape[-1] if len(hidden) else 1
     size = max(1, at_once // width)
@@ -64,6 +67,16 @@ def over_vocabulary(hidden: Tensor, student: Signal, values: Values, extra: tupl
         return piece(hidden, *extra)
     parts = zip(*(tensor.split(size) for tensor in (hidden, *extra)), strict=True)
     return torch.cat([checkpoint(piece, *part, use_reentrant=False) for part in parts])
+
+
+def _evened(states: Tensor) -> Tensor:
+    """Zeros after the last position, up to a multiple of `STEP`: [n, D] -> [n', D].
+
+    oneDNN writes machine code for every new shape of a product, and every batch has another number of positions.
+    """
+    if states.device.type != "cpu" or len(states) <= STEP:
+        return states
+    return functional.pad(states, (0, 0, 0, -len(states) % STEP))
 
 
 def precise(values: Tensor) -> Tensor:

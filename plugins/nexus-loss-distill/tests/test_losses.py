@@ -7,6 +7,7 @@ import torch
 from nexus_loss_distill.cross_entropy import CrossEntropy
 from nexus_loss_distill.forward_kl import ForwardKl
 from nexus_loss_distill.listed import expected
+from nexus_loss_distill.vocabulary import STEP
 from nexus_specs import Blueprint, Link, NexusError, Profile, Signal, Stack
 from torch.nn import functional
 
@@ -127,3 +128,24 @@ def test_a_label_beyond_the_classes_is_named() -> None:
     teacher = Signal(keys=("a", "b"), outputs={"label": torch.tensor([0, 7])})
     with pytest.raises(NexusError, match="label 7, and the student tells 3 classes"):
         CrossEntropy().bind(LINK)(of_classes(3), teacher)
+
+
+def test_many_positions_meet_the_vocabulary_in_even_numbers_and_nobody_sees_it() -> None:
+    torch.manual_seed(0)
+    met, matrix = [], torch.randn(7, 4, dtype=torch.float64)
+
+    def head(states: torch.Tensor) -> torch.Tensor:
+        met.append(len(states))
+        return states @ matrix.T
+
+    hidden = torch.randn(2, STEP, 4, dtype=torch.float64, requires_grad=True)
+    tokens = torch.randint(7, (2, STEP))
+    found = CrossEntropy().bind(LINK)(Signal(hidden=hidden, head=head, tokens=tokens), Signal())
+    found.sum().backward()
+    by_torch = hidden.detach().clone().requires_grad_()
+    logits = (by_torch @ matrix.T)[:, :-1].transpose(1, 2)
+    wanted = functional.cross_entropy(logits, tokens[:, 1:], reduction="none").mean(1)
+    wanted.sum().backward()
+    assert met[-1] == 2 * STEP, "2 * (STEP - 1) positions predict a token"
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(hidden.grad, by_torch.grad)

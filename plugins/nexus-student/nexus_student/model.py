@@ -28,6 +28,7 @@ from .config import NexusConfig
 from .consolidation import Consolidation, read_consolidation
 from .cores import CORE, layers_of, open_core, start_of
 from .folders import open_tower, write_student
+from .fused import evened
 from .tower import TowerModule, check_mix, slot
 from .vocabulary import CoreVocabulary, Vocabulary
 
@@ -103,12 +104,15 @@ class NexusModel(PreTrainedModel, GenerationMixin):
         words = self.words(towers, vocabulary)
         if inputs_embeds is None:
             inputs_embeds = words.embed(self._ids(input_ids, latents))
+        length = inputs_embeds.shape[1]
+        if attention_mask is None and position_ids is None and past_key_values is None and not use_cache:
+            inputs_embeds = evened(inputs_embeds)
         with self._route(towers, latents):
             found = self.core.base_model(
                 inputs_embeds=inputs_embeds, attention_mask=attention_mask, position_ids=position_ids,
                 past_key_values=past_key_values, use_cache=bool(use_cache),
             )  # fmt: skip
-        hidden = self._consolidated(found.last_hidden_state, towers, latents)
+        hidden = self._consolidated(found.last_hidden_state[:, :length], towers, latents)
         result = NexusOutput(last_hidden_state=hidden, latents=latents, past_key_values=found.past_key_values)
         if seeing is not None and not seeing.answers_in_text:
             result.output = seeing.own.decode(hidden[:, -1], latents)

@@ -163,8 +163,13 @@ def signal_of(output: NexusOutput, batch: Batch, states: Mapping[str, Tensor] | 
         tokens=batch["input_ids"],
         mask=side["mask"].to(hidden.device),  # type: ignore[union-attr]
         spans=side["spans"],
-        states=states or {},
+        states={path: _of_texts(path, state, hidden.shape[1]) for path, state in (states or {}).items()},
     )
+
+
+def _of_texts(path: str, state: Tensor, length: int) -> Tensor:
+    """A core's states without what `fused.evened` put after the texts; a tower's own are as long as they are."""
+    return state[:, :length] if path.startswith(f"{CORE}.") else state
 
 
 def _prefixed(blueprint: Blueprint) -> Blueprint:

@@ -6,8 +6,10 @@ import copy
 
 import pytest
 import torch
+from nexus_student.config import NexusConfig
 from nexus_student.cores import new_core
-from nexus_student.fused import FusedConvolution, FusedNorm, fuse
+from nexus_student.fused import STEP, FusedConvolution, FusedNorm, fuse
+from nexus_student.model import NexusModel
 from nexus_student.options import StudentOptions
 from torch import nn
 
@@ -74,3 +76,21 @@ def test_fusing_changes_no_name() -> None:
     assert list(plain.state_dict()) == list(fused.state_dict())
     kinds = {type(module) for module in fused.modules()}
     assert {FusedNorm, FusedConvolution} <= kinds
+
+
+@pytest.mark.parametrize("length", [STEP, STEP + 1, 2 * STEP + 5])
+def test_texts_in_training_run_at_even_lengths_and_nobody_sees_it(length: int) -> None:
+    core, _ = pair()
+    model = NexusModel(NexusConfig(core=core.config.to_dict()), core)
+    ids, seen, losses, gradients = torch.arange(2 * length).reshape(2, length) % 40, [], [], []
+    handle = core.model.layers[0].register_forward_hook(lambda _, __, output: seen.append(output.shape[1]))
+    for cached in (False, True):                    # a forward that fills a cache is no training, and runs as it is
+        core.zero_grad()
+        hidden = model(ids, signal=True, use_cache=cached).last_hidden_state
+        hidden.square().mean().backward()
+        losses.append(hidden.shape)
+        gradients.append([each.grad for each in core.model.parameters() if each.grad is not None])
+    handle.remove()
+    assert seen == [-(-length // STEP) * STEP, length]
+    assert losses[0] == losses[1] == (2, length, 32)
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in zip(*gradients, strict=True))

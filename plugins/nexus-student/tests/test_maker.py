@@ -63,6 +63,8 @@ def test_taps_are_module_paths(world: Any, helpers: Any) -> None:
     batch = student.collate([helpers.text("ab"), helpers.text("abcdef")])
     whole = student.forward(batch, [Tap(path=path)]).states[path]
     assert torch.allclose(student.forward(batch, [Tap(path=path, basis=basis)]).states[path], whole[..., :5] / 2)
+    long = student.collate([helpers.text("abc " * 11)])          # longer than what texts in training are padded to
+    assert student.forward(long, [Tap(path=path)]).states[path].shape[:2] == long["input_ids"].shape
     signal = student.forward(batch)
     assert signal.mask.sum(1).tolist() == [3, 7]
     assert signal.spans[0].tolist()[:3] == [[0, 0], [0, 1], [1, 2]]
