@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import av
@@ -9,6 +10,7 @@ import nexus_data.plugin as plugin
 import numpy as np
 import soundfile
 from nexus_data.media import Audio, Video
+from nexus_data.objects import Json
 from nexus_data.tables import Csv
 from nexus_specs.testing import ReaderTests
 
@@ -27,6 +29,22 @@ class TestCsv(ReaderTests):
         file = self.folder / f"{word}.csv"
         file.write_text("text,label\n" + "".join(f"{word} {at},{at % 3}\n" for at in range(60)), encoding="utf-8")
         return Csv(path=str(file))
+
+
+class TestJson(ReaderTests):
+    plugin = plugin
+    name = "json"
+
+    def component(self) -> Json:
+        return self.reader("row")
+
+    def changed(self) -> Json:
+        return self.reader("other row")
+
+    def reader(self, word: str) -> Json:
+        file = self.folder / f"{word}.json"
+        file.write_text(json.dumps([{"text": f"{word} {at}", "label": at % 3} for at in range(60)]), encoding="utf-8")
+        return Json(path=str(file))
 
 
 class TestAudio(ReaderTests):
