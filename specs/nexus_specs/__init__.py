@@ -27,7 +27,7 @@ from .components import (
     resolve,
 )
 from .contract import Verdict, fraction
-from .data import Reader, Sample, content_key
+from .data import Reader, Sample, content_key, prompted
 from .hooks import ENTRY_POINTS, KINDS, PROJECT, Hooks, hookimpl
 from .installed import Installed, loader
 from .keeping import unchanged
@@ -124,6 +124,7 @@ __all__ = [
     "neutral",
     "option",
     "plain",
+    "prompted",
     "reader_for",
     "record",
     "resolve",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from .components import Split
@@ -23,6 +23,19 @@ class Sample:
     key: str
     fields: Mapping[str, Any]
     domain: str = ""
+
+
+def prompted(sample: Sample) -> Sample:
+    """The sample as a model is asked it: its "prompt" as the text, where it has one.
+
+    >>> prompted(Sample(key="k", fields={"text": "2 + 2 = 4", "prompt": "2 + 2 ="})).fields["text"]
+    '2 + 2 ='
+    >>> prompted(Sample(key="k", fields={"text": "2 + 2 =", "prompt": None})).fields["text"]
+    '2 + 2 ='
+    """
+    if sample.fields.get("prompt") is None:
+        return sample
+    return replace(sample, fields={**sample.fields, "text": sample.fields["prompt"]})
 
 
 class Reader(Protocol):

@@ -2,7 +2,7 @@
 
 import numpy
 import pytest
-from nexus_specs import content_key
+from nexus_specs import Sample, content_key, prompted
 
 BASE = {"text": "a", "rate": 8000}
 
@@ -47,3 +47,9 @@ def test_a_list_of_arrays_counts_as_each_of_them() -> None:
     lists = ([one, other], [other, one], [one], [one.reshape(3, 2, 3), other], [one.astype(numpy.int8), other])
     assert len({content_key({"image": each}) for each in lists}) == len(lists)
     assert content_key({"image": [one, other]}) == content_key({"image": [one.copy(), other.copy()]})
+
+
+def test_a_prompt_is_what_is_asked_and_one_that_is_empty_is_none() -> None:
+    assert prompted(Sample(key="k", fields={"text": "2 + 2 = 4", "prompt": "2 + 2 ="})).fields["text"] == "2 + 2 ="
+    for fields in ({"text": "2"}, {"text": "2", "prompt": None}):
+        assert prompted(Sample(key="k", fields=fields, domain="d")) == Sample(key="k", fields=fields, domain="d")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nexus_specs import Metric, NexusError, Piece, Sample, Teacher
+from nexus_specs import Metric, NexusError, Piece, Sample, Teacher, prompted
 
 from .numbers import Row, numbers
 
@@ -24,13 +24,7 @@ def shown(samples: Sequence[Sample], metric: Any) -> list[Sample]:
     in the place of texts, where it judges answers."""
     if compares(metric):
         return [each for sample in samples for each in metric.variants(sample)]
-    return list(samples) if metric.taps else list(map(_prompt, samples))
-
-
-def _prompt(sample: Sample) -> Sample:
-    if sample.fields.get("prompt") is None:
-        return sample
-    return Sample(key=sample.key, fields={**sample.fields, "text": sample.fields["prompt"]}, domain=sample.domain)
+    return list(samples) if metric.taps else list(map(prompted, samples))
 
 
 class Compared:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from nexus_specs import NexusError, Sample
+from nexus_specs import NexusError, Sample, prompted
 
 from .inputs import Inputs
 from .model import NexusModel
@@ -29,14 +29,12 @@ class Answer:
 @torch.no_grad()
 def answer(model: NexusModel, inputs: Inputs, sample: Sample, decision: Decision | None = None) -> Answer:
     """Greedy; the router decides who answers, unless that is decided."""
-    fields = dict(sample.fields)
-    if "prompt" in fields:
-        fields["text"] = fields["prompt"]
-    sample = Sample(key=sample.key, fields=fields)
+    sample = prompted(sample)
     decision = decision or inputs.decide(sample)
     batch = inputs.batch(decision.towers, [sample])
     if "input_ids" in batch:
-        return Answer(_continued(model, inputs, decision, batch, int(fields.get("max_new_tokens", LONGEST))), decision)
+        longest = int(sample.fields.get("max_new_tokens", LONGEST))
+        return Answer(_continued(model, inputs, decision, batch, longest), decision)
     return _chosen(model, inputs, decision, batch)
 
 
