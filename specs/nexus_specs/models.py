@@ -68,6 +68,8 @@ class Blueprint:
     scanned: int = 0
     """Values that a scan over states makes at most for each position, in float32 (Mamba: 1536 channels of 16 states);
     0: none."""
+    chunk: int = 0
+    """Positions that such a scan takes together, shorter texts being filled up (Mamba 2: 256); 0: one by one."""
     seen: int = 0
     """Values of the largest state that a tower has of one picture or film (CLIP-L: 577 positions of 1024); 0: not
     known."""

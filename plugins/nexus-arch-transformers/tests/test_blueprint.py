@@ -12,7 +12,7 @@ import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Blueprint
 from nexus_torch.hugging_face.inputs import seeing
-from nexus_torch.hugging_face.inputs.scans import scanned
+from nexus_torch.hugging_face.inputs.scans import chunk, scanned
 
 TRILLION = {
     "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], "num_hidden_layers": 61,
@@ -128,4 +128,5 @@ def test_what_a_scan_makes_of_each_position_is_known() -> None:
         heads = {"num_heads": 4, "head_dim": 16, "n_groups": 1}
         chunked = hf.Mamba2Model(hf.Mamba2Config(state_size=8, chunk_size=64, **heads, **sizes))
         plain = hf.LlamaModel(hf.LlamaConfig(intermediate_size=64, num_attention_heads=2, **sizes))
-    assert [scanned(each) for each in (mamba, chunked, plain)] == [64 * 8, 4 * 64, 0]
+    assert [scanned(each) for each in (mamba, chunked, plain)] == [64 * 8, 4 * (5 * 64 + 4 * 8) // 3, 0]
+    assert [chunk(each) for each in (mamba, chunked, plain)] == [0, 64, 0]

@@ -21,7 +21,7 @@ from .configuration.heads import CLASSES
 from .configuration.reading import text_part
 from .inputs.films import staying
 from .inputs.frames import frames
-from .inputs.scans import scanned
+from .inputs.scans import chunk, scanned
 from .inputs.seeing import places, seen
 from .weights.packed import settings
 from .weights.sizes import Expected, commonest, stored_bytes
@@ -82,6 +82,7 @@ def blueprint(
         context=context_of(config) if has_words else 0,
         frames=frames(module),
         scanned=scanned(module),
+        chunk=chunk(module),
         seen=_seen(module, found),
         places=places(config) if "image" in takes(kind) and gives == ("text",) else 0,
         buffers=sum(each.numel() * each.itemsize for each in module.buffers()),

@@ -113,7 +113,9 @@ def _heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: flo
 
 def _scanned(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
     """What a scan over the states of a layer computes with; always in float32."""
-    return _positions(blueprint, budget, tokens) * SCANS * blueprint.scanned * torch.float32.itemsize
+    together = max(1, blueprint.chunk)
+    each = -(-round(length(blueprint, tokens)) // together) * together
+    return max(1, budget.micro_batch) * each * SCANS * blueprint.scanned * torch.float32.itemsize
 
 
 def slack(weights: int) -> int:
