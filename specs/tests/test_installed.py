@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 from nexus_specs import Installed, NexusError, loader
 from nexus_specs.installed import _managers
 
@@ -58,6 +59,12 @@ def test_components_are_found_and_made_with_options(install):
     lookup = install("probe_one", "probe-toys")
     assert lookup.components("architecture")["probe-toys"].summary == "Toys"
     assert lookup.make("engine", "engine", device="cuda").device == "cuda"
+
+
+def test_what_a_component_changes_of_the_process_is_put_back(install):
+    loud = PLUGIN.replace("        self.device = device", "        import torch\n        torch.set_grad_enabled(False)")
+    install("probe_loud", "probe-toys", loud).make("engine", "engine")
+    assert torch.is_grad_enabled()
 
 
 def test_a_source_is_opened_by_the_loader_that_claims_it(install):

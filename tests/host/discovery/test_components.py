@@ -1,6 +1,7 @@
 """From a descriptor to the thing: provenance, options, making, opening, events."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,14 @@ def test_making_completes_options(plugins):
     assert plugins.make("loss", "kl", temperature=2).options == {"temperature": 2.0}
     assert plugins.make("loss", "anchor", anything=1).options == {"anything": 1}
     assert type(plugins.make("stage", "train", steps=3)).__name__ == "Stage"
+
+
+def test_what_a_component_changes_of_the_process_is_put_back(plugins, monkeypatch, tmp_path):
+    before = Path.cwd()
+    stage = type(plugins.make("stage", "train"))
+    monkeypatch.setattr(stage, "__init__", lambda self: os.chdir(tmp_path))
+    plugins.make("stage", "train")
+    assert Path.cwd() == before
 
 
 def test_every_mistake_in_options_is_reported(plugins):
