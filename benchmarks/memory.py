@@ -1,10 +1,11 @@
 """Memory that the engine predicts for a checkpoint against the anonymous memory that it takes, for each way to hold it.
 
 Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth), a Qwen2 of which half is a tied
-table, a T5, a Wav2Vec2, a LLaVA, a SigLIP of 512 pixels, a Mamba, and random mixtures of experts (Qwen3-MoE in bfloat16
-and in FP8, gpt-oss in MXFP4; about 550 MB), and loads and observes each in a process of its own, which polls the
-anonymous part of its resident memory (RssAnon) every few milliseconds. Measured is the growth from before loading to
-the highest point. Target: within 15 % on checkpoints of at least 500 MB.
+table, a T5, a Wav2Vec2, a LLaVA, a Qwen2-VL, a SigLIP of 512 pixels, a Mamba, pipelines of diffusers, and random
+mixtures of experts (Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4; about 550 MB), and loads and observes each in a
+process of its own, which polls the anonymous part of its resident memory (RssAnon) every few milliseconds. Measured is
+the growth from before loading to the highest point; predicted, for what the samples show. Target: within 15 % on
+checkpoints of at least 500 MB.
 
     python benchmarks/memory.py --json
     python benchmarks/memory.py --only "bfloat16 nf4"
@@ -26,6 +27,7 @@ from typing import Any
 import report
 from streaming.stored import LAYERS, TOKENS
 
+DRAWN = "#height=256&width=256"
 CASES: dict[str, tuple[str, dict[str, str]]] = {
     "float32 resident": ("float32", {"residency": "resident"}),
     "bfloat16 resident": ("bfloat16", {"residency": "resident"}),
@@ -46,7 +48,13 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "sound stream": ("sound", {"residency": "stream", "tokens": "500"}),
     "picture and text resident": ("pictures", {"residency": "resident"}),
     "picture and text stream": ("pictures", {"residency": "stream"}),
+    "pictures of any size resident": ("grids", {"residency": "resident"}),
+    "pictures of any size stream": ("grids", {"residency": "stream"}),
+    "pictures of any size, text alone stream": ("grids", {"residency": "stream", "picture": "0"}),
     "pictures alone resident": ("towers", {"residency": "resident"}),
+    "SD3 stream": ("sd3", {"residency": "stream", "source": DRAWN, "picture": "0"}),
+    "SD3 resident": ("sd3", {"residency": "resident", "source": DRAWN, "picture": "0"}),
+    "SD3 with a picture stream": ("sd3", {"residency": "stream", "source": DRAWN, "picture": "256"}),
     "state space stream": ("scans", {"residency": "stream", "tokens": "256"}),
     "experts resident": ("experts", {"residency": "resident"}),
     "experts nf4": ("experts", {"residency": "resident", "quantise": "nf4"}),
@@ -59,8 +67,9 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "FP8 experts resident": ("fp8", {"residency": "resident"}),
     "FP8 experts stream": ("fp8", {"residency": "stream"}),
 }
-"""Name -> how the file is stored, and what the budget says; tokens of a text, if not the usual."""
-SAMPLES, BATCH = 4, 2
+"""Name -> how the file is stored, and what the budget says; tokens of a text and pixels of a picture's side (0: none),
+if not the usual, and what the source says besides."""
+SAMPLES, BATCH, PICTURE = 4, 2, 336
 POLL = 0.004
 
 
@@ -96,22 +105,24 @@ def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
 
 def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     """Loads and observes one checkpoint; predicted and measured bytes."""
-    from nexus_specs import Budget, Installed, Sample, Tap, content_key
+    from nexus_specs import Budget, Installed, Sample, Tap, as_shown, content_key
     from nexus_specs.testing import ListSink
 
     lookup = Installed()
-    engine, checkpoint = lookup.make("engine", "sli"), lookup.open(home)
-    length = int(settings.pop("tokens", TOKENS))
+    engine, checkpoint = lookup.make("engine", "sli"), lookup.open(home + settings.pop("source", ""))
+    length, side = int(settings.pop("tokens", TOKENS)), int(settings.pop("picture", PICTURE))
     plenty: dict[str, Any] = {"memory": 1 << 40, "scratch": Path(home) / "scratch"}
     budget = Budget(**plenty | {"micro_batch": BATCH, "precision": "bfloat16"} | settings)
-    worded = "text" in checkpoint.blueprint.takes
-    heard = checkpoint.blueprint.takes == ("audio",)
+    takes, gives = checkpoint.blueprint.takes, checkpoint.blueprint.gives
+    drawn = not {"text", "label", "embedding"} & set(gives)
+    worded, heard = "text" in takes and not drawn, takes == ("audio",)
     given = [_sound(number, length) if heard else _text(number, length) for number in range(SAMPLES)]
-    if "image" in checkpoint.blueprint.takes:
-        given = [fields | _picture(number) for number, fields in enumerate(given)]
+    if side and ("image" in takes or drawn):
+        given = [fields | _picture(number, side) for number, fields in enumerate(given)]
     samples = [Sample(key=content_key(fields), fields=fields) for fields in given]
     checkpoint.collate(samples)
-    predicted = engine.estimate(checkpoint.blueprint, SAMPLES, 0, budget, tokens=length).memory
+    shown = as_shown(checkpoint.blueprint, checkpoint, samples)
+    predicted = engine.estimate(shown, SAMPLES, 0, budget, tokens=length).memory
     with Peak() as peak, engine.load(checkpoint, budget) as teacher:
         teacher.observe(samples, [Tap(path="logprob" if worded else "output")], ListSink())
     return {"bytes": checkpoint.blueprint.bytes, "predicted": predicted, "measured": peak.growth}
@@ -130,11 +141,11 @@ def _sound(number: int, states: int) -> dict[str, Any]:
     return {"audio": np.random.default_rng(number).standard_normal(states * 320).astype("float32")}
 
 
-def _picture(number: int) -> dict[str, Any]:
-    """Of 336 x 336 pixels."""
+def _picture(number: int, side: int) -> dict[str, Any]:
+    """Of so many pixels along each side."""
     import numpy as np
 
-    return {"image": np.random.default_rng(number).integers(256, size=(336, 336, 3), dtype="uint8")}
+    return {"image": np.random.default_rng(number).integers(256, size=(side, side, 3), dtype="uint8")}
 
 
 class Peak:

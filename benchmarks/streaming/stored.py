@@ -2,9 +2,10 @@
 writing takes is gone.
 
 HOW: float32 or bfloat16 (a Llama), tied (a Qwen2 whose embedding of 152,000 words is its head, half of it all),
-encoders (a T5), sound (a Wav2Vec2), pictures (a LLaVA), towers (SigLIP's, whose pooling turns its states), scans (a
-Mamba), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of
-four bits, an exponent for every 32), fp8 (Qwen3-MoE: experts and attention of eight bits, a scale for every 128 x 128).
+encoders (a T5), sound (a Wav2Vec2), pictures (a LLaVA), grids (a Qwen2-VL), towers (SigLIP's, whose pooling turns its
+states), scans (a Mamba), sd3, flux, sdxl, svd (`pipelines`), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts
+of four bits, an exponent for every 32), fp8 (Qwen3-MoE: experts and attention of eight bits, a scale for every 128 x
+128).
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ TOKENS, LONGEST, VOCABULARY, WIDTH, BLOCK = 64, 4096, 8192, 1024, 128
 MANY = 151_936
 SIDE, PATCH, PLACE, LARGER = 336, 14, 257, 512
 """Pixels of a picture's side and of a patch's; the token that stands for a picture: the first behind those of bytes."""
-LAYERS = {"float32": 24, "bfloat16": 24, "tied": 12, "encoders": 12, "sound": 16, "pictures": 18,
-    "towers": 18, "scans": 40, "experts": 10, "mxfp4": 10, "fp8": 10}
+PIPELINES = ("sd3", "flux", "sdxl", "svd")
+"""Those of diffusers, which have layers of their own."""
+LAYERS = dict.fromkeys(PIPELINES, 0) | {
+    "float32": 24, "bfloat16": 24, "tied": 12, "encoders": 12, "sound": 16, "pictures": 18, "towers": 18, "grids": 16,
+    "scans": 40, "experts": 10, "mxfp4": 10, "fp8": 10,
+}  # fmt: skip
 PACKED = {
     "mxfp4": {"quant_method": "mxfp4", "modules_to_not_convert": ["model.embed_tokens", "lm_head", "self_attn"]},
     "fp8": {
@@ -38,6 +43,11 @@ def main(home: Path, how: str, layers: int) -> None:
     import torch
     from safetensors.torch import save_file
 
+    if how in PIPELINES:
+        from pipelines import save
+
+        save(home, how)
+        return
     home.mkdir(parents=True)
     torch.manual_seed(0)
     model = empty(how, layers)
@@ -65,6 +75,8 @@ def main(home: Path, how: str, layers: int) -> None:
         hf.Wav2Vec2FeatureExtractor().save_pretrained(home)
     elif how == "pictures":
         save_processor(home)
+    elif how == "grids":
+        save_processor(home, how)
     elif how == "towers":
         import transformers as hf
 
@@ -109,6 +121,15 @@ def empty(how: str, layers: int) -> Any:
         if how == "scans":
             config = hf.MambaConfig(vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=layers)
             return hf.MambaForCausalLM(config).to(torch.bfloat16)
+        if how == "grids":
+            more = {"num_key_value_heads": 4, "intermediate_size": 4096, "rope_parameters": {
+                "rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]}}  # fmt: skip
+            seen = {"depth": 12, "embed_dim": 1024, "hidden_size": WIDTH, "num_heads": 16}
+            names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+            marks = {name: PLACE + at for at, name in enumerate(names)}
+            return hf.Qwen2VLForConditionalGeneration(
+                hf.Qwen2VLConfig(text_config=common | more, vision_config=seen, dtype="bfloat16", **marks)
+            ).to(torch.bfloat16)
         if how == "pictures":
             tower = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
             seen = hf.CLIPVisionConfig(image_size=SIDE, patch_size=PATCH, **tower)
@@ -162,11 +183,17 @@ def eight_bits(name: str, rows: int, columns: int) -> Iterator[tuple[str, Tensor
     yield f"{name}.weight_scale_inv", torch.full((-(-rows // BLOCK), -(-columns // BLOCK)), 0.02)
 
 
-def save_processor(home: Path) -> None:
-    """LLaVA's, of CLIP's pictures and bytes."""
+def save_processor(home: Path, how: str = "pictures") -> None:
+    """LLaVA's, of CLIP's pictures and bytes; Qwen2-VL's, which leaves pictures their size."""
     import transformers as hf
 
     words = tokenizer()
+    if how == "grids":
+        marks = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
+        words.add_special_tokens({"additional_special_tokens": marks})
+        hf.Qwen2VLImageProcessorPil().save_pretrained(home)
+        words.save_pretrained(home)
+        return
     words.add_special_tokens({"additional_special_tokens": ["<image>"]})
     whole = {"height": SIDE, "width": SIDE}
     pictures = hf.CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=whole)

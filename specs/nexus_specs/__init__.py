@@ -35,6 +35,7 @@ from .matching import reader_for
 from .models import Blueprint, Budget, Estimate, Extent, Machine, Origin, Part, Stack
 from .observation import SPECIAL_TAPS, Basis, Batch, Edit, Piece, Signal, Sink, Tap, is_output
 from .records import plain, record
+from .showing import Shown, as_shown, standing_out
 from .students import Adapter, Decoder, Link, Loss, Student, StudentMaker, Tower, decoders_of
 from .teachers import Architecture, Checkpoint, Engine, LayerProfile, Metric, Profile, Profiler, Teacher
 from .work import (
@@ -98,6 +99,7 @@ __all__ = [
     "RegistryComponent",
     "Sample",
     "Scope",
+    "Shown",
     "Signal",
     "Sink",
     "Split",
@@ -113,6 +115,7 @@ __all__ = [
     "TowerComponent",
     "Unit",
     "Verdict",
+    "as_shown",
     "content_key",
     "decoders_of",
     "fraction",
@@ -128,5 +131,6 @@ __all__ = [
     "reader_for",
     "record",
     "resolve",
+    "standing_out",
     "unchanged",
 ]

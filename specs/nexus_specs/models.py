@@ -75,6 +75,9 @@ class Blueprint:
     known."""
     places: int = 0
     """Positions that one picture takes in a text (LLaVA: 576); 0: none, or not known."""
+    unmet: tuple[str, ...] = ()
+    """Paths of stacks that no sample comes to, as far as it was told what samples show (`Checkpoint.shown`): the VAE of
+    prompts alone."""
     buffers: int = 0
     """Bytes of tensors that are no weights, such as tables of positions; they stay in memory."""
     missing: tuple[str, ...] = ()

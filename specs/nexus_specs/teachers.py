@@ -32,7 +32,10 @@ class Architecture(Protocol):
 
 
 class Checkpoint(Protocol):
-    """Names and meaning of the weights. Reading, quantising and placing them is the engine's: every loader streams."""
+    """Names and meaning of the weights. Reading, quantising and placing them is the engine's: every loader streams.
+
+    One whose samples differ in what they show may have `shown(samples, paths)`: a Shown (or None), from which memory is
+    predicted in place of the most that its blueprint says may come. `paths` are modules that are looked at."""
 
     blueprint: Blueprint
     parts: tuple[Part, ...]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nexus_specs import Batch, NexusError, Part, Sample, Signal
+from nexus_specs import Batch, NexusError, Part, Sample, Shown, Signal
 from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.text import tokenizer_hash
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from .observing import PipelineModule
 from .options import Options, check_taken
 from .pipelines import PipelineFolder, scheduler_of
 from .schedule import Schedule
-from .seen import seen
+from .seen import seen, shown
 from .timed import at_timesteps
 
 KEPT = (".json", ".txt", ".model", ".jinja")
@@ -73,6 +73,10 @@ class PipelineCheckpoint:
     def groups(self, samples: Sequence[Sample]) -> Sequence[Sequence[int]]:
         """Which samples can pass together."""
         return self._collator.groups(samples)
+
+    def shown(self, samples: Sequence[Sample], paths: Sequence[str] = ()) -> Shown:
+        """How large the largest of samples is, and whether they come to the VAE."""
+        return shown(self.folder, self.options, samples, self._collator.spread, paths)
 
     def read(self, output: Any, batch: Batch) -> Signal:
         """"output" [B, S * ...] is the prediction, flat; "prediction", "noisy", "target" [B, S, ...]; "image"."""

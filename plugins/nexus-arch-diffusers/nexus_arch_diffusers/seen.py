@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from nexus_specs import Sample, Shown, standing_out
+
+from .collate import MEDIA, timesteps
 from .observing import DENOISERS
 from .options import Options
 from .pipelines import PipelineFolder
@@ -20,8 +24,37 @@ PACKED = 2
 """Latents along a side that a pipeline packs into one token."""
 
 
-def seen(folder: PipelineFolder, options: Options) -> int:
-    """Values for one sample; 0 where no configuration says how large its latents are."""
+def shown(folder: PipelineFolder, options: Options, samples: Sequence[Sample], spread: Sequence[float],
+          paths: Sequence[str]) -> Shown:  # fmt: skip
+    """What of a pipeline these samples come to, as large as the largest of them; `paths`: modules that are looked
+    at."""
+    most = range(max(len(timesteps(each, spread)) for each in samples))
+    found = [seen(folder, _told(folder, options, each), most) for each in standing_out(samples)]
+    pictured = any(each.fields.get(medium) is not None for each in samples for medium in MEDIA)
+    away = [*(["encoder"] if not pictured else []), *(["decoder"] if not options.decode else [])]
+    return Shown(seen=max(found), unmet=tuple(
+        stack.path for stack in (folder.models["vae"].stacks if "vae" in folder.models else ())
+        if stack.path.split(".")[1] in away and not any(f"{path}.".startswith("vae.") for path in paths)
+    ))  # fmt: skip
+
+
+def _told(folder: PipelineFolder, options: Options, sample: Sample) -> Options:
+    """The options with the sizes of a sample's picture, film or latents, where the source says none."""
+    given = {name: sample.fields[name] for name in (*MEDIA, "latents") if sample.fields.get(name) is not None}
+    high = [each.shape[-3:-1] for name, each in given.items() if name != "latents"]
+    if (latents := given.get("latents")) is not None and len(latents.shape) > 2:
+        high.append([side * _shrinking(folder) for side in latents.shape[-2:]])
+    if not high:
+        return options
+    height, width = (int(max(side[at] for side in high)) for at in (0, 1))
+    frames = len(given["video"]) if "video" in given else 0
+    return replace(options, height=options.height or height, width=options.width or width,
+                   num_frames=options.num_frames or frames)  # fmt: skip
+
+
+def seen(folder: PipelineFolder, options: Options, moments: Sequence[Any] = ()) -> int:
+    """Values for one sample; 0 where no configuration says how large its latents are. `moments`: the timesteps at which
+    it is seen, where those are known."""
     models = folder.models
     name = next((name for name in DENOISERS if name in models), "")
     if not name:
@@ -30,7 +63,7 @@ def seen(folder: PipelineFolder, options: Options) -> int:
     if not isinstance(config, Mapping) or not (sides := _sides(folder, config, options)):
         return 0
     places = max(1, sides[0]) * max(1, sides[1]) * _frames(folder, config, options)
-    times = len(options.timesteps) or options.count
+    times = len(moments) or len(options.timesteps) or options.count
     if channels := _numbers(config.get("block_out_channels")):
         return channels[0] * places * times
     patch = _numbers(config.get("patch_size")) or (1,)

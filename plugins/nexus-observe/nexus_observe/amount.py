@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nexus_specs import Blueprint, Budget, Context, Estimate, NexusError, Sample, Split
+from nexus_specs import Blueprint, Budget, Context, Estimate, NexusError, Sample, Split, as_shown
 from nexus_torch.profiles import read_profile
 
 from .variants import compares, shown
@@ -40,7 +40,8 @@ def observed(
     engine, tokens = context.chosen("engine"), mean_tokens(context, blueprint, asked or samples)
     _check(context, engine, blueprint, budget)
     times = _variants(metric, samples)
-    estimate: Estimate = engine.estimate(blueprint, times * len(samples), 0, budget, tokens=tokens)
+    known = _shown(context, blueprint, samples, _looked_at(context, metric)) if whole else blueprint
+    estimate: Estimate = engine.estimate(known, times * len(samples), 0, budget, tokens=tokens)
     least = "" if whole else f", at least {len(samples)} samples"
     return replace(estimate, how=estimate.how + least), blueprint, samples
 
@@ -92,6 +93,29 @@ def _check(context: Context, engine: Any, blueprint: Blueprint, budget: Budget) 
     except NexusError:                                          # it is said where the teacher is described, and run
         return
     check(checkpoint, budget)
+
+
+def _shown(context: Context, blueprint: Blueprint, samples: list[Sample], paths: Sequence[str] | None) -> Blueprint:
+    """The blueprint for these samples, where more than a text can come; of which modules are looked at (None: not
+    known yet, and then it may be any)."""
+    if blueprint.weightless or {*blueprint.takes, *blueprint.gives} <= {"text"}:
+        return blueprint
+    try:
+        checkpoint = context.open(str(context.card["source"]))
+    except NexusError:                                          # it is said where the teacher is described, and run
+        return blueprint
+    found = as_shown(blueprint, checkpoint, samples, paths or ())
+    return found if paths is not None else replace(found, unmet=())
+
+
+def _looked_at(context: Context, metric: Any) -> list[str] | None:
+    """Modules that a metric or the losses read; None where only a profile will tell."""
+    if metric is not None:
+        return [tap.path for tap in metric.taps]
+    if "states" not in context.records:
+        return []
+    profile: Path | None = context.inputs("profile").get(context.unit.subject)
+    return None if profile is None else [layer.path for layer in read_profile(profile).layers if layer.rank]
 
 
 def counted(context: Context, split: Split, most: int) -> tuple[list[Sample], bool]:

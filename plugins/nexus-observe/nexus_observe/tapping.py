@@ -22,6 +22,7 @@ from nexus_specs import (
     Sample,
     Split,
     Tap,
+    as_shown,
     reader_for,
     sizes,
 )
@@ -102,7 +103,8 @@ class Taps:
         lengths = getattr(checkpoint, "lengths", None)
         counts = (lengths(samples[:COUNTED]) if lengths else None) or [0]
         read = _weights_in(checkpoint) or Path(sys.prefix)      # of a hub's files nothing may be written yet
-        budget = self._settled(engine, blueprint, work.folder, pinned, max(counts), read)
+        known = as_shown(blueprint, checkpoint, samples, [tap.path for tap in taps])
+        budget = self._settled(engine, known, work.folder, pinned, max(counts), read)
         work.begin(asked, budget)
         writer = ShardWriter(
             work.folder / "shards", [each.key for each in samples], [name for tap in taps for name in records(tap)],
@@ -111,7 +113,7 @@ class Taps:
         )  # fmt: skip
         if pending := set(writer.pending):
             left = [each for each in samples if each.key in pending]
-            estimate = engine.estimate(blueprint, len(left), 0, budget, tokens=sum(counts) / len(counts))
+            estimate = engine.estimate(known, len(left), 0, budget, tokens=sum(counts) / len(counts))
             there = f"; {len(samples) - len(left)} samples are there already" if len(left) < len(samples) else ""
             say(f"{estimate.how}; about {duration(estimate.seconds)}{there}")
             _observe(engine, checkpoint, budget, left, taps, Records(writer, taps[0].path, len(left)))

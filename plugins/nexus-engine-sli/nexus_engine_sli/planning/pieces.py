@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
-from nexus_specs import Blueprint
+from nexus_specs import Blueprint, Stack
 
 from ..weights.units import LARGE
 
@@ -60,6 +61,21 @@ def largest(blueprint: Blueprint) -> Piece:
     return Piece(most, max((layer.stored for layer in every), default=0))
 
 
+def met(blueprint: Blueprint) -> Piece:
+    """Likewise, of those that samples come to. What arrives while one of them runs may be the first behind it, which is
+    read in vain."""
+    away = [stack for stack in blueprint.stacks if stack.path in blueprint.unmet]
+    come = [layer for stack in blueprint.stacks if stack not in away for layer in layers_of(blueprint, stack)]
+    ends = [behind.path.rpartition(".")[0] for one, behind in pairwise(blueprint.stacks)
+            if one not in away and behind in away]  # fmt: skip
+    behind = [layer for stack in away if any(stack.path.startswith(f"{end}.") for end in ends)
+              for layer in layers_of(blueprint, stack)[:1]]  # fmt: skip
+    if not come:
+        return largest(blueprint)
+    most = max(layer.parameters for layer in come)
+    return Piece(most, max(layer.stored for layer in (*come, *behind)))
+
+
 def width_of(blueprint: Blueprint) -> int:
     """The largest residual width."""
     return max((max(stack.widths, default=0) for stack in blueprint.stacks), default=0)
@@ -67,11 +83,13 @@ def width_of(blueprint: Blueprint) -> int:
 
 def layers(blueprint: Blueprint) -> list[Piece]:
     """Every layer."""
-    found: list[Piece] = []
-    for stack in blueprint.stacks:
-        counts = stack.layer_parameters or tuple(_parameters(blueprint, each) for each in stack.layer_bytes)
-        found += map(Piece, counts, stack.layer_bytes)
-    return found
+    return [layer for stack in blueprint.stacks for layer in layers_of(blueprint, stack)]
+
+
+def layers_of(blueprint: Blueprint, stack: Stack) -> list[Piece]:
+    """Those of one stack."""
+    counts = stack.layer_parameters or tuple(_parameters(blueprint, each) for each in stack.layer_bytes)
+    return list(map(Piece, counts, stack.layer_bytes))
 
 
 def _parameters(blueprint: Blueprint, stored: int) -> int:

@@ -27,11 +27,11 @@ def positions(config: PreTrainedConfig) -> int:
     >>> positions(CLIPVisionConfig(image_size=336, patch_size=14))             # doctest: +SKIP
     576
     """
-    sides = _pair(getattr(config, "patch_size", None))
+    sides = pair(getattr(config, "patch_size", None))
     if not sides or any(isinstance(getattr(config, name, None), (list, tuple)) for name in PYRAMIDS):
         return 0
-    height, width = _pair(getattr(config, "image_size", None)) or PICTURE
-    tubelet, frames = _whole(config, "tubelet_size") or 1, _whole(config, "num_frames") or 1
+    height, width = pair(getattr(config, "image_size", None)) or PICTURE
+    tubelet, frames = whole(config, "tubelet_size") or 1, whole(config, "num_frames") or 1
     return (height // sides[0]) * (width // sides[1]) * max(1, frames // tubelet)
 
 
@@ -44,34 +44,34 @@ def seen(towers: Iterable[tuple[PreTrainedConfig | None, int]]) -> int:
 def places(config: PreTrainedConfig) -> int:
     """Positions that a picture, or one tile of it, takes in a text; 0 where a model has no token for it."""
     tower = getattr(config, "vision_config", None)
-    if not isinstance(tower, PreTrainedConfig) or not any(_whole(config, name) for name in TOKENS):
+    if not isinstance(tower, PreTrainedConfig) or not any(whole(config, name) for name in TOKENS):
         return 0
-    merged = max((_whole(each, name) for each in (config, tower) for name in MERGED), default=0) or 1
+    merged = max((whole(each, name) for each in (config, tower) for name in MERGED), default=0) or 1
     ratio = getattr(config, "downsample_ratio", None)
     if isinstance(ratio, float) and 0 < ratio < 1:
         merged = max(merged, round(1 / ratio))
-    said = [found for name in SHOWN if (found := _whole(config, name))]
+    said = [found for name in SHOWN if (found := whole(config, name))]
     counted = [found] if (found := positions(tower) // merged**2) else []
     return min([*said, *counted], default=0)
 
 
 def frames_of(config: PreTrainedConfig) -> int:
     """Frames of a film for which a model has places; 0: any number."""
-    return max(_whole(each, "num_frames") for each in (config, getattr(config, "vision_config", config)))
+    return max(whole(each, "num_frames") for each in (config, getattr(config, "vision_config", config)))
 
 
 def hidden_patch(config: PreTrainedConfig) -> int:
     """Pixels of a patch's side of a model that hides patches by chance and is told here to hide none; 0 of others."""
-    return _whole(config, "patch_size") if config.model_type in HIDES else 0
+    return whole(config, "patch_size") if config.model_type in HIDES else 0
 
 
-def _whole(config: PreTrainedConfig, name: str) -> int:
+def whole(config: PreTrainedConfig, name: str) -> int:
     """A positive whole number; 0 for whatever else stands there."""
     found = getattr(config, name, None)
     return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
 
 
-def _pair(found: Any) -> tuple[int, int] | None:
+def pair(found: Any) -> tuple[int, int] | None:
     """Height and width, of one number or of two."""
     pair = found if isinstance(found, (list, tuple)) else (found, found)
     whole = len(pair) == 2 and all(isinstance(each, int) and each > 0 for each in pair)

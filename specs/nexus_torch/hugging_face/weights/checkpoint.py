@@ -25,6 +25,7 @@ from ..inputs.collate import Preprocessor
 from ..inputs.films import follows, lead
 from ..inputs.preparing import prepared
 from ..inputs.processors import processors
+from ..inputs.showing import Showing
 from ..inputs.understanding import understood
 from ..outputs.answering import answer
 from ..outputs.pooling import Pooling, pooling
@@ -45,7 +46,7 @@ from .packed import Packing, check_stored, lacking, settings
 from .unread import POOLER, fill_unread, without_pooler
 
 
-class HuggingFaceCheckpoint(Described):
+class HuggingFaceCheckpoint(Showing, Described):
     """Kind "checkpoint" of a folder that transformers reads."""
 
     prepares: type[Preprocessor] = Preprocessor

@@ -1,0 +1,49 @@
+"""What samples show of a pipeline: prompts alone, pictures of their own size, latents, more timesteps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from nexus_specs import Installed, Sample, as_shown
+from nexus_specs.testing import sample
+
+
+def pictured(side: int) -> Sample:
+    return sample(text="a", image=np.zeros((side, side, 3), np.uint8))
+
+
+def test_prompts_alone_do_not_come_to_the_vae(saved: Callable[[str], Path], prompts: list[Sample]) -> None:
+    checkpoint = Installed().open(f"{saved('sd3')}#height=16&width=16")
+    known = checkpoint.blueprint
+    vae = {stack.path for stack in known.stacks if stack.path.startswith("vae.")}
+    told = as_shown(known, checkpoint, prompts)
+    assert set(told.unmet) == vae != set()
+    assert replace(told, unmet=()) == known, "and are as large as the source says"
+    some = set(as_shown(known, checkpoint, [*prompts, pictured(16)]).unmet)
+    assert some == {path for path in vae if path.startswith("vae.decoder")}
+    assert not as_shown(known, checkpoint, prompts, ["vae.decoder.mid_block"]).unmet, "somebody looks at it"
+    decoding = Installed().open(f"{saved('sd3')}#height=16&width=16&decode=on")
+    assert not as_shown(decoding.blueprint, decoding, [pictured(16)]).unmet
+
+
+def test_pictures_are_as_large_as_they_are_where_the_source_says_no_size(saved: Callable[[str], Path]) -> None:
+    checkpoint, told = Installed().open(str(saved("sd3"))), []
+    for side in (16, 32):
+        fixed = Installed().open(f"{saved('sd3')}#height={side}&width={side}").blueprint.seen
+        told.append(as_shown(checkpoint.blueprint, checkpoint, [pictured(16), pictured(side)]).seen)
+        assert told[-1] == fixed
+    assert told[0] < told[1]
+    film = Installed().open(str(saved("svd")))
+    assert film.blueprint.seen == 0
+    assert as_shown(film.blueprint, film, [pictured(16)]).seen > 0
+
+
+def test_latents_and_timesteps_of_samples_count(saved: Callable[[str], Path]) -> None:
+    checkpoint = Installed().open(f"{saved('sd3')}#timesteps=500")
+    known, given = checkpoint.blueprint, {"text": "a", "latents": np.zeros((4, 8, 8), np.float32)}
+    sized = as_shown(known, checkpoint, [sample(**given)]).seen
+    assert sized == as_shown(known, checkpoint, [pictured(16)]).seen, "two pixels to a latent"
+    assert as_shown(known, checkpoint, [sample(**given, timesteps=[100.0, 200.0])]).seen == 2 * sized

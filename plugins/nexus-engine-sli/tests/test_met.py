@@ -1,0 +1,40 @@
+"""Memory of layers that no sample comes to: none while one layer comes after the other, and all where they stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from nexus_engine_sli.planning.headroom import choose
+from nexus_engine_sli.planning.pieces import Piece, largest, met
+from nexus_specs import Blueprint, Budget, Stack
+
+MB = 10**6
+
+
+def stack(path: str, *sizes: int) -> Stack:
+    return Stack(path=path, count=len(sizes), widths=(64,) * len(sizes), layer_bytes=tuple(2 * each for each in sizes),
+                 layer_parameters=sizes)  # fmt: skip
+
+
+@pytest.fixture
+def drawing() -> Blueprint:
+    """A transformer, and a VAE whose later layers are larger."""
+    stacks = (stack("transformer.blocks", 20 * MB, 30 * MB), stack("vae.decoder.up_blocks", 40 * MB, 90 * MB))
+    facts: dict[str, Any] = {"parameters": 180 * MB, "active_parameters": 180 * MB, "bytes": 360 * MB, "dtype": "BF16"}
+    return Blueprint(family="sd", head="Pipeline", takes=("text",), gives=("image",), stacks=stacks, **facts)
+
+
+def test_the_largest_of_the_layers_that_run_and_the_first_behind_them(drawing: Blueprint) -> None:
+    away = replace(drawing, unmet=("vae.decoder.up_blocks",))
+    assert met(drawing) == largest(drawing) == Piece(90 * MB, 180 * MB)
+    assert met(away) == Piece(30 * MB, 80 * MB), "which is read while the last one runs"
+    assert met(replace(drawing, unmet=tuple(each.path for each in drawing.stacks))) == largest(drawing)
+
+
+@pytest.mark.parametrize(("residency", "less"), [("stream", 220), ("resident", 0)])
+def test_what_nobody_comes_to_takes_memory_where_all_is_loaded(drawing: Blueprint, residency: Any, less: int) -> None:
+    budget = Budget(memory=1 << 40, precision="bfloat16", residency=residency)
+    away = replace(drawing, unmet=("vae.decoder.up_blocks",))
+    assert choose(drawing, budget).memory - choose(away, budget).memory == less * MB

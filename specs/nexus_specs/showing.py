@@ -1,0 +1,77 @@
+"""What samples show of a model that takes more than they have: no picture, a smaller one, a shorter film.
+
+    as_shown(blueprint, checkpoint, samples)     # the blueprint, with what these samples need in place of the most
+
+A blueprint says the most that may come, and so does an estimate that is made of it alone. Where the samples are there,
+the checkpoint is asked what they come to; of many samples the ones that stand out are made tensors of (`standing_out`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .data import Sample
+from .models import Blueprint
+from .work import NexusError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What one of the samples shows at most; as `Blueprint` has it."""
+
+    seen: int
+    """Values of the largest state that a tower, or a denoiser, has of it."""
+    places: int = 0
+    """Positions that its pictures, sounds and films take in its text."""
+    unmet: tuple[str, ...] = ()
+    """Paths of stacks that none of them comes to."""
+
+
+def as_shown(blueprint: Blueprint, checkpoint: Any, samples: Sequence[Sample], paths: Sequence[str] = ()) -> Blueprint:
+    """The blueprint for these samples, all that there are; as it is where the checkpoint cannot tell. `paths`: modules
+    that are looked at."""
+    tell = getattr(checkpoint, "shown", None)
+    if tell is None or not samples:
+        return blueprint
+    try:
+        found: Shown | None = tell(samples, paths)
+    except NexusError:                                      # it is said where they are run
+        return blueprint
+    return blueprint if found is None else replace(
+        blueprint, seen=found.seen, places=found.places, unmet=found.unmet
+    )  # fmt: skip
+
+
+def standing_out(samples: Iterable[Sample]) -> list[Sample]:
+    """Of all samples those that may show the most: for the same fields, the one with the most, the highest, the widest,
+    the longest in either direction of what they hold besides text.
+
+    >>> few = [Sample(key=name, fields={"text": name}) for name in ("first", "second")]
+    >>> [each.key for each in standing_out(few)]
+    ['first']
+    """
+    most: dict[tuple[Any, ...], tuple[float, Sample]] = {}
+    for sample in samples:
+        kind = tuple(sorted(name for name, value in sample.fields.items() if value is not None))
+        for at, size in enumerate(_sizes(sample.fields)):
+            if (kind, at) not in most or size > most[kind, at][0]:
+                most[kind, at] = size, sample
+    return list({id(sample): sample for _, sample in most.values()}.values())
+
+
+def _sizes(fields: Mapping[str, Any]) -> tuple[float, ...]:
+    """How much there is of a sample's arrays: values, arrays, and the largest of what their sides say."""
+    shapes = [shape for value in fields.values() for shape in _shapes(value)]
+    sides = [(shape[-3], shape[-2]) if len(shape) > 2 else (shape[0], shape[-1]) for shape in shapes if all(shape)]
+    ends = (max((float(side[at]) for side in sides), default=0.0) for at in (0, 1))
+    long = (max((side[at] / side[1 - at] for side in sides), default=0.0) for at in (0, 1))
+    return (float(sum(map(math.prod, shapes))), float(len(shapes)), *ends, *long)
+
+
+def _shapes(value: Any) -> list[tuple[int, ...]]:
+    """Of an array, or of several in a list."""
+    several = value if isinstance(value, (list, tuple)) else (value,)
+    return [tuple(each.shape) for each in several if getattr(each, "shape", ())]

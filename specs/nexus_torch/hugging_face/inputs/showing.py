@@ -1,0 +1,94 @@
+"""What samples show of a checkpoint, from the tensors that its processor makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from nexus_specs import Batch, Blueprint, Sample, Shown, standing_out
+from torch import Tensor, nn
+from transformers import PreTrainedConfig
+
+from ..configuration.experts import nearest_config
+from ..configuration.reading import text_part
+from .collate import Preprocessor
+from .seeing import pair, positions, whole
+
+MARKS = tuple(f"{kind}_token_{name}" for kind in ("image", "video", "audio") for name in ("id", "index"))
+"""Names of the tokens that stand for what is seen or heard."""
+SEEN = ("pixel", "image", "flattened", "patch", "video")
+"""How arguments begin that are made of pictures and films."""
+HEARD = ("input_features", "audio", "input_values", "speech")
+"""Likewise, of sounds."""
+COLOURS = 3
+
+
+class Showing:
+    """What of a checkpoint tells what samples show."""
+
+    described: Blueprint
+    preprocessor: Preprocessor
+
+    def bare(self) -> nn.Module:
+        """The module on the meta device."""
+        raise NotImplementedError
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Through its tokenizer or processor."""
+        raise NotImplementedError
+
+    def shown(self, samples: Sequence[Sample], paths: Sequence[str] = ()) -> Shown | None:
+        """What samples show of it, as the tensors of those say that stand out; None where nothing differs."""
+        if not {"image", "video", "audio"} & set(self.preprocessor.takes):
+            return None
+        return shown(self.described, self.bare(), [self.collate([each]) for each in standing_out(samples)])
+
+
+def shown(blueprint: Blueprint, module: nn.Module, batches: Sequence[Batch]) -> Shown:
+    """What batches of one sample each show at most."""
+    config: Any = module.config
+    beside = "text" in blueprint.takes                      # else what sees is all that there is
+    towers = {stack.path: found for stack in blueprint.stacks
+              if (found := _tower(module, stack.path, beside)) is not None}  # fmt: skip
+    widths = {stack.path: max(stack.widths, default=0) for stack in blueprint.stacks}
+    seen = [patches(found, batch) * widths[path] for path, found in towers.items() for batch in batches]
+    dark = beside and not any(name.startswith(SEEN) for batch in batches for name in batch)
+    return Shown(
+        seen=0 if dark else max(seen, default=0) or blueprint.seen,
+        places=max(_places(config, batch, blueprint.places) for batch in batches),
+        unmet=tuple(towers) if dark else (),
+    )
+
+
+def patches(config: PreTrainedConfig, batch: Batch) -> int:
+    """Positions that a tower has of the pictures and films of a batch: the rows of what is cut already; else pixels by
+    the patch."""
+    height, width = pair(config.patch_size) or (1, 1)
+    colours = whole(config, "num_channels") or whole(config, "in_channels") or COLOURS
+    deep = whole(config, "tubelet_size") or 1
+
+    def of(given: Tensor) -> int:
+        flat, cut = given.shape[-1], colours * height * width * (deep if given.ndim > 4 else 1)
+        return int(given.numel() // max(1, flat if given.ndim < 4 else cut))
+
+    return sum(of(each) for name, each in batch.items() if name.startswith("pixel_values") and isinstance(each, Tensor))
+
+
+def _tower(module: nn.Module, path: str, beside: bool) -> PreTrainedConfig | None:
+    """The configuration of a tower of pictures, where it stands `beside` a text one of its own; None of anything
+    else."""
+    config: Any = module.config
+    found = nearest_config(module, path)
+    if found is None or (beside and (found is config or found is text_part(config))):
+        return None
+    return found if positions(found) else None
+
+
+def _places(config: PreTrainedConfig, batch: Batch, usual: int) -> int:
+    """Positions of a text that stand for what is seen or heard; as many as usual where no token stands for it."""
+    if not any(name.startswith((*SEEN, *HEARD)) for name in batch):
+        return 0
+    ids, marks = batch.get("input_ids"), {found for name in MARKS if (found := whole(config, name))}
+    if not isinstance(ids, Tensor):
+        return usual
+    return int(sum((ids == mark).sum() for mark in marks)) or usual

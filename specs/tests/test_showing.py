@@ -1,0 +1,54 @@
+"""What samples show: those that stand out, and the blueprint with what a checkpoint tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from nexus_specs import Blueprint, NexusError, Sample, Shown, as_shown, standing_out
+
+BLUEPRINT = Blueprint(
+    family="llava", head="LlavaForConditionalGeneration", takes=("image", "text"), gives=("text",), stacks=(),
+    parameters=1, active_parameters=1, bytes=2, dtype="BF16", seen=100, places=10,
+)  # fmt: skip
+
+
+def sized(key: str, *shape: int, **fields: Any) -> Sample:
+    return Sample(key=key, fields={"image": np.zeros(shape, np.uint8), **fields})
+
+
+class Telling:
+    """A checkpoint that tells how many samples it was shown, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    def shown(self, samples: Sequence[Sample], paths: Sequence[str] = ()) -> Shown:
+        if self.error:
+            raise self.error
+        return Shown(seen=len(samples), unmet=tuple(paths))
+
+
+def test_samples_stand_out_by_what_they_hold_in_any_direction() -> None:
+    most = [sized("large", 30, 30, 3), sized("high", 40, 4, 3), sized("wide", 4, 40, 3)]
+    several = Sample(key="several", fields={"image": [np.zeros((5, 5, 3), np.uint8)] * 4})
+    usual = [sized(f"usual {at}", 20, 20, 3) for at in range(9)]
+    bare = [Sample(key=key, fields={"text": key, "image": None}) for key in ("first", "second")]
+    found = {each.key for each in standing_out([*usual, *most, several, *bare])}
+    assert found == {"large", "high", "wide", "several", "first"}, "and one that shows nothing"
+
+
+def test_a_film_is_as_large_as_its_frames() -> None:
+    films = [Sample(key=str(count), fields={"video": np.zeros((count, 8, 8, 3), np.uint8)}) for count in (2, 9, 3)]
+    assert "9" in {each.key for each in standing_out(films)}
+
+
+def test_the_blueprint_is_told_what_samples_show() -> None:
+    samples = [sized("one", 4, 4, 3)]
+    told = as_shown(BLUEPRINT, Telling(), samples, ["vae"])
+    assert told == replace(BLUEPRINT, seen=1, places=0, unmet=("vae",))
+    for silent in (object(), Telling(NexusError("no such picture"))):
+        assert as_shown(BLUEPRINT, silent, samples) == BLUEPRINT
+    assert as_shown(BLUEPRINT, Telling(), []) == BLUEPRINT, "nobody knows what comes"
