@@ -15,7 +15,7 @@ from nexus_specs import Extent, NexusError
 from torch import Tensor
 
 from .products import ROLES, SCALES, product, scaled, whole
-from .remaking import FOLDED, KINDS, NEEDS, OTHERS, SHARED, remade
+from .remaking import FOLDED, KINDS, NEEDS, OTHERS, SHARED, remade, remakes
 from .settings import Settings
 
 PREFIX = "base_model.model."
@@ -46,7 +46,7 @@ class Change:
 
     def check(self, shape: tuple[int, ...]) -> None:
         """NexusError for a weight of this shape that its kind is not read for."""
-        main = next((role for role in KINDS if role in self.stored), "")
+        main = remakes(self.stored)
         if main and main not in FOLDED and len(shape) > 2:
             raise NexusError(f"'{main}' of a convolution ('{self.name}') is not read. Merge the adapter with PEFT.")
 
@@ -56,8 +56,8 @@ class Change:
             weight = found["whole"]
         if SCALES in found:
             return self._scaled(weight, found[SCALES])
-        if (made := self._remade(weight, found)) is not None:
-            return made
+        if remakes(found):
+            return self._remade(weight, found)
         delta = self._delta(weight, found)
         if delta is None:
             return weight
@@ -71,7 +71,7 @@ class Change:
         norm = merged.norm(dim=rows, keepdim=True)
         return merged * (found["lora_magnitude_vector"].float().reshape(norm.shape) / norm)
 
-    def _remade(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor | None:
+    def _remade(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor:
         plain = weight.float().T if self.outward else weight.float()
         try:
             made = remade(plain, found, self.told)
@@ -80,7 +80,7 @@ class Change:
                 f"The adapter's tensors for '{self.name}' do not fit the base, whose weight is {tuple(weight.shape)}: "
                 f"{error}."
             ) from error
-        return made.T.contiguous() if made is not None and self.outward else made
+        return made.T.contiguous() if self.outward else made
 
     def _scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
         """The weight times what IA3 learned. NexusError where it has not as many outputs or inputs."""
@@ -136,7 +136,7 @@ def _biases(name: str, stored: Mapping[str, Extent], made: Mapping[str, Change])
 
 
 def _change(name: str, stored: Mapping[str, Extent], settings: Settings) -> Change:
-    main = next((role for role in KINDS if role in stored), "")
+    main = remakes(stored)
     if not whole(stored) or any(role not in stored for role in NEEDS.get(main, ())):
         raise NexusError(f"The adapter lacks a half of what it adds to '{name}'. Fetch its weights again.")
     if settings.dora and "lora_embedding_A" in stored:
@@ -146,6 +146,8 @@ def _change(name: str, stored: Mapping[str, Extent], settings: Settings) -> Chan
     inner = next((stored[role] for role in ("lora_A", "lora_embedding_A", "hada_w1_b") if role in stored), None)
     if inner is not None and settings.dora and len(inner.shape) > 2:
         raise NexusError(f"DoRA of convolutions ('{name}') is not read. Merge the adapter once with PEFT.")
+    if main == "boft_R" and stored[main].shape[:1] != (1,):
+        raise NexusError(f"BOFT of more than one factor ('{name}') is not read. Merge the adapter once with PEFT.")
     if main:
         return Change(name=name, stored=stored, scaling=1.0, told=settings.told)
     added = inner is not None or any(role.startswith("lokr_") for role in stored)

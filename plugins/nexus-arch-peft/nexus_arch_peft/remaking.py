@@ -8,7 +8,7 @@ https://arxiv.org/abs/2409.15371; the names of stored tensors and the order of p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import reduce
 from typing import Any
 
@@ -19,14 +19,15 @@ Roles = Mapping[str, Tensor]
 Told = Mapping[str, Any]
 
 
-def remade(weight: Tensor, found: Roles, told: Told) -> Tensor | None:
-    """The weight as these tensors make it; None where they are of another kind. Raises RuntimeError or ValueError where
-    they do not fit it."""
-    main = next((role for role in KINDS if role in found), "")
-    if not main:
-        return None
+def remakes(roles: Container[str]) -> str:
+    """The role by which such a kind is known among those that an adapter stores for a weight; "" for other kinds."""
+    return next((role for role in KINDS if role in roles), "")
+
+
+def remade(weight: Tensor, found: Roles, told: Told) -> Tensor:
+    """The weight as these tensors make it. Raises RuntimeError or ValueError where they do not fit it."""
     role = {name: each.float() for name, each in found.items()}
-    return KINDS[main](weight.flatten(1), role, told).reshape(weight.shape)
+    return KINDS[remakes(found)](weight.flatten(1), role, told).reshape(weight.shape)
 
 
 def _vectors(weight: Tensor, role: Roles, _: Told) -> Tensor:

@@ -260,6 +260,8 @@ QUERY = "model.layers.0.self_attn.q_proj"
                                  f"base_model.model.{QUERY}.vera_lambda_d": torch.ones(4)}, "lacks a half"),
         ({"peft_type": "OFT"}, {"base_model.model.model.layers.9.mlp.up_proj.oft_R.weight": torch.ones(8, 6)},
          "changes 'model.layers.9.mlp.up_proj.weight', which LlamaForCausalLM has not"),
+        ({"peft_type": "BOFT"}, {f"base_model.model.{QUERY}.boft_R": torch.zeros(2, 8, 4, 4),
+                                 f"base_model.model.{QUERY}.boft_s": torch.ones(32, 1)}, "more than one factor"),
         ({"peft_type": "LOKR", "r": 4, "alpha": 8}, {f"base_model.model.{QUERY}.lokr_w1": torch.ones(2, 2)}, "a half"),
         ({"peft_type": "IA3"}, {f"base_model.model.{QUERY}.ia3_l": torch.ones(1, 32, 1, 1)}, "IA3 of convolutions"),
         ({"peft_type": "LOHA", "alpha": None}, product(QUERY), "alpha is None"),
