@@ -11,6 +11,7 @@ from typing import Any
 
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
 from nexus_specs import NexusError
+from nexus_torch.hugging_face.configuration.reading import said
 from nexus_torch.hugging_face.inputs.named import check_classes, without_models
 from nexus_torch.hugging_face.text.vocabulary import check_tokenizer
 from torch import nn
@@ -186,8 +187,8 @@ def _read(home: Path, kind: type[Any]) -> Any:
     except (KeyboardInterrupt, GeneratorExit, NexusError):
         raise
     except BaseException as error:                          # files of a tokenizer can be damaged in any way
-        why = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise NexusError(f"'{home}' is no {kind.__name__} that can be read here: {why}. Fetch it again.") from error
+        out = "Install that." if isinstance(error, ImportError) else "Fetch it again."
+        raise NexusError(f"'{home}' is no {kind.__name__} that can be read here: {said(error)}. {out}") from error
 
 
 def _check_vocabulary(home: Path, kind: type[PreTrainedTokenizerBase]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 SHARED = frozenset({
     "img_ids", "txt_ids", "image_ids", "text_ids", "image_rotary_emb", "rotary_emb", "image_rotary_embedding",
+    "visual_rope_pos", "text_rope_pos",
 })  # fmt: skip
 """Arguments that are for all samples alike where they have two dimensions or fewer."""
 LISTED = frozenset({"x", "cap_feats", "siglip_feats", "hidden_states", "encoder_hidden_states", "condition_latents"})
@@ -54,7 +55,7 @@ def _together(name: str, values: Sequence[Any], places: Sequence[Place], samples
 def _by_sample(name: str, value: Sequence[Any], samples: int) -> bool:
     """Whether a list has one tensor for each sample: as many, and not each a batch (one for each of several blocks, or
     of several guides)."""
-    if len(value) != samples or not all(isinstance(each, Tensor) for each in value):
+    if name in SHARED or len(value) != samples or not all(isinstance(each, Tensor) for each in value):
         return False
     return name in LISTED or not all(each.ndim > 1 and len(each) == samples for each in value)
 

@@ -102,6 +102,20 @@ def test_a_scheduler_that_cannot_be_is_named(
         Diffusers().inspect(str(place))
 
 
+def test_a_scheduler_that_needs_another_library_says_which(
+    edited: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Stable Audio's, whose words begin with an empty line."""
+    import diffusers
+
+    def needs(*_: Any, **__: Any) -> None:
+        raise ImportError("\nPNDMScheduler requires the torchsde library: `pip install torchsde`\n")
+
+    monkeypatch.setattr(diffusers.PNDMScheduler, "from_pretrained", needs)
+    with pytest.raises(NexusError, match=r"requires the torchsde library: `pip install torchsde`\. Install that"):
+        Diffusers().inspect(str(edited("sd15", "scheduler/scheduler_config.json", dict)))
+
+
 def test_an_older_folder_opens_without_a_word(
     edited: Callable[..., Path], recwarn: pytest.WarningsRecorder
 ) -> None:  # fmt: skip

@@ -227,3 +227,11 @@ def test_lists_are_of_samples_or_of_blocks() -> None:
     assert [each.shape[0] for each in found["down"]] == [4, 4]
     torch.testing.assert_close(found["down"][1], blocks[1].repeat_interleave(2, 0))
     assert [each.shape for each in found["x"]] == [(2, 1, 4, 4)] * 4
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_positions_along_frames_rows_and_columns_are_of_no_sample(samples: int) -> None:
+    """Three lists of numbers (Kandinsky 5), the first as long as there are frames: of a picture one."""
+    positions = [torch.arange(count) for count in (1, 4, 4)]
+    places = [(at, sample) for at in range(2) for sample in range(samples)]
+    assert by_row([{"visual_rope_pos": positions}] * 2, places, samples)["visual_rope_pos"] is positions
