@@ -5,19 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from nexus_specs import NexusError
+from nexus_torch.hugging_face.telling import once
 
+from .beside import TOWER, towers
 from .catalogue import REASONS, names
 from .checkpoint import GgufCheckpoint
 from .kinds import other
 from .layouts import LAYOUTS
-from .source import Source
+from .source import Source, models
 from .tower import TowerCheckpoint
 
 
 def open_checkpoint(path: Path) -> GgufCheckpoint:
     """The checkpoint of a file. NexusError for what is no model, or of an architecture without a class."""
     found = source(path)
-    return TowerCheckpoint(found) if found.architecture == "clip" else GgufCheckpoint(found)
+    if found.architecture == TOWER:
+        return TowerCheckpoint(found)
+    if models(path.parent) == [path] and (apart := towers(path)):
+        once(
+            ("tower", path),
+            f"'{path}' is the text part alone: what sees or hears for it lies in {', '.join(apart)} beside it, a "
+            "teacher of its own by that name. Both as one: name the model's folder of safetensors.",
+        )
+    return GgufCheckpoint(found)
 
 
 def source(path: Path) -> Source:

@@ -148,7 +148,7 @@ def located(source: str) -> Path | None:
         return on_hub(source)
     if path.is_file():
         return path if path.suffix.lower() == SUFFIX or _begins(path) else None
-    heads = _models(path)
+    heads = models(path)
     if len(heads) > 1 and not (path / "config.json").is_file():
         raise _several(source, path, heads)
     return heads[0] if heads else None
@@ -174,7 +174,7 @@ def chosen(source: str, path: Path) -> Path:
     if not folder.exists():
         check_one(source)
         return path
-    heads = _models(folder)
+    heads = models(folder)
     if len(heads) > 1:
         raise _several(source, folder, heads)
     return path
@@ -190,7 +190,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
-def _models(folder: Path) -> list[Path]:
+def models(folder: Path) -> list[Path]:
     """The models of a folder, splits by their first; none where it is another loader's: config.json and safetensors.
     What lies beside a model (a tower, an adapter) is one only where there is nothing else."""
     theirs = (folder / "config.json").exists() and next(folder.glob("*.safetensors"), None) is not None
@@ -199,8 +199,8 @@ def _models(folder: Path) -> list[Path]:
     found = sorted(each for each in folder.iterdir() if each.suffix.lower() == SUFFIX)
     heads = [each for each in found if (m := SPLIT.fullmatch(each.name)) is None or int(m["number"]) == 1]
     named = [each for each in heads if is_model(each.name)]
-    models = [each for each in named if not beside(each)] if len(named) > 1 else named
-    return models or named or heads
+    found = [each for each in named if not beside(each)] if len(named) > 1 else named
+    return found or named or heads
 
 
 def _begins(path: Path) -> bool:

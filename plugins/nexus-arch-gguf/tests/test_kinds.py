@@ -101,3 +101,16 @@ def test_the_activation_that_no_file_of_a_t5_names_is_told(
     for row, told in (("umt5", 1), ("t5", 0)):
         Gguf().inspect(str(shutil.copy(written(row), tmp_path / f"{row}.gguf")))
         assert capsys.readouterr().err.count("does not say which activation stands before its gates") == told
+
+
+def test_the_tower_beside_a_model_is_told(
+    tmp_path: Path, written: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is known by its header. Of a folder with several models nothing says whose it is."""
+    shutil.copy(written("clip_vision"), tmp_path / "eyes.gguf")
+    model = shutil.copy(written("llama"), tmp_path / "words.gguf")
+    assert Gguf().inspect(str(tmp_path)).takes == ("text",)
+    assert "words.gguf' is the text part alone: what sees or hears for it lies in eyes.gguf" in capsys.readouterr().err
+    shutil.copy(model, tmp_path / "others.gguf")
+    Gguf().inspect(str(tmp_path / "others.gguf"))
+    assert not capsys.readouterr().err
