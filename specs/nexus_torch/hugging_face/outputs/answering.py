@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -142,5 +143,11 @@ def _start(module: PreTrainedModel, preprocessor: Preprocessor) -> dict[str, int
 def _stops(module: PreTrainedModel, tokenizer: Any) -> dict[str, int]:
     """The end token in the place of a missing one for padding, which one prompt needs none of; nothing for a class that
     says it itself, to a decoder inside (BLIP)."""
-    said = tokenizer.eos_token_id is None or PADS in inspect.getsource(type(module).generate)
+    said = tokenizer.eos_token_id is None or _pads(type(module))
     return {} if said else {"pad_token_id": int(tokenizer.eos_token_id)}
+
+
+@cache
+def _pads(kind: type[PreTrainedModel]) -> bool:
+    """Whether a class's own `generate` says what pads."""
+    return PADS in inspect.getsource(kind.generate)
