@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -150,6 +151,18 @@ def test_incomplete_weights_are_named(damage: str, checkpoint_folder: Callable[[
         Transformers().open(str(folder), Installed())
     if damage == "missing":
         assert "weights (*.safetensors)" in Transformers().inspect(str(folder)).missing
+
+
+def test_weights_of_other_libraries_are_named(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    shutil.copy(checkpoint_folder("llama") / "config.json", tmp_path)
+    for name in ("tf_model.h5", "flax_model.msgpack", "onnx/model.onnx"):
+        (tmp_path / name).write_bytes(b"")
+    there = "tf_model.h5 (TensorFlow), onnx/model.onnx (ONNX)"
+    there = f"what is there, flax_model.msgpack (Flax), {there}, is not read"
+    assert f"weights (*.safetensors): {there}" in Transformers().inspect(str(tmp_path)).missing
+    with pytest.raises(NexusError, match=re.escape(f"no weights (*.safetensors): {there}. Fetch model.safetensors")):
+        Transformers().open(str(tmp_path), Installed())
 
 
 def test_what_is_packed_in_an_unknown_way_is_refused(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from nexus_specs import Extent, NexusError, locate
 from nexus_torch import hub
 
 from .configuration.limits import LARGEST_FILE, LARGEST_INDEX, MOST_VALUES
+from .configuration.originals import elsewhere
 from .configuration.pickled import found, refusal
 
 CONFIG, ONE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -239,7 +240,7 @@ def copy_preprocessor(home: Path, target: Path) -> None:
 
 
 def _no_weights(home: Path) -> str:
-    pickled = found(home)
-    if not pickled:
-        return f"'{home}' has a {CONFIG} but no weights (*.safetensors). Fetch model.safetensors into it."
-    return refusal(home, pickled)
+    if pickled := found(home):
+        return refusal(home, pickled)
+    others = f": what is there, {named}, is not read" if (named := elsewhere(home)) else ""
+    return f"'{home}' has a {CONFIG} but no weights (*.safetensors){others}. Fetch model.safetensors into it."

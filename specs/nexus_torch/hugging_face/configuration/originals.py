@@ -27,6 +27,10 @@ SINGLE = (
 ONNX = "a program for ONNX, which is not read. Name the repository that it was exported from"
 ENDINGS = {".nemo": NEMO, ".onnx": ONNX, ".ckpt": SINGLE, ".safetensors": SINGLE}
 """Ending of a file -> what it is."""
+OTHERS: Mapping[str, str] = {".h5": "TensorFlow", ".msgpack": "Flax", ".onnx": "ONNX"}
+"""Ending of a file with weights that are not read -> what reads it."""
+WITHIN = ("", "onnx/")
+"""Where such files lie in a repository."""
 LOOKED_AT = 10_000
 """Names of a folder that are looked at."""
 
@@ -58,6 +62,17 @@ def foreign(home: Path) -> str:
         shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         return f"has no config.json on the hub (it holds {shown or 'nothing'}). Name the repository of one checkpoint."
     return ""
+
+
+def elsewhere(home: Path) -> str:
+    """Which files hold the weights of a folder for other libraries ("tf_model.h5 (TensorFlow)"); "" where none do."""
+    listing = hub.behind(home)
+    names = listing.files if listing else [f"{inner}{name}" for inner in WITHIN for name in _names(home / inner)]
+    shown: dict[str, str] = {}                              # the first for each library
+    for name in sorted(names, key=lambda each: (each.count("/"), each)):
+        if (ending := PurePosixPath(name).suffix.lower()) in OTHERS:
+            shown.setdefault(OTHERS[ending], name)
+    return ", ".join(f"{name} ({library})" for library, name in shown.items())
 
 
 def _said(word: str, name: str) -> str:

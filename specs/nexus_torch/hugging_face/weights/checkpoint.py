@@ -31,17 +31,9 @@ from ..outputs.answering import answer
 from ..outputs.pooling import Pooling, pooling
 from ..outputs.signals import remember_body, remember_state, signal
 from ..text.embedded import check_arguments, check_some, check_tokens, positions_of, rows_of
+from . import fitting
 from .constants import compute_constants
 from .conversion import Conversion
-from .fitting import (
-    buffers_without,
-    check_shapes,
-    experts_without,
-    layers_without,
-    stored_twice,
-    untie,
-    weights_without,
-)  # fmt: skip
 from .packed import Packing, check_stored, lacking, settings
 from .unread import POOLER, fill_unread, without_pooler
 
@@ -87,7 +79,7 @@ class HuggingFaceCheckpoint(Showing, Described):
         unread = lacking(settings(config))
         if type(self.conversion) is Conversion and not unread:
             plain = {key: target for key, target in self.targets.items() if key not in packing.made}
-            check_shapes(module, found, plain, home.name)
+            fitting.check_shapes(module, found, plain, home.name)
             check_stored(packing, found, self.targets, home.name)
         names = self.filled = frozenset(
             self.conversion.made(self.targets)
@@ -97,8 +89,8 @@ class HuggingFaceCheckpoint(Showing, Described):
         self.poolerless = not weightless and not unread and without_pooler(module, names)
         if self.poolerless:
             setattr(module, POOLER, None)
-        self.untied = stored_twice(module, names)
-        untie(module, self.untied)
+        self.untied = fitting.stored_twice(module, names)
+        fitting.untie(module, self.untied)
         stored = {key: self.targets[name] for name in self.targets for key in self.packing.groups[name]}
         self.parts: tuple[Part, ...] = divide(module, found, stored)
         kind = type(module)
@@ -110,9 +102,9 @@ class HuggingFaceCheckpoint(Showing, Described):
         if self.pooling and self.pooling.longest:
             self.preprocessor.context = min(self.preprocessor.context or self.pooling.longest, self.pooling.longest)
         tokenizer = self._told()
-        gone = "weights (*.safetensors)" if weightless else "" if unread else (
-            layers_without(module, self.parts, names) or self._weights_without(module)
-            or buffers_without(module, names)
+        gone = fitting.no_weights(home) if weightless else "" if unread else (
+            fitting.layers_without(module, self.parts, names) or self._weights_without(module)
+            or fitting.buffers_without(module, names)
         )  # fmt: skip
         missing = [each for each in (gone, *unread, headless(config, kind), *self._missing(tokenizer)) if each]
         made = processors(home, config.model_type, self.preprocessor.takes)
@@ -133,7 +125,7 @@ class HuggingFaceCheckpoint(Showing, Described):
 
     def skeleton(self) -> nn.Module:
         """The module on the meta device. Its output carries the state before the head as `final`."""
-        module = untie(self.bare(), self.untied)
+        module = fitting.untie(self.bare(), self.untied)
         if self.poolerless:
             setattr(module, POOLER, None)
         compute_constants(module, self.filled)
@@ -224,7 +216,7 @@ class HuggingFaceCheckpoint(Showing, Described):
             return ""
         several = self.conversion.several
         single = {key: target for key, target in self.targets.items() if target[1] not in several}
-        return weights_without(module, self.filled) or experts_without(module, single)
+        return fitting.weights_without(module, self.filled) or fitting.experts_without(module, single)
 
     def _missing(self, tokenizer: str) -> list[str]:
         """Files that inputs need and that are not there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 
 from nexus_torch.skeleton import holders, without_weights
 
+from ..configuration.originals import elsewhere
 from .constants import COMPUTED
 from .unread import unread
 
@@ -20,6 +22,11 @@ SHOWN = 3
 """Layers that are named of those that are missing."""
 WHOLE = frozenset({"BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64"})
 """What safetensors calls whole numbers."""
+
+
+def no_weights(home: Path) -> str:
+    """That none are there, in words, with those that other libraries read."""
+    return "weights (*.safetensors)" + (f": what is there, {named}, is not read" if (named := elsewhere(home)) else "")
 
 
 def check_shapes(
