@@ -143,11 +143,11 @@ def _start(module: PreTrainedModel, preprocessor: Preprocessor) -> dict[str, int
 def _stops(module: PreTrainedModel, tokenizer: Any) -> dict[str, int]:
     """The end token in the place of a missing one for padding, which one prompt needs none of; nothing for a class that
     says it itself, to a decoder inside (BLIP)."""
-    said = tokenizer.eos_token_id is None or _pads(type(module))
+    said = tokenizer.eos_token_id is None or _pads(type(module).generate)
     return {} if said else {"pad_token_id": int(tokenizer.eos_token_id)}
 
 
 @cache
-def _pads(kind: type[PreTrainedModel]) -> bool:
-    """Whether a class's own `generate` says what pads."""
-    return PADS in inspect.getsource(kind.generate)
+def _pads(generate: Callable[..., Any]) -> bool:
+    """Whether that of a class says itself what pads."""
+    return PADS in inspect.getsource(generate)
