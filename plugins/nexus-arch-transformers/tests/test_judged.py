@@ -191,3 +191,38 @@ def test_what_heads_give(name: str, given: tuple[str, ...]) -> None:
     from nexus_torch.hugging_face.configuration.giving import gives
 
     assert gives(getattr(hf, name)) == given
+
+
+def _in_parts(kind: type[Any]) -> Any:
+    small = {"encoder_hidden_sizes": [8, 8, 8, 8], "decoder_hidden_size": 8, "descriptor_decoder_dim": 8}
+    points = hf.SuperPointConfig(keypoint_decoder_dim=65, **small)
+    if kind is hf.SuperGlueForKeypointMatching:
+        more = {"keypoint_encoder_sizes": [8, 8], "gnn_layers_types": ["self", "cross"], "num_attention_heads": 2}
+        return hf.SuperGlueConfig(keypoint_detector_config=points, hidden_size=8, **more)
+    return kind.config_class(**TEXT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [(hf.SuperGlueForKeypointMatching, ("scores",)), (hf.LxmertForPreTraining, ("scores",)),
+     (hf.BertForPreTraining, ("scores", "embedding"))],
+)  # fmt: skip
+def test_no_vector_is_promised_that_neither_a_head_nor_its_body_gives(kind: type[Any], found: tuple[str, ...]) -> None:
+    from nexus_torch.hugging_face.configuration.giving import given
+
+    with torch.device("meta"):
+        assert given(kind(_in_parts(kind))) == found
+
+
+def test_the_numbers_of_a_distribution_are_the_scores_of_what_foretells() -> None:
+    """Not the states of the encoder, nor the scale of what was given: a tuple stands before them."""
+    from nexus_torch.hugging_face.outputs.signals import signal
+    from transformers.modeling_outputs import Seq2SeqTSPredictionOutput
+    from transformers.models.patchtst.modeling_patchtst import PatchTSTForPredictionOutput
+
+    width, middle, states = torch.ones(2, 5), torch.zeros(2, 5), torch.randn(2, 7, 16)
+    told = Seq2SeqTSPredictionOutput(params=(middle, width), encoder_last_hidden_state=states)
+    patched = PatchTSTForPredictionOutput(prediction_outputs=(middle, width), loc=states[:, :1])
+    for output in (told, patched):
+        found = signal(output, {}, ("scores",), 1, films=False).outputs["output"]
+        assert torch.equal(found, torch.stack([middle, width], -1))

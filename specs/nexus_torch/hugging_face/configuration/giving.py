@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_utils import PreTrainedAudioTokenizerBase
 
+from ..outputs.signals import EMBEDDINGS, OWN, STATES
 from .catalogue import is_head_of
 from .heads import scores
 
@@ -22,8 +23,6 @@ LABELS = (
 )  # fmt: skip
 """Tasks of heads whose answer is one class; a question about a picture may be answered in words, too (BLIP)."""
 SOUNDS = ("TEXT_TO_WAVEFORM", "TEXT_TO_SPECTROGRAM")
-STATES = "last_hidden_state"
-"""What outputs call the states of a body."""
 
 
 def _is_codec(kind: type[PreTrainedModel]) -> bool:
@@ -46,10 +45,14 @@ def gives(kind: type[PreTrainedModel]) -> tuple[str, ...]:
 
 
 def given(module: PreTrainedModel) -> tuple[str, ...]:
-    """The same of a model, whose head may have no states below it that could be had."""
-    found = gives(type(module))
-    bare = found == ("scores", "embedding") and body(module) is None
-    return ("scores",) if bare and STATES not in _declared(type(module)) else found
+    """The same of a model, whose head may have no states below it that could be had: neither its own output holds
+    some, nor, by what that says, the one of its body."""
+    found, under = gives(type(module)), body(module)
+    if found != ("scores", "embedding") or _declared(type(module)) & {*OWN}:
+        return found
+    below = _declared(type(under)) if under is not None else set[str]()
+    unsaid = under is not None and not below
+    return found if unsaid or below & {*EMBEDDINGS, *STATES} else ("scores",)
 
 
 def body(module: PreTrainedModel) -> nn.Module | None:
@@ -69,7 +72,7 @@ def writer(module: PreTrainedModel) -> PreTrainedModel:
     return next(within, module)
 
 
-def _declared(kind: type[PreTrainedModel]) -> set[str]:
+def _declared(kind: type[nn.Module]) -> set[str]:
     """Names of all that a forward says it gives; none where it says nothing that can be read."""
     try:
         said = get_type_hints(inspect.unwrap(kind.forward)).get("return")

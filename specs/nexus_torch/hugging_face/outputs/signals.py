@@ -17,10 +17,12 @@ SCORES = ("logits", "prediction_logits", "initial_token_logits")
 """Names of what a head gives each token."""
 MAPS = (
     "logits", "pred_logits", "class_queries_logits", "predicted_depth", "predicted_normal", "reconstruction",
-    "alphas", "heatmaps", "seq_relationship_logits", "itm_score", "mean_predictions",
+    "alphas", "heatmaps", "seq_relationship_logits", "itm_score", "mean_predictions", "prediction_outputs", "params",
 )  # fmt: skip
 """Names of what a head gives each point, object or choice of a sample: its map, in whatever shape. Of one that gives
 none of these it is what stands first."""
+OWN = (*EMBEDDINGS, "last_hidden_state")
+"""Names of one vector for each sample, or of what makes one, in the output of a head itself."""
 STATES = ("last_hidden_state", "feature_maps", "encoder_last_hidden_state")
 """Names of what a body gives each token or patch, and of the maps that a backbone makes of a picture."""
 _body: ContextVar[Any] = ContextVar("body", default=None)
@@ -71,9 +73,17 @@ def _scored(output: Any, batch: Batch) -> list[Tensor] | None:
 def _map(output: Any, batch: Batch) -> Tensor | None:
     """What a head gives each sample, as transformers does; None of one that gives nothing of these names."""
     count = int(getattr(batch, "side", {}).get("count", 0))
-    found = next((each for name in MAPS if isinstance(each := getattr(output, name, None), Tensor)), None)
+    found = next((each for name in MAPS if (each := _whole(getattr(output, name, None))) is not None), None)
     found = _first(output) if found is None else found
     return found if len(found) == (count or len(found)) else None
+
+
+def _whole(value: Any) -> Tensor | None:
+    """A tensor, or several of one shape side by side (the numbers of a distribution: its middle, its width); None for
+    anything else."""
+    if isinstance(value, tuple) and value and all(isinstance(each, Tensor) for each in value):
+        return torch.stack(value, -1) if len({each.shape for each in value}) == 1 else None
+    return value if isinstance(value, Tensor) else None
 
 
 def remember_body(module: nn.Module, body: nn.Module) -> None:
@@ -121,7 +131,7 @@ def _below(output: Any, batch: Batch) -> Tensor | None:
 
 def _has_own(output: Any) -> bool:
     """Whether an output holds states or vectors of its own."""
-    return any(getattr(output, name, None) is not None for name in (*EMBEDDINGS, "last_hidden_state"))
+    return any(getattr(output, name, None) is not None for name in OWN)
 
 
 def _vector(output: Any, batch: Batch) -> Tensor:
