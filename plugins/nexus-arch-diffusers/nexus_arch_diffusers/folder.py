@@ -11,7 +11,7 @@ from typing import Any
 from nexus_specs import Extent, NexusError
 from nexus_torch import hub
 from nexus_torch.hugging_face.configuration.pickled import refusal
-from nexus_torch.hugging_face.folder import file_extents
+from nexus_torch.hugging_face.folder import file_extents, refuse_unlike
 from nexus_torch.hugging_face.folder import has_weights as stored
 
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
@@ -54,23 +54,8 @@ def extents(home: Path, loading: str) -> list[Extent]:
         return [each for name in names for each in file_extents(hub.place(home, name))]
     found = [each for path in weight_files(home, loading) for each in file_extents(str(path))]
     if (index := _index(home)) is not None:
-        _check_places(index, found)
+        refuse_unlike(index, read_json(index)["weight_map"], found)
     return found
-
-
-def _check_places(index: Path, found: list[Extent]) -> None:
-    """NexusError where an index and its files are not of one checkpoint: for the first tensor that it does not place in
-    the file that holds it, or that no file holds."""
-    places = dict(read_json(index)["weight_map"])
-    for each in found:
-        if (place := places.pop(each.key, None)) != Path(each.file).name:
-            says = "has no entry for" if place is None else f"places in {place}"
-            raise NexusError(f"'{index}' {says} the tensor '{each.key}', which '{each.file}' holds. Fetch both again.")
-    if places:
-        key, place = next(iter(places.items()))
-        raise NexusError(
-            f"'{index.parent / place}' lacks the tensor '{key}', which {index.name} places in it. Fetch both again."
-        )
 
 
 def has_weights(home: Path) -> bool:

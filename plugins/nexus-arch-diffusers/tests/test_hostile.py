@@ -136,7 +136,10 @@ def test_an_index_of_another_checkpoint_is_refused(damage: str, saved: Callable[
     else:
         said["weight_map"]["another.weight"] = said["weight_map"][key]
     index.write_text(json.dumps(said))
-    words = {"gone": "has no entry for the tensor", "elsewhere": "places in .* the tensor", "more": "lacks the tensor"}
+    if damage == "elsewhere":                               # read where it lies, as diffusers does
+        assert Diffusers().open(f"{place}#transformer", Installed()).parts
+        return
+    words = {"gone": "has no entry for the tensor", "more": "lacks the tensor"}
     with pytest.raises(NexusError, match=words[damage]):
         Diffusers().open(f"{place}#transformer", Installed())
 

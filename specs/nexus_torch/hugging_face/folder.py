@@ -8,6 +8,7 @@ import math
 import re
 import shutil
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +113,16 @@ def extents(home: Path) -> list[Extent]:
     where weights are missing or unsafe."""
     files = stored_files(home)
     found = [extent for file in files for extent in file_extents(file)]
-    _refuse_unlike(home, files, found)
+    if {Path(file).name for file in files} != {ONE_FILE} and (home / INDEX).is_file():
+        refuse_unlike(home / INDEX, parsed(home / INDEX).get("weight_map"), found)
     return found
 
 
-def _refuse_unlike(home: Path, files: list[str], found: list[Extent]) -> None:
-    """NexusError for a tensor that the index of these files places in one of them, and that none of them holds; and for
-    one that a file holds, and that the index has no entry for: then they are not of one checkpoint."""
-    if {Path(file).name for file in files} == {ONE_FILE} or not (home / INDEX).is_file():
-        return
-    places, known = parsed(home / INDEX).get("weight_map"), {extent.key for extent in found}
+def refuse_unlike(index: Path, places: Any, found: Sequence[Extent]) -> None:
+    """NexusError for a tensor that an index places in one of its files, and that none of them holds (`found` are those
+    that they do); and for one that a file holds, and that the index has no entry for: then they are not of one
+    checkpoint. One that lies in another of its files is read there, as the libraries do."""
+    home, known = index.parent, {extent.key for extent in found}
     if not isinstance(places, dict):
         return
     unlisted = [extent for extent in found if extent.key not in places]
@@ -130,14 +131,14 @@ def _refuse_unlike(home: Path, files: list[str], found: list[Extent]) -> None:
     if unlisted:
         more = f" and for {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
         raise NexusError(
-            f"'{home / INDEX}' has no entry for the tensor '{unlisted[0].key}', which '{unlisted[0].file}' holds"
+            f"'{index}' has no entry for the tensor '{unlisted[0].key}', which '{unlisted[0].file}' holds"
             f"{more}. Fetch both again."
         )
     if lacking := [key for key in places if key not in known]:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise NexusError(
-            f"'{home / str(places[lacking[0]])}' lacks the tensor '{lacking[0]}'{more}, which {INDEX} places in it. "
-            "Fetch both again."
+            f"'{home / str(places[lacking[0]])}' lacks the tensor '{lacking[0]}'{more}, which {index.name} places in "
+            "it. Fetch both again."
         )
 
 
