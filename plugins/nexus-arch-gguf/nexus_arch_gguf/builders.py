@@ -20,7 +20,7 @@ from .source import Source
 PHANTOM = "\u2581"
 """What stands before a piece that begins a word."""
 OF_OLD: Mapping[str, str] = {
-    "gpt2": "gpt-2", "phi2": "gpt-2", "gptneox": "gpt-2", "mpt": "gpt-2", "falcon": "falcon", "starcoder": "starcoder",
+    "gpt2": "gpt-2", "phi2": "gpt-2", "gptneox": "mpt", "mpt": "mpt", "falcon": "falcon", "starcoder": "starcoder",
     "starcoder2": "starcoder", "bloom": "bloom", "qwen2": "qwen2", "qwen2moe": "qwen2", "command-r": "command-r",
     "olmo": "olmo", "dbrx": "dbrx",
 }  # fmt: skip
