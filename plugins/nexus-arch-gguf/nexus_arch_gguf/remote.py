@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -81,5 +82,9 @@ def _place(listing: hub.Listing, name: str) -> Path:
 
 
 def _choice(named: hub.HubId, names: list[str]) -> str:
-    shown = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-    return f"Name one: {named.name}/FILE, where FILE is one of {shown}" if names else "It holds no GGUF model."
+    return f"Name one: {named.name}/FILE, where FILE is one of {listed(names)}" if names else "It holds no GGUF model."
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of them, and whether there are more."""
+    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")

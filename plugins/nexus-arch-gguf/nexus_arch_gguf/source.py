@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .beginnings import OLD
 from .beside import beside
 from .bytes import Cursor
-from .remote import SHOWN, SUFFIX, check_one, is_model, on_hub, there
+from .remote import SUFFIX, check_one, is_model, listed, on_hub, there
 from .scanner import MAGIC, MANY, Scan, Stored, scan
 from .types import ARRAY, BLOCKS, SCALARS, STRING, TensorInfo
 
@@ -161,7 +161,7 @@ def _check_named(source: str, path: Path) -> None:
     if there := sorted(each.name for each in path.parent.iterdir() if each.suffix.lower() == SUFFIX):
         raise NexusError(
             f"'{source}' is not there: the folder '{path.parent}' has no '{path.name}'. Its GGUF files: "
-            f"{_listed(there)}."
+            f"{listed(there)}."
         )
 
 
@@ -182,12 +182,8 @@ def chosen(source: str, path: Path) -> Path:
 
 def _several(source: str, folder: Path, heads: Sequence[Path]) -> NexusError:
     """What to say of a folder with several models."""
-    shown = _listed([each.name for each in heads])
+    shown = listed([each.name for each in heads])
     return NexusError(f"'{source}' holds {len(heads)} GGUF models. Name one, as {folder / heads[0].name}: {shown}.")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
 
 
 def models(folder: Path) -> list[Path]:
