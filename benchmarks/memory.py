@@ -115,7 +115,7 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     budget = Budget(**plenty | {"micro_batch": BATCH, "precision": "bfloat16"} | settings)
     takes, gives = checkpoint.blueprint.takes, checkpoint.blueprint.gives
     drawn = not {"text", "label", "embedding"} & set(gives)
-    worded, heard = "text" in takes and not drawn, takes == ("audio",)
+    worded, heard = "text" in takes and "text" in gives, takes == ("audio",)
     given = [_sound(number, length) if heard else _text(number, length) for number in range(SAMPLES)]
     if side and ("image" in takes or drawn):
         given = [fields | _picture(number, side) for number, fields in enumerate(given)]

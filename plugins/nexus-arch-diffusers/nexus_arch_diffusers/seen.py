@@ -68,9 +68,15 @@ def seen(folder: PipelineFolder, options: Options, moments: Sequence[Any] = ()) 
         return channels[0] * places * times
     patch = _numbers(config.get("patch_size")) or (1,)
     along = PACKED if patch[-1] == 1 and hasattr(folder.kind, "_pack_latents") else patch[-1]
-    words = int(options.call.get("max_sequence_length", WORDS))
+    words = int(options.call.get("max_sequence_length") or _default(folder, "max_sequence_length") or WORDS)
     width = max((each for stack in models[name].stacks for each in stack.widths), default=0)
     return (places // along**2 + words) * width * times
+
+
+def _default(folder: PipelineFolder, name: str) -> int:
+    """What the pipeline's call takes where nobody says another number; 0 where it says none."""
+    found = folder.arguments[name].default if name in folder.arguments else None
+    return found if type(found) is int else 0
 
 
 def _sides(folder: PipelineFolder, config: Mapping[str, Any], options: Options) -> Sequence[int]:
@@ -102,9 +108,8 @@ def _frames(folder: PipelineFolder, config: Mapping[str, Any], options: Options)
     """Frames of the latents; 1 of a picture."""
     if "num_frames" not in folder.arguments:
         return 1
-    default = folder.arguments["num_frames"].default
     own = _numbers(config.get("num_frames")) or _numbers(config.get("sample_frames"))
-    count = options.num_frames or (default if type(default) is int else own[0] if own else 1)
+    count = options.num_frames or _default(folder, "num_frames") or (own[0] if own else 1)
     if config.get("block_out_channels"):                    # a U-Net of films has every frame
         return count
     return (count - 1) // LASTING + 1

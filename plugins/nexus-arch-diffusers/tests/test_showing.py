@@ -47,3 +47,11 @@ def test_latents_and_timesteps_of_samples_count(saved: Callable[[str], Path]) ->
     sized = as_shown(known, checkpoint, [sample(**given)]).seen
     assert sized == as_shown(known, checkpoint, [pictured(16)]).seen, "two pixels to a latent"
     assert as_shown(known, checkpoint, [sample(**given, timesteps=[100.0, 200.0])]).seen == 2 * sized
+
+
+def test_words_are_as_many_as_the_pipeline_takes(saved: Callable[[str], Path]) -> None:
+    """Flux takes 512 where nobody says another number."""
+    source = f"{saved('flux')}#height=16&width=16"
+    default, same, few = (Installed().open(f"{source}{more}").blueprint.seen for more in
+                          ("", "&max_sequence_length=512", "&max_sequence_length=256"))  # fmt: skip
+    assert default == same > few
