@@ -42,6 +42,8 @@ class Sli:
         self, blueprint: Blueprint, samples: int, edits: int, budget: Budget, tokens: float = 0.0
     ) -> Estimate:
         """What one observation of `samples` samples, of `tokens` tokens in the mean, with `edits` ablations costs."""
+        together = min(budget.micro_batch, samples) or budget.micro_batch       # no more pass than there are
+        budget = replace(budget, micro_batch=together)
         way = headroom.choose(blueprint, budget, tokens=tokens)
         found = cost(blueprint, samples, edits, budget, way, tokens)
         return Estimate(

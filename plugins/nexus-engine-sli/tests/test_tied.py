@@ -108,4 +108,4 @@ def test_the_prediction_counts_one_table(checkpoint: Any) -> None:
     bare = replace(blueprint, vocabulary=0, parameters=layers // 4, bytes=layers)
     with_, without = (layerwise(each, budget, 1.0) for each in (blueprint, bare))
     logits = 2 * WORDS * 4
-    assert TABLE - LAYER <= with_ - without - logits <= TABLE + LAYER
+    assert TABLE - LAYER <= with_ - without <= TABLE + LAYER + logits

@@ -26,7 +26,8 @@ from nexus_specs import Blueprint, Budget
 from .headroom import Way
 from .pieces import tied, width_of
 from .predicting import layerwise, weight_dtype
-from .predicting import length as usual
+from .working import length as usual
+from .working import states as waiting
 
 RATE, READ, WEIGHTS, CALLS = 40e9, 1e9, 5e9, 2e5
 """Operations a second of one thread, bytes a second of the disk and of weights through products of a few rows, and
@@ -80,7 +81,7 @@ def cost(
     arithmetic = _arithmetic(blueprint, samples, length, budget, watched=streamed) * passes
     setup = SETUP + EACH * _layers(blueprint)
     work = unpacking + arithmetic
-    each = samples * length * width_of(blueprint) * weight_dtype(blueprint, budget).itemsize
+    each = waiting(blueprint, samples, tokens) * weight_dtype(blueprint, budget).itemsize if samples else 0
     states = round(each * (FIRST + passes))
     held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory
     if streamed or edits:                                   # else one batch ends before the next one begins

@@ -52,7 +52,7 @@ class Fitting:
         for unit in units:
             size = running(self.module, unit)
             entered = inside.get(unit.path, 0)
-            runs[unit.path] = max(size * self._making + entered, size + unit.bytes * self._fuses(unit))
+            runs[unit.path] = max(round(size * self._making) + entered, size + unit.bytes * self._fuses(unit))
             arrives[unit.path] = size if self.copied else unit.bytes
             if _outlives(unit, tied):
                 staying, runs[unit.path] = staying + size, 0
@@ -80,7 +80,7 @@ class Fitting:
         return self.copied or all(DTYPES.get(extent.dtype) == self.dtype for extent in unit.part.extents)
 
     @property
-    def _making(self) -> int:
+    def _making(self) -> float:
         return making(self.checkpoint.blueprint)
 
     def _fuses(self, unit: Unit) -> bool:

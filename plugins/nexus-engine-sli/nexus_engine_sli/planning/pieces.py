@@ -18,11 +18,11 @@ class Piece(NamedTuple):
     """Bytes."""
 
 
-def making(blueprint: Blueprint) -> int:
+def making(blueprint: Blueprint) -> float:
     """How often the weights of a layer are there while it is made of packed ones: of experts that are unpacked one by
-    one and then put together, twice; of experts that share a tensor (MXFP4), once. `benchmarks/memory.py` measures
-    both."""
-    return 2 if blueprint.quantisation not in ("", "mxfp4") and fused(blueprint) else 1
+    one and then put together, with one kind of their two or three matrices once more; of experts that share a tensor
+    (MXFP4), once. `benchmarks/memory.py` measures both."""
+    return 1.5 if blueprint.quantisation not in ("", "mxfp4") and fused(blueprint) else 1
 
 
 def fused(blueprint: Blueprint) -> bool:

@@ -11,29 +11,24 @@ from nexus_specs import Blueprint, Budget
 from nexus_torch.files import DTYPES
 
 from ..memory.allocating import GROWN
-from ..outputs.deferring import rows_at_once
 from ..weights.quantising import AT_ONCE, How, bytes_of
-from . import pieces
+from . import pieces, working
+from .working import heard, length
 
-TOKENS = 256
-"""Tokens of a sample, where unknown."""
 WIDE = 3.0
 """Stored bytes a parameter from which on a checkpoint counts as float32; packed ones have far less."""
 WIDENED = 32_000_000
 """Parameters below which weights are float32 whatever they are stored in (products are in bfloat16 if the run says so):
 that costs little, and sums stay exact."""
-STATES, LOGITS, WAITING, FRAMES, SCANS = 16, 2, 2, 4, 3
-"""Tensors of the residual width, and of the vocabulary, that a batch holds at a time; how many more of the former where
-layers come one by one: what batches leave on the heap is used again by fewer; tensors of a sound's frames; those of a
-scan (decay, input, and both)."""
 RUNTIME = 32_000_000
 """What torch takes for the first products: compiled kernels, buffers of threads."""
 SLACK = 16_000_000
 """What the heap may hold in any case beyond what is used."""
-KERNELS = 90_000_000
+KERNELS = 100_000_000
 """What it takes more where experts get different numbers of tokens: oneDNN keeps a kernel for each size."""
-QUANTISING, LIBRARY = {"nf4": 12, "int8": 4}, 90_000_000
-"""Bytes for each value that is quantised at a time; bytes that bitsandbytes takes once it is imported."""
+QUANTISING, LIBRARY, LASTING = {"nf4": 12, "int8": 4}, 90_000_000, 45_000_000
+"""Bytes for each value that is quantised at a time; bytes that bitsandbytes takes while it is imported and while it
+packs; those that stay when all is packed."""
 MATRICES = 4
 """A layer's largest matrix is about this part of it."""
 DIRECT = frozenset({"fp8", "fbgemm_fp8", "mxfp4", "mxfp8"})
@@ -55,28 +50,34 @@ def resident(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     not known)."""
     dtype = weight_dtype(blueprint, budget)
     held = _held(blueprint, budget.quantise, dtype)
-    library = LIBRARY if budget.quantise else 0
-    running = activations(blueprint, budget, dtype, tokens)
-    return held + library + max(_loading(blueprint, budget.quantise, dtype), running)
+    packing, packed = (LIBRARY, LASTING) if budget.quantise else (0, 0)
+    running = packed + activations(blueprint, budget, dtype, tokens)
+    return held + max(packing + _loading(blueprint, budget.quantise, dtype), running)
 
 
 def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: float = math.inf) -> int:
-    """Most bytes that running a layer at a time takes: what stays, the layer that runs, the one that arrives. Where
-    these two may take `most`, what is too large for it comes in parts (`units`)."""
+    """Most bytes that running a layer at a time takes: what stays, and the most that comes and goes at one time. Where
+    what runs and what arrives may take `most`, what is too large for it comes in parts (`units`)."""
     dtype = weight_dtype(blueprint, budget)
     layer, table = pieces.met(blueprint), pieces.table(blueprint)
     staying = pieces.rest(blueprint) - pieces.tables(blueprint) * table.parameters
     if pieces.tied(blueprint) and table.parameters * dtype.itemsize + table.stored <= most:
         staying += table.parameters                         # read once, for the embedding and the head
         table = pieces.Piece(0, 0 if _as_stored(blueprint, dtype) else table.stored)
-    coming = _meeting(blueprint, layer, table, dtype) + 2 * ROUNDING
-    coming += _unpacking(blueprint, layer.parameters)
+    more = _unpacking(blueprint, layer.parameters) + 2 * ROUNDING
     if budget.quantise:
-        coming += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
-    weights = staying * dtype.itemsize + blueprint.buffers + round(min(coming, most))
-    running = weights + _working(blueprint, budget, dtype, tokens)
-    if heard := _heard(blueprint, budget, dtype, tokens):
-        running = max(running, staying * dtype.itemsize + RUNTIME + heard)
+        more += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
+    batch = working.streamed(blueprint, budget, dtype, tokens)
+    made = round(layer.parameters * pieces.making(blueprint) * dtype.itemsize)
+    within = made + max(layer.stored, table.stored) + more              # a layer, and what arrives meanwhile
+    around = table.parameters * dtype.itemsize + layer.stored + more    # a table, and the buffer of a layer beside it
+    weights = staying * dtype.itemsize
+    running = weights + blueprint.buffers + SLACK + _kernels(blueprint, dtype)
+    running += round(max(min(within, most) + batch.layer, min(around, most) + batch.head))
+    if blueprint.quantisation or budget.quantise:
+        running += RUNTIME                                  # what unpacks takes
+    if sound := heard(blueprint, budget, dtype, tokens):
+        running = max(running, weights + RUNTIME + sound)
     return running
 
 
@@ -92,30 +93,10 @@ def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
 
 
 def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float = 0.0) -> int:
-    """What the tensors of one batch take, and what computes them."""
-    states = STATES * _states(blueprint, budget, dtype, tokens)
-    states = max(states, _heard(blueprint, budget, dtype, tokens))
+    """What the tensors of one batch take, and what computes them, where all weights are there."""
+    batch = working.resident(blueprint, budget, dtype, tokens)
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
-    made = states + _scanned(blueprint, budget, tokens) + _logits(blueprint, budget, tokens)
-    return runtime + _kernels(blueprint, budget, dtype) + made
-
-
-def _states(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
-    """One tensor of a batch's states: of its text, or of its pictures in their tower."""
-    read = _positions(blueprint, budget, tokens) * pieces.width_of(blueprint)
-    return max(read, max(1, budget.micro_batch) * blueprint.seen) * dtype.itemsize
-
-
-def _heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
-    """What convolutions over a sound compute with, before any layer."""
-    return _positions(blueprint, budget, tokens) * FRAMES * blueprint.frames * dtype.itemsize
-
-
-def _scanned(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
-    """What a scan over the states of a layer computes with; always in float32."""
-    together = max(1, blueprint.chunk)
-    each = -(-round(length(blueprint, tokens)) // together) * together
-    return max(1, budget.micro_batch) * each * SCANS * blueprint.scanned * torch.float32.itemsize
+    return runtime + _kernels(blueprint, dtype) + max(*batch, heard(blueprint, budget, dtype, tokens))
 
 
 def slack(weights: int) -> int:
@@ -124,37 +105,9 @@ def slack(weights: int) -> int:
     return min(GROWN, max(SLACK, weights // 10))
 
 
-def _working(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
-    """As `activations`, where layers come one by one. What is packed needs more while it is unpacked."""
-    states = _states(blueprint, budget, dtype, tokens)
-    kernels, logits = _kernels(blueprint, budget, dtype), _logits(blueprint, budget, tokens)
-    if blueprint.quantisation or budget.quantise:
-        kernels += RUNTIME
-    return kernels + states * (STATES + WAITING) + _scanned(blueprint, budget, tokens) + logits
-
-
-def _kernels(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
+def _kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
     """What experts leave that get different numbers of tokens."""
-    return KERNELS if pieces.fused(blueprint) and dtype == torch.bfloat16 and not budget.quantise else 0
-
-
-def _logits(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
-    """Those that are there at a time, while they are scored."""
-    rows = min(_positions(blueprint, budget, tokens), rows_at_once(blueprint.vocabulary))
-    return rows * LOGITS * blueprint.vocabulary * torch.float32.itemsize
-
-
-def length(blueprint: Blueprint, tokens: float = 0.0) -> float:
-    """Positions of a sample: as many tokens as are said (0: not known), and no more than a text can have; and the
-    places of its picture."""
-    wanted = tokens or TOKENS
-    wanted = min(blueprint.context or wanted, wanted) if "text" in blueprint.takes else wanted
-    return wanted + blueprint.places
-
-
-def _positions(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
-    """Tokens of a batch."""
-    return max(1, budget.micro_batch) * round(length(blueprint, tokens))
+    return KERNELS if pieces.fused(blueprint) and dtype == torch.bfloat16 else 0
 
 
 def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
@@ -186,7 +139,7 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
         arriving = max(arriving, pieces.rest_stored(blueprint))
     if as_stored and not quantise:
         return unfilled(blueprint) + (arriving if pieces.fused(blueprint) else 0)
-    beside = arriving + _unpacking(blueprint, most) + (pieces.making(blueprint) - 1) * most * dtype.itemsize
+    beside = arriving + _unpacking(blueprint, most) + round((pieces.making(blueprint) - 1) * most * dtype.itemsize)
     if quantise:
         made = 0 if as_stored else most * dtype.itemsize
         return made + max(beside, min(most // MATRICES, AT_ONCE) * QUANTISING.get(quantise, 0))
@@ -203,14 +156,3 @@ def _unpacking(blueprint: Blueprint, most: int) -> int:
     """What it takes to unpack the largest matrix of a layer: its values in float32, and once more."""
     packed = blueprint.quantisation and blueprint.quantisation not in DIRECT
     return 2 * most // MATRICES * torch.float32.itemsize if packed and pieces.making(blueprint) == 1 else 0
-
-
-def _meeting(blueprint: Blueprint, layer: pieces.Piece, table: pieces.Piece, dtype: torch.dtype) -> int:
-    """Most bytes of what runs and what arrives meanwhile: two layers, or a layer and a table. Two tables have all
-    layers between them."""
-    running = layer.parameters * pieces.making(blueprint) * dtype.itemsize
-    whole = not pieces.fused(blueprint) or blueprint.quantisation
-    apart = 0 if whole else layer.stored // 2               # goes as it is put together
-    return max(
-        running + layer.stored + apart, table.parameters * dtype.itemsize + layer.stored, running + table.stored
-    )

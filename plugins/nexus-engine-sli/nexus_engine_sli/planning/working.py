@@ -1,0 +1,137 @@
+"""What a batch takes beside the weights: while a layer runs, and while what the model gives is read. The two are never
+there together: a layer's tensors are gone when the head makes scores. Bytes.
+
+A layer, in tensors of one state: the residual and its norm, then the products of the MLP or those of attention,
+whichever are more. A gated MLP has three matrices and makes three wide tensors, a plain one two of each: so their width
+is what the layer's weights leave beside those of attention.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from nexus_specs import Blueprint, Budget
+
+from ..memory.allocating import FINE, MAPPED
+from ..outputs.deferring import rows_at_once
+from . import pieces
+
+TOKENS = 256
+"""Tokens of a sample, where unknown."""
+RESIDUAL, ATTENTION, FOUR = 2, 6, 4
+"""Tensors of the residual width that a layer keeps beside its products: the residual and its norm; those that attention
+makes, which it holds together (queries, keys, values, of which two are turned, and what it gives); matrices of the
+residual width that attention has."""
+WIDEST, DRAWN = 24, 8
+"""Residual widths that a MLP makes of a token at most: one of eight widths, gated; of what is drawn, a plain one of
+four, for its blocks have weights that a token does not meet (a second stream, modulations, convolutions)."""
+LEFT, LEFT_IN_TOWERS = 15, 6
+"""Tensors of that width that attention makes and drops, and that leave holes of their size in the heap, which wider
+ones do not fit into: norms in float32 and rotary embeddings of those that write, and of others, which have none. Where
+everything is resident the heap is not trimmed behind a layer, so all leave as many, a tower beside what reads it."""
+FRAMES, SCANS = 4, 3
+"""Tensors of a sound's frames; those of a scan (decay, input, and both)."""
+DYNAMIC = 32 << 20
+"""Bytes from which on glibc maps a block by itself where nobody tells it (mallopt's DEFAULT_MMAP_THRESHOLD_MAX): it
+goes back as soon as it is freed."""
+
+
+class Working(NamedTuple):
+    """Bytes at the two times."""
+
+    layer: int
+    head: int
+
+
+def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
+    """Where layers come one by one, and large blocks go back as soon as they are freed."""
+    left = LEFT if "text" in blueprint.gives else LEFT_IN_TOWERS
+    return _working(blueprint, budget, dtype, tokens, left, MAPPED)
+
+
+def resident(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
+    """Where all layers are there; no state waits, so what the first layer was given counts here."""
+    mapped = FINE if budget.quantise or pieces.fused(blueprint) else DYNAMIC
+    found = _working(blueprint, budget, dtype, tokens, LEFT, mapped)
+    first = states(blueprint, budget.micro_batch, tokens) * dtype.itemsize
+    both = min(_read(blueprint, tokens), blueprint.seen) * max(1, budget.micro_batch) * product(budget, dtype).itemsize
+    return found._replace(layer=found.layer + first + (LEFT * both if both < mapped else 0))
+
+
+def _working(
+    blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float, leaves: int, mapped: int
+) -> Working:
+    """Of a batch; blocks of `mapped` bytes go back as soon as they are freed, smaller ones leave so many holes."""
+    positions = states(blueprint, budget.micro_batch, tokens)
+    made = product(budget, dtype).itemsize
+    state = positions * made
+    held = RESIDUAL * positions * dtype.itemsize + round(max(ATTENTION, products(blueprint)) * state)
+    left = leaves * state if state < mapped else 0
+    cast = made if product(budget, dtype) != dtype else 0   # the weights of a product, in the dtype that it is made in
+    layer = held + left + _scanned(blueprint, budget, tokens) + cast * pieces.largest(blueprint).parameters // FOUR
+    return Working(layer, _scores(blueprint, budget, made, tokens) + cast * pieces.table(blueprint).parameters)
+
+
+def product(budget: Budget, dtype: torch.dtype) -> torch.dtype:
+    """The dtype that products give."""
+    return torch.bfloat16 if budget.precision == "bfloat16" else dtype
+
+
+def products(blueprint: Blueprint) -> float:
+    """Width of what the MLP of a layer makes of one token, in residual widths.
+
+    A Llama of width 1024 whose MLP has 2816: 3 * 2816 / 1024; a BERT's of 4096: 2 * 4096 / 1024."""
+    found = 0.0
+    for stack in blueprint.stacks:
+        met = () if stack.path in blueprint.unmet else stack.layer_active or stack.layer_parameters
+        for width, parameters in zip(stack.widths, met, strict=False):
+            found = max(found, parameters / width**2 - FOUR if width > 0 else 0.0)
+    return min(found, WIDEST if {"text", "label", "embedding", "scores"} & set(blueprint.gives) else DRAWN)
+
+
+def heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
+    """What convolutions over a sound compute with, before any layer."""
+    return _positions(blueprint, budget, tokens) * FRAMES * blueprint.frames * dtype.itemsize
+
+
+def length(blueprint: Blueprint, tokens: float = 0.0) -> float:
+    """Positions of a sample: as many tokens as are said (0: not known), and no more than a text can have; and the
+    places of its picture."""
+    wanted = tokens or TOKENS
+    wanted = min(blueprint.context or wanted, wanted) if "text" in blueprint.takes else wanted
+    return wanted + blueprint.places
+
+
+def states(blueprint: Blueprint, samples: int, tokens: float = 0.0) -> int:
+    """Values of one tensor of the states of some samples: of their texts, or of their pictures in their tower."""
+    return max(1, samples) * max(_read(blueprint, tokens), blueprint.seen)
+
+
+def _read(blueprint: Blueprint, tokens: float) -> int:
+    """Likewise, of one text."""
+    return round(length(blueprint, tokens)) * pieces.width_of(blueprint)
+
+
+def _positions(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
+    """Tokens of a batch."""
+    return max(1, budget.micro_batch) * round(length(blueprint, tokens))
+
+
+def _scanned(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
+    """What a scan over the states of a layer computes with; always in float32."""
+    together = max(1, blueprint.chunk)
+    each = -(-round(length(blueprint, tokens)) // together) * together
+    return max(1, budget.micro_batch) * each * SCANS * blueprint.scanned * torch.float32.itemsize
+
+
+def _scores(blueprint: Blueprint, budget: Budget, made: int, tokens: float) -> int:
+    """Scores of words: those of a block of rows as the head makes them, and one sample's in float32, of which its
+    log-probabilities are made. Of a head that gives scores and no text, all of a batch's, and the block that is made.
+    """
+    every = _positions(blueprint, budget, tokens)
+    rows = min(every, rows_at_once(blueprint.vocabulary))
+    if "text" in blueprint.gives:
+        return blueprint.vocabulary * (rows * made + min(rows, round(length(blueprint, tokens))) * 4)
+    whole = every if "scores" in blueprint.gives else 0
+    return blueprint.vocabulary * (rows + whole) * made
