@@ -106,10 +106,18 @@ class Deferred(Tensor):
                 made = step(made, 0)
             self.whole = made.reshape(self.shape)
         elif self.whole is None:
-            parts = list(self.windows(0, len(self.states)))
-            self.whole = torch.cat(parts).reshape(self.shape) if parts else torch.empty(self.shape, dtype=self.dtype)
+            self.whole = self._together()
             self.last = (-1, None)
         return self.whole
+
+    def _together(self) -> Tensor:
+        """All rows, each window put in its place: they are not there twice."""
+        made, at = torch.empty(self.shape, dtype=self.dtype, device=self.states.device), 0
+        rows = made.view(-1, self.shape[-1])
+        for block in self.windows(0, len(self.states)):
+            rows[at : at + len(block)] = block
+            at += len(block)
+        return made
 
     @property
     def waits(self) -> bool:

@@ -62,6 +62,7 @@ def logprob(blocks: Iterable[Tensor], tokens: Tensor) -> Tensor:
         observed = scores.gather(-1, after[:, None])[:, 0]
         found.append(observed - _logsumexp(scores, one_of_many=len(wanted) > 1))
         at += len(block)
+        del block, after, scores                            # gone before the next block is made
     return found[0] if len(found) == 1 else torch.cat(found)
 
 

@@ -11,6 +11,8 @@ import torch
 from nexus_specs import Batch, NexusError, Signal
 from torch import Tensor, nn
 
+from nexus_torch.padding import real
+
 EMBEDDINGS = ("image_embeds", "audio_embeds", "video_embeds", "text_embeds", "embeddings", "pooler_output")
 """Names of one vector for each sample."""
 SCORES = ("logits", "prediction_logits", "initial_token_logits")
@@ -67,7 +69,7 @@ def _scored(output: Any, batch: Batch) -> list[Tensor] | None:
     mask = batch.get("attention_mask")
     if not isinstance(mask, Tensor) or mask.shape != tokens.shape:
         mask = torch.ones_like(tokens)
-    return [row[real.bool().to(row.device)] for row, real in zip(found, mask, strict=True)]
+    return [real(row, kept) for row, kept in zip(found, mask, strict=True)]
 
 
 def _map(output: Any, batch: Batch) -> Tensor | None:
