@@ -14,7 +14,14 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
-from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key, rename_source_key
+from transformers.core_model_loading import (
+    Concatenate,
+    MergeModulelist,
+    WeightConverter,
+    WeightRenaming,
+    dot_natural_key,
+    rename_source_key,
+)
 
 
 class Conversion:
@@ -66,7 +73,7 @@ class Conversion:
             if pattern is None:
                 result[name] = raw[key]
                 continue
-            rule = waiting.setdefault(name, deepcopy(converters[pattern]))
+            rule = waiting.setdefault(name, _in_place(deepcopy(converters[pattern])))
             rule.add_tensor(name, key, pattern, lambda key=key: raw[key])
         for name, rule in waiting.items():
             made = rule.convert(name, model=self.module, config=self.module.config)
@@ -78,3 +85,49 @@ class Conversion:
             key, renamings, converters, self.module.base_model_prefix, self.known
         )
         return found
+
+
+class Beside:
+    """What `MergeModulelist` and `Concatenate` make of each expert's matrices [R, C]: those of several kinds on top of
+    each other [E, R + R', C]. Each goes to its place at once, so that a layer is there twice and never more; they would
+    be stacked by kind before they are put together, which takes two thirds of a layer beside it."""
+
+    def __init__(self, operations: Sequence[Any]) -> None:
+        self.operations = operations
+
+    def convert(
+        self, given: dict[str, Any], source_patterns: Sequence[str], target_patterns: Sequence[str], **more: Any
+    ) -> dict[str, Tensor]:
+        """As an operation of transformers does."""
+        kinds = [pattern for pattern in source_patterns if pattern in given]
+        if not _alike([given[kind] for kind in kinds]):
+            for each in self.operations:
+                given = each.convert(given, source_patterns=source_patterns, target_patterns=target_patterns, **more)
+            return given
+        rows = [len(given[kind][0]) for kind in kinds]
+        one = given[kinds[0]][0]
+        made, at = one.new_empty(len(given[kinds[0]]), sum(rows), *one.shape[1:]), 0
+        for kind, count in zip(kinds, rows, strict=True):
+            for place, each in zip(made, given.pop(kind), strict=True):
+                place[at : at + count] = each
+            at += count
+        return {target_patterns[0]: made}
+
+
+def _in_place(rule: Any) -> Any:
+    """The same rule, which puts experts together without copies between."""
+    kinds = [(type(each), getattr(each, "dim", None)) for each in rule.operations]
+    if kinds == [(MergeModulelist, 0), (Concatenate, 1)] and len(rule.target_patterns) == 1:
+        rule.operations = [Beside(rule.operations)]
+    return rule
+
+
+def _alike(kinds: Sequence[Any]) -> bool:
+    """Whether there are as many matrices of each kind, of one dtype, alike in each kind and as long in all."""
+    if not kinds or not all(isinstance(some, list) and some and len(some) == len(kinds[0]) for some in kinds):
+        return False
+    shapes = [{each.shape for each in some} for some in kinds]
+    dtypes = {(each.dtype, each.device) for some in kinds for each in some}
+    return len(dtypes) == 1 and all(len(each) == 1 and len(next(iter(each))) > 1 for each in shapes) and (
+        len({next(iter(each))[1:] for each in shapes}) == 1
+    )
