@@ -182,7 +182,8 @@ def test_names_of_what_tokens_and_objects_are(kind: type[Any], config: Any, tmp_
     ("name", "given"),
     [("BertForPreTraining", ("scores", "embedding")), ("ElectraForPreTraining", ("scores", "embedding")),
      ("BlipForQuestionAnswering", ("text",)), ("ViltForQuestionAnswering", ("label",)),
-     ("SpeechT5ForTextToSpeech", ("audio",)), ("CLIPSegForImageSegmentation", ("scores", "embedding")),
+     ("SpeechT5ForTextToSpeech", ("audio",)), ("SpeechT5ForSpeechToSpeech", ("audio",)),
+     ("CLIPSegForImageSegmentation", ("scores", "embedding")),
      ("BrosSpadeELForTokenClassification", ("scores", "embedding")), ("WavLMForXVector", ("embedding",)),
      ("ColPaliForRetrieval", ("embedding",)), ("CLIPModel", ("embedding",)), ("BertModel", ("embedding",)),
      ("Blip2ForImageTextRetrieval", ("embedding",))],
@@ -212,6 +213,16 @@ def test_no_vector_is_promised_that_neither_a_head_nor_its_body_gives(kind: type
 
     with torch.device("meta"):
         assert given(kind(_in_parts(kind))) == found
+
+
+def test_what_objects_are_is_scored_and_not_where_they_are() -> None:
+    """OmDet-Turbo's output begins with boxes."""
+    from nexus_torch.hugging_face.outputs.signals import signal
+    from transformers.models.omdet_turbo.modeling_omdet_turbo import OmDetTurboObjectDetectionOutput
+
+    boxes, kinds = torch.rand(2, 3, 4), torch.randn(2, 3, 5)
+    output = OmDetTurboObjectDetectionOutput(decoder_coord_logits=boxes, decoder_class_logits=kinds)
+    assert signal(output, {}, ("scores",), 1, films=False).outputs["output"] is kinds
 
 
 def test_the_numbers_of_a_distribution_are_the_scores_of_what_foretells() -> None:

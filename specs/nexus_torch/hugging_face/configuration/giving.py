@@ -23,6 +23,8 @@ LABELS = (
 )  # fmt: skip
 """Tasks of heads whose answer is one class; a question about a picture may be answered in words, too (BLIP)."""
 SOUNDS = ("TEXT_TO_WAVEFORM", "TEXT_TO_SPECTROGRAM")
+SPECTRUM = "spectrogram"
+"""What outputs call that of a sound, also of heads that transformers lists under no task (speech to speech)."""
 
 
 def _is_codec(kind: type[PreTrainedModel]) -> bool:
@@ -41,7 +43,9 @@ def gives(kind: type[PreTrainedModel]) -> tuple[str, ...]:
         return ("audio",)
     if writes or is_head_of(named, "CTC", "RNNT", "TDT"):
         return ("text",)
-    return ("scores", "embedding") if scores(named) else ("embedding",)
+    if not scores(named):
+        return ("embedding",)
+    return ("audio",) if SPECTRUM in _declared(kind) else ("scores", "embedding")
 
 
 def given(module: PreTrainedModel) -> tuple[str, ...]:

@@ -18,8 +18,9 @@ EMBEDDINGS = ("image_embeds", "audio_embeds", "video_embeds", "text_embeds", "em
 SCORES = ("logits", "prediction_logits", "initial_token_logits")
 """Names of what a head gives each token."""
 MAPS = (
-    "logits", "pred_logits", "class_queries_logits", "predicted_depth", "predicted_normal", "reconstruction",
-    "alphas", "heatmaps", "seq_relationship_logits", "itm_score", "mean_predictions", "prediction_outputs", "params",
+    "logits", "pred_logits", "class_queries_logits", "decoder_class_logits", "predicted_depth", "predicted_normal",
+    "reconstruction", "alphas", "heatmaps", "seq_relationship_logits", "itm_score", "mean_predictions",
+    "prediction_outputs", "params",
 )  # fmt: skip
 """Names of what a head gives each point, object or choice of a sample: its map, in whatever shape. Of one that gives
 none of these it is what stands first."""
