@@ -75,6 +75,19 @@ def test_several_stacks_have_their_own_widths(tmp_path: Path) -> None:
     assert blueprint.missing == ("weights (*.safetensors)", "tokenizer.json", "preprocessor_config.json")
 
 
+def test_a_tower_is_as_wide_as_its_layers_and_not_as_the_text_that_it_is_for(tmp_path: Path) -> None:
+    text = {"hidden_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    vision = {"depth": 1, "embed_dim": 16, "hidden_size": 48, "num_heads": 2}
+    blueprint = inspect(
+        tmp_path, model_type="qwen2_vl", architectures=["Qwen2VLForConditionalGeneration"], text_config=text,
+        vision_config=vision,
+    )  # fmt: skip
+    assert {stack.path: set(stack.widths) for stack in blueprint.stacks} == {
+        "model.language_model.layers": {48}, "model.visual.blocks": {16},
+    }  # fmt: skip
+    assert blueprint.seen == 34 * 45 * 16
+
+
 def test_towers_of_older_code_are_stacks_too(tmp_path: Path) -> None:
     shape = {"num_hidden_layers": 5, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 32}
     vision = {"attention_heads": 2, "num_hidden_layers": 2, "num_global_layers": 2, "vision_output_dim": 96}

@@ -114,7 +114,7 @@ def _stacks(
         Stack(
             path=path,
             count=len(layers),
-            widths=(_width(module, path),) * len(layers),
+            widths=(_width(module, path, layers[-1]),) * len(layers),
             layer_bytes=tuple(size(layer) for layer in layers),
             layer_parameters=tuple(elements(module.get_submodule(layer)) for layer in layers),
             layer_active=tuple(active(module, layer, unused) for layer in layers),
@@ -139,10 +139,14 @@ def _expected(module: nn.Module, found: Sequence[Stack], layers: Sequence[str], 
     return rest + sum(sum(stack.layer_bytes) for stack in found)
 
 
-def _width(module: nn.Module, path: str) -> int:
-    """The residual width that the nearest configuration above a stack names; -1 where none does."""
+def _width(module: nn.Module, path: str, last: str) -> int:
+    """The residual width that the nearest configuration above a stack names; -1 where none does. Where it names several
+    (Qwen2-VL's tower: its own, and that of the text), the one that the norms of its last layer have."""
     config = nearest_config(module, path)
-    return next((int(found) for name in WIDTHS if isinstance(found := getattr(config, name, None), int)), -1)
+    named = [int(found) for name in WIDTHS if isinstance(found := getattr(config, name, None), int)]
+    layer = module.get_submodule(last).named_parameters() if len(set(named)) > 1 else ()
+    norms = {each.shape[0] for name, each in layer if "norm" in name and each.ndim == 1}
+    return next((each for each in named if each in norms), next(iter(named), -1))
 
 
 def _number(config: PreTrainedConfig, names: Sequence[str]) -> int:
