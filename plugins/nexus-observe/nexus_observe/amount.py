@@ -30,17 +30,18 @@ SHORT = 32768
 
 
 def observed(
-    context: Context, split: Split, budget: Budget, metric: Any = None
+    context: Context, split: Split, budget: Budget, metric: Any = None, paths: Sequence[str] | None = ()
 ) -> tuple[Estimate, Blueprint, list[Sample]]:
     """What one pass over a part costs, the teacher, and the samples that were counted. A metric that compares choices
-    has each of them passed."""
+    has each of them passed. `paths`: the modules that are looked at where no metric says them; None: not known yet."""
     blueprint = context.inspect(str(context.card["source"]))
     samples, whole = counted(context, split, MOST)
     asked = samples[:TEXT] if metric is None else shown(samples[:TEXT], metric)
     engine, tokens = context.chosen("engine"), mean_tokens(context, blueprint, asked or samples)
     _check(context, engine, blueprint, budget)
     times = _variants(metric, samples)
-    known = _shown(context, blueprint, samples, _looked_at(context, metric)) if whole else blueprint
+    paths = paths if metric is None else [tap.path for tap in metric.taps]
+    known = _shown(context, blueprint, samples, paths) if whole else blueprint
     estimate: Estimate = engine.estimate(known, times * len(samples), 0, budget, tokens=tokens)
     least = "" if whole else f", at least {len(samples)} samples"
     return replace(estimate, how=estimate.how + least), blueprint, samples
@@ -108,10 +109,8 @@ def _shown(context: Context, blueprint: Blueprint, samples: list[Sample], paths:
     return found if paths is not None else replace(found, unmet=())
 
 
-def _looked_at(context: Context, metric: Any) -> list[str] | None:
-    """Modules that a metric or the losses read; None where only a profile will tell."""
-    if metric is not None:
-        return [tap.path for tap in metric.taps]
+def recorded(context: Context) -> list[str] | None:
+    """Modules whose states the losses read; None where only a profile will tell."""
     if "states" not in context.records:
         return []
     profile: Path | None = context.inputs("profile").get(context.unit.subject)

@@ -14,7 +14,7 @@ from nexus_torch.files import write_json
 from nexus_torch.profiles import read_bases, read_profile
 from nexus_torch.shards import STATE, ShardWriter
 
-from .amount import observed, shard_bytes
+from .amount import observed, recorded, shard_bytes
 from .batches import whole_batches
 from .options import ExtractOptions
 from .sparse import sparse_blocks
@@ -32,7 +32,7 @@ class ExtractStage:
     def estimate(self, context: Context) -> Estimate:
         """One pass over the training part, and the room for its shards: once in scratch, then moved."""
         options = ExtractOptions(**context.options) if context.options else self.options
-        estimate, blueprint, samples = observed(context, "train", context.budget)
+        estimate, blueprint, samples = observed(context, "train", context.budget, paths=recorded(context))
         shards = shard_bytes(context, blueprint, samples, options.exact + options.sampled)
         return replace(estimate, disk=estimate.disk + shards)
 
