@@ -26,6 +26,8 @@ class Stack:
     """Of most of its tensors, by safetensors' name."""
     kind: str = ""
     """The class of its layers; several, with " / ", where they differ."""
+    sees: bool = False
+    """Whether its states are of pictures or films (`Blueprint.seen`) beside a text that others read."""
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -73,6 +73,7 @@ def test_texts_alone_come_to_no_tower(opened: Any) -> None:
         assert checkpoint.blueprint.places
         assert (told.seen, told.places) == (0, 0)
         (tower,) = told.unmet
+        assert [stack.path for stack in checkpoint.blueprint.stacks if stack.sees] == [tower]
         assert "vis" in tower
         assert not as_shown(checkpoint.blueprint, checkpoint, [sample(text="a"), picture(28, 28)]).unmet
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from nexus_engine_sli.planning.headroom import choose
-from nexus_engine_sli.planning.pieces import Piece, largest, met
+from nexus_engine_sli.planning.pieces import Piece, apart, largest, met
 from nexus_specs import Blueprint, Budget, Stack
 
 MB = 10**6
@@ -38,3 +38,13 @@ def test_what_nobody_comes_to_takes_memory_where_all_is_loaded(drawing: Blueprin
     budget = Budget(memory=1 << 40, precision="bfloat16", residency=residency)
     away = replace(drawing, unmet=("vae.decoder.up_blocks",))
     assert choose(drawing, budget).memory - choose(away, budget).memory == less * MB
+
+
+def test_a_tower_and_a_text_are_told_apart(drawing: Blueprint) -> None:
+    text, tower = drawing.stacks
+    both = replace(drawing, stacks=(text, replace(tower, sees=True)), seen=9, places=4, gives=("text",))
+    reading, seeing = apart(both)
+    assert (reading.stacks, reading.seen, reading.places) == ((text,), 0, 4)
+    assert (seeing.stacks, seeing.seen, seeing.places) == (both.stacks[1:], 9, 0)
+    assert apart(replace(both, seen=0)) == [replace(both, seen=0)], "no sample has a picture"
+    assert apart(drawing) == [drawing]

@@ -22,7 +22,7 @@ from .configuration.reading import text_part
 from .inputs.films import staying
 from .inputs.frames import frames
 from .inputs.scans import chunk, scanned
-from .inputs.seeing import places, seen
+from .inputs.seeing import places, seen, tower
 from .weights.packed import settings
 from .weights.sizes import Expected, commonest, stored_bytes
 
@@ -122,6 +122,7 @@ def _stacks(
             if expected is None
             else expected.name,
             kind=" / ".join(dict.fromkeys(type(module.get_submodule(layer)).__name__ for layer in layers)),
+            sees="text" in takes(type(module)) and tower(module, path, beside=True) is not None,
         )
         for path, layers in stacks(module).items()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -74,6 +75,17 @@ def met(blueprint: Blueprint) -> Piece:
         return largest(blueprint)
     most = max(layer.parameters for layer in come)
     return Piece(most, max(layer.stored for layer in (*come, *behind)))
+
+
+def apart(blueprint: Blueprint) -> list[Blueprint]:
+    """What reads and what sees, where a model does both: their layers run one after the other, each with states of its
+    own. Of the latter what only a text has is left out. Anything else as it is."""
+    towers = tuple(stack for stack in blueprint.stacks if stack.sees)
+    others = tuple(stack for stack in blueprint.stacks if not stack.sees)
+    if not (towers and others and blueprint.seen):
+        return [blueprint]
+    seeing = replace(blueprint, stacks=towers, gives=(), context=1, places=0)
+    return [replace(blueprint, stacks=others, seen=0), seeing]
 
 
 def width_of(blueprint: Blueprint) -> int:

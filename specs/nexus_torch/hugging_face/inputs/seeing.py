@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from torch import nn
 from transformers import PreTrainedConfig
+
+from ..configuration.experts import nearest_config
+from ..configuration.reading import text_part
 
 PICTURE = (480, 640)
 """Height and width of a picture where a tower takes any size."""
@@ -53,6 +57,16 @@ def places(config: PreTrainedConfig) -> int:
     said = [found for name in SHOWN if (found := whole(config, name))]
     counted = [found] if (found := positions(tower) // merged**2) else []
     return min([*said, *counted], default=0)
+
+
+def tower(module: nn.Module, path: str, *, beside: bool) -> PreTrainedConfig | None:
+    """The configuration of a tower of pictures, where it stands `beside` a text one of its own; None of anything
+    else."""
+    config: Any = module.config
+    found = nearest_config(module, path)
+    if found is None or (beside and (found is config or found is text_part(config))):
+        return None
+    return found if positions(found) else None
 
 
 def frames_of(config: PreTrainedConfig) -> int:

@@ -9,10 +9,8 @@ from nexus_specs import Batch, Blueprint, Sample, Shown, standing_out
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
-from ..configuration.experts import nearest_config
-from ..configuration.reading import text_part
 from .collate import Preprocessor
-from .seeing import pair, positions, whole
+from .seeing import pair, tower, whole
 
 MARKS = tuple(f"{kind}_token_{name}" for kind in ("image", "video", "audio") for name in ("id", "index"))
 """Names of the tokens that stand for what is seen or heard."""
@@ -49,7 +47,7 @@ def shown(blueprint: Blueprint, module: nn.Module, batches: Sequence[Batch]) -> 
     config: Any = module.config
     beside = "text" in blueprint.takes                      # else what sees is all that there is
     towers = {stack.path: found for stack in blueprint.stacks
-              if (found := _tower(module, stack.path, beside)) is not None}  # fmt: skip
+              if (found := tower(module, stack.path, beside=beside)) is not None}  # fmt: skip
     widths = {stack.path: max(stack.widths, default=0) for stack in blueprint.stacks}
     seen = [patches(found, batch) * widths[path] for path, found in towers.items() for batch in batches]
     dark = beside and not any(name.startswith(SEEN) for batch in batches for name in batch)
@@ -72,16 +70,6 @@ def patches(config: PreTrainedConfig, batch: Batch) -> int:
         return int(given.numel() // max(1, flat if given.ndim < 4 else cut))
 
     return sum(of(each) for name, each in batch.items() if name.startswith("pixel_values") and isinstance(each, Tensor))
-
-
-def _tower(module: nn.Module, path: str, beside: bool) -> PreTrainedConfig | None:
-    """The configuration of a tower of pictures, where it stands `beside` a text one of its own; None of anything
-    else."""
-    config: Any = module.config
-    found = nearest_config(module, path)
-    if found is None or (beside and (found is config or found is text_part(config))):
-        return None
-    return found if positions(found) else None
 
 
 def _places(config: PreTrainedConfig, batch: Batch, usual: int) -> int:
