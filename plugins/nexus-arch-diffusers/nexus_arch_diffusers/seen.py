@@ -1,7 +1,7 @@
 """How large the largest state of one sample is in a pipeline's denoiser: what its memory is predicted from.
 
-A transformer has positions (patches of the latents, and the words of a prompt beside them) of a width, a U-Net its
-first map; both for every timestep at which a sample is seen, which pass together.
+A transformer has positions (patches of the latents, and the words of a prompt beside them) of a width, a U-Net the map
+that comes up to its last block; both for every timestep at which a sample is seen, which pass together.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def seen(folder: PipelineFolder, options: Options, moments: Sequence[Any] = ()) 
     places = max(1, sides[0]) * max(1, sides[1]) * _frames(folder, config, options)
     times = len(moments) or len(options.timesteps) or options.count
     if channels := _numbers(config.get("block_out_channels")):
-        return channels[0] * places * times
+        return max(channels[:2]) * places * times           # what comes up to the last block, as wide as the one below
     patch = _numbers(config.get("patch_size")) or (1,)
     along = PACKED if patch[-1] == 1 and hasattr(folder.kind, "_pack_latents") else patch[-1]
     words = int(options.call.get("max_sequence_length") or _default(folder, "max_sequence_length") or WORDS)
