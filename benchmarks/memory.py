@@ -1,11 +1,11 @@
 """Memory that the engine predicts for a checkpoint against the anonymous memory that it takes, for each way to hold it.
 
 Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth), a Qwen2 of which half is a tied
-table, a T5, a Wav2Vec2, a LLaVA, a Qwen2-VL, a SigLIP of 512 pixels, a Mamba, pipelines of diffusers, and random
-mixtures of experts (Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4; about 550 MB), and loads and observes each in a
-process of its own, which polls the anonymous part of its resident memory (RssAnon) every few milliseconds. Measured is
-the growth from before loading to the highest point; predicted, for what the samples show. Target: within 15 % on
-checkpoints of at least 500 MB.
+table, a T5, a Wav2Vec2, a LLaVA, a Qwen2-VL, a SigLIP of 512 pixels, a VideoMAE, a BERT, a Mamba, pipelines of
+diffusers, and random mixtures of experts (Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4; about 550 MB), and loads
+and observes each in a process of its own, which polls the anonymous part of its resident memory (RssAnon) every few
+milliseconds. Measured is the growth from before loading to the highest point; predicted, for what the samples show.
+Target: within 15 % on checkpoints of at least 500 MB.
 
     python benchmarks/memory.py --json
     python benchmarks/memory.py --only "bfloat16 nf4"
@@ -39,6 +39,9 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "bfloat16 stream": ("bfloat16", {"residency": "stream"}),
     "bfloat16 resident, long texts": ("bfloat16", {"residency": "resident", "tokens": "2000"}),
     "bfloat16 stream, long texts": ("bfloat16", {"residency": "stream", "tokens": "2000"}),
+    "bfloat16 stream, four texts at once": ("bfloat16", {"residency": "stream", "tokens": "512", "batch": "4"}),
+    "bfloat16 nf4, four texts at once":
+        ("bfloat16", {"residency": "resident", "quantise": "nf4", "tokens": "256", "batch": "4"}),
     "tied table resident": ("tied", {"residency": "resident"}),
     "tied table nf4": ("tied", {"residency": "resident", "quantise": "nf4"}),
     "tied table stream": ("tied", {"residency": "stream"}),
@@ -52,6 +55,8 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "pictures of any size stream": ("grids", {"residency": "stream"}),
     "pictures of any size, text alone stream": ("grids", {"residency": "stream", "picture": "0"}),
     "pictures alone resident": ("towers", {"residency": "resident"}),
+    "films stream": ("films", {"residency": "stream"}),
+    "scores of every word stream": ("words", {"residency": "stream", "tokens": "500", "batch": "4"}),
     "SD3 stream": ("sd3", {"residency": "stream", "source": DRAWN, "picture": "0"}),
     "SD3 resident": ("sd3", {"residency": "resident", "source": DRAWN, "picture": "0"}),
     "SD3 with a picture stream": ("sd3", {"residency": "stream", "source": DRAWN, "picture": "256"}),
@@ -67,8 +72,8 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "FP8 experts resident": ("fp8", {"residency": "resident"}),
     "FP8 experts stream": ("fp8", {"residency": "stream"}),
 }
-"""Name -> how the file is stored, and what the budget says; tokens of a text and pixels of a picture's side (0: none),
-if not the usual, and what the source says besides."""
+"""Name -> how the file is stored, and what the budget says; tokens of a text, pixels of a picture's side (0: none) and
+samples that pass together, if not the usual, and what the source says besides."""
 SAMPLES, BATCH, PICTURE = 4, 2, 336
 POLL = 0.004
 
@@ -112,13 +117,16 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     engine, checkpoint = lookup.make("engine", "sli"), lookup.open(home + settings.pop("source", ""))
     length, side = int(settings.pop("tokens", TOKENS)), int(settings.pop("picture", PICTURE))
     plenty: dict[str, Any] = {"memory": 1 << 40, "scratch": Path(home) / "scratch"}
-    budget = Budget(**plenty | {"micro_batch": BATCH, "precision": "bfloat16"} | settings)
+    together = int(settings.pop("batch", BATCH))
+    budget = Budget(**plenty | {"micro_batch": together, "precision": "bfloat16"} | settings)
     takes, gives = checkpoint.blueprint.takes, checkpoint.blueprint.gives
     drawn = not {"text", "label", "embedding"} & set(gives)
     worded, heard = "text" in takes and "text" in gives, takes == ("audio",)
     given = [_sound(number, length) if heard else _text(number, length) for number in range(SAMPLES)]
     if side and ("image" in takes or drawn):
         given = [fields | _picture(number, side) for number, fields in enumerate(given)]
+    if takes == ("video",):
+        given = [_film(number) for number in range(SAMPLES)]
     samples = [Sample(key=content_key(fields), fields=fields) for fields in given]
     checkpoint.collate(samples)
     shown = as_shown(checkpoint.blueprint, checkpoint, samples)
@@ -146,6 +154,13 @@ def _picture(number: int, side: int) -> dict[str, Any]:
     import numpy as np
 
     return {"image": np.random.default_rng(number).integers(256, size=(side, side, 3), dtype="uint8")}
+
+
+def _film(number: int) -> dict[str, Any]:
+    """Of 16 pictures of 224 pixels."""
+    import numpy as np
+
+    return {"video": np.random.default_rng(number).integers(256, size=(16, 224, 224, 3), dtype="uint8")}
 
 
 class Peak:

@@ -3,9 +3,9 @@ writing takes is gone.
 
 HOW: float32 or bfloat16 (a Llama), tied (a Qwen2 whose embedding of 152,000 words is its head, half of it all),
 encoders (a T5), sound (a Wav2Vec2), pictures (a LLaVA), grids (a Qwen2-VL), towers (SigLIP's, whose pooling turns its
-states), scans (a Mamba), sd3, flux, sdxl, svd (`pipelines`), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts
-of four bits, an exponent for every 32), fp8 (Qwen3-MoE: experts and attention of eight bits, a scale for every 128 x
-128).
+states), films (a VideoMAE in float32), words (a BERT that gives scores of hidden words), scans (a Mamba), sd3, flux,
+sdxl, svd (`pipelines`), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of four bits, an exponent for every
+32), fp8 (Qwen3-MoE: experts and attention of eight bits, a scale for every 128 x 128).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ PIPELINES = ("sd3", "flux", "sdxl", "svd")
 """Those of diffusers, which have layers of their own."""
 LAYERS = dict.fromkeys(PIPELINES, 0) | {
     "float32": 24, "bfloat16": 24, "tied": 12, "encoders": 12, "sound": 16, "pictures": 18, "towers": 18, "grids": 16,
+    "films": 12, "words": 24,
     "scans": 40, "experts": 10, "mxfp4": 10, "fp8": 10,
 }  # fmt: skip
 PACKED = {
@@ -69,23 +70,26 @@ def main(home: Path, how: str, layers: int) -> None:
     if how in PACKED:
         config = json.loads((home / "config.json").read_text())
         (home / "config.json").write_text(json.dumps(config | {"quantization_config": PACKED[how]}))
-    if how == "sound":
-        import transformers as hf
+    save_preprocessor(home, how)
 
+
+def save_preprocessor(home: Path, how: str) -> None:
+    """What makes tensors of samples."""
+    import transformers as hf
+
+    if how == "sound":
         hf.Wav2Vec2FeatureExtractor().save_pretrained(home)
-    elif how == "pictures":
-        save_processor(home)
-    elif how == "grids":
+    elif how in ("pictures", "grids"):
         save_processor(home, how)
     elif how == "towers":
-        import transformers as hf
-
         hf.SiglipImageProcessorPil(size={"height": LARGER, "width": LARGER}).save_pretrained(home)
+    elif how == "films":
+        hf.VideoMAEImageProcessorPil().save_pretrained(home)
     else:
         save_tokenizer(home)
 
 
-def empty(how: str, layers: int) -> Any:
+def empty(how: str, layers: int) -> Any:  # noqa: C901
     """The model without weights."""
     import torch
     import transformers as hf
@@ -96,6 +100,8 @@ def empty(how: str, layers: int) -> Any:
     }  # fmt: skip
     routed = common | {"num_key_value_heads": 4, "head_dim": 64, "num_experts_per_tok": 4}
     with torch.device("meta"):
+        if how in ("films", "words"):
+            return empty_encoder(how, layers)
         if how == "mxfp4":
             config = hf.GptOssConfig(intermediate_size=1024, num_local_experts=32, pad_token_id=0, **routed)
             return hf.GptOssForCausalLM(config).to(torch.bfloat16)
@@ -139,6 +145,17 @@ def empty(how: str, layers: int) -> Any:
             ).to(torch.bfloat16)
         config = hf.LlamaConfig(intermediate_size=2816, num_key_value_heads=16, **common)
         return hf.LlamaForCausalLM(config).to(getattr(torch, how))
+
+
+def empty_encoder(how: str, layers: int) -> Any:
+    """Of films, or of words."""
+    import torch
+    import transformers as hf
+
+    sizes = {"intermediate_size": 4096, "num_hidden_layers": layers, "num_attention_heads": 16}
+    if how == "films":
+        return hf.VideoMAEForVideoClassification(hf.VideoMAEConfig(hidden_size=WIDTH, **sizes))
+    return hf.BertForMaskedLM(hf.BertConfig(hidden_size=WIDTH, **sizes)).to(torch.bfloat16)
 
 
 def written(name: str, like: Tensor, how: str) -> Iterator[tuple[str, Tensor]]:

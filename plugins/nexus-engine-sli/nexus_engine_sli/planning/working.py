@@ -26,10 +26,11 @@ residual width that attention has."""
 WIDEST, DRAWN = 24, 8
 """Residual widths that a MLP makes of a token at most: one of eight widths, gated; of what is drawn, a plain one of
 four, for its blocks have weights that a token does not meet (a second stream, modulations, convolutions)."""
-LEFT, LEFT_IN_TOWERS = 15, 6
+LEFT, LEFT_IN_TOWERS, UNTRIMMED, SLACK = 12, 6, 15, 16_000_000
 """Tensors of that width that attention makes and drops, and that leave holes of their size in the heap, which wider
-ones do not fit into: norms in float32 and rotary embeddings of those that write, and of others, which have none. Where
-everything is resident the heap is not trimmed behind a layer, so all leave as many, a tower beside what reads it."""
+ones do not fit into: norms in float32 and rotary embeddings of those that write, and of others, which have none; where
+everything is resident the heap is not trimmed behind a layer, so more are left, by a tower beside what reads it. Bytes
+up to which the holes of the batches before stay, since the heap is not trimmed for less."""
 FRAMES, SCANS = 4, 3
 """Tensors of a sound's frames; those of a scan (decay, input, and both)."""
 DYNAMIC = 32 << 20
@@ -46,23 +47,25 @@ class Working(NamedTuple):
 
 def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
     """Where layers come one by one, and large blocks go back as soon as they are freed."""
-    left = LEFT if "text" in blueprint.gives else LEFT_IN_TOWERS
-    return _working(blueprint, budget, dtype, tokens, left, MAPPED)
+    leaves = LEFT if "text" in blueprint.gives else LEFT_IN_TOWERS
+    found, left = _working(blueprint, budget, dtype, tokens, leaves, MAPPED)
+    return Working(found.layer + min(SLACK, 2 * left), found.head + SLACK)
 
 
 def resident(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
     """Where all layers are there; no state waits, so what the first layer was given counts here."""
     mapped = FINE if budget.quantise or pieces.fused(blueprint) else DYNAMIC
-    found = _working(blueprint, budget, dtype, tokens, LEFT, mapped)
+    found, _ = _working(blueprint, budget, dtype, tokens, UNTRIMMED, mapped)
     first = states(blueprint, budget.micro_batch, tokens) * dtype.itemsize
     both = min(_read(blueprint, tokens), blueprint.seen) * max(1, budget.micro_batch) * product(budget, dtype).itemsize
-    return found._replace(layer=found.layer + first + (LEFT * both if both < mapped else 0))
+    return found._replace(layer=found.layer + first + (UNTRIMMED * both if both < mapped else 0))
 
 
 def _working(
     blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float, leaves: int, mapped: int
-) -> Working:
-    """Of a batch; blocks of `mapped` bytes go back as soon as they are freed, smaller ones leave so many holes."""
+) -> tuple[Working, int]:
+    """Of a batch, and the holes in it; blocks of `mapped` bytes go back as soon as they are freed, smaller ones leave
+    so many."""
     positions = states(blueprint, budget.micro_batch, tokens)
     made = product(budget, dtype).itemsize
     state = positions * made
@@ -70,7 +73,7 @@ def _working(
     left = leaves * state if state < mapped else 0
     cast = made if product(budget, dtype) != dtype else 0   # the weights of a product, in the dtype that it is made in
     layer = held + left + _scanned(blueprint, budget, tokens) + cast * pieces.largest(blueprint).parameters // FOUR
-    return Working(layer, _scores(blueprint, budget, made, tokens) + cast * pieces.table(blueprint).parameters)
+    return Working(layer, _scores(blueprint, budget, made, tokens) + cast * pieces.table(blueprint).parameters), left
 
 
 def product(budget: Budget, dtype: torch.dtype) -> torch.dtype:
