@@ -48,3 +48,14 @@ def test_a_tower_and_a_text_are_told_apart(drawing: Blueprint) -> None:
     assert (seeing.stacks, seeing.seen, seeing.places) == (both.stacks[1:], 9, 0)
     assert apart(replace(both, seen=0)) == [replace(both, seen=0)], "no sample has a picture"
     assert apart(drawing) == [drawing]
+
+
+def test_states_of_a_tower_meet_its_own_layers(drawing: Blueprint) -> None:
+    """Layers of the text, which are larger, come when the pictures have gone through."""
+    tower, text = drawing.stacks
+    both = replace(drawing, stacks=(replace(tower, sees=True), text), gives=("text",), takes=("image", "text"))
+    budget = Budget(memory=1 << 40, precision="bfloat16", residency="stream", micro_batch=1)
+    blind, small, large = (choose(replace(both, seen=each), budget, tokens=8.0).memory for each in (0, 1000, 20 * MB))
+    assert small == blind, "less than the larger layers"
+    alone = choose(replace(both, stacks=(tower, text), seen=20 * MB), budget, tokens=8.0).memory
+    assert small < large < alone - 2 * 60 * MB
