@@ -237,3 +237,14 @@ def test_the_numbers_of_a_distribution_are_the_scores_of_what_foretells() -> Non
     for output in (told, patched):
         found = signal(output, {}, ("scores",), 1, films=False).outputs["output"]
         assert torch.equal(found, torch.stack([middle, width], -1))
+
+
+def test_a_decoder_inside_speaks_only_for_a_model_without_scores_of_its_own() -> None:
+    from nexus_torch.hugging_face.configuration.giving import gives, writer
+
+    decoder = {"vocab_size": 20, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    parts = {name: SMALL | {"vocab_size": 20, "projection_dim": 8} for name in ("text_config", "speech_config")}
+    pairs = hf.ClvpModelForConditionalGeneration(hf.ClvpConfig(**parts, decoder_config=decoder, projection_dim=8))
+    assert gives(type(pairs)) == ("text",)
+    assert pairs.get_output_embeddings() is None
+    assert writer(pairs) is pairs

@@ -69,8 +69,10 @@ def body(module: PreTrainedModel) -> nn.Module | None:
 
 
 def writer(module: PreTrainedModel) -> PreTrainedModel:
-    """What of a model scores the words that it writes: itself, or the decoder inside one that has no head."""
-    if gives(type(module)) != ("text",) or module.get_output_embeddings() is not None:
+    """What of a model scores the words that it writes: itself, or the decoder inside one that has neither a head nor
+    scores of its own (CLVP's are of pairs)."""
+    scored = any(name.startswith("logits") for name in _declared(type(module)))
+    if gives(type(module)) != ("text",) or module.get_output_embeddings() is not None or scored:
         return module
     within = (each for each in module.children() if isinstance(each, PreTrainedModel) and each.can_generate())
     return next(within, module)
