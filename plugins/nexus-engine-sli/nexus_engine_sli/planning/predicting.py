@@ -13,7 +13,7 @@ from nexus_torch.files import DTYPES
 from ..memory.allocating import GROWN
 from ..weights.quantising import AT_ONCE, How, bytes_of
 from . import pieces, working
-from .working import heard, length
+from .working import SLACK, heard, length
 
 WIDE = 3.0
 """Stored bytes a parameter from which on a checkpoint counts as float32; packed ones have far less."""
@@ -22,9 +22,7 @@ WIDENED = 32_000_000
 that costs little, and sums stay exact."""
 RUNTIME = 32_000_000
 """What torch takes for the first products: compiled kernels, buffers of threads."""
-SLACK = 16_000_000
-"""What the heap may hold in any case beyond what is used."""
-KERNELS = 100_000_000
+KERNELS = 105_000_000
 """What it takes more where experts get different numbers of tokens: oneDNN keeps a kernel for each size."""
 QUANTISING, LIBRARY, LASTING = {"nf4": 12, "int8": 4}, 90_000_000, 45_000_000
 """Bytes for each value that is quantised at a time; bytes that bitsandbytes takes while it is imported and while it
@@ -70,14 +68,15 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     batch = working.streamed(blueprint, budget, dtype, tokens)
     wide = pieces.making(blueprint) * dtype.itemsize
     arriving = max(layer.stored, table.stored) + more
-    layers = (                                              # each runs with a batch's tensors while another arrives
+    layers = (                                              # one runs, with a batch's tensors, and another arrives
         min(round(pieces.met(each).parameters * wide) + arriving, most)
         + working.streamed(each, budget, dtype, tokens).layer
         for each in pieces.apart(blueprint)
     )
-    around = table.parameters * dtype.itemsize + layer.stored + more    # a table, and the buffer of a layer beside it
+    spare = 0 if table.parameters else min(layer.stored, layer.parameters * dtype.itemsize)
+    around = table.parameters * dtype.itemsize + layer.stored + spare + more    # a table, and the last buffers
     weights = staying * dtype.itemsize
-    running = weights + blueprint.buffers + SLACK + _kernels(blueprint, dtype)
+    running = weights + blueprint.buffers + _kernels(blueprint, dtype)
     running += round(max(*layers, min(around, most) + batch.head))
     if blueprint.quantisation or budget.quantise:
         running += RUNTIME                                  # what unpacks takes
