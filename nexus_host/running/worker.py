@@ -76,7 +76,8 @@ def execute(job: Job) -> Outcome:
             state, error = "failed", str(problem)
         except BaseException as problem:  # tokenizers panic with a BaseException
             traceback.print_exc()
-            state, error, expected = "failed", _words(problem, blamed(problem, plugins(job.without).found.values())), False
+            whose = blamed(problem, plugins(job.without).found.values())
+            state, error, expected = "failed", _words(problem, whose), False
     return Outcome(state=state, error=error, expected=expected, seconds=time.perf_counter() - started)
 
 
