@@ -27,7 +27,8 @@ class Stack:
     kind: str = ""
     """The class of its layers; several, with " / ", where they differ."""
     sees: bool = False
-    """Whether its states are of pictures or films (`Blueprint.seen`) beside a text that others read."""
+    """Whether its states are of pictures, films or sounds (`Blueprint.seen`) beside a text that others read or
+    write."""
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -72,9 +73,12 @@ class Blueprint:
     0: none."""
     chunk: int = 0
     """Positions that such a scan takes together, shorter texts being filled up (Mamba 2: 256); 0: one by one."""
+    scored: int = 0
+    """Attention scores that a layer keeps for each pair of positions, where no kernel makes and drops them in pieces
+    (DeBERTa, Gemma 2: heads); 0: none."""
     seen: int = 0
-    """Values of the largest state that a tower has of one picture or film (CLIP-L: 577 positions of 1024); 0: not
-    known."""
+    """Values of the largest state that a tower has of one picture or film, or of one sound that is filled up to a
+    length (CLIP-L: 577 positions of 1024; Whisper-tiny: 1500 of 384); 0: not known."""
     places: int = 0
     """Positions that one picture takes in a text (LLaVA: 576); 0: none, or not known."""
     unmet: tuple[str, ...] = ()

@@ -82,3 +82,20 @@ def test_states_of_pictures_wait_too() -> None:
     seen = 1000 * WIDTH
     small, large = (memory(model(gives=("embedding",), seen=each), HALF, 4, samples=100) for each in (seen, 2 * seen))
     assert large - small > 100 * seen * 2 * 2
+
+
+def test_scores_of_attention_count_where_they_are_there_whole() -> None:
+    plain, whole = (streamed(model(scored=each), HALF, torch.bfloat16, 500).layer for each in (0, 48))
+    assert whole - plain == 4 * 500**2 * 48 * (2 * 2 + 4)
+    seeing = model(gives=("embedding",), seen=500 * WIDTH)
+    plain, whole = (streamed(replace(seeing, scored=each), HALF, torch.bfloat16, 4).layer for each in (0, 16))
+    assert whole - plain == 4 * 500**2 * 16 * 8, "of the patches of a picture, too"
+
+
+def test_spectra_of_sounds_take_what_raw_sounds_do_not() -> None:
+    words, raw, spectra = (
+        memory(model(**more), HALF, 64)
+        for more in ({}, {"takes": ("audio",), "frames": 1}, {"takes": ("audio",)})
+    )
+    assert spectra - raw == pytest.approx(50e6, rel=0.02)
+    assert raw == pytest.approx(words, rel=0.02)

@@ -22,6 +22,7 @@ from .configuration.reading import text_part
 from .inputs.films import staying
 from .inputs.frames import frames
 from .inputs.scans import chunk, scanned
+from .inputs.scores import scored
 from .inputs.seeing import places, seen, tower
 from .weights.packed import settings
 from .weights.sizes import Expected, commonest, stored_bytes
@@ -83,6 +84,7 @@ def blueprint(
         frames=frames(module),
         scanned=scanned(module),
         chunk=chunk(module),
+        scored=scored(module, [stack.path for stack in found]),
         seen=_seen(module, found),
         places=places(config) if "image" in takes(kind) and gives == ("text",) else 0,
         buffers=sum(each.numel() * each.itemsize for each in module.buffers()),
@@ -122,14 +124,16 @@ def _stacks(
             if expected is None
             else expected.name,
             kind=" / ".join(dict.fromkeys(type(module.get_submodule(layer)).__name__ for layer in layers)),
-            sees="text" in takes(type(module)) and tower(module, path, beside=True) is not None,
+            sees="text" in (*takes(type(module)), *given(module)) and tower(module, path, beside=True) is not None,
         )
         for path, layers in stacks(module).items()
     )
 
 
 def _seen(module: nn.Module, found: Sequence[Stack]) -> int:
-    """The largest state of one picture, of all stacks that have pictures."""
+    """The largest state of one picture or sound, of all stacks that have such."""
+    if not {"image", "video", "audio"} & set(takes(type(module))):
+        return 0
     return seen((nearest_config(module, stack.path), max(stack.widths, default=0)) for stack in found)
 
 

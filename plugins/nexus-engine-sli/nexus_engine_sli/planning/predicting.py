@@ -22,6 +22,8 @@ WIDENED = 32_000_000
 that costs little, and sums stay exact."""
 RUNTIME = 32_000_000
 """What torch takes for the first products: compiled kernels, buffers of threads."""
+SPECTRA = 50_000_000
+"""What making the first spectra of a sound takes, and leaves: tables and buffers of Fourier transforms."""
 KERNELS = 105_000_000
 """What it takes more where experts get different numbers of tokens: oneDNN keeps a kernel for each size."""
 QUANTISING, LIBRARY, LASTING = {"nf4": 12, "int8": 4}, 90_000_000, 45_000_000
@@ -76,7 +78,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     spare = 0 if table.parameters else min(layer.stored, layer.parameters * dtype.itemsize)
     around = table.parameters * dtype.itemsize + layer.stored + spare + more    # a table, and the last buffers
     weights = staying * dtype.itemsize
-    running = weights + blueprint.buffers + _kernels(blueprint, dtype)
+    running = weights + blueprint.buffers + _kernels(blueprint, dtype) + _spectra(blueprint)
     running += round(max(*layers, min(around, most) + batch.head))
     if blueprint.quantisation or budget.quantise:
         running += RUNTIME                                  # what unpacks takes
@@ -100,7 +102,7 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens
     """What the tensors of one batch take, and what computes them, where all weights are there."""
     batch = working.resident(blueprint, budget, dtype, tokens)
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
-    return runtime + _kernels(blueprint, dtype) + max(*batch, heard(blueprint, budget, dtype, tokens))
+    return runtime + _kernels(blueprint, dtype) + _spectra(blueprint) + max(*batch, heard(blueprint, budget, dtype, tokens))
 
 
 def slack(weights: int) -> int:
@@ -112,6 +114,11 @@ def slack(weights: int) -> int:
 def _kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
     """What experts leave that get different numbers of tokens."""
     return KERNELS if pieces.fused(blueprint) and dtype == torch.bfloat16 else 0
+
+
+def _spectra(blueprint: Blueprint) -> int:
+    """What a sound takes of which no convolution of the model makes its states."""
+    return SPECTRA if "audio" in blueprint.takes and not blueprint.frames else 0
 
 
 def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:

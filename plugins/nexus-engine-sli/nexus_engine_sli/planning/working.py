@@ -72,7 +72,8 @@ def _working(
     held = RESIDUAL * positions * dtype.itemsize + round(max(ATTENTION, products(blueprint)) * state)
     left = leaves * state if state < mapped else 0
     cast = made if product(budget, dtype) != dtype else 0   # the weights of a product, in the dtype that it is made in
-    layer = held + left + _scanned(blueprint, budget, tokens) + cast * pieces.largest(blueprint).parameters // FOUR
+    whole = _scanned(blueprint, budget, tokens) + _pairs(blueprint, budget, made, tokens)
+    layer = held + left + whole + cast * pieces.largest(blueprint).parameters // FOUR
     return Working(layer, _scores(blueprint, budget, made, tokens) + cast * pieces.table(blueprint).parameters), left
 
 
@@ -126,6 +127,12 @@ def _scanned(blueprint: Blueprint, budget: Budget, tokens: float) -> int:
     together = max(1, blueprint.chunk)
     each = -(-round(length(blueprint, tokens)) // together) * together
     return max(1, budget.micro_batch) * each * SCANS * blueprint.scanned * torch.float32.itemsize
+
+
+def _pairs(blueprint: Blueprint, budget: Budget, made: int, tokens: float) -> int:
+    """Attention scores that are there whole: as they are made, with their mask, and their softmax in float32."""
+    rows = max(round(length(blueprint, tokens)), blueprint.seen // max(1, pieces.width_of(blueprint)))
+    return max(1, budget.micro_batch) * rows**2 * blueprint.scored * (2 * made + torch.float32.itemsize)
 
 
 def _scores(blueprint: Blueprint, budget: Budget, made: int, tokens: float) -> int:

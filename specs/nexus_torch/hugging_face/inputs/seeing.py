@@ -1,4 +1,4 @@
-"""How many positions a picture has: in the tower that sees it, and in the text in which it stands."""
+"""How many positions a picture has, or a sound of a fixed length: in its tower, and in the text in which it stands."""
 
 from __future__ import annotations
 
@@ -39,10 +39,18 @@ def positions(config: PreTrainedConfig) -> int:
     return (height // sides[0]) * (width // sides[1]) * max(1, frames // tubelet)
 
 
+def heard(config: PreTrainedConfig) -> int:
+    """Positions that an encoder of spectra has of any sound, which is filled up to the longest (Whisper: 1500 of 30
+    seconds); 0 of others."""
+    return whole(config, "max_source_positions") if whole(config, "num_mel_bins") else 0
+
+
 def seen(towers: Iterable[tuple[PreTrainedConfig | None, int]]) -> int:
-    """Values of the largest state that a tower has of one picture: its positions times its width. `towers` are (the
-    configuration nearest to a stack, its width)."""
-    return max((positions(config) * width for config, width in towers if config and width > 0), default=0)
+    """Values of the largest state that a tower has of one picture, or of one sound of a length that it says: its
+    positions times its width. `towers` are (the configuration nearest to a stack, its width)."""
+    return max(
+        (max(positions(config), heard(config)) * width for config, width in towers if config and width > 0), default=0
+    )
 
 
 def places(config: PreTrainedConfig) -> int:
@@ -60,13 +68,22 @@ def places(config: PreTrainedConfig) -> int:
 
 
 def tower(module: nn.Module, path: str, *, beside: bool) -> PreTrainedConfig | None:
-    """The configuration of a tower of pictures, where it stands `beside` a text one of its own; None of anything
-    else."""
+    """The configuration of a tower of pictures or of sounds, where it stands `beside` a text one of its own, or is the
+    encoder of sounds before it; None of anything else."""
     config: Any = module.config
     found = nearest_config(module, path)
-    if found is None or (beside and (found is config or found is text_part(config))):
+    if found is None or (
+        beside and (found is config or found is text_part(config)) and not (heard(found) and _encodes(module, path))
+    ):
         return None
-    return found if positions(found) else None
+    return found if positions(found) or heard(found) else None
+
+
+def _encodes(module: Any, path: str) -> bool:
+    """Whether a stack is of the encoder."""
+    names = path.split(".")
+    around = {id(module.get_submodule(".".join(names[:at]))) for at in range(1, len(names))}
+    return hasattr(module, "get_encoder") and id(module.get_encoder()) in around
 
 
 def frames_of(config: PreTrainedConfig) -> int:

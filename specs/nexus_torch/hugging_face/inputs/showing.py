@@ -50,7 +50,7 @@ def shown(blueprint: Blueprint, module: nn.Module, batches: Sequence[Batch]) -> 
               if (found := tower(module, stack.path, beside=beside)) is not None}  # fmt: skip
     widths = {stack.path: max(stack.widths, default=0) for stack in blueprint.stacks}
     seen = [patches(found, batch) * widths[path] for path, found in towers.items() for batch in batches]
-    dark = beside and not any(name.startswith(SEEN) for batch in batches for name in batch)
+    dark = beside and not any(name.startswith((*SEEN, *HEARD)) for batch in batches for name in batch)
     return Shown(
         seen=0 if dark else max(seen, default=0) or blueprint.seen,
         places=max(_places(config, batch, blueprint.places) for batch in batches),
@@ -61,7 +61,7 @@ def shown(blueprint: Blueprint, module: nn.Module, batches: Sequence[Batch]) -> 
 def patches(config: PreTrainedConfig, batch: Batch) -> int:
     """Positions that a tower has of the pictures and films of a batch: the rows of what is cut already; else pixels by
     the patch."""
-    height, width = pair(config.patch_size) or (1, 1)
+    height, width = pair(getattr(config, "patch_size", None)) or (1, 1)
     colours = whole(config, "num_channels") or whole(config, "in_channels") or COLOURS
     deep = whole(config, "tubelet_size") or 1
 

@@ -1,0 +1,51 @@
+"""What a blueprint says for the prediction of memory: attention that keeps its scores, sounds of a fixed length."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nexus_arch_transformers.architecture import Transformers
+from nexus_specs import Blueprint
+
+SIZES: dict[str, Any] = {
+    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 300,
+}  # fmt: skip
+
+
+def inspect(folder: Path, **values: Any) -> Blueprint:
+    (folder / "config.json").write_text(json.dumps(values))
+    return Transformers().inspect(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "scores"),
+    [
+        ("BertModel", {}, 0),
+        ("Gemma2ForCausalLM", {"num_key_value_heads": 2, "head_dim": 8}, 4),
+        ("DebertaV2Model", {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}, 12),
+        ("LongformerModel", {"attention_window": 16}, 0),
+        ("Mamba2Model", {"num_heads": 4, "head_dim": 16}, 0),
+    ],
+)
+def test_attention_without_a_kernel_keeps_its_scores(
+    kind: str, more: dict[str, Any], scores: int, tmp_path: Path
+) -> None:
+    """DeBERTa's were left out: 151 MB were predicted for two texts of 500 tokens that took 319."""
+    family = {"BertModel": "bert", "Gemma2ForCausalLM": "gemma2", "DebertaV2Model": "deberta-v2",
+              "LongformerModel": "longformer", "Mamba2Model": "mamba2"}[kind]  # fmt: skip
+    assert inspect(tmp_path, model_type=family, architectures=[kind], **SIZES | more).scored == scores
+
+
+def test_sounds_that_are_filled_up_have_their_full_length(tmp_path: Path) -> None:
+    """Whisper's 1500 positions were not known: 142 MB were predicted where 341 were taken."""
+    sizes = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "vocab_size": 300,
+             "decoder_attention_heads": 4, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}  # fmt: skip
+    found = inspect(
+        tmp_path, model_type="whisper", architectures=["WhisperForConditionalGeneration"], max_source_positions=1500,
+        pad_token_id=0, **sizes,
+    )  # fmt: skip
+    assert found.seen == 1500 * 32
+    assert [stack.sees for stack in found.stacks] == [True, False], "its encoder hears, and its decoder writes"
