@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from pathlib import Path
 
@@ -22,10 +23,7 @@ class Cursor:
     def __init__(self, path: Path, start: int = 0, stop: int | None = None) -> None:
         self.path = path
         self.remote = opened(path)
-        try:
-            self.file = -1 if self.remote else os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        except OSError as error:
-            raise NexusError(f"'{path}' cannot be read ({error.strerror}). Mend `source`.") from error
+        self.file = -1 if self.remote else _opened(path)
         self.size = self.remote.size if self.remote else os.fstat(self.file).st_size
         self.end = min(self.size, HEADER_LIMIT) if stop is None else min(stop, self.size)
         self.base, self.at, self.window = start, 0, b""
@@ -129,3 +127,15 @@ class Cursor:
                 left -= len(piece)
             self.window = b"".join(pieces)
         self.base, self.at = start, 0
+
+
+def _opened(path: Path) -> int:
+    """The descriptor of a file. NexusError for what is none: a pipe would be waited for without end."""
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        raise NexusError(f"'{path}' cannot be read ({error.strerror}). Mend `source`.") from error
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    raise NexusError(f"'{path}' is no file (a folder, a pipe or a device). Put the file there, or mend `source`.")

@@ -192,7 +192,8 @@ def models(folder: Path) -> list[Path]:
     theirs = (folder / "config.json").exists() and next(folder.glob("*.safetensors"), None) is not None
     if not folder.is_dir() or theirs:
         return []
-    found = sorted(each for each in folder.iterdir() if each.suffix.lower() == SUFFIX)
+    called = sorted(each for each in folder.iterdir() if each.suffix.lower() == SUFFIX)
+    found = [each for each in called if each.is_file()] or called       # what is no file is told when it is opened
     heads = [each for each in found if (m := SPLIT.fullmatch(each.name)) is None or int(m["number"]) == 1]
     named = [each for each in heads if is_model(each.name)]
     found = [each for each in named if not beside(each)] if len(named) > 1 else named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -114,3 +115,13 @@ def test_the_tower_beside_a_model_is_told(
     shutil.copy(model, tmp_path / "others.gguf")
     Gguf().inspect(str(tmp_path / "others.gguf"))
     assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["pipe", "folder"])
+def test_what_is_called_so_and_is_no_file(make: Callable[[Path], None], tmp_path: Path, written: Any) -> None:
+    """A pipe is not waited for; beside a model it is none."""
+    make(tmp_path / "a.gguf")
+    with pytest.raises(NexusError, match=r"a\.gguf' is no file"):
+        Gguf().inspect(str(tmp_path))
+    shutil.copy(written("llama"), tmp_path / "b.gguf")
+    assert Gguf().inspect(str(tmp_path)).head == "LlamaForCausalLM"
