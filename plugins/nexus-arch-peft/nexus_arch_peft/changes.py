@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nexus_specs import Extent, NexusError
 from torch import Tensor
 
 from .products import ROLES, SCALES, product, scaled, whole
-from .remaking import FOLDED, KINDS, NEEDS, OTHERS, SHARED, remade, remakes
+from .remaking import FOLDED, KINDS, NEEDS, OTHERS, OUTPUTS, SHARED, TOKENS, remade, remakes
 from .settings import Settings
 
 PREFIX = "base_model.model."
 ROLE = re.compile(rf"\.({'|'.join((*ROLES, *KINDS, *OTHERS))})(\.default)?(\.weight)?$")
-WRAPPED = re.compile(r"\.(base_layer|(modules_to_save|ln_tuning_layers)(\.default)?)(?=\.|$)")
+WRAPPED = re.compile(r"\.(base_layer|token_adapter|(modules_to_save|ln_tuning_layers)(\.default)?)(?=\.|$)")
 """What PEFT puts into the names of modules that it wraps."""
+ROWS = "trainable_tokens_delta"
+"""The role of rows of some tokens."""
 BEFORE, TRAINED = ".original_module.", ".modules_to_save."
 """In the names of copies that PEFT writes beside each other where an embedding or a head grew: as it was, and as it
 is."""
@@ -44,11 +46,21 @@ class Change:
     told: Mapping[str, Any] = field(default_factory=dict)
     """What the adapter's settings say to the kinds that make a weight anew."""
 
+    @property
+    def of_rows(self) -> bool:
+        """Whether it puts rows of some tokens into an embedding: what is tied to that one has them, too."""
+        return remakes(self.stored) == ROWS
+
     def check(self, shape: tuple[int, ...]) -> None:
         """NexusError for a weight of this shape that its kind is not read for."""
         main = remakes(self.stored)
         if main and main not in FOLDED and len(shape) > 2:
             raise NexusError(f"'{main}' of a convolution ('{self.name}') is not read. Merge the adapter with PEFT.")
+        if self.of_rows and (last := max(self.told[TOKENS], default=0)) >= shape[0]:
+            raise NexusError(
+                f"The adapter has a row for the token {last} of '{self.name}', which has {shape[0]} rows: its base "
+                "grew before it was trained. Name the base that has these rows: BASE+ADAPTER."
+            )
 
     def merged(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor:
         """The changed tensor, in float32 where something was added. `found`: stored tensors by role."""
@@ -122,17 +134,20 @@ def changes(extents: Iterable[Extent], settings: Settings) -> dict[str, Change]:
         name, role = (f"{path[: found.start()]}.weight", found[1]) if found else (path, "whole")
         groups.setdefault(name, {})[role] = extent
     for stored in groups.values():
-        stored |= shared if "vera_lambda_b" in stored else {}
+        stored |= {role: shared[role] for role in NEEDS.get(remakes(stored), ()) if role in shared}
     made = {name: _change(name, stored, settings) for name, stored in groups.items()}
     return made | {each.name: each for name, stored in groups.items() for each in _biases(name, stored, made)}
 
 
 def _biases(name: str, stored: Mapping[str, Extent], made: Mapping[str, Change]) -> Iterator[Change]:
-    """IA3 scales what a module gives, with its bias; where it scales what goes in (one row), the bias stays."""
+    """IA3 and RoAd change what a module gives, with its bias; where IA3 scales what goes in (one row), the bias
+    stays."""
     scale, bias = stored.get(SCALES), f"{name.removesuffix('weight')}bias"
     if scale is not None and scale.shape[0] > 1:
         own = made[bias].stored if bias in made else {}
         yield Change(name=bias, stored={**own, SCALES: scale}, scaling=1.0, optional=True)
+    if remakes(stored) in OUTPUTS:
+        yield replace(made[name], name=bias, optional=True)
 
 
 def _change(name: str, stored: Mapping[str, Extent], settings: Settings) -> Change:
@@ -148,8 +163,11 @@ def _change(name: str, stored: Mapping[str, Extent], settings: Settings) -> Chan
         raise NexusError(f"DoRA of convolutions ('{name}') is not read. Merge the adapter once with PEFT.")
     if main == "boft_R" and stored[main].shape[:1] != (1,):
         raise NexusError(f"BOFT of more than one factor ('{name}') is not read. Merge the adapter once with PEFT.")
+    if main and not set(stored).isdisjoint(ROLES):
+        raise NexusError(f"The adapter changes '{name}' in two ways, which is not read. Merge the adapter with PEFT.")
     if main:
-        return Change(name=name, stored=stored, scaling=1.0, told=settings.told)
+        told = settings.told if main != ROWS else {TOKENS: settings.tokens_of(name.removesuffix(".weight"))}
+        return Change(name=name, stored=stored, scaling=1.0, told=told)
     added = inner is not None or any(role.startswith("lokr_") for role in stored)
     if not added and SCALES not in stored and set(stored) != {"whole"}:
         raise NexusError(f"The adapter has {', '.join(stored)} for '{name}', and no product. Fetch its weights again.")

@@ -85,7 +85,7 @@ class Adapted:
             weight = next((made[each] for each in self.ties.get(name, (name,)) if each in made), given.get("whole"))
             if weight is None:
                 raise NexusError(f"The base of '{self.home}' has no weight '{name}', which the adapter changes.")
-            if self._grown(name) and not any(name in group for group in self.untied):
+            if self._shared(name) and not any(name in group for group in self.untied):
                 made = {each: value for each, value in made.items() if each not in self.ties.get(name, ())}
             made[name] = change.merged(weight, given)
         return made
@@ -152,9 +152,13 @@ class Adapted:
         return next((key for key, (target, *_) in self.names.items() if target in group), name)
 
     def _parted(self, group: tuple[str, ...]) -> bool:
-        """Whether the adapter changes some of what is one tensor in the base, and not its shape for all of them."""
+        """Whether the adapter changes some of what is one tensor in the base, and not all of it in one place."""
         mine = [name for name in group if name in self.inside]
-        return bool(mine) and not (len(mine) == 1 and self._grown(mine[0]))
+        return bool(mine) and not (len(mine) == 1 and self._shared(mine[0]))
+
+    def _shared(self, name: str) -> bool:
+        """Whether what is tied to a weight is changed with it: its shape, or rows of some tokens."""
+        return bool(self._grown(name)) or self.inside[name].of_rows
 
     def _grown(self, name: str) -> tuple[int, ...]:
         """The new shape of a weight whose shape the adapter changes; ()."""

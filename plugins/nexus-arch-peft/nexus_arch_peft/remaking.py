@@ -3,7 +3,8 @@
 A weight [outputs, inputs] comes in float32 and goes out changed. Sources: OFT, https://arxiv.org/abs/2306.07280; BOFT,
 https://arxiv.org/abs/2311.06243; HRA, https://arxiv.org/abs/2405.17484; VeRA, https://arxiv.org/abs/2310.11454;
 FourierFT, https://arxiv.org/abs/2405.03003; DeLoRA, https://arxiv.org/abs/2503.18225; MiSS,
-https://arxiv.org/abs/2409.15371; the names of stored tensors and the order of products as PEFT 0.21 has them.
+https://arxiv.org/abs/2409.15371; RandLoRA, https://arxiv.org/abs/2502.00987; VB-LoRA, https://arxiv.org/abs/2405.15179;
+RoAd, https://arxiv.org/abs/2409.00119; the names of stored tensors and the order of products as PEFT 0.21 has them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,51 @@ def remakes(roles: Container[str]) -> str:
 def remade(weight: Tensor, found: Roles, told: Told) -> Tensor:
     """The weight as these tensors make it. Raises RuntimeError or ValueError where they do not fit it."""
     role = {name: each.float() for name, each in found.items()}
-    return KINDS[remakes(found)](weight.flatten(1), role, told).reshape(weight.shape)
+    return KINDS[remakes(found)](weight.reshape(len(weight), -1), role, told).reshape(weight.shape)
+
+
+def _tokens(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """Some rows of an embedding, or of a head, in the place of its own."""
+    return weight.index_copy(0, torch.tensor(told[TOKENS], dtype=torch.long), role["trainable_tokens_delta"])
+
+
+def _bases(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """RandLoRA: products of random bases that all modules share, the smaller one scaled by what was learned. PEFT lays
+    the pairs of one side by bases and of the other by ranks; what was trained was trained so."""
+    few, many = sorted(weight.shape)
+    number = role["randlora_gamma"].shape[0]
+    small = role["randlora_lambda"][..., None] * role["randlora_A"][:, :number, :few] * role["randlora_gamma"]
+    made = role["randlora_B"][:many, :number].flatten(1) @ small.flatten(0, 1) * told["scaling"]
+    return weight + (made if weight.shape[1] == few else made.T)
+
+
+def _vector_bank(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """VB-LoRA: both halves of a product put together from the vectors of one bank, a few for each piece."""
+    pieces = {side: _chosen(role, side, told["topk"]) for side in "AB"}
+    inner, outer = pieces["A"].flatten(1), pieces["B"].transpose(1, 2).flatten(0, 1)
+    return weight + outer @ inner
+
+
+def _chosen(role: Roles, side: str, count: int) -> Tensor:
+    """The mixed vectors [.., .., length] of one half."""
+    if (logits := role.get(f"vblora_logits_{side}")) is not None:
+        best, places = logits.topk(count, dim=-1)
+        shares = best.softmax(-1)
+    else:
+        shares, places = role[f"vblora_logits_{side}_topk_weights"], role[f"vblora_logits_{side}_topk_indices"].long()
+        shares = torch.cat([shares, 1 - shares.sum(-1, keepdim=True)], -1)
+    return (shares[..., None] * role["vblora_vector_bank"][places]).sum(-2)
+
+
+def _rotated(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """RoAd: what comes out is turned by pairs, one of each half of a group, and scaled."""
+    half, wide = told["group_size"] // 2, told["variant"] == "road_4"
+    turns, scales = (role[name].reshape(-1, 2 if wide else 1, 1 if told["variant"] == "road_1" else 2, half)
+                     for name in ("road_theta", "road_alpha"))  # fmt: skip
+    kept, moved = (scales[:, 0] * turns[:, 0].cos(), scales[:, -1] * turns[:, -1].sin())
+    groups = weight.reshape(-1, 2, half, weight.shape[1])
+    turned = torch.stack([-groups[:, 1], groups[:, 0]], 1)
+    return (kept[..., None] * groups + moved[..., None] * turned).reshape(weight.shape)
 
 
 def _vectors(weight: Tensor, role: Roles, _: Told) -> Tensor:
@@ -125,16 +170,27 @@ def _by_blocks(weight: Tensor, blocks: Tensor) -> Tensor:
 KINDS: Mapping[str, Callable[[Tensor, Roles, Told], Tensor]] = {
     "vera_lambda_b": _vectors, "fourierft_spectrum": _spectrum, "delora_A": _bounded, "hra_u": _mirrored,
     "oft_R": _turned, "oft_embedding_R": _turned_rows, "boft_R": _butterfly, "miss_block": _shared,
+    "trainable_tokens_delta": _tokens, "randlora_lambda": _bases, "vblora_logits_A": _vector_bank,
+    "vblora_logits_A_topk_weights": _vector_bank, "road_theta": _rotated,
 }  # fmt: skip
 """The role by which a kind is known -> what it makes of a weight."""
-OTHERS = ("vera_lambda_d", "vera_A", "vera_B", "delora_B", "delora_lambda", "delora_w_norm", "boft_s")
-"""What stands beside it."""
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "vera_lambda_b": ("vera_lambda_d", "vera_A", "vera_B"), "delora_A": ("delora_B", "delora_lambda", "delora_w_norm"),
-    "boft_R": ("boft_s",),
+    "boft_R": ("boft_s",), "randlora_lambda": ("randlora_gamma", "randlora_A", "randlora_B"),
+    "vblora_logits_A": ("vblora_logits_B", "vblora_vector_bank"), "road_theta": ("road_alpha",),
+    "vblora_logits_A_topk_weights": (
+        "vblora_logits_A_topk_indices", "vblora_logits_B_topk_weights", "vblora_logits_B_topk_indices",
+        "vblora_vector_bank",
+    ),
 }  # fmt: skip
 """Roles that none is whole without."""
+OTHERS = tuple(dict.fromkeys(role for needed in NEEDS.values() for role in needed))
+"""What stands beside the role by which a kind is known."""
 FOLDED = ("hra_u",)
 """Kinds of which convolutions are read: the others turn what goes into them in other ways than their weight, or not."""
-SHARED = {"base_model.vera_A": "vera_A", "base_model.vera_B": "vera_B"}
+SHARED = {f"base_model.{role}": role for role in ("vera_A", "vera_B", "randlora_A", "randlora_B", "vblora_vector_bank")}
 """Keys of tensors that every module uses -> their role."""
+OUTPUTS = ("road_theta",)
+"""Kinds that change what a module gives, with its bias."""
+TOKENS = "token_indices"
+"""What the rows of some tokens are told: which ones."""

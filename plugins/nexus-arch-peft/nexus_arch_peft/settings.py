@@ -14,7 +14,7 @@ from nexus_specs import NexusError
 from nexus_torch.hub.names import written
 from nexus_torch.hugging_face.folder import parsed
 
-from .telling import told
+from .telling import tokens, told
 
 LONGEST_PATTERN, MOST_REPEATED, MOST_CHOICES, MOST_PATTERNS = 256, 2, 4, 4096
 """Characters of a pattern, parts of any length in it, places where it goes one way or the other, and patterns."""
@@ -27,12 +27,13 @@ CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "eva")
 """Initialisations after which the adapter fits another base than the one it names; EVA does not, and is let through."""
 KINDS: Mapping[str, str] = {
     "LORA": "lora_alpha", "ADALORA": "lora_alpha", "LOHA": "alpha", "LOKR": "alpha", "IA3": "", "VERA": "", "OFT": "",
-    "BOFT": "", "HRA": "", "FOURIERFT": "", "DELORA": "", "MISS": "", "LN_TUNING": "",
+    "BOFT": "", "HRA": "", "FOURIERFT": "", "DELORA": "", "MISS": "", "LN_TUNING": "", "RANDLORA": "", "VBLORA": "",
+    "ROAD": "", "TRAINABLE_TOKENS": "",
 }  # fmt: skip
 """Kinds whose numbers become part of the weights of a base -> the field with what scales them."""
 UNFOLLOWED = (
     "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "lora_bias", "monteclora_config",
-    "target_parameters", "trainable_token_indices", "use_bdlora", "use_qalora",
+    "target_parameters", "use_bdlora", "use_qalora",
 )  # fmt: skip
 """Fields that ask for more than a product added to a weight."""
 
@@ -56,6 +57,8 @@ class Settings:
     """Pattern of module paths -> rank, for kinds whose tensors do not show it."""
     told: Mapping[str, Any] = field(default_factory=dict)
     """What kinds that make a weight anew are told: TOLD of them."""
+    tokens: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """End of a module's path ("": any) -> the tokens whose rows were trained."""
     spent: list[float] = field(default_factory=lambda: [0.0], repr=False, compare=False)
     """Seconds that patterns have taken so far."""
 
@@ -66,6 +69,10 @@ class Settings:
         if self.kind == "LOKR":
             rank = max(1, int(self._of(module, self.ranks, self.rank)))
         return self._of(module, self.alphas, self.alpha) / (rank**0.5 if self.stabilised else rank)
+
+    def tokens_of(self, module: str) -> tuple[int, ...]:
+        """The tokens whose rows in this embedding the adapter holds."""
+        return next((found for end, found in self.tokens.items() if module.endswith(end)), ())
 
     def _of(self, module: str, patterns: Mapping[str, float], default: float) -> float:
         found = (value for pattern, value in patterns.items() if self._fits(pattern, module))
@@ -122,6 +129,7 @@ def read(home: Path, *, named: bool = False) -> Settings:
         rank=max(1, int(_number(home, found, "r"))) if kind == "LOKR" else 1,
         ranks=_patterns(home, found.get("rank_pattern") or {}, "rank_pattern") if kind == "LOKR" else {},
         told=told(home / CONFIG, found, kind),
+        tokens=tokens(home / CONFIG, found, kind),
     )
 
 

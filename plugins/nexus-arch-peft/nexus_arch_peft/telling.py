@@ -36,6 +36,17 @@ TOLD: Mapping[str, Mapping[str, tuple[Any, Check, str]]] = {
         "scaling": (150.0, _number, "a finite number"),
     },
     "MISS": {"init_weights": (True, lambda value: value in (True, False, "bat", "mini"), 'true, false, "bat", "mini"')},
+    "RANDLORA": {
+        "save_projection": (True, lambda value: value is True,
+                            "true: without the bases that all modules share nothing can be merged"),
+        "randlora_alpha": (640, _number, "a finite number"),
+        "r": (32, _whole(1, 1 << 20), "a whole number above 0"),
+    },
+    "VBLORA": {"topk": (2, _whole(1, 1 << 20), "a whole number above 0")},
+    "ROAD": {
+        "variant": ("road_1", lambda value: value in ("road_1", "road_2", "road_4"), "road_1, road_2 or road_4"),
+        "group_size": (64, lambda value: _whole(2, 1 << 20)(value) and value % 2 == 0, "an even number above 0"),
+    },
     "VERA": {"save_projection": (True, lambda value: value is True,
                                  "true: without the matrices that all modules share nothing can be merged")},
 }  # fmt: skip
@@ -51,4 +62,17 @@ def told(place: Path, found: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
             raise NexusError(
                 f"{name} is {made[name]!r} in '{place}'; {allowed}. Save the adapter so, or merge it once with PEFT."
             )
-    return made
+    return made | ({"scaling": made["randlora_alpha"] / made["r"]} if kind == "RANDLORA" else {})
+
+
+def tokens(place: Path, found: Mapping[str, Any], kind: str) -> Mapping[str, tuple[int, ...]]:
+    """End of a module's path ("": any) -> the tokens whose rows an adapter holds. NexusError for what names none."""
+    name = "token_indices" if kind == "TRAINABLE_TOKENS" else "trainable_token_indices"
+    given = found.get(name)
+    if not given:
+        return {}
+    ends = given if isinstance(given, Mapping) else {"": given}
+    for each in ends.values():
+        if not isinstance(each, list) or not all(_whole(0, (1 << 31) - 1)(token) for token in each):
+            raise NexusError(f"{name} is {str(given)[:80]} in '{place}'; numbers of tokens. Fetch the adapter again.")
+    return {str(end): tuple(each) for end, each in ends.items()}

@@ -85,10 +85,36 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "miss": ("llama", {"kind": "Miss", "target_modules": ["q_proj", *MLP], "r": 5}),
     "miss bat": ("llama", {"kind": "Miss", "target_modules": ["q_proj", "gate_proj"], "r": 8, "init_weights": "bat"}),
     "miss mini": ("llama", {"kind": "Miss", "target_modules": ["q_proj"], "r": 8, "init_weights": "mini", "mini_r": 4}),
+    "tokens": ("llama", {"target_modules": ["q_proj"], "r": 4, "trainable_token_indices": [79, 299, 80]}),
+    "tokens of tied": ("tied", {"target_modules": ["q_proj"], "r": 4, "trainable_token_indices": [79, 80]}),
+    "tokens of two": ("llama", {"target_modules": ["q_proj"], "r": 4,
+                                "trainable_token_indices": {"lm_head": [7], "embed_tokens": [79, 80]}}),
+    "tokens of two tied": ("tied", {"target_modules": ["q_proj"], "r": 4,
+                                    "trainable_token_indices": {"lm_head": [7], "embed_tokens": [79, 80]}}),
+    "tokens alone": ("llama", {"kind": "TrainableTokens", "token_indices": [79, 80], "init_weights": True}),
+    "tokens alone of tied": ("tied", {"kind": "TrainableTokens", "token_indices": [79, 80], "init_weights": True}),
+    "random bases": ("llama", {"kind": "RandLora", "target_modules": ["q_proj", *MLP], "r": 5}),
+    "transposed random bases": (
+        "gpt2", {"kind": "RandLora", "target_modules": ["c_attn", "mlp.c_proj"], "r": 4, "fan_in_fan_out": True}
+    ),
+    "vector bank": ("llama", {"kind": "VBLoRA", "target_modules": ["q_proj", *MLP], "r": 4, "num_vectors": 8,
+                              "vector_length": 16}),
+    "best of a vector bank": ("llama", {"kind": "VBLoRA", "target_modules": ["q_proj", *MLP], "r": 4, "topk": 3,
+                                        "num_vectors": 8, "vector_length": 8, "save_only_topk_weights": True}),
+    "rotations": ("qwen", {"kind": "Road", "target_modules": ["q_proj", *MLP], "variant": "road_1", "group_size": 8}),
+    "rotations of two": ("qwen", {"kind": "Road", "target_modules": ["q_proj"], "variant": "road_2",
+                                  "group_size": 16}),
+    "rotations of four": ("qwen", {"kind": "Road", "target_modules": ["q_proj", *MLP], "variant": "road_4",
+                                   "group_size": 4}),
     "norms": ("llama", {"kind": "LNTuning", "target_modules": ["input_layernorm", "norm"]}),
     "adalora": ("llama", {"kind": "AdaLora", "target_modules": ["q_proj", *MLP], "init_r": 6, "lora_alpha": 16,
                           "total_step": 10}),
 }  # fmt: skip
+
+
+NOISED = ("modules_to_save", "magnitude", "ln_tuning", "miss_block", "vera_", "trainable_tokens_delta", "vblora_",
+          "randlora_lambda", "randlora_gamma")  # fmt: skip
+"""In the names of what begins as it was, or as nothing."""
 
 
 def adapt(base: Path, target: Path, settings: dict[str, Any]) -> Any:
@@ -98,13 +124,13 @@ def adapt(base: Path, target: Path, settings: dict[str, Any]) -> Any:
     torch.manual_seed(1)
     kind = settings.get("kind", "Lora")
     more = {name: value for name, value in settings.items() if name != "kind"}
-    begins = f"init_{'ia3' if kind == 'IA3' else 'lora' if 'Lora' in kind else ''}_weights".replace("__", "_")
-    more |= {} if kind == "LNTuning" or begins in more else {begins: False}
+    begins = {"IA3": "init_ia3_weights", "Lora": "init_lora_weights", "AdaLora": "init_lora_weights"}
+    begin = begins.get(kind, "init_weights")
+    more |= {} if kind in ("LNTuning", "VBLoRA") or begin in more else {begin: False}
     made = peft.get_peft_model(model, getattr(peft, f"{kind}Config")(**more)).eval()
     with torch.no_grad():
         for name, each in made.named_parameters():
-            known = any(each in name for each in ("modules_to_save", "magnitude", "ln_tuning", "miss_block", "vera_"))
-            if known or ("bias" in name and settings.get("bias")):
+            if any(each in name for each in NOISED) or ("bias" in name and settings.get("bias")):
                 each.add_(torch.randn_like(each) * 0.1)
     made.save_pretrained(target)
     return made
@@ -199,10 +225,10 @@ def test_a_vocabulary_that_grew_and_was_trained(base: Base, tmp_path: Path) -> N
 def test_the_command_that_merges_an_adapter_of_another_kind_runs(task: Any, base: Base, tmp_path: Path) -> None:
     """As a user types it: the folder that it writes is the adapted model, with its head."""
     model = hf.LlamaForCausalLM.from_pretrained(base("llama"), dtype=torch.float32)
-    settings = peft.RandLoraConfig(target_modules=["k_proj"], r=4, task_type=task, init_weights=False)
+    settings = peft.C3AConfig(target_modules=["k_proj"], block_size=16, task_type=task)
     made = peft.get_peft_model(model, settings).eval()
     made.save_pretrained(tmp_path / "adapter")
-    with pytest.raises(NexusError, match="of the kind 'RANDLORA'") as caught:
+    with pytest.raises(NexusError, match="of the kind 'C3A'") as caught:
         Peft().open(str(tmp_path / "adapter"), Installed())
     command = str(caught.value).rpartition("writes: ")[2].strip()
     typed = command.replace("ADAPTER", repr(str(tmp_path / "adapter"))).replace("FOLDER", repr(str(tmp_path / "whole")))
@@ -251,7 +277,7 @@ QUERY = "model.layers.0.self_attn.q_proj"
 @pytest.mark.parametrize(
     ("settings", "tensors", "words"),
     [
-        ({"peft_type": "ROAD"}, product(QUERY), r"of the kind 'ROAD', which is not read; LORA, .* are.*merge_and_"),
+        ({"peft_type": "C3A"}, product(QUERY), r"of the kind 'C3A', which is not read; LORA, .* are.*merge_and_"),
         ({"peft_type": "OFT", "coft": True}, product(QUERY), r"coft is True in .*; false: what is projected"),
         ({"peft_type": "HRA", "apply_GS": "yes"}, product(QUERY), "apply_GS is 'yes' in .*; true or false"),
         ({"peft_type": "FOURIERFT", "random_loc_seed": -1}, product(QUERY), "random_loc_seed is -1"),
@@ -282,6 +308,14 @@ QUERY = "model.layers.0.self_attn.q_proj"
         ({"base_model_name_or_path": "./nowhere/at/all"}, product(QUERY), "stands on './nowhere/at/all'"),
         ({}, product("model.layers.9.self_attn.q_proj"), "which LlamaForCausalLM has not"),
         ({}, dict(list(product(QUERY).items())[:1]), "lacks a half"),
+        ({"trainable_token_indices": [1, -2]}, product(QUERY), "numbers of tokens"),
+        (
+            {"trainable_token_indices": [3, 999]},
+            {"base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta": torch.ones(2, 32)},
+            "the token 999 of 'model.embed_tokens.weight', which has 300 rows",
+        ),
+        ({"peft_type": "ROAD", "group_size": 3}, product(QUERY), "an even number above 0"),
+        ({"peft_type": "RANDLORA", "save_projection": False}, product(QUERY), "save_projection is False"),
     ],
 )
 def test_what_cannot_be_merged_is_refused_in_words(
