@@ -57,7 +57,8 @@ def absence(lookup: Lookup, source: str) -> str:
         return f"{error}. Install it with pip."
     if path.is_dir():
         said = _of_folder(path)
-        return said if _TOKENS in said else f"{said}{_data(lookup, source)}"
+        whole = _TOKENS in said or (path / _CONFIG).exists() or (path / _CONFIG).is_symlink()
+        return said if whole else f"{said}{_data(lookup, source)}"
     if path.exists():
         return _of_file(path, _data(lookup, source))
     if path.is_symlink():

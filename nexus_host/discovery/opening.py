@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +12,9 @@ from ..words import listed
 from .absence import absence, pointers
 
 _Said = TypeVar("_Said")
+_NAMES = "Name a folder, package:NAME/PATH, or OWNER/NAME on the hub."
+_SHOWN = 40
+"""Characters of a name without end that are shown."""
 STOPS = (KeyboardInterrupt, GeneratorExit)
 """What ends a program and is no fault of a file."""
 
@@ -26,7 +30,10 @@ def loader(lookup: Offers, source: str) -> tuple[str, Architecture]:
     none, and for two that claim alike.
     """
     if not source.strip():
-        raise NexusError("The source is empty. Name a folder, package:NAME/PATH, or OWNER/NAME on the hub.")
+        raise NexusError(f"The source is empty. {_NAMES}")
+    if _too_long(source):
+        shown = f"'{source[:_SHOWN]}…'"
+        raise NexusError(f"The source is {len(source):,} characters long, and no path is: {shown}. {_NAMES}")
     claims, failed, said = _claims(lookup, source)
     best = max((claim for claim, _ in claims.values()), default=0)
     names = [name for name, (claim, _) in claims.items() if claim == best]
@@ -49,6 +56,17 @@ def is_here(source: str) -> bool:
         return locate(source).exists()
     except OSError:
         return False
+
+
+def _too_long(source: str) -> bool:
+    """Whether no file can be called so."""
+    try:
+        locate(source).stat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    except ValueError:                                      # with a sign that no path has
+        return False
+    return False
 
 
 def asked(name: str, source: str, ask: Callable[[], _Said]) -> _Said:

@@ -98,8 +98,16 @@ def test_links_to_nothing(plugins, tmp_path):
 
 def test_a_pipe_as_a_configuration(plugins, tmp_path):
     os.mkfifo(tmp_path / "config.json")
-    with pytest.raises(NexusError, match=r"its config\.json is no file"):
+    with pytest.raises(NexusError, match=r"its config\.json is no file") as told:
         plugins.inspect(str(tmp_path))
+    assert "as data" not in str(told.value), "a checkpoint, whatever is wrong with it"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000, "x" * 100_000])
+def test_a_name_that_no_file_can_have_is_not_repeated(plugins, name):
+    with pytest.raises(NexusError, match=r"characters long, and no path is: 'x.*…'\. Name a folder") as told:
+        plugins.inspect(name)
+    assert len(str(told.value)) < 250
 
 
 @pytest.mark.parametrize("source", ["", "/", "/dev/null", "a\0b", "x" * 5000, "%s{}", "hub:../..", "package:", "~"])
