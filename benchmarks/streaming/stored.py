@@ -2,10 +2,11 @@
 writing takes is gone.
 
 HOW: float32 or bfloat16 (a Llama), tied (a Qwen2 whose embedding of 152,000 words is its head, half of it all),
-encoders (a T5), sound (a Wav2Vec2), pictures (a LLaVA), grids (a Qwen2-VL), towers (SigLIP's, whose pooling turns its
-states), films (a VideoMAE in float32), words (a BERT that gives scores of hidden words), scans (a Mamba), sd3, flux,
-sdxl, svd (`pipelines`), experts (Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of four bits, an exponent for every
-32), fp8 (Qwen3-MoE: experts and attention of eight bits, a scale for every 128 x 128).
+encoders (a T5), sound (a Wav2Vec2), spectra (a Whisper), disentangled (a DeBERTa, whose attention has no kernel),
+pictures (a LLaVA), grids (a Qwen2-VL), towers (SigLIP's, whose pooling turns its states), films (a VideoMAE in
+float32), words (a BERT that gives scores of hidden words), scans (a Mamba), sd3, flux, sdxl, svd (`pipelines`), experts
+(Qwen3-MoE in bfloat16), mxfp4 (gpt-oss: experts of four bits, an exponent for every 32), fp8 (Qwen3-MoE: experts and
+attention of eight bits, a scale for every 128 x 128).
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-TOKENS, LONGEST, VOCABULARY, WIDTH, BLOCK = 64, 4096, 8192, 1024, 128
-MANY = 151_936
+TOKENS, LONGEST, VOCABULARY, WIDTH, BLOCK, MANY = 64, 4096, 8192, 1024, 128, 151_936
 SIDE, PATCH, PLACE, LARGER = 336, 14, 257, 512
 """Pixels of a picture's side and of a patch's; the token that stands for a picture: the first behind those of bytes."""
 PIPELINES = ("sd3", "flux", "sdxl", "svd")
 """Those of diffusers, which have layers of their own."""
 LAYERS = dict.fromkeys(PIPELINES, 0) | {
     "float32": 24, "bfloat16": 24, "tied": 12, "encoders": 12, "sound": 16, "pictures": 18, "towers": 18, "grids": 16,
-    "films": 12, "words": 24,
+    "films": 12, "words": 24, "spectra": 12, "disentangled": 24,
     "scans": 40, "experts": 10, "mxfp4": 10, "fp8": 10,
 }  # fmt: skip
 PACKED = {
@@ -55,10 +55,8 @@ def main(home: Path, how: str, layers: int) -> None:
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(home)
     parts: dict[str, dict[str, Any]] = {}
-    once = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
-    for name, each in model.state_dict().items():
-        if name not in once:                                # tied to another one
-            continue
+    once = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}            # tied weights once
+    for name, each in ((name, each) for name, each in model.state_dict().items() if name in once):
         parts.setdefault(".".join(name.split(".")[:3]) if ".layers." in name else "rest", {})[name] = each
     index: dict[str, str] = {}
     for number, shapes in enumerate(parts.values()):
@@ -77,6 +75,8 @@ def save_preprocessor(home: Path, how: str) -> None:
     """What makes tensors of samples."""
     import transformers as hf
 
+    if how == "spectra":
+        hf.WhisperFeatureExtractor(feature_size=128).save_pretrained(home)
     if how == "sound":
         hf.Wav2Vec2FeatureExtractor().save_pretrained(home)
     elif how in ("pictures", "grids"):
@@ -100,7 +100,7 @@ def empty(how: str, layers: int) -> Any:  # noqa: C901
     }  # fmt: skip
     routed = common | {"num_key_value_heads": 4, "head_dim": 64, "num_experts_per_tok": 4}
     with torch.device("meta"):
-        if how in ("films", "words"):
+        if how in ("films", "words", "disentangled", "spectra"):
             return empty_encoder(how, layers)
         if how == "mxfp4":
             config = hf.GptOssConfig(intermediate_size=1024, num_local_experts=32, pad_token_id=0, **routed)
@@ -152,9 +152,19 @@ def empty_encoder(how: str, layers: int) -> Any:
     import torch
     import transformers as hf
 
-    sizes = {"intermediate_size": 4096, "num_hidden_layers": layers, "num_attention_heads": 16}
+    sizes: dict[str, Any] = {"intermediate_size": 4096, "num_hidden_layers": layers, "num_attention_heads": 16}
     if how == "films":
         return hf.VideoMAEForVideoClassification(hf.VideoMAEConfig(hidden_size=WIDTH, **sizes))
+    if how == "disentangled":
+        sizes |= {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "share_att_key": True}
+        config = hf.DebertaV2Config(hidden_size=WIDTH, vocab_size=VOCABULARY, **sizes)
+        return hf.DebertaV2ForSequenceClassification(config).to(torch.bfloat16)
+    if how == "spectra":
+        many = {f"{side}_{name}": each for side, count in (("encoder", layers), ("decoder", layers // 2))
+                for name, each in (("layers", count), ("attention_heads", 20), ("ffn_dim", 5120))}  # fmt: skip
+        marks = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"), 0)
+        config = hf.WhisperConfig(d_model=1280, num_mel_bins=128, vocab_size=VOCABULARY, **many, **marks)
+        return hf.WhisperForConditionalGeneration(config).to(torch.bfloat16)
     return hf.BertForMaskedLM(hf.BertConfig(hidden_size=WIDTH, **sizes)).to(torch.bfloat16)
 
 

@@ -102,7 +102,8 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens
     """What the tensors of one batch take, and what computes them, where all weights are there."""
     batch = working.resident(blueprint, budget, dtype, tokens)
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
-    return runtime + _kernels(blueprint, dtype) + _spectra(blueprint) + max(*batch, heard(blueprint, budget, dtype, tokens))
+    most = max(*batch, heard(blueprint, budget, dtype, tokens))
+    return runtime + _kernels(blueprint, dtype) + _spectra(blueprint) + most
 
 
 def slack(weights: int) -> int:
