@@ -333,3 +333,36 @@ def test_auto_round_in_another_layout_is_none_of_ours(more: dict[str, Any]) -> N
 def test_auto_round_packs_as_awq() -> None:
     said = {"quant_method": "auto-round", "packing_format": "auto_round:auto_awq", "bits": 4, "group_size": 32}
     assert settings(SimpleNamespace(quantization_config=said))["quant_method"] == "awq"
+
+
+@pytest.mark.parametrize("form", ["everything", "rows", "blocks", "exponents"])
+def test_floats_of_eight_bits_as_modelopt_stores_them(form: str) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(130, 160).to(torch.float8_e4m3fn)
+    scale, by = {
+        "everything": (torch.tensor(0.25), torch.tensor(0.25)),
+        "rows": ((rows := torch.rand(130)), rows[:, None]),
+        "blocks": (
+            (grid := torch.rand(2, 1, 2, 1)),
+            grid[:, 0, :, 0].repeat_interleave(128, 0)[:130].repeat_interleave(128, 1)[:, :160],
+        ),
+        "exponents": (
+            (powers := torch.randint(120, 130, (130, 5), dtype=torch.uint8)),
+            torch.exp2(powers.float() - 127).repeat_interleave(32, 1),
+        ),
+    }[form]
+    raw = {"layer.weight": weight, "layer.weight_scale": scale}
+    assert torch.equal(unpacked(raw, quant_method="modelopt", quant_algo="FP8"), weight.float() * by)
+
+
+def test_floats_of_four_bits_as_modelopt_stores_them() -> None:
+    packed = torch.tensor([[0x21, 0x43, 0x65, 0x87, 0xA9, 0xCB, 0xED, 0x0F]], dtype=torch.uint8)
+    values = [0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6, 0]
+    raw = {"layer.weight": packed, "layer.weight_scale": torch.tensor([[2.0]]).to(torch.float8_e4m3fn)}
+    settings = {"quant_method": "modelopt", "quant_algo": "NVFP4"}
+    found = unpacked({**raw, "layer.weight_scale_2": torch.tensor(0.25)}, **settings)
+    assert torch.equal(found, torch.tensor([values]) * 0.5)
+    with pytest.raises(NexusError, match=r"lies in torch\.uint8"):
+        unpacked(raw, **settings)
+    with pytest.raises(NexusError, match=r"scales \(1, 2\), one for 16 inputs"):
+        unpacked({**raw, "layer.weight_scale": torch.ones(1, 2), "layer.weight_scale_2": torch.ones(1)}, **settings)

@@ -153,3 +153,26 @@ def test_what_quantisers_wrote_before(
     config_of(tmp_path / "packed", quantization_config=None)
     source = config_of(tmp_path / "packed", **{field or "quantization_config": left})
     assert Transformers().open(source, Installed()).blueprint.quantisation == said["quant_method"]
+
+
+def test_a_quantiser_that_is_named_beside_the_configuration(
+    checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """As ModelOpt's first checkpoints name it; its other ways are refused by name."""
+    pack(checkpoint_folder("llama"), tmp_path / "packed", "nvfp4")
+    config = json.loads((tmp_path / "packed" / "config.json").read_text())
+    config.pop("quantization_config")
+    (tmp_path / "packed" / "config.json").write_text(json.dumps(config))
+    beside = tmp_path / "packed" / "hf_quant_config.json"
+    source = str(tmp_path / "packed")
+    for algorithm in ("NVFP4", "W4A16_AWQ"):
+        said = {"quantization": {"quant_algo": algorithm, "group_size": 16, "exclude_modules": ["lm_head"]}}
+        beside.write_text(json.dumps({"producer": {"name": "modelopt"}} | said))
+        if algorithm == "NVFP4":
+            assert Transformers().inspect(source).quantisation == "modelopt"
+            Transformers().open(source, Installed())
+    with pytest.raises(NexusError, match=f"packed by 'modelopt' in 'W4A16_AWQ', which is not read; .*{WHAT_TO_DO}"):
+        Transformers().open(source, Installed())
+    beside.write_text("{")
+    with pytest.raises(NexusError, match=r"hf_quant_config\.json' is no JSON"):
+        Transformers().open(source, Installed())

@@ -80,12 +80,29 @@ def int8(weight: Tensor) -> Packed:
     return stored, packed * scale[:, None] / 127
 
 
+CODES = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
+
+
+def nvfp4(weight: Tensor) -> Packed:
+    """ModelOpt's: groups of 16 inputs, a scale in e4m3 for each, and one of those for all."""
+    groups = weight.unflatten(1, (-1, 16))
+    whole = weight.abs().max() / (6 * 448)
+    scale = (groups.abs().amax(-1) / 6 / whole).to(torch.float8_e4m3fn)
+    by = (scale.float() * whole)[..., None]
+    near = (groups / by).abs().unsqueeze(-1).sub(CODES).abs().argmin(-1)
+    values = (CODES[near] * groups.sign() * by).flatten(1)
+    codes = (near | ((groups < 0).long() << 3)).flatten(1)
+    packed = (codes[:, ::2] | (codes[:, 1::2] << 4)).to(torch.uint8)
+    return {".weight": packed, ".weight_scale": scale, ".weight_scale_2": whole, ".input_scale": torch.ones(())}, values
+
+
 METHODS: dict[str, tuple[Callable[[Tensor], Packed], dict[str, Any]]] = {
     "fp8": (fp8, {"quant_method": "fp8", "weight_block_size": [16, 24], "activation_scheme": "dynamic"}),
     "gptq": (gptq, {"quant_method": "gptq", "bits": 4, "group_size": 8, "desc_act": False, "sym": False}),
     "awq": (awq, {"quant_method": "awq", "bits": 4, "group_size": 8, "version": "gemm", "zero_point": True}),
     "nf4": (nf4, {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}),
     "int8": (int8, {"quant_method": "bitsandbytes", "load_in_8bit": True}),
+    "nvfp4": (nvfp4, {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]}),
     "compressed": (
         compressed,
         {

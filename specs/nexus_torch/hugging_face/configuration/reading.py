@@ -18,6 +18,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from ..folder import CONFIG, configuration, parsed
 from .limits import check
 from .meant import model_type as meant
+from .quantisers import with_quantiser
 
 DROPPED = re.compile(r"\w*implementation(_internal)?|_?use_kernels|kernel_config|allow_all_kernels|auto_map|"
                      r"custom_pipelines?|trust_remote_code|"
@@ -41,7 +42,7 @@ SPECIAL = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 
 def read_config(home: Path) -> PreTrainedConfig:
     """The configuration of a folder. NexusError where there is none that this transformers can read."""
-    return build_config(parsed(home / CONFIG), str(home / CONFIG))
+    return build_config(with_quantiser(parsed(home / CONFIG), home), str(home / CONFIG))
 
 
 def build_config(values: Mapping[str, Any], place: str) -> PreTrainedConfig:

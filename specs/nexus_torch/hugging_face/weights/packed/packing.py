@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from ...configuration.reading import text_part
-from . import bnb, compressed, fp8, integers, mxfp4
+from . import bnb, compressed, fp8, integers, modelopt, mxfp4
 from .layout import Layout, Settings
 
 METHODS: Mapping[str, tuple[Layout, ...]] = {
@@ -23,6 +23,7 @@ METHODS: Mapping[str, tuple[Layout, ...]] = {
     "fbgemm_fp8": fp8.FBGEMM,
     "fp8": fp8.LAYOUTS,
     "gptq": integers.GPTQ,
+    modelopt.METHOD: modelopt.LAYOUTS,
     "mxfp4": mxfp4.LAYOUTS,
     "mxfp8": fp8.LAYOUTS,
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from nexus_specs import Extent, NexusError
 
-from . import integers
+from . import integers, modelopt
 from .layout import Settings
 from .packing import METHODS, Packing
 
@@ -45,6 +45,10 @@ def unread(settings: Settings) -> str:
         known = form == integers.AWQ_VERSION and bits == integers.AWQ_BITS
         said = f"the version '{form}' with {bits} bits"
         allowed = f"'{integers.AWQ_VERSION}' with {integers.AWQ_BITS} bits is"
+    elif method == modelopt.METHOD:
+        named = modelopt.algorithm(settings)
+        known, said = named in modelopt.ALGORITHMS, f"'{named}'" if named else "a way without name (quant_algo)"
+        allowed = f"{', '.join(modelopt.ALGORITHMS)} are"
     else:
         return ""
     return "" if known else f"packed by '{method}' in {said}, which is not read; {allowed}"
