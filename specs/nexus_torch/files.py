@@ -19,6 +19,7 @@ import torch
 from nexus_specs import NexusError
 from safetensors.torch import load, save
 
+from . import first_calls as first_calls
 from .naming import naming
 
 DTYPES: Mapping[str, torch.dtype] = {

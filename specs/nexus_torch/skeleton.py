@@ -10,6 +10,7 @@ import torch
 from nexus_specs import NexusError
 from torch import Tensor, nn
 
+from . import first_calls as first_calls
 from .sparing import Sparing, check_buffer
 
 HARMLESS = frozenset({
