@@ -51,6 +51,20 @@ def header_of(reader: Any, name: str) -> list[str]:
     return header
 
 
+def rows_of(reader: Any, name: str) -> Iterator[tuple[list[str], str]]:
+    """Row after row: its cells, or what is wrong with its quotes. NexusError for a cell that never ends."""
+    while True:
+        try:
+            found = next(reader, None), ""
+        except csv.Error as error:
+            if "larger" in str(error):
+                raise NexusError(f"{name}:{reader.line_num}: {error}. Look for a quote that is not closed.") from error
+            found = [], f'has its quotes wrong ({error}): inside a quoted cell write each one twice, ""'
+        if found[0] is None:
+            return
+        yield found[0], found[1]
+
+
 def lost(lines: int) -> str:
     """Where a quote may have swallowed lines."""
     return f" ({lines} lines: look for a quote that is not closed)" if lines > 1 else ""

@@ -15,7 +15,7 @@ from nexus_specs import NexusError, Split
 
 from . import decode
 from .files import is_file, kind, version
-from .lines import header_of, letters, lines_of, lost, once
+from .lines import header_of, letters, lines_of, lost, once, rows_of
 from .naming import behind, stored
 from .opening import opened
 from .options import TableOptions
@@ -197,22 +197,23 @@ class Csv(Table):
             return False
 
     def _cells(self, lines: Iterable[str], file: Path) -> Any:
-        """What the standard library reads of it, line after line."""
+        """What the standard library reads of it, line after line: strictly, else what stands behind a closing quote
+        would be taken for the cell's own letters, and every row behind an open one for its last cell."""
         csv.field_size_limit(LONGEST)
-        return csv.reader(lines, delimiter="\t" if kind(file).startswith(".tsv") else ",")
+        return csv.reader(lines, delimiter="\t" if kind(file).startswith(".tsv") else ",", strict=True)
 
     def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
         """Row after row; one with too many or too few cells is broken."""
         with letters(file, name) as lines:
             reader = self._cells(lines, file)
             header, before = header_of(reader, name), reader.line_num
-            for cells in self._whole(reader, name):
+            for cells, wrong in rows_of(reader, name):
                 where, taken, before = f"{name}:{reader.line_num}", reader.line_num - before, reader.line_num
-                if not cells:
+                if not cells and not wrong:
                     continue                                # an empty line is nothing
-                if len(cells) != len(header):
+                if wrong or len(cells) != len(header):
                     self._swallowed(taken, where)
-                    broken.add(where, f"has {len(cells)} cells, its header {len(header)}{lost(taken)}")
+                    broken.add(where, f"{wrong or f'has {len(cells)} cells, its header {len(header)}'}{lost(taken)}")
                 elif any("\udc80" <= letter <= "\udcff" for cell in cells for letter in cell):
                     broken.add(where, "is not UTF-8")
                 else:
@@ -223,13 +224,6 @@ class Csv(Table):
         """NexusError for a row that no header fits and that takes more lines than may be broken: each was one."""
         if lines > max(1, self.options.malformed):
             raise NexusError(f"{where}: {lines} lines were taken for one row. Look for a quote that is not closed.")
-
-    def _whole(self, reader: Any, name: str) -> Iterator[list[str]]:
-        """Row after row. NexusError where a cell does not end: what follows would be taken for it."""
-        try:
-            yield from reader
-        except csv.Error as error:
-            raise NexusError(f"{name}:{reader.line_num}: {error}. Look for a quote that is not closed.") from error
 
     def _values(self, cells: dict[str, str]) -> dict[str, Any]:
         """Empty cells as None, a label that is a whole number as one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -131,3 +132,26 @@ def test_frames_are_chosen_in_tables_and_of_the_hub_too(tmp_path: Path, monkeypa
     assert len(decode.video(stored, 4)) == 4
     with pytest.raises(ValueError, match="of video; take some frames of it: frames: 16"):
         decode.video(stored)
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept", "said"),
+    [
+        (['"say \\"no\\" to it",1', "whole,2"], ["whole"], r"a\.csv:2: has its quotes wrong .* write each one twice"),
+        (["whole,1", '"it said ""yes""",2'], ["whole", 'it said "yes"'], ""),
+        (["whole,1", 'b,"2', "c,3", "d,4"], ["whole"], r"a\.csv:5: has its quotes wrong .*\(3 lines: look for a quote"),
+    ],
+)
+def test_quotes_that_are_not_of_csv_are_told(tmp_path: Path, capsys: Any, lines: Any, kept: Any, said: str) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("\n".join(["text,label", *lines]))
+    found = [sample.fields["text"] for sample in Csv(parts={"train": str(file)}).samples("train")]
+    assert found == kept
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_rows_of_which_none_can_be_decoded_are_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": {"en": "a"}}\n' * 3)
+    with pytest.raises(NexusError, match=r"None of the 3 rows can be read:\n  a\.jsonl:1: the text is dict"):
+        list(Jsonl(parts={"train": str(file)}).samples("train"))

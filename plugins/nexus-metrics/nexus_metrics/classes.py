@@ -39,16 +39,31 @@ class Accuracy(Ratio):
     def _row(self, sample: Sample, output: Any) -> tuple[float, ...]:
         if known(sample) is None:
             return ()
-        return (float(largest(numbers(output)) == self._index(sample)),)
+        scores = numbers(output)
+        place = self._index(sample)
+        if not 0 <= place < scores.size:
+            raise NexusError(
+                f"The label {place} of {_where(sample)} is none of the {scores.size} classes of the output: 0 to "
+                f"{scores.size - 1}. Mend the labels: where they count from 1, every answer would be wrong."
+            )
+        return (float(largest(scores) == place),)
 
     def _index(self, sample: Sample) -> int:
         label, names = sample.fields["label"], list(self.options.labels)
         if isinstance(label, str):
             if label not in names:
                 raise NexusError(
-                    f"The label '{label}' of {sample.fields.get('source', sample.key)} is a word that the metric does "
+                    f"The label '{label}' of {_where(sample)} is a word that the metric does "
                     f"not know. Known: {', '.join(names) or 'none'}. Name the classes in the order of the teacher's "
                     "output: metric: {name: accuracy, options: {labels: [...]}}"
                 )
             return names.index(label)
+        if not hasattr(label, "__int__") or int(label) != label:
+            said = f"The label {label!r:.60} of {_where(sample)} is no class: write a whole number or a class's name."
+            raise NexusError(said)
         return int(label)
+
+
+def _where(sample: Sample) -> str:
+    """Where a sample stands, for people."""
+    return str(sample.fields.get("source", sample.key))

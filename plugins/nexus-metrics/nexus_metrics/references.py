@@ -21,9 +21,10 @@ def expected(sample: Sample, field: str, *others: str) -> Any:
 
 
 def known(sample: Sample, field: str = "label") -> Any:
-    """The label of a sample; None where it has none, or -1: so the hub's tests whose labels are kept secret have it."""
+    """The label of a sample; None where it has none, or NaN, as pandas writes that, or -1: so the hub's tests whose
+    labels are kept secret have it."""
     label = sample.fields.get(field)
-    return None if isinstance(label, int) and label < 0 else label
+    return None if (isinstance(label, int) and label < 0) or (isinstance(label, float) and label != label) else label
 
 
 def references(samples: Sequence[Sample], metric: str, field: str, *others: str) -> list[Any]:

@@ -139,3 +139,10 @@ def test_a_label_of_minus_one_is_none() -> None:
     assert KnnAccuracy().measure(samples, {"embedding": [np.ones(2), np.ones(2)]})[1] == ()
     with pytest.raises(NexusError, match="-1"):
         KnnAccuracy().floor([], samples[1:])
+
+
+def test_a_label_that_no_class_has_is_told() -> None:
+    for label, said in ((3, "The label 3 of a is none of the 3 classes"), (1.5, "The label 1.5 of a is no class")):
+        with pytest.raises(NexusError, match=said):
+            Accuracy().measure([sample(label=label, source="a")], {"output": [np.eye(3)[0]]})
+    assert Accuracy().measure([sample(label=math.nan)], {"output": [np.eye(3)[0]]}) == [()]
