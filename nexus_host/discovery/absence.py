@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
@@ -27,6 +28,9 @@ _PICKLED = (b"PK\x03\x04", b"\x80")
 """How files of `torch.save` and of pickle begin."""
 _LARGEST = 32 << 20
 """Bytes of a config.json that is looked into."""
+_MADE_UP = ("/proc/", "/sys/")
+"""Where a file says that it has no bytes, and gives as many as are asked for."""
+_FOLDERS = 50
 _LOOKED_AT, _SHOWN = 1000, 5
 """Names of a folder that are looked at, and that are shown."""
 _EXPORTED = "Name the folder or the repository that it was made from, with config.json and *.safetensors in it"
@@ -79,6 +83,20 @@ def pointers(source: str) -> str:
     return (
         f"'{found}' is a pointer of Git LFS, not the file itself. In that folder type: git lfs install && git lfs pull"
     )
+
+
+def without_end(source: str) -> Path | None:
+    """What in a folder, or in folders in it, leads to what is no file and says that it is one; None where nothing
+    does."""
+    try:
+        path = locate(source)
+        inside = list(islice(path.iterdir(), _LOOKED_AT)) if path.is_dir() else []
+        folders = [each for each in inside[:_FOLDERS] if each.is_dir() and not each.is_symlink()]
+        deeper = (each for folder in folders for each in islice(folder.iterdir(), _LOOKED_AT))
+        links = (each for each in (path, *inside, *deeper) if each.is_symlink())
+        return next((each for each in links if os.path.realpath(each).startswith(_MADE_UP)), None)
+    except (OSError, ValueError):
+        return None
 
 
 def _of_nothing(path: Path, source: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from nexus_specs import Architecture, ArchitectureComponent, Component, Lookup, NexusError, locate, resolve
 
 from ..words import listed
-from .absence import absence, pointers
+from .absence import absence, pointers, without_end
 
 _Said = TypeVar("_Said")
 _NAMES = "Name a folder, package:NAME/PATH, or OWNER/NAME on the hub."
@@ -34,6 +35,11 @@ def loader(lookup: Offers, source: str) -> tuple[str, Architecture]:
     if _too_long(source):
         shown = f"'{source[:_SHOWN]}…'"
         raise NexusError(f"The source is {len(source):,} characters long, and no path is: {shown}. {_NAMES}")
+    if endless := without_end(source):
+        raise NexusError(
+            f"'{endless}' leads to {os.path.realpath(endless)}, which this system makes up as it is read, perhaps "
+            "without end: no file of a checkpoint. Put the file itself there."
+        )
     claims, failed, said = _claims(lookup, source)
     best = max((claim for claim, _ in claims.values()), default=0)
     names = [name for name, (claim, _) in claims.items() if claim == best]

@@ -103,6 +103,18 @@ def test_a_pipe_as_a_configuration(plugins, tmp_path):
     assert "as data" not in str(told.value), "a checkpoint, whatever is wrong with it"
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "unet/config.json"])
+def test_what_has_no_end_is_not_read(plugins, tmp_path, name):
+    """A link to the log of the kernel says that it is a file, and waits for more."""
+    (tmp_path / "unet").mkdir()
+    for each in ("config.json", "model_index.json"):
+        (tmp_path / each).write_text("{}")
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).symlink_to("/proc/kmsg")
+    with pytest.raises(NexusError, match=rf"{name}' leads to /proc/kmsg, .* Put the file itself there"):
+        plugins.inspect(str(tmp_path))
+
+
 @pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000, "x" * 100_000])
 def test_a_name_that_no_file_can_have_is_not_repeated(plugins, name):
     with pytest.raises(NexusError, match=r"characters long, and no path is: 'x.*…'\. Name a folder") as told:
