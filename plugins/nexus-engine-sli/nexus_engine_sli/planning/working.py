@@ -26,6 +26,9 @@ residual width that attention has."""
 WIDEST, DRAWN = 24, 8
 """Residual widths that a MLP makes of a token at most: one of eight widths, gated; of what is drawn, a plain one of
 four, for its blocks have weights that a token does not meet (a second stream, modulations, convolutions)."""
+ALIKE = 0.1
+"""How near, in matrices of the residual width, the MLPs of an encoder and a decoder are if they are the same but for
+norms and biases."""
 LEFT, LEFT_IN_TOWERS, UNTRIMMED, SLACK = 12, 6, 15, 16_000_000
 """Tensors of that width that attention makes and drops, and that leave holes of their size in the heap, which wider
 ones do not fit into: norms in float32 and rotary embeddings of those that write, and of others, which have none; where
@@ -86,12 +89,15 @@ def products(blueprint: Blueprint) -> float:
     """Width of what the MLP of a layer makes of one token, in residual widths.
 
     A Llama of width 1024 whose MLP has 2816: 3 * 2816 / 1024; a BERT's of 4096: 2 * 4096 / 1024."""
-    found = 0.0
+    found = [0.0]
     for stack in blueprint.stacks:
         met = () if stack.path in blueprint.unmet else stack.layer_active or stack.layer_parameters
-        for width, parameters in zip(stack.widths, met, strict=False):
-            found = max(found, parameters / width**2 - FOUR if width > 0 else 0.0)
-    return min(found, WIDEST if {"text", "label", "embedding", "scores"} & set(blueprint.gives) else DRAWN)
+        sized = zip(stack.widths, met, strict=False)
+        found.append(max((parameters / width**2 - FOUR for width, parameters in sized if width > 0), default=0.0))
+    most = max(found)
+    if any(abs(most - FOUR - each) < ALIKE for each in found if each > 0):
+        most -= FOUR                                        # a decoder's, which attends to an encoder's states as well
+    return min(most, WIDEST if {"text", "label", "embedding", "scores"} & set(blueprint.gives) else DRAWN)
 
 
 def heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
