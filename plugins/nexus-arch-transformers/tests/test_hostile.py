@@ -206,6 +206,10 @@ BROKEN: dict[str, Callable[[Path], Any]] = {
     "index outside": lambda home: (home / "model.safetensors.index.json").write_text(
         json.dumps({"weight_map": {"a": "../../secret.safetensors"}})
     ),
+    "index of tables": lambda home: (home / "model.safetensors.index.json").write_text('{"weight_map": {"a": {}}}'),
+    "index of long names": lambda home: (home / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "x" * 5000}})
+    ),
     "index of numbers": lambda home: (home / "model.safetensors.index.json").write_text('{"weight_map": {"a": 3}}'),
     "index text": lambda home: (home / "model.safetensors.index.json").write_text("no"),
     "shard missing": lambda home: (home / "model.safetensors.index.json").write_text(

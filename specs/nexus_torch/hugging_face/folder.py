@@ -21,6 +21,8 @@ from .configuration.originals import elsewhere
 from .configuration.pickled import found, refusal
 
 CONFIG, ONE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+LONGEST = 200
+"""Letters of a file's name."""
 _SHARD = re.compile(r"-\d{5}-(?=of-\d{5}\.safetensors$)")
 PREPROCESSOR_FILES = (
     CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
@@ -224,12 +226,12 @@ def weight_files(home: Path) -> list[Path]:
 def _indexed(home: Path) -> list[str]:
     """The files that an index names: plain names, in the folder itself."""
     places = parsed(home / INDEX).get("weight_map")
-    names = set(places.values()) if isinstance(places, dict) else set()
-    wrong = [name for name in names if not isinstance(name, str) or Path(name).name != name]
+    names = list(places.values()) if isinstance(places, dict) else []
+    wrong = [each for each in names if not isinstance(each, str) or Path(each).name != each or len(each) > LONGEST]
     if wrong or not names:
-        what = f"names {wrong[0]!r}, which is no file of this folder" if wrong else "names no files"
+        what = f"names {wrong[0]!r:.80}, which is no file of this folder" if wrong else "names no files"
         raise NexusError(f"'{home / INDEX}' {what}. Fetch the index again.")
-    return sorted(names)
+    return sorted(set(names))
 
 
 def copy_preprocessor(home: Path, target: Path) -> None:
