@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Blueprint
+from nexus_torch.hugging_face.inputs.showing import shown
 
 SIZES: dict[str, Any] = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 300,
@@ -49,3 +52,20 @@ def test_sounds_that_are_filled_up_have_their_full_length(tmp_path: Path) -> Non
     )  # fmt: skip
     assert found.seen == 1500 * 32
     assert [stack.sees for stack in found.stacks] == [True, False], "its encoder hears, and its decoder writes"
+
+
+def test_a_text_with_a_sound_comes_to_the_tower_that_hears(tmp_path: Path) -> None:
+    """Only what is seen counted: the tower of a Qwen2-Audio was taken for one that no sample comes to."""
+    heard = {"d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
+    found = inspect(
+        tmp_path, model_type="qwen2_audio", architectures=["Qwen2AudioForConditionalGeneration"], audio_token_index=5,
+        audio_config=heard, text_config=SIZES | {"model_type": "qwen2", "num_key_value_heads": 2},
+    )  # fmt: skip
+    with torch.device("meta"):
+        module = hf.Qwen2AudioForConditionalGeneration(hf.AutoConfig.from_pretrained(tmp_path))
+    words = {"input_ids": torch.tensor([[5, 5, 7]])}
+    (tower,) = [stack.path for stack in found.stacks if stack.sees]
+    with_sound = shown(found, module, [words | {"input_features": torch.zeros(1, 128, 3000)}])
+    assert (with_sound.seen, with_sound.places, with_sound.unmet) == (1500 * 16, 2, ())
+    alone = shown(found, module, [words])
+    assert (alone.seen, alone.places, alone.unmet) == (0, 0, (tower,))
