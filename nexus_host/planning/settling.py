@@ -18,6 +18,7 @@ from nexus_specs import Budget, plain, record
 from ..registry import Registry
 from ..registry.trust import written
 from ..store import read_json, text_hash
+from ..store.artefacts import COPIES
 from .contents import Contents
 
 PINS, SETTLED, DATA, CORE = "pins.json", "settled", "data", "core"
@@ -147,8 +148,11 @@ def pinned(run: Path, questions: Mapping[str, Question]) -> dict[str, Settled]:
 
 
 def known_pins(run: Path) -> dict[str, Any]:
-    """What a run directory has pinned, less what is not of the shape that runs write."""
+    """What a run directory has pinned, less what is not of the shape that runs write. Where the note is damaged, its
+    copy says it: else another core would be trained, or newer data fetched, without a word."""
     found = read_json(run / PINS, {})
+    if not found and (run / PINS).exists():
+        found = read_json(run / COPIES / PINS, {})
     teachers, settled, data, core = (found.get(name) for name in ("core_teachers", SETTLED, DATA, CORE))
     known: dict[str, Any] = {}
     if isinstance(teachers, list):

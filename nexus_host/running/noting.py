@@ -9,7 +9,8 @@ from typing import Any
 from ..planning import Plan
 from ..planning.settling import CORE, DATA, PINS, SETTLED, known_pins
 from ..registry import Registry
-from ..store import write_bytes, write_json
+from ..store import read_json, write_bytes, write_json
+from ..store.artefacts import COPIES
 from .sizing import note
 
 REGISTRY, PLUGINS = "registry.yaml", "plugins.json"
@@ -29,5 +30,6 @@ def keep_notes(run: Path, registry: Registry, plan: Plan, settled: Mapping[str, 
         wanted["core_teachers"] = list(plan.subjects.core_teachers)
     if student.options != sized.model.student.options:
         wanted[CORE] = note(sized)
-    if wanted != known:
-        write_json(run / PINS, wanted)
+    for place in (run / PINS, run / COPIES / PINS):
+        if read_json(place, {}) != wanted:
+            write_json(place, wanted)

@@ -26,6 +26,7 @@ from ..showing.plan_view import moved
 from ..showing.tables import console
 from ..showing.text import duration
 from ..store import Lock, Store, sweep
+from ..store.artefacts import COPIES
 from ..store.lock import STATUS
 from ..store.made import FOLDERS, MANIFEST, Made
 from ..store.progress import STOPPING
@@ -40,7 +41,7 @@ from .signals import Interrupted, Stop
 
 _FILES = (STATUS, STOPPING, REGISTRY, PLUGINS, PINS, MANIFEST, "timings.json", "machine.json", "published.json")
 _STDERR, _SHOW_CURSOR = 2, b"\x1b[?25h\n"
-_PATTERNS = ("workers/*.json", "logs/worker-*.log")
+_PATTERNS = ("workers/*.json", "logs/worker-*.log", f"{COPIES}/{PINS}")
 
 
 class View(Protocol):

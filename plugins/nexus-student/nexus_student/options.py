@@ -39,7 +39,7 @@ class ChatOptions:
     """What is asked, and whom."""
 
     release: Path = field(default=RELEASE, metadata={"argument": True, "help": "The release's folder"})
-    prompt: str = option("", help="A text to go on from; without any input it converses")
+    prompt: str | None = option(None, help="A text to go on from; without any input it converses")
     image: str = option("", help="An image file to look at")
     audio: str = option("", help="A sound file to listen to")
     video: str = option("", help="A film to watch: a video file, or .npy frames")

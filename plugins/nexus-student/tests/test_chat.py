@@ -44,6 +44,12 @@ def test_it_answers_a_prompt(world: Any, capsys: pytest.CaptureFixture[str], hel
     assert "[core: no tower fits]" in chat(world, capsys, prompt="ÿþýü" * 3)[1]
 
 
+@pytest.mark.parametrize("prompt", ["", " \n"])
+def test_an_empty_prompt_is_no_wish_to_converse(world: Any, prompt: str) -> None:
+    with pytest.raises(NexusError, match="The prompt is empty: .* Leave --prompt out to converse"):
+        Chat(release=world.release, prompt=prompt)(world.desk)
+
+
 def test_it_looks(world: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from PIL import Image
 

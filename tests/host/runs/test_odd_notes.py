@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from nexus_host.planning.settling import known_pins
+
 NOTES = ("status", "timings", "pins", "made", "published", "machine", "plugins", "lock")
 NESTED = b'{"settled": 3, "data": [], "core_teachers": 5, "release": 1, "units": [3], "profile/prose": 1}'
 BARE = b'{"units": [{"name": "train/x"}], "run": {}, "phase": "done", "elapsed": 1, "eta": null}'
@@ -41,3 +43,17 @@ def test_a_note_that_points_outside_the_run_directory_removes_nothing_there(done
     done.quick("--reset")
     assert outside.read_text() == "mine"
     assert done.contents()
+
+
+def test_a_spoilt_note_of_what_was_settled_is_read_from_its_copy(done):
+    pins = done.run_dir / "pins.json"
+    held = json.loads(pins.read_text()) | {"core_teachers": ["tiny"]}
+    for place in (pins, done.run_dir / "copies" / "pins.json"):
+        assert json.loads(place.read_text()), "both are there"
+        place.write_text(json.dumps(held))
+    pins.write_bytes(pins.read_bytes()[:20])
+    assert known_pins(done.run_dir)["core_teachers"] == ["tiny"], "else another core would be trained, without a word"
+    pins.unlink()
+    assert known_pins(done.run_dir) == {}, "who removes it settles anew"
+    done.quick("--reset")
+    assert not (done.run_dir / "copies" / "pins.json").exists() or pins.exists()

@@ -34,9 +34,12 @@ class Chat:
         options = self.options
         found = opened(str(options.release), options.tower)
         fields = read_media(options.image, options.audio, options.video)
+        prompt = (options.prompt or "").strip() and readable(options.prompt or "")
+        if not prompt and not fields and options.prompt is not None:
+            raise NexusError("The prompt is empty: there is nothing to go on from. Leave --prompt out to converse.")
         partner = Partner(found, lookup, options.length)
-        if options.prompt or fields:
-            asked = fields | ({"text": readable(options.prompt)} if options.prompt else {})
+        if prompt or fields:
+            asked = fields | ({"text": prompt} if prompt else {})
             partner.refuse_lacking(options.tower, asked)
             print(partner.said(asked))
             return 0
