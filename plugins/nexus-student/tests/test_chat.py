@@ -46,7 +46,7 @@ def test_it_answers_a_prompt(world: Any, capsys: pytest.CaptureFixture[str], hel
 
 @pytest.mark.parametrize("prompt", ["", " \n"])
 def test_an_empty_prompt_is_no_wish_to_converse(world: Any, prompt: str) -> None:
-    with pytest.raises(NexusError, match="The prompt is empty: .* Leave --prompt out to converse"):
+    with pytest.raises(NexusError, match=r"The prompt is empty: .* Leave --prompt out to converse"):
         Chat(release=world.release, prompt=prompt)(world.desk)
 
 
