@@ -21,6 +21,7 @@ from .blueprint import model_blueprint, pipeline_blueprint
 from .clocks import Clock
 from .collate import PipelineCollate, seed
 from .components import Diffusion, Prefixed, encoder_config
+from .conditions import apart
 from .fields import ModelCollate
 from .folder import dtype_of, has_weights
 from .guidance import embeds
@@ -106,7 +107,8 @@ class PipelineCheckpoint:
                 raise NexusError(f"'{self.home}' has no scheduler: its timesteps are not known.")
             spread = self.options.timesteps or Schedule(self.folder.read("scheduler")).spread(self.options.count)
             self._collate = PipelineCollate(
-                self.folder.arguments, self.options, spread, self.home.name, reads=self.folder.reads
+                self.folder.arguments, self.options, spread, self.home.name, reads=self.folder.reads,
+                apart=apart(self.folder.kind),
             )
         return self._collate
 

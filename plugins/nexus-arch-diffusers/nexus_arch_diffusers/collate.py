@@ -28,11 +28,13 @@ class PipelineCollate:
     """Prompts, pictures, embeddings and latents of samples as keyword arguments of `PipelineModule.forward`."""
 
     def __init__(
-        self, arguments: Mapping[str, Any], options: Options, spread: Sequence[float], name: str, *, reads: bool = True
+        self, arguments: Mapping[str, Any], options: Options, spread: Sequence[float], name: str, *, reads: bool = True,
+        apart: bool = False,
     ) -> None:  # fmt: skip
-        """`reads`: whether the pipeline has what makes embeddings of a text."""
+        """`reads`: whether the pipeline has what makes embeddings of a text; `apart`: whether it encodes pictures one
+        by one."""
         self.arguments, self.options, self.spread, self.name = arguments, options, tuple(spread), name
-        self.reads = reads
+        self.reads, self.apart = reads, apart
 
     def __call__(self, samples: Sequence[Sample]) -> Collated:
         """One row for each sample. NexusError for what only some of them have: the others would lose it."""
@@ -67,8 +69,13 @@ class PipelineCollate:
         found: dict[Any, list[int]] = {}
         for index, sample in enumerate(samples):
             shapes = tuple(sorted((name, shape_of(value)) for name, value in sample.fields.items()))
-            found.setdefault((shapes, len(timesteps(sample, self.spread))), []).append(index)
+            alone = index if self.apart and any(map(self._is_condition, sample.fields.items())) else -1
+            found.setdefault((shapes, len(timesteps(sample, self.spread)), alone), []).append(index)
         return list(found.values())
+
+    def _is_condition(self, field: tuple[str, Any]) -> bool:
+        """Whether it is a picture or film that the pipeline's call takes."""
+        return field[0] in self.arguments and getattr(field[1], "dtype", None) == np.uint8
 
     def _text(self, samples: Sequence[Sample]) -> dict[str, Any]:
         ready = "prompt_embeds" in samples[0].fields

@@ -165,26 +165,34 @@ class PipelineModule(nn.Module):
         """The picture that follows from each sample's least noisy timestep."""
         last = [min(row) for row in timesteps]
         answer = torch.stack([output[key] for key in enumerate(last)])
+        whole = torch.cat([reached[timestep].shown[at : at + 1] for at, timestep in enumerate(last)])
 
-        def step(prediction: Tensor) -> Tensor:
+        def step(prediction: Tensor, handed: Tensor) -> Tensor:
+            shown = whole if whole.shape == prediction.shape else handed    # without given frames, say
             return torch.cat([
-                self.schedule.guess(prediction[at : at + 1], reached[timestep].shown[at : at + 1], timestep)
+                self.schedule.guess(prediction[at : at + 1], shown[at : at + 1], timestep)
                 for at, timestep in enumerate(last)
             ])  # fmt: skip
 
-        made = led.finish(last[0], generators, Answer(answer), step)
+        made = led.finish(last[0], generators, Answer(answer), whole, step)
         made = made[0] if isinstance(made, tuple) else made
         made = torch.stack(list(made)) if isinstance(made, (list, tuple)) else torch.as_tensor(made)
         return {"video" if made.ndim == 5 else "image": made}
 
 
 def _natural(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as a pipeline takes them: uint8 pictures as Pillow's."""
+    """Arguments as a pipeline takes them: uint8 pictures as Pillow's, films as lists of those; one is no list, which
+    some refuse, or take for several pictures of one prompt."""
     from PIL import Image
+
+    def picture(value: Tensor) -> Any:
+        if value.ndim > 3:                                  # a film
+            return [picture(each) for each in value]
+        return Image.fromarray(value.cpu().numpy())
 
     def natural(value: Any) -> Any:
         if isinstance(value, Tensor) and value.dtype == torch.uint8:
-            return [Image.fromarray(each.cpu().numpy()) for each in value]
+            return picture(value[0]) if len(value) == 1 else [picture(each) for each in value]
         return value
 
     return {name: natural(value) for name, value in given.items()}

@@ -19,6 +19,8 @@ from typing import Any
 from nexus_specs import NexusError
 from torch import Tensor, nn
 
+from .arranging import arranged, whole_films
+from .conditions import again, put_back
 from .schedule import Schedule, can_noise, noised
 from .standins import Answer, Memory, Reached, StandIn
 
@@ -28,8 +30,6 @@ STEPS = 2
 """Steps that a call is asked for, whatever the scheduler then has: some divide by half of them (Mochi)."""
 LONGER = 9
 """Times as many frames lie in more latent frames, however many frames one of those holds."""
-MANY = 1 << 20
-"""Frames that may be decoded in one call."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Led:
         def end(component: str, model: nn.Module, args: Any, kwargs: Any) -> Any:
             raise Reached(component, _bound(model, args, kwargs))
 
-        prepare = next((name for name in PREPARE if hasattr(self.pipeline, name)), "")
+        prepare = self._prepare
         if not prepare:
             raise self._unknown()
         scheduler = self.schedule.at(timestep)
@@ -85,20 +85,28 @@ class Led:
             return Reach(reached.component, reached.arguments, memory.noise, memory.shown, memory.clean)
         raise NexusError(f"{type(self.pipeline).__name__} ended without asking its {' or '.join(self.denoisers)}.")
 
+    @property
+    def _prepare(self) -> str:
+        return next((name for name in PREPARE if hasattr(self.pipeline, name)), "")
+
     def _unknown(self) -> NexusError:
         return NexusError(
             f"{type(self.pipeline).__name__} makes its latents in a way that is not known here. Observe its denoiser "
             f"alone: FOLDER#{self.denoisers[0]}."
         )
 
-    def finish(self, timestep: float, generators: list[Any], output: Any, step: Callable[..., Any]) -> Any:
-        """The rest of the call, with `output` for what the denoiser answers and `step(prediction)` for the clean
-        latents that follow from it: pictures or films in 0..1, by the pipeline's own decoding."""
+    def finish(
+        self, timestep: float, generators: list[Any], output: Any, shown: Tensor, step: Callable[..., Any]
+    ) -> Any:  # fmt: skip
+        """The rest of the call, with `output` for what the denoiser answers to `shown`, and `step(prediction, shown)`
+        for the clean latents that follow from what is handed on of both: pictures or films in 0..1, by the pipeline's
+        own decoding."""
         scheduler = self.schedule.at(timestep)
-        scheduler.__dict__["step"] = lambda *args, **given: Answer(step(_handed(args, given)))
+        scheduler.__dict__["step"] = lambda *args, **given: Answer(step(_handed(args, given), _latents(args, given)))
         pipe = self._copy(scheduler, self._answers(timestep, lambda *_: output))
+        setattr(pipe, self._prepare, _giving(pipe, self._prepare, shown))
         if hasattr(pipe, "decode_latents"):
-            pipe.__dict__["decode_latents"] = _whole_films(pipe)
+            pipe.__dict__["decode_latents"] = whole_films(pipe)
         return self._run(pipe, generators, output_type="pt")
 
     def handed(self, timestep: float, generators: list[Any], output: Any) -> Tensor | None:
@@ -128,6 +136,11 @@ class Led:
             return native(pipe, **given)
         except (NexusError, MemoryError):
             raise
+        except NameError as error:                          # diffusers asks for it only where it is used
+            raise NexusError(
+                f"{type(self.pipeline).__name__} needs a library for these samples that is not installed: {error}. "
+                f"Install that: pip install {error.name}"
+            ) from error
         except Exception as error:
             raise NexusError(f"{type(self.pipeline).__name__} refuses these samples: {error}") from error
 
@@ -162,8 +175,9 @@ class Led:
 
         @functools.wraps(native)
         def prepare(*args: Any, **kwargs: Any) -> Any:
+            at, second = self.memory.at, again(native, pipe, args, kwargs)
             made = native(pipe, *args, **kwargs)
-            noise = made[0] if isinstance(made, tuple) else made
+            noise = _first(made)
             if ready:
                 self.memory.noise = self.memory.shown = noise
                 return made
@@ -172,6 +186,9 @@ class Led:
                 own = arranged(pipe, self._turned(clean, noise, native, pipe, args, kwargs), noise)
             start = noise * 0 if own is None else own
             shown = noise if clean is None and not can_noise(scheduler) else noised(scheduler, start, noise)
+            if any(each.endswith(".encode") for each in self.memory.asked):
+                self.memory.at = at                         # the same answers
+                shown = put_back(shown, noise, _first(second()))
             self.memory.noise, self.memory.shown, self.memory.clean = noise, shown.to(noise.dtype), own
             return (self.memory.shown, *made[1:]) if isinstance(made, tuple) else self.memory.shown
 
@@ -188,27 +205,25 @@ class Led:
         if not isinstance(named.get("num_frames"), int):
             return clean
         named |= {"num_frames": LONGER * named["num_frames"], "generator": None}
-        longer = native(**named)
-        longer = longer[0] if isinstance(longer, tuple) else longer
+        longer = _first(native(**named))
         return clean if longer.shape[self.frames_at] > noise.shape[self.frames_at] else clean.transpose(1, 2)
 
 
-def _whole_films(pipe: Any) -> Callable[..., Any]:
-    """A pipeline's decoding of latents [B, F, C, H, W], all films in one call where it would decode a few frames at a
-    time: a sample's frames must not pass in one call with another's, nor in several."""
-    native = pipe.decode_latents
-    known = inspect.signature(native).parameters
-    if "decode_chunk_size" not in known or not hasattr(pipe.vae, "decode"):
-        return native
-    if "num_frames" not in known:                           # pictures one by one (AnimateDiff)
-        return lambda latents, *_, **__: native(latents, MANY)
+def _first(made: Any) -> Tensor:
+    """The latents of what a pipeline makes to begin with: some give conditions beside them."""
+    return made[0] if isinstance(made, tuple) else made
 
-    def decode(latents: Tensor, num_frames: int, *_: Any, **__: Any) -> Tensor:
-        flat = latents.flatten(0, 1) / pipe.vae.config.scaling_factor
-        frames = pipe.vae.decode(flat, num_frames=num_frames).sample
-        return frames.unflatten(0, (-1, num_frames)).transpose(1, 2).float()
 
-    return decode
+def _giving(pipe: Any, name: str, latents: Tensor) -> Callable[..., Any]:
+    """A pipeline's making of latents, these in their place."""
+    native = getattr(pipe, name)
+
+    @functools.wraps(native)
+    def prepare(*args: Any, **kwargs: Any) -> Any:
+        made = native(*args, **kwargs)
+        return (latents, *made[1:]) if isinstance(made, tuple) else latents
+
+    return prepare
 
 
 def _handed(args: Sequence[Any], given: Mapping[str, Any]) -> Any:
@@ -216,33 +231,13 @@ def _handed(args: Sequence[Any], given: Mapping[str, Any]) -> Any:
     return args[0] if args else given["model_output"]
 
 
+def _latents(args: Sequence[Any], given: Mapping[str, Any]) -> Any:
+    """The latents that a scheduler's step is handed."""
+    return args[2] if len(args) > 2 else given.get("sample")
+
+
 def _bound(model: nn.Module, args: Any, kwargs: Any) -> dict[str, Any]:
     """Arguments by name."""
     bound = inspect.signature(type(model).forward).bind(model, *args, **kwargs).arguments
     named = {name: value for name, value in bound.items() if name not in ("self", "kwargs", "return_dict")}
     return named | dict(bound.get("kwargs", {}))
-
-
-def arranged(pipe: Any, clean: Tensor, noise: Tensor) -> Tensor:
-    """Clean latents in the arrangement of the noise: some pipelines pack patches into tokens."""
-    if clean.shape == noise.shape:
-        return clean
-    if clean.ndim == 5 and clean.transpose(1, 2).shape == noise.shape:
-        return clean.transpose(1, 2)                        # frames before channels (CogVideoX)
-    pack = getattr(pipe, "_pack_latents", None)
-    if pack is not None and clean.ndim == 5 and clean.shape[2] == 1 and "height" in inspect.signature(pack).parameters:
-        clean = clean[:, :, 0]                              # the one frame of a picture (Qwen-Image)
-    if pack is not None and clean.ndim > noise.ndim:
-        sizes = inspect.signature(pack).parameters
-        try:
-            clean = pack(clean, *clean.shape) if "height" in sizes else pack(
-                clean, *(getattr(pipe, f"transformer_{name}_patch_size", 1) for name in ("spatial", "temporal"))
-            )
-        except (RuntimeError, TypeError, ValueError):
-            clean = clean[:0]
-    if clean.shape != noise.shape:
-        raise NexusError(
-            f"The latents of the picture have the shape {list(clean.shape[1:])}, the pipeline's "
-            f"{list(noise.shape[1:])}. Give pictures of the size that it makes (#height=...&width=...), or latents."
-        )
-    return clean

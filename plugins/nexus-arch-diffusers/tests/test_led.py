@@ -16,7 +16,7 @@ import torch
 from diffusers_files.pipelines import save_made
 from diffusers_files.rarer import RARER, guides
 from nexus_arch_diffusers.architecture import Diffusers
-from nexus_arch_diffusers.passes import arranged
+from nexus_arch_diffusers.arranging import arranged
 from nexus_arch_diffusers.rows import rows as by_row
 from nexus_arch_diffusers.vae import normalised
 from nexus_specs import Budget, Installed, NexusError, Sample

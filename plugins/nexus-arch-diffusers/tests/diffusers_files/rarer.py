@@ -91,6 +91,24 @@ def mochi() -> df.DiffusionPipeline:
                             scheduler=df.FlowMatchEulerDiscreteScheduler(invert_sigmas=True))  # fmt: skip
 
 
+def ltx_i2v() -> df.DiffusionPipeline:
+    """Lightricks/LTX-Video, image to video: the first frame is given, and stays as it is at every timestep."""
+    transformer = df.LTXVideoTransformer3DModel(
+        in_channels=8, out_channels=8, num_attention_heads=4, attention_head_dim=8, cross_attention_dim=32,
+        num_layers=2, caption_channels=32,
+    )  # fmt: skip
+    shapes = dict.fromkeys(("block_out_channels", "decoder_block_out_channels"), (8,) * 4)
+    vae = df.AutoencoderKLLTXVideo(
+        latent_channels=8, layers_per_block=(1,) * 5, decoder_layers_per_block=(1,) * 5, patch_size=1,
+        spatio_temporal_scaling=(True, True, False, False), decoder_spatio_temporal_scaling=(True, True, False, False),
+        **shapes,
+    )  # fmt: skip
+    return df.LTXImageToVideoPipeline(
+        transformer=transformer, vae=vae, scheduler=df.FlowMatchEulerDiscreteScheduler(), text_encoder=t5(),
+        tokenizer=t5_tokenizer(),
+    )  # fmt: skip
+
+
 def sana_sprint() -> df.DiffusionPipeline:
     """Efficient-Large-Model/Sana_Sprint_0.6B_1024px_diffusers: timesteps are angles."""
     transformer = df.SanaTransformer2DModel(
@@ -147,5 +165,5 @@ def pixels() -> df.DiffusionPipeline:
 
 RARER: dict[str, Callable[[], df.DiffusionPipeline]] = {
     "lcm": lcm, "zimage": zimage, "controlnet": controlnet, "img2img": img2img, "mochi": mochi,
-    "sana_sprint": sana_sprint, "cascade": cascade, "pixels": pixels,
+    "ltx_i2v": ltx_i2v, "sana_sprint": sana_sprint, "cascade": cascade, "pixels": pixels,
 }  # fmt: skip
