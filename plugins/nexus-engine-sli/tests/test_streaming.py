@@ -42,6 +42,16 @@ def experts() -> Any:
     return hf.Qwen3MoeForCausalLM(config)
 
 
+def altup() -> Any:
+    """Gemma 3n."""
+    config = hf.Gemma3nTextConfig(
+        num_hidden_layers=4, num_key_value_heads=2, intermediate_size=128, head_dim=16, laurel_rank=4,
+        hidden_size_per_layer_input=16, vocab_size_per_layer_input=300, num_kv_shared_layers=0,
+        activation_sparsity_pattern=[0.0] * 4, layer_types=["full_attention"] * 4, **SMALL,
+    )  # fmt: skip
+    return hf.Gemma3nForCausalLM(config)
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Callable[..., Path]:
     """A checkpoint on the disk, as its builder makes it, in a dtype."""
@@ -170,6 +180,19 @@ def test_edits_share_the_pass_and_the_disk(
     if build is experts:
         one_by_one(whole.module)
     check_equal(found, observed(checkpoint, whole, inputs("decoder"), budget, mean()), mean())
+
+
+@pytest.mark.usefixtures("tiny")
+def test_edits_of_a_model_that_writes_into_what_a_unit_gave(saved: Any, inputs: Inputs) -> None:
+    """Gemma 3n scales what its projection gives, which is a unit of its own where it is large."""
+    checkpoint, budget = opened(saved(altup)), Budget(micro_batch=2)
+    edits = [Mean("model.layers.1.self_attn"), Mean("model.layers.2.mlp")]
+    room = Streamed(checkpoint, "cpu")
+    assert "model.per_layer_model_projection" in room.order
+    found = observed(checkpoint, room, inputs("decoder"), budget, edits)
+    assert sorted(room.loads) == sorted(room.order)
+    again = [Mean(edit.name) for edit in edits]
+    check_equal(found, observed(checkpoint, Resident(checkpoint, "cpu"), inputs("decoder"), budget, again), edits)
 
 
 def test_bfloat16_is_what_transformers_computes(saved: Any, inputs: Inputs) -> None:

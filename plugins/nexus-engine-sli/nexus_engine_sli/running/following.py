@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nexus_specs import Edit, NexusError
@@ -23,7 +22,7 @@ from ..outputs.taps import first_tensor, with_first
 from ..rooms.resident import Room
 from .forwards import Run, Stop
 from .hub import Hub, Keeper
-from .writing import Containers, hand_over
+from .writing import Shared, hand_over
 
 Kin = Sequence[Run]
 """The forwards of one batch: the intact one first, then those under edits."""
@@ -34,22 +33,6 @@ class EditKeeper(Keeper, Protocol):
 
     def taken(self, run: Run) -> None:
         """An edited forward took over what the intact one of its batch was given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """An intact output that variants take over, and its version, since a model may write into it later."""
-
-    output: Any
-    version: int
-    written: Containers
-    """What the module wrote into containers that it was given."""
-
-    def taken(self, path: str) -> Any:
-        """The output, untouched; NexusError if the model changed it in place."""
-        if first_tensor(self.output)._version != self.version:
-            raise NexusError(f"The model writes into the output of '{path}' after it is made: edits cannot share it.")
-        return self.output
 
 
 class EditHub(Hub):
@@ -154,7 +137,7 @@ class EditHub(Hub):
             return stop is not None
         if stop.path in edit.modules:
             return run.apart and self._known(stop)
-        return run.apart or self._must_run(stop.path, edit)
+        return run.apart or self._must_run(stop.path, edit) or self._changed(run, stop)
 
     def _takes(self, run: Run) -> bool:
         """Whether a variant may take over what the intact run was given, edited or not."""
@@ -163,7 +146,14 @@ class EditHub(Hub):
             return False
         if stop.path in edit.modules:
             return self._known(stop)
-        return not self._must_run(stop.path, edit) and (run.index, stop.path, stop.visit) in self.shared
+        there = (run.index, stop.path, stop.visit) in self.shared
+        return there and not self._must_run(stop.path, edit) and not self._changed(run, stop)
+
+    def _changed(self, run: Run, stop: Stop) -> bool:
+        """Whether what the intact run of a batch has just been given here is not there any more as it was: the others
+        run the module too, while it is there (Gemma 3n scales what its projection gives, in place)."""
+        shared = self.shared.get((run.index, stop.path, stop.visit))
+        return stop.kind == "before" and shared is not None and shared.changed
 
     def _known(self, stop: Stop) -> bool:
         """Whether all intact batches have passed a module, or are over: those without pictures never meet it."""

@@ -1,14 +1,40 @@
 """What modules write into containers among their arguments: keys and values for the layers behind them (Gemma 3n and 4
-hand one dictionary to all layers). Whoever takes over a module's output takes this over, too."""
+hand one dictionary to all layers). Whoever takes over a module's output takes this over, too: what is taken over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
+
+from nexus_specs import NexusError
+
+from ..outputs.taps import first_tensor
 
 Place = int | str
 """Number or name of an argument."""
 Containers = Mapping[Place, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """An intact output that variants take over, and its version, since a model may write into it later."""
+
+    output: Any
+    version: int
+    written: Containers
+    """What the module wrote into containers that it was given."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the model wrote into the output after it was made."""
+        return first_tensor(self.output)._version != self.version
+
+    def taken(self, path: str) -> Any:
+        """The output, untouched; NexusError if the model changed it in place."""
+        if self.changed:
+            raise NexusError(f"The model writes into the output of '{path}' after it is made: edits cannot share it.")
+        return self.output
 
 
 def containers(args: Iterable[Any], kwargs: Mapping[str, Any]) -> Containers:
