@@ -64,7 +64,8 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     if pieces.tied(blueprint) and table.parameters * dtype.itemsize + table.stored <= most:
         staying += table.parameters                         # read once, for the embedding and the head
         table = pieces.Piece(0, 0 if _as_stored(blueprint, dtype) else table.stored)
-    more = _unpacking(blueprint, layer.parameters) + 2 * ROUNDING
+    more, unpacking = 2 * ROUNDING, _unpacking(blueprint, layer.parameters)
+    beside = max(0, unpacking - layer.parameters // MATRICES * dtype.itemsize)      # what is unpacked is not there yet
     if budget.quantise:
         more += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
     batch = working.streamed(blueprint, budget, dtype, tokens)
@@ -72,11 +73,11 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     arriving = max(layer.stored, table.stored) + more
     layers = (                                              # one runs, with a batch's tensors, and another arrives
         min(round(pieces.met(each).parameters * wide) + arriving, most)
-        + working.streamed(each, budget, dtype, tokens).layer
+        + max(beside, working.streamed(each, budget, dtype, tokens).layer)
         for each in pieces.apart(blueprint)
     )
     spare = 0 if table.parameters else min(layer.stored, layer.parameters * dtype.itemsize)
-    around = table.parameters * dtype.itemsize + layer.stored + spare + more    # a table, and the last buffers
+    around = table.parameters * dtype.itemsize + layer.stored + spare + more + unpacking    # a table, and last buffers
     weights = staying * dtype.itemsize
     running = weights + blueprint.buffers + _kernels(blueprint, dtype) + _spectra(blueprint)
     running += round(max(*layers, min(around, most) + batch.head))
