@@ -61,9 +61,14 @@ def owner(name: str, layers: frozenset[str]) -> str:
 
 
 def _lists(module: nn.Module) -> Iterator[tuple[str, list[nn.Module]]]:
-    """Lists of modules with at least one parameter each, by path."""
+    """Lists of modules with at least one parameter each, by path. A list of lists is none: what it holds is called by
+    nobody, and cannot be tapped (Funnel's blocks, PVT's stages)."""
     for path, each in module.named_modules():
         if isinstance(each, (nn.ModuleList, nn.Sequential)) and path:
             layers = list(each)                             # Informer keeps None where a layer has no convolution
-            if layers and all(layer is not None and next(layer.parameters(), None) is not None for layer in layers):
+            if layers and all(map(_is_layer, layers)):
                 yield path, layers
+
+
+def _is_layer(each: nn.Module | None) -> bool:
+    return each is not None and not isinstance(each, nn.ModuleList) and next(each.parameters(), None) is not None

@@ -49,6 +49,43 @@ def test_experts_that_are_made_of_zeros_take_no_memory(tmp_path: Path) -> None:
     assert blueprint.active_parameters < blueprint.parameters / 3
 
 
+@pytest.mark.parametrize("name", ["swin", "convnext", "hiera", "perceiver", "funnel", "pvt"])
+def test_widths_are_those_of_what_layers_give(name: str, tmp_path: Path) -> None:
+    """Encoders of pictures that grow wider from stage to stage; and layers in lists of lists."""
+    small: dict[str, dict[str, Any]] = {
+        "swin": {"embed_dim": 8, "depths": [1, 2, 1], "num_heads": [1, 2, 4], "image_size": 64, "window_size": 4},
+        "convnext": {"hidden_sizes": [8, 16, 24], "depths": [1, 1, 2], "num_stages": 3, "image_size": 64},
+        "hiera": {"embed_dim": 8, "depths": [1, 1, 1], "num_heads": [1, 2, 4], "image_size": [64, 64],
+                  "num_query_pool": 2, "masked_unit_size": [4, 4]},
+        "perceiver": {"d_model": 24, "d_latents": 32, "num_latents": 4, "num_self_attends_per_block": 2},
+        "funnel": {"architectures": ["FunnelModel"], "d_model": 16, "n_head": 2, "d_head": 8, "d_inner": 32,
+                   "block_sizes": [2, 1], "vocab_size": 99},
+        "pvt": {"hidden_sizes": [8, 16, 24, 32], "depths": [2, 1, 1, 1], "image_size": 64,
+                "num_attention_heads": [1, 2, 3, 4]},
+    }  # fmt: skip
+    inputs = {"pixel_values": torch.zeros(1, 3, 64, 64)}
+    if name == "perceiver":
+        inputs = {"inputs": torch.zeros(1, 8, 24)}
+    if name == "funnel":
+        inputs = {"input_ids": torch.ones(1, 8, dtype=torch.long)}
+    model = hf.AutoModel.from_config(hf.AutoConfig.for_model(name, **small[name])).eval()
+    model.save_pretrained(tmp_path)
+    stacks = Transformers().inspect(str(tmp_path)).stacks
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in (each for stack in stacks for each in stack.layers):
+        model.get_submodule(layer).register_forward_hook(
+            lambda _, __, given, layer=layer: shapes.__setitem__(
+                layer, tuple((given if isinstance(given, torch.Tensor) else given[0]).shape)
+            )
+        )
+    with torch.no_grad():
+        model(**inputs)
+    said = {layer: width for stack in stacks for layer, width in zip(stack.layers, stack.widths, strict=True)}
+    assert said.keys() == shapes.keys(), "every layer runs, and can be tapped"
+    assert {layer: width for layer, width in said.items() if width not in shapes[layer][1:]} == {}
+    assert len(said) > 1
+
+
 def test_stacks_say_what_their_layers_are(tmp_path: Path) -> None:
     stack = inspect(tmp_path, **TRILLION).largest_stack
     assert (stack.path, stack.count, stack.kind, stack.dtype) == (

@@ -26,9 +26,8 @@ from .inputs.scores import scored
 from .inputs.seeing import places, seen, tower
 from .weights.packed import settings
 from .weights.sizes import Expected, commonest, stored_bytes
+from .widths import widths
 
-WIDTHS = ("hidden_size", "d_model", "n_embd", "embed_dim", "hidden_dim", "model_dim", "dim", "width")
-"""Names of the residual width in configurations."""
 CONTEXTS = (
     "max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx",
     "max_target_positions",
@@ -116,7 +115,7 @@ def _stacks(
         Stack(
             path=path,
             count=len(layers),
-            widths=(_width(module, path, layers[-1]),) * len(layers),
+            widths=widths(module, path, layers),
             layer_bytes=tuple(size(layer) for layer in layers),
             layer_parameters=tuple(elements(module.get_submodule(layer)) for layer in layers),
             layer_active=tuple(active(module, layer, unused) for layer in layers),
@@ -142,16 +141,6 @@ def _expected(module: nn.Module, found: Sequence[Stack], layers: Sequence[str], 
     inside = sum(expected.bytes(module.get_submodule(layer), packed=False) for layer in layers)
     rest = expected.bytes(module, packed=False) - inside
     return rest + sum(sum(stack.layer_bytes) for stack in found)
-
-
-def _width(module: nn.Module, path: str, last: str) -> int:
-    """The residual width that the nearest configuration above a stack names; -1 where none does. Where it names several
-    (Qwen2-VL's tower: its own, and that of the text), the one that the norms of its last layer have."""
-    config = nearest_config(module, path)
-    named = [int(found) for name in WIDTHS if isinstance(found := getattr(config, name, None), int)]
-    layer = module.get_submodule(last).named_parameters() if len(set(named)) > 1 else ()
-    norms = {each.shape[0] for name, each in layer if "norm" in name and each.ndim == 1}
-    return next((each for each in named if each in norms), next(iter(named), -1))
 
 
 def _number(config: PreTrainedConfig, names: Sequence[str]) -> int:
