@@ -43,6 +43,12 @@ class CrossEntropy:
                     "label column in the data's options (columns: {label: NAME}), or use another loss."
                 )
             labels, classes = teacher.outputs["label"].long(), student.outputs["output"].shape[-1]
+            if classes < 2:
+                raise NexusError(
+                    f"cross_entropy tells classes apart, and the student gives one number a sample for "
+                    f"'{link.profile.teacher}': it would learn nothing. Use a loss on values: `nexus new-plugin loss "
+                    "NAME` writes one."
+                )
             if len(labels) and (last := int(labels.max())) >= classes:
                 raise NexusError(
                     f"The data of '{link.profile.teacher}' have the label {last}, and the student tells {classes} "

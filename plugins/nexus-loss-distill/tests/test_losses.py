@@ -124,6 +124,12 @@ def test_what_would_broadcast_or_teach_nothing_is_refused(found: int, wanted: in
         ForwardKl().bind(LINK)(of_classes(found), of_classes(wanted))
 
 
+def test_one_class_is_none_to_tell_apart() -> None:
+    labels = Signal(keys=("a", "b"), outputs={"label": torch.zeros(2)})
+    with pytest.raises(NexusError, match="gives one number a sample for .* it would learn nothing"):
+        CrossEntropy().bind(LINK)(of_classes(1), labels)
+
+
 def test_a_label_beyond_the_classes_is_named() -> None:
     teacher = Signal(keys=("a", "b"), outputs={"label": torch.tensor([0, 7])})
     with pytest.raises(NexusError, match="label 7, and the student tells 3 classes"):
