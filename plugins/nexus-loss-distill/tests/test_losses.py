@@ -126,7 +126,7 @@ def test_what_would_broadcast_or_teach_nothing_is_refused(found: int, wanted: in
 
 def test_one_class_is_none_to_tell_apart() -> None:
     labels = Signal(keys=("a", "b"), outputs={"label": torch.zeros(2)})
-    with pytest.raises(NexusError, match="gives one number a sample for .* it would learn nothing"):
+    with pytest.raises(NexusError, match=r"gives one number a sample for .* it would learn nothing"):
         CrossEntropy().bind(LINK)(of_classes(1), labels)
 
 
