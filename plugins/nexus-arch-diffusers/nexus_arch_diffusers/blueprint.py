@@ -13,7 +13,8 @@ from nexus_torch.text import tokenizer_hash
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from .catalogue import made
+from .catalogue import made, pictured
+from .collate import MEDIA
 from .components import Diffusion, Encoder, Model
 from .pipelines import PipelineFolder
 
@@ -23,7 +24,7 @@ def pipeline_blueprint(folder: PipelineFolder, parts: Sequence[Part]) -> Bluepri
     name, arguments = folder.kind.__name__, folder.arguments
     takes = tuple(word for argument, word in
                   (("prompt", "text"), ("image", "image"), ("video", "video"), ("class_labels", "label"))
-                  if _takes(argument, arguments))  # fmt: skip
+                  if _takes(argument, arguments, name))  # fmt: skip
     folder.check_parts()
     models = folder.models.values()
     parameters = sum(each.model.parameters for each in models)
@@ -90,9 +91,11 @@ def _stacks(folder: PipelineFolder, parts: Sequence[Part]) -> tuple[Stack, ...]:
     return tuple(sorted(found, key=lambda stack: min(first[layer] for layer in stack.layers)))
 
 
-def _takes(argument: str, arguments: Any) -> bool:
-    """Whether a pipeline takes it; a picture only where it must have one, or makes films of it."""
-    return argument in arguments and (argument != "image" or arguments[argument].default is inspect.Parameter.empty)
+def _takes(argument: str, arguments: Any, name: str) -> bool:
+    """Whether a pipeline takes it; a picture or film only where it must have one."""
+    if argument not in arguments or argument not in MEDIA:
+        return argument in arguments
+    return arguments[argument].default is inspect.Parameter.empty or pictured(name)
 
 
 def _tokenizer(folder: PipelineFolder, missing: list[str]) -> str:

@@ -28,6 +28,12 @@ OWN = frozenset({
 """Keys that diffusers' own models have too."""
 SOUNDS = ("AceStep", "DanceDiffusion", "LongCatAudio", "MMAudio", "Oobleck", "StableAudio", "SpectrogramDiffusion")
 
+SHOWN = (
+    "Adapter", "ControlNet", "Edit", "Fill", "I2VGen", "ImageToVideo", "ImageVariation", "2Img", "Inpaint", "Pix2Pix",
+    "Refiner", "SuperRes", "Upscale", "VideoToVideo",
+)  # fmt: skip
+"""Words in the name of a pipeline that begins with a picture or film, whatever the defaults of its call say."""
+
 
 def rows() -> list[dict[str, Any]]:
     """One row for each model and each pipeline: name, what it is, what it takes and gives, and whether it streams
@@ -150,6 +156,15 @@ def made(name: str) -> str:
     """
     said = "video" if any(word in name for word in FILMS) else "audio" if any(word in name for word in SOUNDS) else ""
     return said or next((medium for word, medium in MEDIA.items() if word in name), "image")
+
+
+def pictured(name: str) -> bool:
+    """Whether a pipeline must be given the picture or film that its call has a place for, by its name.
+
+    >>> pictured("LTXImageToVideoPipeline"), pictured("FluxKontextPipeline")
+    (True, False)
+    """
+    return any(word in name for word in SHOWN)
 
 
 def _home() -> Path | None:

@@ -17,6 +17,7 @@ from nexus_specs import NexusError, Sample
 from nexus_torch.padding import Collated
 from torch import Tensor, nn
 
+from .catalogue import made
 from .clocks import Clock
 from .collate import check_counts, pixels, seed, shape_of, tensor, timesteps
 from .options import Options
@@ -49,7 +50,7 @@ class ModelCollate:
         names = [name for name in self.parameters if name != "self"]
         self.main, self.home, self.schedule = names[0], home, schedule
         self.time = next((name for name in TIME if name in names), "")
-        self.config = module.config
+        self.config, self.kind = module.config, type(module).__name__
         self.films = not any(isinstance(each, nn.Conv2d) for each in module.modules())
         spread = schedule.spread(options.count) if schedule else _few(options.count)
         self.spread = options.timesteps or spread
@@ -138,8 +139,17 @@ class ModelCollate:
                 value = pixels(sample.fields[medium], medium).movedim(-1, 0).float() / 127.5 - 1
                 rows.append(value[:, None] if self.films and medium == "image" else value)
             else:
-                raise self._lacking([self.main, "image"], sample)
+                raise self._pictureless(sample)
         return torch.stack(rows)
+
+    def _pictureless(self, sample: Sample) -> NexusError:
+        """What a user gives a VAE: its own kind of thing, or the array that its forward takes."""
+        natural = {"image": "an image, or ", "video": "a video, or "}.get(made(self.kind), "")
+        has = ", ".join(sorted(sample.fields)) or "nothing"
+        return NexusError(
+            f"'{self.home.name}' takes {natural}'{self.main}' as an array, but the samples "
+            f"have only: {has}. Map the columns in the registry: data.NAME.options.columns."
+        )
 
     def _others(self, samples: Sequence[Sample]) -> dict[str, Any]:
         batch: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from nexus_arch_diffusers.collate import PipelineCollate
 from nexus_arch_diffusers.conditions import apart, put_back
 from nexus_arch_diffusers.observing import _natural
 from nexus_arch_diffusers.options import Options
-from nexus_specs import NexusError, Sample
+from nexus_specs import Installed, NexusError, Sample
 from nexus_specs.testing import sample
 from PIL import Image
 
@@ -43,6 +43,7 @@ def test_a_given_frame_is_the_same_at_every_timestep(
     pipe.transformer.register_forward_pre_hook(keep, with_kwargs=True)
     pipe(image=Image.fromarray(first.fields["image"]), prompt=first.fields["text"], guidance_scale=1.0,
          num_inference_steps=2, generator=[torch.Generator().manual_seed(1)], output_type="latent", **FILM)  # fmt: skip
+    assert Installed().inspect(str(ltx)).takes == ("text", "image")
     layer = "vae.encoder.down_blocks.0"
     source = f"{ltx}#{'&'.join(f'{name}={value}' for name, value in FILM.items())}&timesteps=1000,300&decode=on"
     found = observed(source, [first, pictures[1]], ["noisy", "prediction", layer, "video"])

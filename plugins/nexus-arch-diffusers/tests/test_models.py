@@ -170,6 +170,8 @@ def test_a_vae_passes_pictures(
         torch.testing.assert_close(found[sample.key, "prediction"], native(pixels).sample[0], rtol=0, atol=1e-5)
     for key, value in found.items():
         torch.testing.assert_close(streamed[key], value, rtol=0, atol=1e-5)
+    with pytest.raises(NexusError, match="takes an image, or 'sample' as an array, but the samples have only: text"):
+        Diffusers().open(source, Installed()).collate(made(text="a"))
 
 
 def test_a_text_encoder_passes_text(
