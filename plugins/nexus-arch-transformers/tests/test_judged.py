@@ -225,6 +225,19 @@ def test_what_objects_are_is_scored_and_not_where_they_are() -> None:
     assert signal(output, {}, ("scores",), 1, films=False).outputs["output"] is kinds
 
 
+def test_vectors_of_tokens_are_without_padding() -> None:
+    """ColPali's, one a token: as many as a text alone has."""
+    from nexus_torch.hugging_face.outputs.signals import signal
+    from transformers.models.colpali.modeling_colpali import ColPaliForRetrievalOutput
+
+    vectors, mask = torch.randn(2, 4, 3), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    found = signal(
+        ColPaliForRetrievalOutput(embeddings=vectors), {"attention_mask": mask}, ("embedding",), 1, films=False
+    )
+    for name in ("output", "embedding"):
+        torch.testing.assert_close(list(found.outputs[name]), [vectors[0], vectors[1, :2]])
+
+
 def test_the_numbers_of_a_distribution_are_the_scores_of_what_foretells() -> None:
     """Not the states of the encoder, nor the scale of what was given: a tuple stands before them."""
     from nexus_torch.hugging_face.outputs.signals import signal

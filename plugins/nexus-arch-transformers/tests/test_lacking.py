@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -146,3 +147,21 @@ def test_what_is_read_all_the_same_is_no_number(tmp_path: Path) -> None:
     hidden = sample(image=picture, bool_masked_pos=np.array([True, False, True, False]))
     with pytest.raises(NexusError, match=r"not finite|no finite|not a number"):
         seen(source, [hidden], "output", "resident")
+
+
+def test_an_index_may_name_both_of_a_tied_pair(tmp_path: Path) -> None:
+    """As transformers has it, which reads what the files hold; of any other tensor the folder is not whole."""
+    small = {"vocab_size": 64, "num_key_value_heads": 2, **SMALL}
+    hf.LlamaForCausalLM(hf.LlamaConfig(tie_word_embeddings=True, **small)).save_pretrained(
+        tmp_path, max_shard_size="4KB"
+    )
+    index = tmp_path / "model.safetensors.index.json"
+    said = json.loads(index.read_text())
+    places = said["weight_map"]
+    said["weight_map"] = places | {"lm_head.weight": places["model.embed_tokens.weight"]}
+    index.write_text(json.dumps(said))
+    assert Transformers().open(str(tmp_path), Installed()).blueprint.missing == ("tokenizer.json",)
+    said["weight_map"] = places | {"model.layers.7.mlp.up_proj.weight": places["model.norm.weight"]}
+    index.write_text(json.dumps(said))
+    with pytest.raises(NexusError, match=r"lacks the tensor 'model.layers.7.mlp.up_proj.weight'"):
+        Transformers().open(str(tmp_path), Installed())

@@ -8,7 +8,7 @@ import math
 import re
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .configuration.pickled import found, refusal
 CONFIG, ONE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 LONGEST = 200
 """Letters of a file's name."""
+Spared = Callable[[str, set[str]], bool]
 _SHARD = re.compile(r"-\d{5}-(?=of-\d{5}\.safetensors$)")
 PREPROCESSOR_FILES = (
     CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
@@ -36,7 +37,6 @@ BITS = {
     "I64": 64, "U64": 64, "F64": 64, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
 }  # fmt: skip
 """Bits of one number, by safetensors' name of its dtype."""
-
 MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """What some editors put before a text."""
 
@@ -110,23 +110,24 @@ def folder(source: str) -> Path:
     return path if path.exists() or hub.parse(source) is None else hub.snapshot(source)
 
 
-def extents(home: Path) -> list[Extent]:
-    """Every stored tensor of the folder, from the headers alone: where its bytes lie here, or on the hub. NexusError
-    where weights are missing or unsafe."""
+def extents(home: Path, spared: Spared | None = None) -> list[Extent]:
+    """Every stored tensor of the folder, from the headers alone: where its bytes lie. NexusError where weights are
+    missing or unsafe. `spared`: whether an index may name a tensor that no file holds, beside those that they do."""
     files = stored_files(home)
     found = [extent for file in files for extent in file_extents(file)]
     if {Path(file).name for file in files} != {ONE_FILE} and (home / INDEX).is_file():
-        refuse_unlike(home / INDEX, parsed(home / INDEX).get("weight_map"), found)
+        refuse_unlike(home / INDEX, parsed(home / INDEX).get("weight_map"), found, spared)
     return found
 
 
-def refuse_unlike(index: Path, places: Any, found: Sequence[Extent]) -> None:
+def refuse_unlike(index: Path, places: Any, found: Sequence[Extent], spared: Spared | None = None) -> None:
     """NexusError for a tensor that an index places in one of its files, and that none of them holds (`found` are those
     that they do); and for one that a file holds, and that the index has no entry for: then they are not of one
-    checkpoint. One that lies in another of its files is read there, as the libraries do."""
-    home, known = index.parent, {extent.key for extent in found}
+    checkpoint. One that lies in another of its files is read there, and one that is `spared` not missed, as the
+    libraries do."""
     if not isinstance(places, dict):
         return
+    home, known = index.parent, {extent.key for extent in found}
     unlisted = [extent for extent in found if extent.key not in places]
     for name in sorted(_siblings(home, places) if not unlisted else ()):
         unlisted += file_extents(str(home / name))
@@ -136,7 +137,7 @@ def refuse_unlike(index: Path, places: Any, found: Sequence[Extent]) -> None:
             f"'{index}' has no entry for the tensor '{unlisted[0].key}', which '{unlisted[0].file}' holds"
             f"{more}. Fetch both again."
         )
-    if lacking := [key for key in places if key not in known]:
+    if lacking := [key for key in places if key not in known and not (spared and spared(key, known))]:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise NexusError(
             f"'{home / str(places[lacking[0]])}' lacks the tensor '{lacking[0]}'{more}, which {index.name} places in "

@@ -11,7 +11,7 @@ import torch
 from nexus_specs import Batch, NexusError, Signal
 from torch import Tensor, nn
 
-from nexus_torch.padding import real
+from nexus_torch.padding import real, unpad
 
 EMBEDDINGS = ("image_embeds", "audio_embeds", "video_embeds", "text_embeds", "embeddings", "pooler_output")
 """Names of one vector for each sample."""
@@ -52,8 +52,16 @@ def signal(output: Any, batch: Batch, gives: Sequence[str], channels: int, *, fi
     if scores is not None:
         return Signal(outputs={"output": scores} | ({} if below is None else {"embedding": below}))
     vector = _embedding(output, batch.get("attention_mask"), getattr(batch, "side", {}).get("stands_in", ""))
-    vector = _of_each(vector, batch)
+    vector = _of_tokens(_of_each(vector, batch), batch)
     return Signal(outputs={"output": vector, "embedding": vector if below is None else below})
+
+
+def _of_tokens(found: Tensor, batch: Batch) -> Tensor | list[Tensor]:
+    """Vectors [B, T, D] of which each belongs to a token (ColPali's) without those of padding; others as they are."""
+    mask = batch.get("attention_mask")
+    if found.ndim != 3 or not isinstance(mask, Tensor) or mask.shape != found.shape[:2]:
+        return found
+    return unpad(found, mask.bool())
 
 
 def _scored(output: Any, batch: Batch) -> list[Tensor] | None:

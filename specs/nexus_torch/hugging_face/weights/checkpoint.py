@@ -66,8 +66,8 @@ class HuggingFaceCheckpoint(Showing, Described):
         self.home, self.config = home, config
         stored_as = config.dtype                            # building the module writes its own there
         module = self.bare()
-        found = {} if weightless else {extent.key: extent for extent in self.stored()}
         self.conversion = self.rules(module)
+        found = {} if weightless else {extent.key: extent for extent in self.stored()}
         packing = Packing.of(settings(config), found, stored_as)
         self.targets = self.conversion.targets(list(packing.groups))
         self.packing = packing.turning(module, self.targets)
@@ -117,7 +117,7 @@ class HuggingFaceCheckpoint(Showing, Described):
 
     def stored(self) -> list[Extent]:
         """Every stored tensor."""
-        return extents(self.home)
+        return extents(self.home, lambda key, stored: fitting.is_tied(self.conversion, key, stored))
 
     def rules(self, module: PreTrainedModel) -> Conversion:
         """From stored names to the module's; a family with a layout of its own says here how."""

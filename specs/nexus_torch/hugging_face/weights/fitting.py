@@ -51,6 +51,14 @@ def check_shapes(
             )
 
 
+def is_tied(conversion: Any, key: str, stored: Collection[str]) -> bool:
+    """Whether the weight that a stored tensor of this name would be is tied to one that is stored: an index may name
+    both, and the files hold one."""
+    name = conversion.targets([key]).get(key, ("",))[0]
+    group = holders(conversion.module).get(name, ())
+    return len(group) > 1 and any(target in group for target, *_ in conversion.targets(list(stored)).values())
+
+
 def untie(module: nn.Module, groups: Sequence[Collection[str]]) -> nn.Module:
     """The module, each of these names (of one tied weight) with a weight of its own; those that share it beside them
     stay with the first. Both of a tied pair are stored where only one of them was trained further: they differ,
