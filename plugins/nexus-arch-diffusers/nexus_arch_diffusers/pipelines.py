@@ -17,6 +17,7 @@ from nexus_torch.hugging_face.text.vocabulary import check_tokenizer
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
+from .catalogue import models
 from .classes import component_class, pipeline_class
 from .components import WEIGHTS, Diffusion, Encoder, Prefixed
 from .folder import CONFIG, INDEX, dtype_of, read_json
@@ -39,7 +40,7 @@ class PipelineFolder:
         self._check_entries()
         self.entries = {
             name: (entry[0], entry[1]) for name, entry in self.index.items()
-            if _is_component(entry) and name not in UNUSED and (vae or name != "vae")
+            if _is_component(entry) and name not in _unused(self.index) and (vae or name != "vae")
         }  # fmt: skip
         self.classes = {name: component_class(*entry, self.place) for name, entry in self.entries.items()}
         self.absent = tuple(name for name in self.entries if not (home / name).is_dir())
@@ -115,7 +116,8 @@ class PipelineFolder:
         """The pipeline, of these modules. NexusError where something that it needs is not here."""
         if self.absent:
             lacks = ", ".join(f"{name}/" for name in self.absent)
-            raise NexusError(f"'{self.home}' lacks {lacks}, which {INDEX} names. Fetch what is missing.")
+            without = " Or observe it without: FOLDER#vae=off." if self.absent == ("vae",) else ""
+            raise NexusError(f"'{self.home}' lacks {lacks}, which {INDEX} names. Fetch what is missing.{without}")
         if not any(name in modules for name in DENOISERS):
             raise NexusError(f"'{self.place}' names no denoiser ({', '.join(DENOISERS)}): nothing is to be observed.")
         parameters = inspect.signature(self.kind.__init__).parameters
@@ -160,7 +162,18 @@ def load(home: Path, kind: type[Any], *, weightless: bool = False) -> Diffusion 
         )
     if issubclass(kind, PreTrainedModel):
         return Encoder(home, kind, weightless=weightless)
+    _check_sort(home, kind)
     return Diffusion(home, weightless=weightless, dtype=dtype_of(home.parent))
+
+
+def _check_sort(home: Path, kind: type[Any]) -> None:
+    """NexusError where the index and the configuration of a model speak of different things, a VAE and a U-Net."""
+    known, said = models(), str(read_json(home / CONFIG).get("_class_name"))
+    if said in known and known.get(kind.__name__, known[said]) != known[said]:
+        raise NexusError(
+            f"'{home.parent / INDEX}' names the {home.name} a {kind.__name__}, and its {CONFIG} a {said}. Fetch both "
+            "from one place."
+        )
 
 
 def scheduler_of(home: Path) -> SchedulerMixin | None:
@@ -202,6 +215,12 @@ def _check_vocabulary(home: Path, kind: type[PreTrainedTokenizerBase]) -> None:
 def _check_part(home: Path) -> None:
     for place in sorted(home.glob("*config.json")):
         check_part(read_json(place), place)
+
+
+def _unused(index: Mapping[str, Any]) -> frozenset[str]:
+    """Components that are no part of a teacher; what is made of pictures for the safety checker alone is none too."""
+    seen = _is_entry(index.get("safety_checker")) and not _is_component(index.get("image_encoder"))
+    return UNUSED | {"feature_extractor"} if seen else UNUSED
 
 
 def _is_entry(value: Any) -> bool:

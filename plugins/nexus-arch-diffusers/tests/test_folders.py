@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,21 @@ def test_a_pipeline_without_text_encoders_asks_for_embeddings(
     place = edited("sd15", "model_index.json", lambda data: {**data, **none})
     with pytest.raises(NexusError, match=r"no text encoder.*prompt_embeds"):
         observed(str(place), prompts[:1], ["prediction"])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("unet", "FluxTransformer2DModel"), ("vae", "UNet2DConditionModel")])
+def test_an_index_that_speaks_of_another_model(name: str, kind: str, edited: Callable[..., Path]) -> None:
+    place = edited("sd15", "model_index.json", lambda index: {**index, name: ["diffusers", kind]})
+    with pytest.raises(NexusError, match=f"names the {name} a {kind}, and its config.json a .*Fetch both"):
+        Diffusers().inspect(str(place))
+
+
+def test_what_only_a_safety_checker_needs_may_be_missing(edited: Callable[..., Path]) -> None:
+    safe = {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+            "feature_extractor": ["transformers", "CLIPImageProcessor"]}  # fmt: skip
+    place = edited("sd15", "model_index.json", lambda index: {**index, **safe})
+    assert Diffusers().inspect(str(place)).missing == ()
+    assert Diffusers().open(str(place), Installed()).skeleton().pipeline.safety_checker is None
+    shutil.rmtree(place / "vae")
+    with pytest.raises(NexusError, match="FOLDER#vae=off"):
+        Diffusers().open(str(place), Installed()).skeleton()
