@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 from nexus_specs import NexusError, Sample, prompted
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from .inputs import Inputs
 from .model import NexusModel
@@ -39,7 +41,7 @@ def answer(model: NexusModel, inputs: Inputs, sample: Sample, decision: Decision
 
 
 def _chosen(model: NexusModel, inputs: Inputs, decision: Decision, batch: Mapping[str, Any]) -> Answer:
-    scores = model(**batch).output[0].float().softmax(-1)
+    scores = Finite(decision)(None, model(**batch).output[:1])[0].float().softmax(-1)
     best = int(scores.argmax())
     labels = inputs.specs[next(iter(decision.towers))].labels
     return Answer(labels[best] if best < len(labels) else str(best), decision, float(scores[best]))
@@ -58,9 +60,26 @@ def _continued(model: NexusModel, inputs: Inputs, decision: Decision, batch: Map
     stop = reader.tokenizer.eos_token_id
     made = model.generate(
         ids, do_sample=False, max_new_tokens=min(longest, room), eos_token_id=stop,
-        pad_token_id=stop if stop is not None else 0, **rest,
+        pad_token_id=stop if stop is not None else 0, logits_processor=LogitsProcessorList([Finite(decision)]), **rest,
     )  # fmt: skip
     return str(reader.tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True))
+
+
+class Finite(LogitsProcessor):
+    """Scores as they are. NexusError for NaN, of which the likeliest would be the first word or class, answer for
+    answer, without a word of what is wrong."""
+
+    def __init__(self, decision: Decision) -> None:
+        self.who = " + ".join(decision.towers) or "core"
+
+    def __call__(self, input_ids: Any, scores: Tensor) -> Tensor:
+        """[B, V] -> [B, V]."""
+        if bool(scores.isnan().any()):
+            raise NexusError(
+                f"What '{self.who}' answers is not finite: weights of this student are damaged. `nexus verify` names "
+                "the files that changed; take them from its release again."
+            )
+        return scores
 
 
 def _seen(model: NexusModel, decision: Decision, media: Mapping[str, Any]) -> list[torch.Tensor]:

@@ -56,8 +56,9 @@ def read_spec(folder: Path) -> TowerSpec:
         raise NexusError(
             f"'{folder / TOWER}' is not readable ({error}). Take the tower from its release again."
         ) from error
-    if data.get("schema") != SCHEMA:
-        raise NexusError(f"'{folder / TOWER}' has the schema {data.get('schema')!r}; this version reads '{SCHEMA}'.")
+    schema = data.get("schema") if isinstance(data, dict) else type(data).__name__
+    if schema != SCHEMA:
+        raise NexusError(f"'{folder / TOWER}' has the schema {schema!r}; this version reads '{SCHEMA}'.")
     try:
         spec: TowerSpec = record(TowerSpec, data)
     except (TypeError, ValueError, AttributeError) as error:

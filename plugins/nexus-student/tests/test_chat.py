@@ -50,6 +50,18 @@ def test_an_empty_prompt_is_no_wish_to_converse(world: Any, prompt: str) -> None
         Chat(release=world.release, prompt=prompt)(world.desk)
 
 
+def test_weights_that_are_no_numbers_answer_nothing(world: Any, helpers: Any, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(world.release, tmp_path / "release")
+    file = tmp_path / "release" / "model" / "core" / "model.safetensors"
+    save_file({name: each * float("nan") for name, each in load_file(file).items()}, file)
+    partner = Partner(opened(str(tmp_path / "release"), ""), world.desk, 4)
+    for asked in ({"text": helpers.CODE[:56]}, helpers.image(1).fields):
+        with pytest.raises(NexusError, match="is not finite: weights of this student are damaged"):
+            partner.said(asked)
+
+
 def test_it_looks(world: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     from PIL import Image
 

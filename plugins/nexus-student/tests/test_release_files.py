@@ -115,6 +115,7 @@ def test_undefined_numbers_are_null(world: Any, helpers: Any, tmp_path: Path) ->
         ("core/config.json", b"{", "core' is damaged or not whole"),
         ("core/tokenizer.json", b"{}", "core' is damaged or not whole"),
         ("towers/prose/tower.json", b'{"schema": "nexus.tower/1"}', "tower.json' lacks something"),
+        ("towers/prose/tower.json", b"[]", "tower.json' has the schema 'list'"),
     ],
 )
 def test_what_is_damaged_is_named(world: Any, tmp_path: Path, file: str, content: bytes | None, said: str) -> None:
