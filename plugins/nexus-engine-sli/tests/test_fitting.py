@@ -92,7 +92,8 @@ def test_no_limit_is_no_limit(checkpoint: Any) -> None:
 
 @pytest.mark.parametrize(
     ("count", "expected"),
-    [(1, "0.01KB"), (1000, "1KB"), (1001, "1.01KB"), (999_999, "1MB"), (1_234_567, "1.24MB"), (3 * 10**12, "3000GB")],
+    [(0, "0 bytes"), (41, "41 bytes"), (1000, "1KB"), (1001, "1.01KB"), (999_999, "1MB"), (1_234_567, "1.24MB"),
+     (3 * 10**12, "3000GB")],
 )
 def test_sizes_are_spelt_as_they_are_typed_and_rounded_up(count: int, expected: str) -> None:
     assert spelt(count) == expected

@@ -141,8 +141,10 @@ def spelt(count: int) -> str:
     """Bytes as they are typed, rounded up.
 
     >>> spelt(1_234_567), spelt(999_999), spelt(41), spelt(2_000_000_000)
-    ('1.24MB', '1MB', '0.05KB', '2GB')
+    ('1.24MB', '1MB', '41 bytes', '2GB')
     """
+    if count < 1000:
+        return f"{count} bytes"
     unit, name = next(((unit, name) for unit, name in ((10**9, "GB"), (10**6, "MB")) if count >= unit), (1000, "KB"))
     hundredths = -(-count * 100 // unit)
     return f"{hundredths / 100:g}{name}" if hundredths < 100_000 or unit == 10**9 else spelt(1000 * unit)
