@@ -161,7 +161,8 @@ class ModelCollate:
             if any(field not in row for row in rows):
                 raise self._lacking([field], next(each for each, row in zip(samples, rows, strict=True)
                                                   if field not in row))  # fmt: skip
-            value = _argument(field, [row[field] for row in rows])
+            arrays = "Tensor" in str(self.parameters[name].annotation)
+            value = _argument(field, [row[field] for row in rows], arrays=arrays)
             if inner:
                 batch.setdefault(name, {})[inner] = value
             else:
@@ -203,9 +204,12 @@ class ModelCollate:
         )
 
 
-def _argument(field: str, values: Sequence[Any]) -> Any:
-    """One argument of all samples: arrays are stacked, what is alike stays as it is."""
+def _argument(field: str, values: Sequence[Any], *, arrays: bool = False) -> Any:
+    """One argument of all samples: arrays are stacked, what is alike stays as it is. `arrays`: its model wants arrays,
+    and numbers (a label) are made one."""
     first = values[0]
+    if arrays and all(type(value) in (int, float) for value in values):
+        return torch.tensor(values)
     if field.rpartition(".")[2] in SHARED:
         if any(not np.array_equal(np.asarray(value), np.asarray(first)) for value in values):
             raise NexusError(f"'{field}' is one for all samples that pass together, and these have different ones.")

@@ -97,3 +97,17 @@ def test_a_library_that_a_pipeline_needs_is_named(
     monkeypatch.setattr(df.LTXImageToVideoPipeline, "encode_prompt", clean)
     with pytest.raises(NexusError, match="pip install ftfy"):
         observed(f"{ltx}#height=32&width=32&num_frames=9", pictures[:1], ["prediction"])
+
+
+@torch.no_grad()
+def test_labels_are_numbers(tmp_path: Path, observed: Callable[..., dict[tuple[str, str], np.ndarray]]) -> None:
+    model = df.DiTTransformer2DModel(sample_size=8, num_layers=1, patch_size=4, attention_head_dim=8, in_channels=4,
+                                     num_attention_heads=2, num_embeds_ada_norm=10).eval()  # fmt: skip
+    model.save_pretrained(tmp_path / "dit")
+    latents = np.random.default_rng(0).standard_normal((4, 8, 8)).astype(np.float32)
+    samples = [sample(hidden_states=latents, class_labels=label, timestep=500) for label in (1, 3)]
+    found = observed(str(tmp_path / "dit"), samples, ["prediction"])
+    for each in samples:
+        label = torch.tensor([each.fields["class_labels"]])
+        expected = model(torch.from_numpy(latents)[None], torch.tensor([500]), label)
+        np.testing.assert_allclose(found[each.key, "prediction"], expected.sample, atol=1e-5)
