@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
+from nexus_specs import NexusError
 
 from ..showing.artefact_view import print_shown, shown
 from ..showing.tables import console
@@ -16,6 +18,11 @@ from .output import emit_json, json_option
 @json_option
 def command(folder: Path, *, as_json: bool) -> int:
     """Show an artefact or a run directory in words and tables."""
+    try:
+        with suppress(FileNotFoundError, PermissionError):
+            folder.stat()
+    except OSError as error:                                # longer than a name can be
+        raise NexusError(f"No folder can be called '{str(folder)[:40]}'. Name an artefact or a run.") from error
     facts = shown(folder.absolute())
     if as_json:
         emit_json(facts)

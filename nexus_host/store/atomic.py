@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -18,6 +19,8 @@ from typing import Any
 
 MARK = ".nexus-making-"
 """How a temporary name begins; `sweep` finds what a kill left behind by it."""
+LARGEST_JSON = 1 << 28
+"""Bytes of a note, a status or a result that is read."""
 _EXCHANGE = 2
 _HERE = -100
 
@@ -64,8 +67,12 @@ def json_bytes(value: Any) -> bytes:
 
 
 def read_json(path: Path, default: Any = None) -> Any:
-    """Parsed JSON, or the default where there is no readable JSON, or JSON of another type than the default."""
+    """Parsed JSON, or the default where there is no readable JSON, or JSON of another type than the default. What is no
+    file (a pipe would be waited for), or larger than any of ours, is not read."""
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_JSON:
+            return default
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return default

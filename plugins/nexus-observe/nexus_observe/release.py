@@ -43,8 +43,10 @@ def read_manifest(release: Path) -> dict[str, Any]:
     if not release.is_dir():
         raise NexusError(f"There is no folder '{release}'. `nexus run` writes a release to nexus-run/release.")
     try:
+        if path.exists() and not path.is_file():            # a pipe would be waited for
+            raise ValueError("it is no file")
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise NexusError(
             f"'{release}' is not a release: {MANIFEST} is missing or damaged ({error}). "
             "`nexus run` writes one to nexus-run/release."

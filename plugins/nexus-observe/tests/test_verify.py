@@ -316,3 +316,13 @@ def test_scores_that_are_no_numbers_are_compared_and_given_as_null(release: Path
     assert verifying.differences([each], {"digits": found["digits"] | {"student_score": 0.5}}, 0.0)
     assert Verify(release=str(release))(Installed()) == 1
     assert "the manifest says nan" in capsys.readouterr().out
+
+
+def test_a_manifest_that_is_a_pipe_or_too_deep_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.json")
+    with pytest.raises(NexusError, match=r"is not a release: .* \(it is no file\)"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(NexusError, match="is not a release"):
+        read_manifest(tmp_path)

@@ -1,9 +1,11 @@
 """Notes in a run directory that somebody or something spoilt: a run goes on, or says what is wrong."""
 
 import json
+import os
 
 import pytest
 
+from nexus_host.__main__ import run
 from nexus_host.planning.settling import known_pins
 
 NOTES = ("status", "timings", "pins", "made", "published", "machine", "plugins", "lock")
@@ -57,3 +59,17 @@ def test_a_spoilt_note_of_what_was_settled_is_read_from_its_copy(done):
     assert known_pins(done.run_dir) == {}, "who removes it settles anew"
     done.quick("--reset")
     assert not (done.run_dir / "copies" / "pins.json").exists() or pins.exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "large", "long"])
+def test_a_folder_of_a_stranger_is_not_waited_for(kind, tmp_path, capsys):
+    note = tmp_path / "artefact.json"
+    if kind == "pipe":
+        os.mkfifo(note)
+    if kind == "large":
+        note.touch()
+        os.truncate(note, 1 << 40)
+    named = "x" * 300 if kind == "long" else str(tmp_path)
+    assert run(["show", named]) in (1, 2)
+    said = capsys.readouterr().err
+    assert "no artefact" in said or "No folder can be called" in said
