@@ -21,6 +21,8 @@ class Order:
         self.left = set[str]()
         """Units that were there and went."""
         self.last = ""
+        self.count, self.times = 0, dict[str, int]()
+        """How many had come when a unit, or a group, came last."""
         self.alike: dict[str, set[str]] = {}
         """What came behind units whose paths differ in numbers alone: in each layer the same, as a rule."""
 
@@ -36,6 +38,8 @@ class Order:
         if self.last:
             self.alike.setdefault(_kind(self.last), set()).add(_kind(path))
         self.last = path
+        self.count += 1
+        self.times[path] = self.count
 
     def until(self, path: str) -> list[str]:
         """The units that stand before one."""
@@ -64,18 +68,27 @@ class Order:
         return found
 
     def _as_before(self, path: str) -> str:
-        """What stands to a unit as what came behind its like; "" where that is not known.
+        """What stands to a unit as what came behind its like; "" where that is not known. What has not come yet, or not
+        for the longest time: experts may run before what is beside them (Llama 4).
 
         >>> order = Order(("0.mlp#0", "0.gate", "1.mlp#0", "1.gate")); order.following("0.gate", 1, ())
         []
         >>> order.came("0.gate"); order.came("0.mlp#0"); order.following("1.gate", 1, ())
         ['1.mlp#0']
+        >>> order = Order(("0.mlp#0", "0.shared", "1.mlp#0", "1.shared", "2.mlp#0", "2.shared", "head"))
+        >>> for path in order.paths[:4]: order.came(path)
+        >>> order.following("1.shared", 1, ())
+        ['2.mlp#0']
+        >>> for path in order.paths[4:6]: order.came(path)
+        >>> order.following("2.shared", 1, ())
+        ['head']
         """
         behind = self.alike.get(_kind(path), set())
         if len(behind) != 1 or _kind(path) in behind:       # groups are behind their like
             return ""
         like = [each for each in self.paths if _kind(each) in behind and each not in self.left and each != path]
-        return max(like, key=lambda each: _common(each, path), default="")
+        found = max(like, key=lambda each: (-self.times.get(each, 0), _common(each, path)), default="")
+        return self._next(path) or found if found in self.times else found      # behind the last layer comes a head
 
     def _next(self, path: str) -> str:
         """The one that stands behind it. Not the first experts or rows of another module, which may run later: they are
