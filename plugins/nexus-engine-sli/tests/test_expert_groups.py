@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from nexus_engine_sli.rooms.ahead import Order
 from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_engine_sli.teacher import SliTeacher
 from nexus_engine_sli.weights import tables, units
@@ -68,6 +69,16 @@ def test_each_byte_is_read_once(
     assert room.read_bytes <= 1.02 * size, "nothing is read ahead that is read again"
     for key, expected in whole.values("logits").items():
         torch.testing.assert_close(parts.values("logits")[key], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_behind_a_shared_expert_come_the_next_layers_experts() -> None:
+    """Not those of its own layer, which have passed: Llama 4 runs them first."""
+    paths = [f"{at}.{name}" for at in range(3) for name in ("experts#0", "shared")]
+    order, guessed = Order([*paths, "head"]), []
+    for path in paths:
+        order.came(path)
+        guessed += order.following(path, 1, ()) if path.endswith("shared") else []
+    assert guessed == ["2.experts#0", "head"]
 
 
 def test_what_stays_inside_while_groups_pass_is_counted(
