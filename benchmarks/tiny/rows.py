@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from nexus_engine_sli.weights.units import LARGE
 from nexus_specs import Installed, NexusError
-from torch import nn
+from torch import Tensor, nn
 
 from .checkpoint import Tiny, make
 from .comparing import TABLE, States, difference, loaded, observed, plain
@@ -85,7 +86,8 @@ def _both(
     teacher."""
     batch = checkpoint.collate([_sample(each) for each in samples])
     theirs, output = plain(module, layers, batch)
-    theirs[end] = [checkpoint.read(output, batch).outputs[end]]
+    read = checkpoint.read(output, batch).outputs[end]
+    theirs[end] = [read if isinstance(read, Tensor) else torch.cat([each.flatten() for each in read])]
     return batch, theirs, observed(checkpoint, samples, len(samples), list(theirs), "resident")
 
 
