@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from nexus_torch.hugging_face.configuration.classes import gives, skeleton
 from nexus_torch.hugging_face.text.decoding import decodes, start_of
 from nexus_torch.hugging_face.text.embedded import rows_of
 from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
+from nexus_torch.making import Making
 from nexus_torch.skeleton import without_weights
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -30,6 +32,7 @@ from .rules import LAYER, layer_of
 from .source import Source
 from .tokenizer import brief
 from .types import PLAIN, commonest, described, type_name
+from .unpacked import Unpacked
 from .values import Target
 
 
@@ -85,21 +88,36 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         return module
 
     def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Tensor]:
-        """Stored bytes by tensor name -> the module's tensors by full name."""
-        opened = {name: dequantise(self.source.places[name][1], stored) for name, stored in raw.items()}
-        for name, factor in scales(self.source, self.plan, list(opened)).items():
-            if factor in opened:
-                opened[name] = self._scaled(name, opened[name], opened[factor])
-        made = {}
+        """Stored bytes by tensor name -> the module's tensors by full name, each made when it is asked for."""
         text = self.config.get_text_config()
+        names = list(self._members(part, raw))
+        uses = (source for name in names if name in self.plan for source in self.plan[name].sources)
+        opened = Unpacked(partial(self._opened, raw, scales(self.source, self.plan, list(raw))), uses)
+
+        def make(name: str) -> Tensor:
+            if name in self.constants:
+                return self.constants[name]
+            return self._made(name, [opened[each] for each in self.plan[name].sources], text)
+
+        return Making(names, make)
+
+    def _members(self, part: Part, raw: Mapping[str, Any]) -> Iterator[str]:
+        """The weights that are made of a part's stored tensors, and with it what no file stores."""
         inside = "" if part.path in self.members else f"{part.path}."
         for name in self.members[self._home(part.path)]:
             if name in self.constants:
                 if name.startswith(inside) and not _valueless(raw):
-                    made[name] = self.constants[name]
-            elif not opened.keys().isdisjoint(self.plan[name].sources):
-                made[name] = self._made(name, opened, text)
-        return made
+                    yield name
+            elif not raw.keys().isdisjoint(self.plan[name].sources):
+                yield name
+
+    def _opened(self, raw: Mapping[str, Any], factors: Mapping[str, str], name: str) -> Tensor:
+        """A stored tensor's values, times the factor that is stored beside it."""
+        found = dequantise(self.source.places[name][1], raw[name])
+        factor = factors.get(name, "")
+        if factor in raw:
+            found = self._scaled(name, found, dequantise(self.source.places[factor][1], raw[factor]))
+        return found
 
     @property
     def together(self) -> Mapping[str, str]:
@@ -113,20 +131,21 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
             path = path.rpartition(".")[0]
         return path
 
-    def _made(self, name: str, opened: Mapping[str, Tensor], text: Any) -> Tensor:
+    def _made(self, name: str, opened: Sequence[Tensor], text: Any) -> Tensor:
         """One weight of the module, or that of some of its experts, from stored tensors; `text` is the configuration of
         what reads words."""
         recipe = self.plan[name]
         shape = self.shapes[name]
-        stored = [(opened[each], self.source.places[each][1].shape) for each in recipe.sources]
-        if shape and all(whole and len(each) < whole[0] == shape[0] for each, whole in stored):
-            shape = (len(stored[0][0]), *shape[1:])
+        wholes = (self.source.places[each][1].shape for each in recipe.sources)
+        if shape and all(each and len(some) < each[0] == shape[0] for some, each in zip(opened, wholes, strict=True)):
+            shape = (len(opened[0]), *shape[1:])
         target = Target(name, shape, layer_of(name), text)
         try:
             with self._named():
-                return recipe.undo([opened[each] for each in recipe.sources], target)
+                return recipe.undo(list(opened), target)
         except (RuntimeError, IndexError, ValueError, ZeroDivisionError) as error:
-            shapes = ", ".join(f"{each} {tuple(opened[each].shape)}" for each in recipe.sources)
+            sources = zip(recipe.sources, opened, strict=True)
+            shapes = ", ".join(f"{each} {tuple(tensor.shape)}" for each, tensor in sources)
             raise NexusError(
                 f"'{self.home}': the weight '{name}' {target.shape} cannot be made of {shapes}. The metadata and "
                 "tensors of the file do not belong together: fetch or convert it again."
@@ -141,8 +160,7 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
             kind = (recipe.undo, LAYER.sub("", name), *stored, self.shapes[name])
             if kind not in seen:
                 seen.add(kind)
-                found = dict(zip(recipe.sources, (torch.empty(each, device="meta") for each in stored), strict=True))
-                self._made(name, found, text)
+                self._made(name, [torch.empty(each, device="meta") for each in stored], text)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Through its tokenizer. NexusError for a draft, which computes from another model's states."""

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from .types import BLOCKS, PLAIN, TensorInfo, type_name
 
-ROWS_AT_ONCE = 1 << 24
-"""Elements that are dequantised at once: gguf's code needs several times their memory for a moment."""
+ROWS_AT_ONCE = 1 << 20
+"""Elements that are dequantised at once: gguf's code needs several times their memory for a moment, which a cache
+should hold."""
 
 
 def unreadable(kinds: Iterable[int]) -> list[str]:

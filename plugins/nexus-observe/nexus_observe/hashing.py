@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from nexus_specs import Checkpoint, Extent, Part
 from nexus_torch.identity import legible, stored_hashes, tensor_hash
+from nexus_torch.making import Making
 from torch import Tensor
 
 NOTES = "tensors.jsonl"
@@ -57,11 +58,34 @@ class Hashing:
         self._write(self._hashed({key: raw[key] for key in plain if key not in self.noted}))
         made = self.checkpoint.assemble(part, raw)
         packs = [_range(extent) for extent in came if self._packed(extent)]
-        same = len(whole) == len(came) or all(tensor.ndim == EXPERTS for tensor in made.values())
-        if same and not all(pack in self.noted for pack in packs):
-            values = sorted({each for hashes in self._hashed(_matrices(made)).values() for each in hashes})
-            self._write({pack: [] for pack in packs} | {packs[0]: values})
+        if all(pack in self.noted for pack in packs):
+            return made
+        if isinstance(made, Making):
+            return self._noting(made, packs, whole=len(whole) == len(came))
+        if len(whole) == len(came) or all(tensor.ndim == EXPERTS for tensor in made.values()):
+            self._note(packs, self._hashed(_matrices(made)).values())
         return made
+
+    def _noting(self, made: Making, packs: Sequence[str], *, whole: bool) -> Making:
+        """The same weights, each hashed as it is made; noted with the last of them. Parts of weights (not `whole`) tell
+        nothing, unless they are experts."""
+        found: dict[str, list[list[str]]] = {}
+        apart = set[str]()
+
+        def make(name: str) -> Tensor:
+            tensor = made[name]
+            if name not in found:
+                found[name] = list(self._hashed(_matrices({name: tensor})).values())
+                apart.update([name] if tensor.ndim == EXPERTS else [])
+                if len(found) == len(made) and (whole or len(apart) == len(made)):
+                    self._note(packs, [each for group in found.values() for each in group])
+            return tensor
+
+        return Making(made, make)
+
+    def _note(self, packs: Sequence[str], found: Iterable[list[str]]) -> None:
+        """Hashes of values, beside the ranges of bytes of which they were made."""
+        self._write({pack: [] for pack in packs} | {packs[0]: sorted({each for hashes in found for each in hashes})})
 
     def found(self) -> tuple[list[str], int]:
         """Sorted hashes, each once; what never passed is read here, if it lies here. And the number of tensors whose

@@ -19,6 +19,7 @@ from nexus_profile_niwt import states
 from nexus_specs import Budget, Extent, Installed, Part
 from nexus_torch.files import write_tensors
 from nexus_torch.identity import stored_hashes, tensor_hash
+from nexus_torch.making import Making
 from torch import Tensor
 
 
@@ -97,6 +98,23 @@ def test_what_was_packed_is_known_by_the_values_that_a_student_could_hold(tmp_pa
     before = (tmp_path / NOTES).read_bytes()
     again.assemble(given, {"packed": packed, "norm": norm, "raw": raw})
     assert (tmp_path / NOTES).read_bytes() == before, "once is enough"
+
+
+def test_weights_that_are_made_one_by_one_are_hashed_as_they_are_made(tmp_path: Path) -> None:
+    packed = {name: torch.randn(4, 4).to(torch.float8_e4m3fn) for name in ("a", "b")}
+    given = part(tmp_path, packed, NAMES)
+    asked: list[str] = []
+    lazy = Loader((given,))
+    values = lazy.assemble(given, packed)
+    lazy.assemble = lambda *_: Making(values, lambda name: (asked.append(name), values[name])[1])  # type: ignore[method-assign]
+    watched = Hashing(lazy)                                 # type: ignore[arg-type]
+    made = watched.assemble(given, packed)
+    assert not asked
+    assert torch.equal(made["a"], values["a"])
+    assert watched.found() == ([], 2), "one of two says nothing of what both were packed in"
+    assert torch.equal(made["b"], values["b"])
+    assert watched.found() == (sorted(map(tensor_hash, values.values())), 0)
+    assert asked == ["a", "b"], "none is made for its hash alone"
 
 
 def cut(given: Part, first: int, count: int) -> Part:

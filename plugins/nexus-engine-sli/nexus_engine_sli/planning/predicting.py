@@ -65,9 +65,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
         staying += table.parameters                         # read once, for the embedding and the head
         table = pieces.Piece(0, 0 if _as_stored(blueprint, dtype) else table.stored)
     more, unpacking = 2 * ROUNDING, _unpacking(blueprint, layer.parameters)
-    beside = unpacking                                      # of one matrix: as long as that is not there itself
-    if unpacking and blueprint.dtype in DTYPES:
-        beside = max(0, unpacking - layer.parameters // MATRICES * dtype.itemsize)
+    beside = max(0, unpacking - layer.parameters // MATRICES * dtype.itemsize)      # what is unpacked is not there yet
     if budget.quantise:
         more += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
     batch = working.streamed(blueprint, budget, dtype, tokens)
@@ -168,9 +166,6 @@ def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
 
 
 def _unpacking(blueprint: Blueprint, most: int) -> int:
-    """What it takes to unpack a layer: the values of its largest matrix in float32, and once more; of blocks that torch
-    has no type for (GGUF's) the whole layer's in float32, since a loader opens them together."""
-    if blueprint.quantisation and blueprint.dtype and blueprint.dtype not in DTYPES:
-        return most * torch.float32.itemsize
+    """What it takes to unpack the largest matrix of a layer: its values in float32, and once more."""
     packed = blueprint.quantisation and blueprint.quantisation not in DIRECT
     return 2 * most // MATRICES * torch.float32.itemsize if packed and pieces.making(blueprint) == 1 else 0

@@ -214,9 +214,9 @@ class Division:
         }
         try:
             made = self.checkpoint.assemble(replace(part, extents=tuple(group)), raw)
+            return {name: tuple(each.shape) for name, each in made.items()}
         except Exception:                                   # loaders that compute with values fail in their own ways
             return {}
-        return {name: tuple(each.shape) for name, each in made.items()}
 
     def _owner(self, part: Part, group: Sequence[Extent]) -> str:
         """The module into which some stored tensors go, or that holds those into which they go, asked of the loader
