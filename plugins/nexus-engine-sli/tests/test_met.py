@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from nexus_engine_sli.planning.headroom import choose
-from nexus_engine_sli.planning.pieces import Piece, apart, largest, met
+from nexus_engine_sli.planning.pieces import Piece, apart, largest, met, second
 from nexus_specs import Blueprint, Budget, Stack
 
 MB = 10**6
@@ -33,11 +33,25 @@ def test_the_largest_of_the_layers_that_run_and_the_first_behind_them(drawing: B
     assert met(replace(drawing, unmet=tuple(each.path for each in drawing.stacks))) == largest(drawing)
 
 
-@pytest.mark.parametrize(("residency", "less"), [("stream", 220), ("resident", 0)])
+@pytest.mark.parametrize(("residency", "less"), [("stream", 120), ("resident", 0)])
 def test_what_nobody_comes_to_takes_memory_where_all_is_loaded(drawing: Blueprint, residency: Any, less: int) -> None:
     budget = Budget(memory=1 << 40, precision="bfloat16", residency=residency)
     away = replace(drawing, unmet=("vae.decoder.up_blocks",))
     assert choose(drawing, budget).memory - choose(away, budget).memory == less * MB
+
+
+def test_what_arrives_beside_the_largest_is_another_layer(drawing: Blueprint) -> None:
+    """One large block between small ones (SDXL's) never meets its like, but where it is made beside what was read."""
+    away = replace(drawing, unmet=("vae.decoder.up_blocks",))
+    assert (second(drawing), second(away)) == (80 * MB, 80 * MB), "the latter is read in vain"
+    assert second(replace(drawing, stacks=(stack("blocks", 90 * MB),))) == 0
+
+    def memory(of: Blueprint, precision: Any) -> int:
+        return choose(of, Budget(memory=1 << 40, precision=precision, residency="stream")).memory
+
+    alike = replace(drawing, stacks=(stack("blocks", 90 * MB, 90 * MB),))
+    assert memory(alike, "bfloat16") - memory(drawing, "bfloat16") == 100 * MB
+    assert memory(alike, "float32") == memory(drawing, "float32")
 
 
 def test_a_tower_and_a_text_are_told_apart(drawing: Blueprint) -> None:

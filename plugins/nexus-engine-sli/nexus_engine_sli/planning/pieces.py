@@ -65,16 +65,29 @@ def largest(blueprint: Blueprint) -> Piece:
 def met(blueprint: Blueprint) -> Piece:
     """Likewise, of those that samples come to. What arrives while one of them runs may be the first behind it, which is
     read in vain."""
+    come, behind = _met(blueprint)
+    if not come:
+        return largest(blueprint)
+    return Piece(max(layer.parameters for layer in come), max(layer.stored for layer in (*come, *behind)))
+
+
+def second(blueprint: Blueprint) -> int:
+    """Stored bytes of the largest of them but one, or of what is read in vain: what may arrive while the largest runs
+    as it is stored."""
+    come, behind = _met(blueprint)
+    most = sorted(layer.stored for layer in come or layers(blueprint))[-2:-1]
+    return max((*most, *(layer.stored for layer in behind)), default=0)
+
+
+def _met(blueprint: Blueprint) -> tuple[list[Piece], list[Piece]]:
+    """The layers that samples come to, and those of the others that may be read behind them."""
     away = [stack for stack in blueprint.stacks if stack.path in blueprint.unmet]
     come = [layer for stack in blueprint.stacks if stack not in away for layer in layers_of(blueprint, stack)]
     ends = [behind.path.rpartition(".")[0] for one, behind in pairwise(blueprint.stacks)
             if one not in away and behind in away]  # fmt: skip
     behind = [layer for stack in away if any(stack.path.startswith(f"{end}.") for end in ends)
               for layer in layers_of(blueprint, stack)[:1]]  # fmt: skip
-    if not come:
-        return largest(blueprint)
-    most = max(layer.parameters for layer in come)
-    return Piece(most, max(layer.stored for layer in (*come, *behind)))
+    return come, behind
 
 
 def apart(blueprint: Blueprint) -> list[Blueprint]:

@@ -70,13 +70,15 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
         more += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
     batch = working.streamed(blueprint, budget, dtype, tokens)
     wide = pieces.making(blueprint) * dtype.itemsize
-    arriving = max(layer.stored, table.stored) + more
+    in_place = _as_stored(blueprint, dtype) and not budget.quantise and not pieces.fused(blueprint)
+    coming = pieces.second(blueprint) if in_place else layer.stored
+    arriving = max(coming, table.stored) + more
     layers = (                                              # one runs, with a batch's tensors, and another arrives
         min(round(pieces.met(each).parameters * wide) + arriving, most)
         + max(beside, working.streamed(each, budget, dtype, tokens).layer)
         for each in pieces.apart(blueprint)
     )
-    spare = 0 if table.parameters else min(layer.stored, layer.parameters * dtype.itemsize)
+    spare = 0 if table.parameters else min(coming, layer.parameters * dtype.itemsize)
     around = table.parameters * dtype.itemsize + layer.stored + spare + more + unpacking    # a table, and last buffers
     weights = staying * dtype.itemsize
     running = weights + blueprint.buffers + _kernels(blueprint, dtype) + _spectra(blueprint)
