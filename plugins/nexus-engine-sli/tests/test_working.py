@@ -112,10 +112,14 @@ def test_scores_of_attention_count_where_they_are_there_whole() -> None:
     assert whole - plain == 4 * 500**2 * 16 * 8, "of the patches of a picture, too"
 
 
-def test_spectra_of_sounds_take_what_raw_sounds_do_not() -> None:
-    words, raw, spectra = (
+def test_spectra_and_pictures_take_what_raw_sounds_do_not() -> None:
+    words, raw, spectra, pictures, dark = (
         memory(model(**more), HALF, 64)
-        for more in ({}, {"takes": ("audio",), "frames": 1}, {"takes": ("audio",)})
-    )
-    assert spectra - raw == pytest.approx(50e6, rel=0.02)
+        for more in (
+            {}, {"takes": ("audio",), "frames": 1}, {"takes": ("audio",)}, {"takes": ("image",), "seen": 1},
+            {"takes": ("image",)},
+        )
+    )  # fmt: skip
+    assert spectra - raw == pytest.approx(40e6, rel=0.02)
+    assert pictures - dark == pytest.approx(25e6, rel=0.02)
     assert raw == pytest.approx(words, rel=0.02)

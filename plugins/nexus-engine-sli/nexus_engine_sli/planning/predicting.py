@@ -22,8 +22,9 @@ WIDENED = 32_000_000
 that costs little, and sums stay exact."""
 RUNTIME = 32_000_000
 """What torch takes for the first products: compiled kernels, buffers of threads."""
-SPECTRA = 50_000_000
-"""What making the first spectra of a sound takes, and leaves: tables and buffers of Fourier transforms."""
+SPECTRA, PIXELS = 40_000_000, 25_000_000
+"""What making the first spectra of a sound takes, and leaves: tables and buffers of Fourier transforms; and the first
+tensors of pictures."""
 KERNELS = 105_000_000
 """What it takes more where experts get different numbers of tokens: oneDNN keeps a kernel for each size."""
 QUANTISING, LIBRARY, LASTING = {"nf4": 12, "int8": 4}, 90_000_000, 45_000_000
@@ -81,7 +82,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     spare = 0 if table.parameters else min(coming, layer.parameters * dtype.itemsize)
     around = table.parameters * dtype.itemsize + layer.stored + spare + more + unpacking    # a table, and last buffers
     weights = staying * dtype.itemsize
-    running = weights + blueprint.buffers + _kernels(blueprint, dtype) + _spectra(blueprint)
+    running = weights + blueprint.buffers + _kernels(blueprint, dtype) + _making(blueprint)
     running += round(max(*layers, min(around, most) + batch.head))
     if blueprint.quantisation or budget.quantise:
         running += RUNTIME                                  # what unpacks takes
@@ -106,7 +107,7 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens
     batch = working.resident(blueprint, budget, dtype, tokens)
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
     most = max(*batch, heard(blueprint, budget, dtype, tokens))
-    return runtime + _kernels(blueprint, dtype) + _spectra(blueprint) + most
+    return runtime + _kernels(blueprint, dtype) + _making(blueprint) + most
 
 
 def slack(weights: int) -> int:
@@ -120,9 +121,12 @@ def _kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
     return KERNELS if pieces.fused(blueprint) and dtype == torch.bfloat16 else 0
 
 
-def _spectra(blueprint: Blueprint) -> int:
-    """What a sound takes of which no convolution of the model makes its states."""
-    return SPECTRA if "audio" in blueprint.takes and not blueprint.frames else 0
+def _making(blueprint: Blueprint) -> int:
+    """What making tensors of samples takes: of a sound of which no convolution of the model makes its states, and of
+    pictures, where they have any."""
+    if "audio" in blueprint.takes and not blueprint.frames:
+        return SPECTRA
+    return PIXELS if {"image", "video"} & set(blueprint.takes) and blueprint.seen else 0
 
 
 def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
