@@ -22,9 +22,8 @@ WIDENED = 32_000_000
 that costs little, and sums stay exact."""
 RUNTIME = 32_000_000
 """What torch takes for the first products: compiled kernels, buffers of threads."""
-SPECTRA, PIXELS = 40_000_000, 25_000_000
-"""What making the first spectra of a sound takes, and leaves: tables and buffers of Fourier transforms; and the first
-tensors of pictures."""
+PIXELS = 25_000_000
+"""What making the first tensors of pictures takes, and leaves."""
 KERNELS = 105_000_000
 """What it takes more where experts get different numbers of tokens: oneDNN keeps a kernel for each size."""
 QUANTISING, LIBRARY, LASTING = {"nf4": 12, "int8": 4}, 90_000_000, 45_000_000
@@ -122,10 +121,7 @@ def _kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
 
 
 def _making(blueprint: Blueprint) -> int:
-    """What making tensors of samples takes: of a sound of which no convolution of the model makes its states, and of
-    pictures, where they have any."""
-    if "audio" in blueprint.takes and not blueprint.frames:
-        return SPECTRA
+    """What making tensors of samples takes, where they have pictures."""
     return PIXELS if {"image", "video"} & set(blueprint.takes) and blueprint.seen else 0
 
 
