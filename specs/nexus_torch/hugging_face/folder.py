@@ -23,7 +23,7 @@ from .configuration.pickled import found, refusal
 CONFIG, ONE_FILE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 LONGEST = 200
 """Letters of a file's name."""
-Spared = Callable[[str, set[str]], bool]
+Spared = Callable[[Sequence[str], set[str]], set[str]]
 _SHARD = re.compile(r"-\d{5}-(?=of-\d{5}\.safetensors$)")
 PREPROCESSOR_FILES = (
     CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
@@ -112,7 +112,7 @@ def folder(source: str) -> Path:
 
 def extents(home: Path, spared: Spared | None = None) -> list[Extent]:
     """Every stored tensor of the folder, from the headers alone: where its bytes lie. NexusError where weights are
-    missing or unsafe. `spared`: whether an index may name a tensor that no file holds, beside those that they do."""
+    missing or unsafe. `spared`: those of an index's tensors that no file need hold, beside those that they do."""
     files = stored_files(home)
     found = [extent for file in files for extent in file_extents(file)]
     if {Path(file).name for file in files} != {ONE_FILE} and (home / INDEX).is_file():
@@ -137,7 +137,9 @@ def refuse_unlike(index: Path, places: Any, found: Sequence[Extent], spared: Spa
             f"'{index}' has no entry for the tensor '{unlisted[0].key}', which '{unlisted[0].file}' holds"
             f"{more}. Fetch both again."
         )
-    if lacking := [key for key in places if key not in known and not (spared and spared(key, known))]:
+    lacking = [key for key in places if key not in known]
+    allowed = spared(lacking, known) if lacking and spared else set()
+    if lacking := [key for key in lacking if key not in allowed]:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise NexusError(
             f"'{home / str(places[lacking[0]])}' lacks the tensor '{lacking[0]}'{more}, which {index.name} places in "

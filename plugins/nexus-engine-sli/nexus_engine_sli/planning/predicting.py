@@ -81,7 +81,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     spare = 0 if table.parameters else min(coming, layer.parameters * dtype.itemsize)
     around = table.parameters * dtype.itemsize + layer.stored + spare + more + unpacking    # a table, and last buffers
     weights = staying * dtype.itemsize
-    running = weights + blueprint.buffers + _kernels(blueprint, dtype) + _making(blueprint)
+    running = weights + blueprint.buffers + _kernels(blueprint, dtype) + _pixels(blueprint)
     running += round(max(*layers, min(around, most) + batch.head))
     if blueprint.quantisation or budget.quantise:
         running += RUNTIME                                  # what unpacks takes
@@ -106,7 +106,7 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens
     batch = working.resident(blueprint, budget, dtype, tokens)
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
     most = max(*batch, heard(blueprint, budget, dtype, tokens))
-    return runtime + _kernels(blueprint, dtype) + _making(blueprint) + most
+    return runtime + _kernels(blueprint, dtype) + _pixels(blueprint) + most
 
 
 def slack(weights: int) -> int:
@@ -120,7 +120,7 @@ def _kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
     return KERNELS if pieces.fused(blueprint) and dtype == torch.bfloat16 else 0
 
 
-def _making(blueprint: Blueprint) -> int:
+def _pixels(blueprint: Blueprint) -> int:
     """What making tensors of samples takes, where they have pictures."""
     return PIXELS if {"image", "video"} & set(blueprint.takes) and blueprint.seen else 0
 

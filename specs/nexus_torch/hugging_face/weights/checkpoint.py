@@ -117,7 +117,7 @@ class HuggingFaceCheckpoint(Showing, Described):
 
     def stored(self) -> list[Extent]:
         """Every stored tensor."""
-        return extents(self.home, lambda key, stored: fitting.is_tied(self.conversion, key, stored))
+        return extents(self.home, lambda keys, stored: fitting.tied(self.conversion, keys, stored))
 
     def rules(self, module: PreTrainedModel) -> Conversion:
         """From stored names to the module's; a family with a layout of its own says here how."""

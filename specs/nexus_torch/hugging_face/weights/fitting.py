@@ -51,12 +51,12 @@ def check_shapes(
             )
 
 
-def is_tied(conversion: Any, key: str, stored: Collection[str]) -> bool:
-    """Whether the weight that a stored tensor of this name would be is tied to one that is stored: an index may name
-    both, and the files hold one."""
-    name = conversion.targets([key]).get(key, ("",))[0]
-    group = holders(conversion.module).get(name, ())
-    return len(group) > 1 and any(target in group for target, *_ in conversion.targets(list(stored)).values())
+def tied(conversion: Any, keys: Sequence[str], stored: Collection[str]) -> set[str]:
+    """Those of some names of stored tensors whose weight is tied to one that is stored: an index may name both, and the
+    files hold one."""
+    groups, named = holders(conversion.module), conversion.targets(list(keys))
+    there = {target for target, *_ in conversion.targets(list(stored)).values()}
+    return {key for key, (name, *_) in named.items() if len(group := groups.get(name, ())) > 1 and there & set(group)}
 
 
 def untie(module: nn.Module, groups: Sequence[Collection[str]]) -> nn.Module:
