@@ -10,6 +10,8 @@ from typing import Any, get_args
 
 from nexus_specs import NexusError, Split, locate
 
+from .endings import PACKED
+
 SPLITS = get_args(Split)
 
 
@@ -44,7 +46,7 @@ def _below(path: str, suffixes: Sequence[str]) -> list[tuple[Path, str]]:
 
 def kind(file: Path) -> str:
     """What its name says that it is: its end, or its last two where it is packed."""
-    return "".join(file.suffixes[-2:] if file.suffix.lower() == ".gz" else file.suffixes[-1:]).lower()
+    return "".join(file.suffixes[-2:] if file.suffix.lower() in PACKED else file.suffixes[-1:]).lower()
 
 
 def placed(path: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from nexus_specs import NexusError
 
+from .endings import with_packed
 from .lines import once
 from .opening import opened
 from .rows import ASKED, FIELDS, Malformed, Row
@@ -21,7 +22,7 @@ LARGEST = 1 << 30
 class Json(Jsonl):
     """Kind "reader": a list of objects, an object that holds one such list, one object alone, or JSON lines."""
 
-    suffixes = (".json", ".json.gz")
+    suffixes = with_packed(".json")
 
     def has(self, file: Path, columns: Collection[str]) -> bool:
         """Whether a name of one stands anywhere in it; letters may be written as escapes."""

@@ -6,13 +6,16 @@ from collections.abc import Iterable
 
 from nexus_specs import DatasetComponent, ReaderComponent, hookimpl
 
+from .endings import with_packed
+
 _KINDS = (
     ("parquet", "tables:Parquet", "TableOptions", "Rows of parquet files; images and audio as bytes", (".parquet",)),
-    ("jsonl", "tables:Jsonl", "TableOptions", "One JSON object a line",
-     (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")),
-    ("json", "objects:Json", "TableOptions", "A list of JSON objects", (".json", ".json.gz")),
-    ("csv", "tables:Csv", "TableOptions", "Rows of CSV files with a header", (".csv", ".tsv", ".csv.gz", ".tsv.gz")),
-    ("text", "texts:Text", "TextOptions", "Text files, cut into windows at line ends", (".txt", ".md", ".txt.gz")),
+    ("arrow", "arrows:Arrow", "TableOptions", "Rows of Arrow files, as `datasets` saves them to disk",
+     (".arrow", ".feather")),
+    ("jsonl", "tables:Jsonl", "TableOptions", "One JSON object a line", with_packed(".jsonl", ".ndjson")),
+    ("json", "objects:Json", "TableOptions", "A list of JSON objects", with_packed(".json")),
+    ("csv", "tables:Csv", "TableOptions", "Rows of CSV files with a header", with_packed(".csv", ".tsv")),
+    ("text", "texts:Text", "TextOptions", "Text files, cut into windows at line ends", (*with_packed(".txt"), ".md")),
     ("images", "media:Images", "MediaOptions", "A folder of images", (".png", ".jpg", ".jpeg", ".webp", ".bmp")),
     ("audio", "media:Audio", "MediaOptions", "A folder of sound files",
      (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aac", ".opus")),

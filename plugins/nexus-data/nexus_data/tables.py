@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from nexus_specs import NexusError, Split
 
 from . import decode
+from .endings import with_packed
 from .files import is_file, kind, version
 from .lines import header_of, letters, lines_of, lost, once, rows_of
 from .naming import behind, stored
@@ -140,7 +141,7 @@ def _whole(opened: Any, column: str) -> bool:
 class Jsonl(Table):
     """Kind "reader": one JSON object a line."""
 
-    suffixes = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+    suffixes = with_packed(".jsonl", ".ndjson")
 
     def has(self, file: Path, columns: Collection[str]) -> bool:
         """Whether a name of one stands anywhere in it; letters may be written as escapes."""
@@ -175,7 +176,7 @@ class Jsonl(Table):
 class Csv(Table):
     """Kind "reader": CSV with a header; tab-separated where the file ends in .tsv. Empty cells are unknown."""
 
-    suffixes = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+    suffixes = with_packed(".csv", ".tsv")
 
     def has(self, file: Path, columns: Collection[str]) -> bool:
         """Whether one of them stands in the header."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from .endings import with_packed
 from .opening import opened
 from .options import TextOptions
 from .reader import FileReader
@@ -19,7 +20,7 @@ class Text(FileReader):
     """Kind "reader": text files, in windows of at most `window` bytes that begin at a line."""
 
     options_type = TextOptions
-    suffixes = (".txt", ".md", ".rst", ".text", ".py", ".c", ".h", ".txt.gz")
+    suffixes = (*with_packed(".txt"), ".md", ".rst", ".text", ".py", ".c", ".h")
 
     def rows(self, file: Path, name: str, broken: Malformed) -> Iterator[Row]:
         """A row for each window; `where` is its first line."""

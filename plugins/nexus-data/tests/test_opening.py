@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from nexus_data.tables import Csv, Jsonl, Table
 from nexus_data.texts import Text
@@ -29,6 +32,26 @@ def test_gzip_is_unpacked_on_the_way_also_in_a_folder(tmp_path: Path) -> None:
     assert texts(Text(path=str(tmp_path))) == {"e\n"}
 
 
+def zstd(content: bytes) -> bytes:
+    return bytes(pyarrow.compress(content, codec="zstd", asbytes=True))
+
+
+@pytest.mark.parametrize(("ending", "packed"), [("zst", zstd), ("bz2", bz2.compress), ("xz", lzma.compress)])
+def test_so_is_what_others_pack(tmp_path: Path, ending: str, packed: Any) -> None:
+    halves = ROWS.splitlines(keepends=True)
+    (tmp_path / f"a.jsonl.{ending}").write_bytes(b"".join(packed(half.encode()) for half in halves))    # in two frames
+    (tmp_path / f"b.csv.{ending}").write_bytes(packed(b"text\nc\n"))
+    (tmp_path / f"c.txt.{ending}").write_bytes(packed(b"d\n"))
+    found = [texts(reader(path=str(tmp_path))) for reader in (Jsonl, Csv, Text)]
+    assert found == [{"a", "b"}, {"c"}, {"d\n"}]
+    (tmp_path / f"a.jsonl.{ending}").write_bytes(packed(ROWS.encode() * 999)[:-9])
+    with pytest.raises(NexusError, match=r"a\.jsonl\..* is damaged"):
+        texts(Jsonl(path=str(tmp_path)))
+    (tmp_path / f"a.jsonl.{ending}").write_bytes(packed(packed(ROWS.encode())))
+    with pytest.raises(NexusError, match="packed twice"):
+        texts(Jsonl(path=str(tmp_path)))
+
+
 def test_a_packed_file_that_breaks_off_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(ROWS.encode() * 999)[:-20])
     with pytest.raises(NexusError, match=r"a\.jsonl\.gz is damaged"):
@@ -37,7 +60,7 @@ def test_a_packed_file_that_breaks_off_is_damaged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("begins", "said"),
-    [(b"\x28\xb5\x2f\xfd", "unzstd"), (b"PK\x03\x04", "unzip"), ("\ufeffx".encode("utf-16-le"), "UTF-8")],
+    [(b"\x28\xb5\x2f\xfd", "is damaged"), (b"PK\x03\x04", "unzip"), ("\ufeffx".encode("utf-16-le"), "UTF-8")],
 )  # fmt: skip
 def test_what_is_no_text_says_what_to_type(tmp_path: Path, begins: bytes, said: str) -> None:
     for reader in (Jsonl, Csv):
