@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,17 @@ from nexus_torch.skeleton import without_weights
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from .dequantise import dequantise, unreadable
+from .dequantise import unreadable
 from .layout import configuration
 from .layouts import layout
-from .plan import divide, joined, members, recipes, scales, unused, weights
+from .plan import divide, joined, members, recipes, unused, weights
 from .preprocessing import FIRST, LAST, GgufPreprocessor, pooled
 from .rotary import divided
 from .rules import LAYER, layer_of
 from .source import Source
 from .tokenizer import brief
 from .types import PLAIN, commonest, described, type_name
-from .unpacked import Unpacked
+from .unpacked import EXPERTS, Opened, Unpacked, some_at_once
 from .values import Target
 
 
@@ -92,14 +91,22 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         text = self.config.get_text_config()
         names = list(self._members(part, raw))
         uses = (source for name in names if name in self.plan for source in self.plan[name].sources)
-        opened = Unpacked(partial(self._opened, raw, scales(self.source, self.plan, list(raw))), uses)
+        stored = Opened(self.source, self.plan, raw)
+        opened = Unpacked(stored, uses)
 
-        def make(name: str) -> Tensor:
+        def make(name: str, dtype: torch.dtype | None = None) -> Tensor:
             if name in self.constants:
                 return self.constants[name]
-            return self._made(name, [opened[each] for each in self.plan[name].sources], text)
+            sources = self.plan[name].sources
+            if _valueless(raw) or not all(EXPERTS in each for each in sources):
+                return self._made(name, [opened[each] for each in sources], text)
+            size = sum(map(stored.size, sources))
+            return some_at_once(
+                stored.count(sources[0]), size,
+                lambda some: self._made(name, [stored(each, some) for each in sources], text), dtype,
+            )  # fmt: skip
 
-        return Making(names, make)
+        return Making(names, make, make)
 
     def _members(self, part: Part, raw: Mapping[str, Any]) -> Iterator[str]:
         """The weights that are made of a part's stored tensors, and with it what no file stores."""
@@ -110,14 +117,6 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
                     yield name
             elif not raw.keys().isdisjoint(self.plan[name].sources):
                 yield name
-
-    def _opened(self, raw: Mapping[str, Any], factors: Mapping[str, str], name: str) -> Tensor:
-        """A stored tensor's values, times the factor that is stored beside it."""
-        found = dequantise(self.source.places[name][1], raw[name])
-        factor = factors.get(name, "")
-        if factor in raw:
-            found = self._scaled(name, found, dequantise(self.source.places[factor][1], raw[factor]))
-        return found
 
     @property
     def together(self) -> Mapping[str, str]:
@@ -184,15 +183,6 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         folder.mkdir(parents=True, exist_ok=True)
         self.preprocessor.tokenizer.save_pretrained(folder)
         self.config.save_pretrained(folder)
-
-    def _scaled(self, name: str, weight: Tensor, factor: Tensor) -> Tensor:
-        """Weight [..., R, C] times its factor: one number, or one for each of its first dimension (experts)."""
-        if factor.numel() not in (1, weight.shape[0]):
-            raise NexusError(
-                f"'{self.home}': the factor of '{name}' {tuple(weight.shape)} has {factor.numel()} numbers; allowed: "
-                f"one, or {weight.shape[0]}. Fetch or convert the file again."
-            )
-        return weight.float() * factor.float().reshape(-1, *[1] * (weight.ndim - 1))
 
     @contextmanager
     def _named(self) -> Iterator[None]:

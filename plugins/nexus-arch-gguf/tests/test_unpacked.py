@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from nexus_arch_gguf import checkpoint as loader
+from nexus_arch_gguf import unpacked as loader
 from nexus_arch_gguf.architecture import Gguf
 from nexus_arch_gguf.types import TensorInfo
-from nexus_arch_gguf.unpacked import Unpacked
+from nexus_arch_gguf.unpacked import AT_ONCE, Unpacked, some_at_once
 from nexus_specs import Installed
 from nexus_specs.testing.parts import raw_tensor
 from torch import Tensor
@@ -50,3 +50,42 @@ def test_what_several_are_made_of_is_kept_until_the_last() -> None:
     assert all(unpacked[name] is values[name] for name in ("both", "one", "both"))
     assert asked == ["both", "one"]
     assert not unpacked.kept
+
+
+@pytest.mark.parametrize("row", ["qwen3_moe", "gpt_oss", "llama4", "gemma4_moe"])
+def test_experts_are_made_some_at_a_time(
+    row: str, written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bits, in the dtype that is asked for, and never more of a tensor than one expert."""
+    checkpoint = Gguf().open(str(written(row, "Q8_0")), Installed())
+    part = checkpoint.parts[-1]
+    raw = {extent.key: raw_tensor(extent) for extent in part.extents}
+    whole = dict(checkpoint.assemble(part, raw))
+    most = Counter[str]()
+    native = loader.dequantise
+
+    def noting(info: TensorInfo, stored: Tensor) -> Tensor:
+        found = native(info, stored)
+        most[info.name] = max(most[info.name], found.numel())
+        return found
+
+    monkeypatch.setattr(loader, "dequantise", noting)
+    monkeypatch.setattr(loader, "AT_ONCE", 1)
+    made = checkpoint.assemble(part, raw)
+    for name, each in whole.items():
+        assert torch.equal(made[name], each)
+        narrow = made.of(name, torch.bfloat16)              # type: ignore[attr-defined]
+        assert torch.equal(narrow.bfloat16(), each.bfloat16())
+        assert narrow.dtype == torch.bfloat16 or ".experts." not in name
+    tensors = checkpoint.source.tensors                     # type: ignore[attr-defined]
+    experts = {name: tensors[name] for name in most if "_exps." in name and len(tensors[name].shape) == 3}
+    assert experts
+    assert all(most[name] == each.shape[1] * each.shape[2] for name, each in experts.items())
+
+
+def test_as_many_experts_as_a_cache_holds() -> None:
+    asked: list[slice] = []
+    values = torch.arange(5.0)
+    made = some_at_once(5, AT_ONCE // 2, lambda some: (asked.append(some), values[some])[1], torch.float64)
+    assert asked == [slice(0, 2), slice(2, 4), slice(4, 6)]
+    assert torch.equal(made, values.double())

@@ -112,7 +112,7 @@ def allowed(kind: str, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _assembled(checkpoint: Any, part: Any, raw: dict[str, Tensor], sign: int) -> dict[str, Tensor]:
     """The weights of a part, every stored number moved by what its block allows, down or up."""
-    with mock.patch("nexus_arch_gguf.checkpoint.dequantise", _moved(sign)):
+    with mock.patch("nexus_arch_gguf.unpacked.dequantise", _moved(sign)):
         return {name: tensor.float() for name, tensor in checkpoint.assemble(part, raw).items()}
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import torch
 from nexus_specs import Checkpoint, NexusError, Part
+from nexus_torch.making import Making
 from nexus_torch.skeleton import fill, holders
 from torch import Tensor, nn
 
@@ -64,7 +65,7 @@ class Placing:
         """What a loader makes of stored tensors, by full name, placed. NexusError names the file."""
         try:
             made = self.checkpoint.assemble(part, raw)
-            placed = {name: self._placed(name, each) for name, each in made.items()}
+            placed = {name: self._placed(name, self._one(made, name)) for name in made}
             return _apart(placed, raw, {name for name in placed if self.lasts(name, path)})
         except NexusError as error:
             raise NexusError(f"{error} {self._origin(part, path)}") from error
@@ -78,6 +79,11 @@ class Placing:
         """Whether a weight outlives its unit: others hold it too."""
         others = any(not each.startswith(f"{path}.") for each in self.tied.get(name, ()))
         return bool(path) and (name in self.buffers or others)
+
+    def _one(self, made: Mapping[str, Tensor], name: str) -> Tensor:
+        """One of them; experts of a pack in the dtype in which they stay, if their loader can."""
+        kind = self.kinds.get(name) or self._kind(name)
+        return made.of(name, kind) if isinstance(made, Making) and kind.is_floating_point else made[name]
 
     def _placed(self, name: str, tensor: Tensor) -> Tensor:
         """On the device, in the module's dtype."""
