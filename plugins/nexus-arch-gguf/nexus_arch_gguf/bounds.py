@@ -13,6 +13,7 @@ from .source import Source
 if TYPE_CHECKING:
     from .layout import Layout
 
+ATTENTION = re.compile(r"blk\.\d+\.attn_(?:q|qkv)\.weight")
 NUMBER, DECODER = re.compile(r"(?:enc\.)?blk\.(\d+)\."), re.compile(r"dec\.blk\.(\d+)\.")
 """Layers that `block_count` counts, and those that `decoder_block_count` does."""
 
@@ -30,6 +31,11 @@ def bounded(source: Source, layout: Layout) -> None:
             "two. The file is damaged: fetch it again."
         )
     _routed(source)
+    if source.get("{arch}.attention.head_count") is None and any(map(ATTENTION.fullmatch, source.places)):
+        raise NexusError(                                   # a class has a default, which any width may divide by
+            f"'{source.path}' lacks the metadata '{source.architecture}.attention.head_count', without which nobody "
+            "knows how its attention is divided. Convert the model again."
+        )
     _borne_out(source, layout.blocks, NUMBER, least=1)
     if source.get("{arch}.decoder_block_count") is not None and not layout.head.endswith("EncoderModel"):
         _borne_out(source, "decoder_block_count", DECODER, least=0)

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gguf_files import writing
+from gguf_files.metadata import metadata
 from gguf_files.reading import loaded, outputs
-from gguf_files.tiny import model_of
+from gguf_files.tiny import MODELS, model_of
 from gguf_files.writing import write
 from nexus_arch_gguf.architecture import Gguf
+from nexus_specs import NexusError
 
 CHANGES = (
     ("bamba", {"mamba_n_groups": 2}), ("bamba", {"mamba_proj_bias": True}),
@@ -37,3 +40,30 @@ def test_the_setting_is_followed(row: str, more: dict[str, Any], tmp_path: Path)
     expected = model_of(row, **more)
     module, _ = loaded(Gguf()._checkpoint(str(write(row, expected, tmp_path / "a.gguf"))))
     assert float((outputs(module) - outputs(expected)).abs().max()) <= 1e-6
+
+
+LEFT_OUT = (("gemma2", "attention.key_length"), ("gemma3", "attention.key_length"),
+            ("qwen2_vl", "rope.dimension_sections"), ("hunyuan_vl", "rope.dimension_sections"))  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "key"), LEFT_OUT)
+def test_what_the_tensors_say_need_not_be_said(row: str, key: str, tmp_path: Path) -> None:
+    expected = model_of(row)
+    module, _ = loaded(Gguf()._checkpoint(without(row, key, tmp_path / "a.gguf")))
+    assert float((outputs(module) - outputs(expected)).abs().max()) <= 1e-6
+
+
+@pytest.mark.parametrize("row", ["bloom", "gpt_neox", "mpt"])
+def test_without_a_number_of_heads_there_is_no_model(row: str, tmp_path: Path) -> None:
+    """A class has a default that divides some widths: nothing would fail."""
+    with pytest.raises(NexusError, match="lacks the metadata '.*head_count'"):
+        Gguf()._checkpoint(without(row, "attention.head_count", tmp_path / "a.gguf"))
+
+
+def without(row: str, key: str, path: Path) -> str:
+    """The file of a row without a metadata key."""
+    kept = {name: value for name, value in metadata(MODELS[row][0], row, model_of(row).config.get_text_config()).items()
+            if name != key}  # fmt: skip
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(writing, "metadata", lambda *_: kept)
+        return str(write(row, model_of(row), path))

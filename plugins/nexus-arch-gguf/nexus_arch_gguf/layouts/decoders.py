@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..fields import real, whole
-from ..layout import Layout
+from ..layout import Fill, Layout, head_width
 from ..rules import Rule
 from ..source import Source
 from ..values import (
@@ -110,6 +110,18 @@ def glm4(source: Source) -> Layout:
     """GLM 4, and the text model of GLM-4V, whose turning rows the file holds in halves (M-RoPE: it has sections)."""
     sections = source.get("{arch}.rope.dimension_sections")
     return Layout(head="Glm4ForCausalLM", rules=IN_HALVES if isinstance(sections, list) and any(sections) else ())
+
+
+def in_sections(axes: int) -> Fill:
+    """M-RoPE: where a file does not say how many frequencies turn with each axis, as many with each. All axes of a text
+    are one."""
+
+    def fill(source: Source, fields: dict[str, Any]) -> None:
+        turning = whole(source, "rope.dimension_count", head_width(source)) // 2
+        shares = [(turning + at) // axes for at in range(axes)]
+        fields["rope_parameters"].setdefault("mrope_section", shares)
+
+    return fill
 
 
 def granite(source: Source, fields: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from statistics import NormalDist
 from typing import Any
 
 from ..fields import whole
+from ..layout import head_width
 from ..rotary import PER_FREQUENCY, factors
 from ..rules import Rule
 from ..source import Source
@@ -94,5 +95,4 @@ def _scale(source: Source, fields: dict[str, Any]) -> None:
     """llama.cpp knows the two exceptions by their number of layers."""
     heads = whole(source, "attention.head_count")
     wide = source.whole("{arch}.block_count") in WIDE and heads
-    head = whole(source, "attention.key_length", 256)
-    fields["query_pre_attn_scalar"] = whole(source, "embedding_length") // heads if wide else head
+    fields["query_pre_attn_scalar"] = whole(source, "embedding_length") // heads if wide else head_width(source)
