@@ -56,7 +56,7 @@ def test_what_the_tensors_say_need_not_be_said(row: str, key: str, tmp_path: Pat
 @pytest.mark.parametrize("row", ["bloom", "gpt_neox", "mpt"])
 def test_without_a_number_of_heads_there_is_no_model(row: str, tmp_path: Path) -> None:
     """A class has a default that divides some widths: nothing would fail."""
-    with pytest.raises(NexusError, match="lacks the metadata '.*head_count'"):
+    with pytest.raises(NexusError, match=r"lacks the metadata '.*head_count'"):
         Gguf()._checkpoint(without(row, "attention.head_count", tmp_path / "a.gguf"))
 
 

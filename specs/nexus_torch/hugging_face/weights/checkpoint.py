@@ -34,7 +34,7 @@ from ..text.embedded import check_arguments, check_some, check_tokens, positions
 from . import fitting
 from .constants import compute_constants
 from .conversion import Conversion
-from .packed import Packing, check_stored, lacking, settings
+from .packed import Packing, check_stored, lacking, rounding, settings
 from .unread import POOLER, fill_unread, without_pooler
 
 
@@ -70,7 +70,7 @@ class HuggingFaceCheckpoint(Showing, Described):
         found = {} if weightless else {extent.key: extent for extent in self.stored()}
         packing = Packing.of(settings(config), found, stored_as)
         self.targets = self.conversion.targets(list(packing.groups))
-        self.packing = packing.turning(module, self.targets)
+        self.packing = packing = packing.turning(module, self.targets)
         if not weightless and not self.targets:
             raise NexusError(
                 f"None of the {len(found)} tensors in '{home.name}' belongs to {type(module).__name__}, which its "
@@ -113,7 +113,7 @@ class HuggingFaceCheckpoint(Showing, Described):
 
     def bare(self) -> PreTrainedModel:
         """The module on the meta device as its class makes it; a family that composes one says here of what."""
-        return skeleton(self.config)
+        return rounding(skeleton(self.config), settings(self.config))
 
     def stored(self) -> list[Extent]:
         """Every stored tensor."""

@@ -15,7 +15,7 @@ NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", tor
 """torch dtypes -> safetensors' names."""
 PACKED = {
     "fp8": 8.01, "fbgemm_fp8": 8.01, "mxfp8": 8.25, "mxfp4": 4.25, "nvfp4": 4.5, "bitsandbytes": 4.5, "gptq": 4.25,
-    "awq": 4.25, "auto-round": 4.25, "w4a16_awq": 4.25, "w4a8_awq": 4.25, "eetq": 8.01,
+    "awq": 4.25, "auto-round": 4.25, "w4a16_awq": 4.25, "w4a8_awq": 4.25, "eetq": 8.01, "bitnet": 2.0,
 }  # fmt: skip
 """Bits of one weight with its scales, by the quantiser's name (of modelopt: its algorithm's), where a configuration
 says no more."""

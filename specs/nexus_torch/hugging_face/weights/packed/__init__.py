@@ -5,11 +5,13 @@
     packing.unpack(raw)                                 # stored tensors by key -> weights by name
 
 Each module here is one layout, with the source that defines it: block-scaled floats of eight bits (`fp8`), shared
-exponents of microscaling (`mxfp4`), integers of GPTQ and AWQ (`integers`), bitsandbytes (`bnb`) and
-compressed-tensors (`compressed`). None needs the library that packed the weights, none needs a GPU.
+exponents of microscaling (`mxfp4`), integers of GPTQ and AWQ (`integers`), bitsandbytes (`bnb`),
+compressed-tensors (`compressed`) and BitNet (`bitnet`). None needs the library that packed the weights, none needs a
+GPU.
 """
 
+from .bitnet import rounding
 from .packing import METHODS, Packing, settings
 from .refusing import check_stored, lacking, refuse_unread
 
-__all__ = ["METHODS", "Packing", "check_stored", "lacking", "refuse_unread", "settings"]
+__all__ = ["METHODS", "Packing", "check_stored", "lacking", "refuse_unread", "rounding", "settings"]

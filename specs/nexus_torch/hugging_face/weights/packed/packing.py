@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from ...configuration.reading import text_part
-from . import bnb, compressed, fp8, integers, modelopt, mxfp4
+from . import bitnet, bnb, compressed, fp8, integers, modelopt, mxfp4
 from .layout import Layout, Settings
 
 METHODS: Mapping[str, tuple[Layout, ...]] = {
     "awq": integers.AWQ,
+    bitnet.METHOD: (),                                      # told by the module, not by names: `turning`
     "bitsandbytes": bnb.LAYOUTS,
     "compressed-tensors": compressed.LAYOUTS,
     "fbgemm_fp8": fp8.FBGEMM,
@@ -85,11 +86,19 @@ class Packing:
 
     def turning(self, module: nn.Module, targets: Mapping[str, tuple[str, Any]]) -> Packing:
         """This packing for a module with layers that hold their weights turned (GPT-2's): quantisers that pack rows of
-        outputs turn them as they pack. `targets` are those of the weights: name -> (name in the module, ...)."""
+        outputs turn them as they pack. And for one with rounding modules, whose weights are known by them alone.
+        `targets` are those of the weights: name -> (name in the module, ...)."""
+        if self.settings.get("quant_method") == bitnet.METHOD:
+            return replace(self, made=bitnet.made(module, targets))
         paths = {f"{path}.weight" for path, each in module.named_modules() if isinstance(each, Conv1D)}
         if str(self.settings.get("quant_method")) not in TURNING or not paths:
             return self
         return replace(self, turned=frozenset(name for name in self.made if targets.get(name, ("",))[0] in paths))
+
+    @property
+    def rounds(self) -> bool:
+        """Whether states are rounded as they pass: what is added to a weight would be multiplied with these."""
+        return self.settings.get("quant_method") == bitnet.METHOD
 
     def unpack(self, raw: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Stored tensors by key -> weights by name, those that were packed in `dtype`: each is unpacked when it is

@@ -7,7 +7,7 @@ from typing import Any
 
 from nexus_specs import Extent, NexusError
 
-from . import integers, modelopt
+from . import bitnet, integers, modelopt
 from .layout import Settings
 from .packing import METHODS, Packing
 
@@ -45,6 +45,9 @@ def unread(settings: Settings) -> str:
         known = form == integers.AWQ_VERSION and bits == integers.AWQ_BITS
         said = f"the version '{form}' with {bits} bits"
         allowed = f"'{integers.AWQ_VERSION}' with {integers.AWQ_BITS} bits is"
+    elif method == bitnet.METHOD:
+        known, said = bitnet.known(settings), "a way of its own (linear_class), or with norms before (use_rms_norm)"
+        allowed = f"{bitnet.DIVIDED} and {bitnet.MULTIPLIED} without are"
     elif method == modelopt.METHOD:
         named = modelopt.algorithm(settings)
         known, said = named in modelopt.ALGORITHMS, f"'{named}'" if named else "a way without name (quant_algo)"
