@@ -172,7 +172,7 @@ def test_what_is_packed_in_an_unknown_way_is_refused(checkpoint_folder: Callable
     config["quantization_config"] = {"quant_method": "hqq", "bits": 4}
     (folder / "config.json").write_text(json.dumps(config))
     assert Transformers().inspect(str(folder)).quantisation == "hqq"
-    with pytest.raises(NexusError, match=r"packed by 'hqq', which is not read; awq, bitsandbytes,"):
+    with pytest.raises(NexusError, match=r"packed by 'hqq', which is not read; awq, bitnet, bitsandbytes,"):
         Transformers().open(str(folder), Installed())
 
 

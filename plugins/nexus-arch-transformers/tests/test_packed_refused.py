@@ -22,7 +22,7 @@ FORMS: dict[str, tuple[str, dict[str, Any], str]] = {
     "five bits": ("gptq", {"bits": 5}, "with 5 bits, which is not read; gptq and gptq_v2 with 2, 3, 4, 8 bits are"),
     "gemv": ("awq", {"version": "gemv"}, "in the version 'gemv' with 4 bits, which is not read; 'gemm' with 4 bits is"),
     "eight bits of awq": ("awq", {"bits": 8}, "in the version 'gemm' with 8 bits"),
-    "another": ("awq", {"quant_method": "auto-round"}, "packed by 'auto-round', which is not read; awq, bitnet, bitsandbytes,"),
+    "another": ("awq", {"quant_method": "auto-round"}, "packed by 'auto-round', which is not read; awq, bitnet,"),
 }
 
 
