@@ -199,7 +199,7 @@ def test_missing_components_are_reported(saved: Callable[[str], Path], tmp_path:
 def test_a_quantiser_that_is_not_read_is_refused(edited: Edited) -> None:
     place = edited("sd3", "transformer/config.json", setting(quantization_config={"quant_method": "torchao"}))
     assert Diffusers().inspect(f"{place}#transformer").quantisation == "torchao"
-    with pytest.raises(NexusError, match="packed by 'torchao', which is not read; awq, bitsandbytes"):
+    with pytest.raises(NexusError, match="packed by 'torchao', which is not read; awq, bitnet, bitsandbytes"):
         Diffusers().open(f"{place}#transformer", Installed())
 
 
