@@ -5,13 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import greenlet
 import torch
 from nexus_specs import (
-    SPECIAL_TAPS,
     Blueprint,
     Budget,
     Checkpoint,
@@ -22,7 +20,6 @@ from nexus_specs import (
     Sample,
     Sink,
     Tap,
-    is_output,
 )
 from nexus_torch.padding import to_device
 from torch import nn
@@ -32,14 +29,17 @@ from .files.reading import read
 from .memory.allocating import give_back
 from .memory.tracking import unnoted
 from .outputs.deferring import deferring
+from .outputs.naming import check_named
 from .outputs.taps import Taps
+from .resuming.equal import fingerprint
 from .resuming.returning import Mismatch
 from .rooms.resident import Resident, Room
 from .rooms.streamed import Streamed
 from .running.following import EditHub
 from .running.forwards import Run, seeded
 from .running.hub import layer_paths
-from .running.streaming import MicroBatch, Observation, fingerprint
+from .running.lending import Lending
+from .running.streaming import MicroBatch, Observation
 from .weights.checking import Finder, watch
 
 WIDE = 1 << 14
@@ -75,7 +75,7 @@ class SliTeacher:
 
     def _observe(self, samples: Iterable[Sample], taps: Sequence[Tap], sink: Sink, edits: Sequence[Edit]) -> None:
         wanted = Taps(taps, sink, self.blueprint.vocabulary, frozenset(dict(self.room.module.named_children())))
-        self._check(wanted, edits)
+        check_named(self.room.module, self.blueprint, wanted, edits)
         with self._tapped(wanted), deferring(self.room.module):
             if isinstance(self.room, Streamed):
                 self._streamed(self.room, samples, wanted, edits)
@@ -111,8 +111,10 @@ class SliTeacher:
         """Layer by layer; from a checkpoint, if an earlier process was killed at the same work."""
         layers = layer_paths(room.module, self.blueprint.stacks)
         same = fingerprint(self.checkpoint, taps.wanted, self.budget, edits, room.order)
-        observation = Observation(room, layers, self.budget, same, taps.sink, edits, tuple(taps.modules))
-        known: Iterable[Sample] = samples if observation.checkpoints is None else list(samples)
+        lending = Lending(taps.again)
+        observation = Observation(room, layers, self.budget, same, taps.sink, edits, tuple(taps.modules), lending)
+        once = observation.checkpoints is None and not edits
+        known: Iterable[Sample] = samples if once else list(samples)
         observation.lead(lambda: self.batching.chunked(known), lambda run, each: self._forward(taps, each, run.name))
         taps.resumed = observation.resumed
         self.passes = observation.passes
@@ -120,9 +122,15 @@ class SliTeacher:
     def _with_edits(self, batches: Iterable[MicroBatch], taps: Taps, edits: Sequence[Edit]) -> None:
         """All samples and edits at once in memory."""
         layers = layer_paths(self.room.module, self.blueprint.stacks)
-        hub = EditHub(self.room, layers, edits, tuple(taps.modules))
-        hub.lead_all(self._family(at, each, taps, edits) for at, each in enumerate(batches))
-        self.passes = hub.passes
+        lending, listed = Lending(taps.again), list(batches)
+
+        def lead() -> None:
+            hub = EditHub(self.room, layers, edits, tuple(taps.modules), lending=lending)
+            hub.lead_all(self._family(at, each, taps, edits) for at, each in enumerate(listed))
+            self.passes = hub.passes
+
+        while not lending.whole(lead):
+            pass
 
     def _family(self, at: int, each: MicroBatch, taps: Taps, edits: Sequence[Edit]) -> list[Run]:
         def forward(run: Run) -> None:
@@ -206,25 +214,6 @@ class SliTeacher:
         """Matrix products in bfloat16, or as they are. Nothing is cached: that would keep layers that are gone."""
         kind = torch.device(self.budget.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=half, cache_enabled=False)
-
-    def _check(self, taps: Taps, edits: Sequence[Edit]) -> None:
-        known = {path for path, _ in self.room.module.named_modules() if path}
-        gives = self.blueprint.gives                        # PersonaPlex: text, and codes, which a tap may name
-        asked = {tap.path for tap in taps.wanted if "text" in gives and not is_output(tap.path)} - set(gives)
-        for path in (*taps.modules, *asked, *(path for edit in edits for path in edit.modules)):
-            if path not in known:
-                near = get_close_matches(path, [*known, *SPECIAL_TAPS], 1, 0.7)
-                meant = f" Did you mean '{near[0]}'?" if near else ""
-                layers = ", ".join(stack.layers[0] for stack in self.blueprint.stacks) or "none"
-                raise NexusError(f"The model has no module '{path}'.{meant} Its stacks begin at: {layers}.")
-            self._check_runs(path)
-
-    def _check_runs(self, path: str) -> None:
-        """NexusError for a module that only holds others: nobody calls it."""
-        module = self.room.module.get_submodule(path)
-        if type(module).forward is nn.Module.forward:
-            inner = next((f" Name one of them: {path}.{name}." for name, _ in module.named_children()), "")
-            raise NexusError(f"'{path}' only holds other modules, and gives nothing itself.{inner}")
 
 
 def _refused(model: str, batch: Mapping[str, Any], keys: Sequence[str], error: Exception) -> str:

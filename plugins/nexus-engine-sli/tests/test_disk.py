@@ -146,9 +146,9 @@ def test_states_that_need_more_take_what_came_ahead(server: LocalHub, folder: Pa
         room: Any = teacher
         files, disk = room.room.files, room.room.disk
         assert isinstance(files, Rolling)
-        assert disk.taken["files"] == files.limit <= budget.disk // 2
+        assert disk.taken["files"] == files.holding.limit <= budget.disk // 2
         assert disk.spill(budget.disk - files.plan.peak)
-        assert files.limit == files.plan.peak
+        assert files.holding.limit == files.plan.peak
         assert not disk.spill(files.plan.peak + 1)
 
 
@@ -164,9 +164,9 @@ def test_what_is_under_way_ahead_of_its_use_gives_its_room_too(
     server.rate = 200_000.0
     files = Rolling(groups, tmp_path / "scratch", limit=disk.total // 2, disk=disk)
     files.reach(groups[0])
-    assert files.held > files.plan.peak, "more than what is needed now comes"
+    assert files.holding.held > files.plan.peak, "more than what is needed now comes"
     assert disk.spill(disk.total - files.plan.peak)
-    assert files.held <= files.plan.peak
+    assert files.holding.held <= files.plan.peak
     server.rate = 0.0
     for group in groups:
         placed = files.place(group)

@@ -177,7 +177,7 @@ def test_five_times_the_budget_with_dropped_connections(server: LocalHub, source
     files.close()
     assert server.drops == 0
     assert served(server) == total(source)
-    assert 0 < watched.most <= files.peak <= budget.disk
+    assert 0 < watched.most <= files.holding.peak <= budget.disk
     assert not list((tmp_path / "scratch" / "fetch").iterdir())
 
 
@@ -194,7 +194,7 @@ def test_files_larger_than_the_budget_come_by_ranges(server: LocalHub, source: P
     assert isinstance(files, Rolling)
     files.close()
     assert served(server) == total(source)
-    assert files.peak <= budget.disk
+    assert files.holding.peak <= budget.disk
 
 
 def test_a_resident_model_passes_through_a_small_disk_too(server: LocalHub, source: Path, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_resident_model_passes_through_a_small_disk_too(server: LocalHub, sour
     check(take(files, groups, reach=False), source)
     assert isinstance(files, Rolling)
     files.close()
-    assert files.peak <= budget.disk
+    assert files.holding.peak <= budget.disk
 
 
 def test_a_second_pass_fetches_again(server: LocalHub, source: Path, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_reaching_back_and_ahead_is_right_all_the_same(server: LocalHub, source:
             assert all(torch.equal(value, expected[key]) for key, value in found.items())
     files.close()
     assert isinstance(files, Rolling)
-    assert files.peak <= files.limit
+    assert files.holding.peak <= files.holding.limit
 
 
 def test_a_killed_pass_goes_on_with_what_is_there(server: LocalHub, source: Path, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from nexus_specs import Extent, NexusError
 from nexus_torch import hub
 
 from .disk import Disk
+from .holding import Holding, on_its_way
 from .proving import Proofs
 from .ranging import fetch
 from .rolling_plan import Item, plan
@@ -44,20 +45,20 @@ class Rolling:
         self.folder, self.groups = folder, [tuple(group) for group in groups]
         self.follow, self.temporary = follow, temporary
         self.plan = plan(self.groups, folder, limit, small)
-        self.limit = max(limit, min(self.plan.peak, most))
-        self._check()
+        limit = max(limit, min(self.plan.peak, most))
+        self._check(limit)
         self.numbers = {_name(group): number for number, group in enumerate(self.groups) if group}
         self.by_path = {str(item.path): item for item in self.plan.items}
-        self.pending = {number for item in self.plan.items for number in item.uses}
         self.asked: list[Item] = []
-        self.at, self.held, self.peak, self.fetched, self.closing = -1, 0, 0, 0, False
+        self.fetched, self.closing = 0, False
         self.changed = threading.Condition()
         self.pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="sli-fetch")
         self.proofs = Proofs(self.plan.items, self.changed)
+        self.holding = Holding(self.plan.items, limit, self.proofs)
         self.disk = disk or Disk()
-        self.disk.hold("files", self.limit)
+        self.disk.hold("files", limit)
         self.disk.give["files"] = self.shrink
-        self._take_up()
+        self.holding.take_up(folder)
 
     def place(self, extents: Sequence[Extent]) -> tuple[Extent, ...]:
         """In this folder; sends for what is not here."""
@@ -97,10 +98,10 @@ class Rolling:
     def done(self, extents: Sequence[Extent]) -> None:
         """Read; goes, unless a later group needs it."""
         with self.changed:
-            self.pending.discard(self.numbers.get(_name(extents), -1))
+            self.holding.pending.discard(self.numbers.get(_name(extents), -1))
             for item in self._items(extents):
                 item.users -= 1
-            self._drop_idle()
+            self.holding.drop_idle()
             self._send()
 
     def reach(self, extents: Sequence[Extent]) -> None:
@@ -109,11 +110,7 @@ class Rolling:
         if number < 0:
             return
         with self.changed:
-            if number <= self.at:                            # another pass
-                self.pending |= {each for item in self.plan.items for each in item.uses if each >= number}
-            self.at = number
-            self.pending = {each for each in self.pending if each >= number}
-            self._drop_idle()
+            self.holding.reach(number)
             self._send()
 
     @property
@@ -124,13 +121,14 @@ class Rolling:
     def shrink(self) -> None:
         """No more than the largest layer from now on: what came ahead of its use goes, and is fetched again."""
         with self.changed:
-            self.limit = self.plan.peak
-            self._call_back()
-            self._make_room(self.limit)
-            while self.held > self.limit and any(map(_on_its_way, self.plan.items)):
+            holding, most = self.holding, self.plan.peak
+            holding.limit = most
+            holding.call_back()
+            holding.make_room(most)
+            while holding.held > most and any(map(on_its_way, self.plan.items)):
                 self.changed.wait(0.02)                      # what has begun to come can go once it is here
-                self._make_room(self.limit)
-            self.disk.hold("files", max(self.limit, self.held))
+                holding.make_room(most)
+            self.disk.hold("files", max(most, holding.held))
 
     def close(self) -> None:
         """Stops fetching. What is here stays in the folder, for who goes on after a pause or a kill."""
@@ -142,30 +140,15 @@ class Rolling:
         if self.temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _check(self) -> None:
+    def _check(self, limit: int) -> None:
         """Before the first byte: whether one group after the other can be held at all."""
-        if self.plan.peak > self.limit:
+        if self.plan.peak > limit:
             raise NexusError(
                 f"One layer of this checkpoint needs {hub.sized(self.plan.peak)} of disk at a time, and "
-                f"{hub.sized(self.limit)} may be used. Raise run.disk in the registry, or --disk."
+                f"{hub.sized(limit)} may be used. Raise run.disk in the registry, or --disk."
             )
         here = sum(each.stat().st_size for each in self.folder.glob("*")) if self.folder.is_dir() else 0
         hub.check_room(self.folder, self.plan.peak - here, "The largest layer of the checkpoint")
-
-    def _take_up(self) -> None:
-        """What an earlier process left: whole items are here; parts of others will be gone on with; the rest goes."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        known = {item.path.name: item for item in self.plan.items}
-        for path in self.folder.iterdir():
-            item = known.get(path.name)
-            if item is not None and path.stat().st_size == item.size and self.held + item.size <= self.limit:
-                item.coming = Future()
-                item.coming.set_result(None)
-                self.proofs.arrived.add(item)
-                self.held += item.size
-            elif path.name.removesuffix(".part") not in known or item is not None:
-                path.unlink()
-        self.peak = self.held
 
     def _items(self, extents: Iterable[Extent]) -> list[Item]:
         found = (self.plan.where.get((each.file, each.start)) for each in extents)
@@ -175,54 +158,15 @@ class Rolling:
         """Sends for what was asked for, then for what comes next, strictly in order: so that what is ahead never takes
         the room of what is needed now."""
         self.asked = [item for item in self.asked if item.coming is None and item.users]
-        for item in [*self.asked, *self._ahead()]:
+        for item in [*self.asked, *(() if self.closing else self.holding.ahead())]:
             if item.coming is not None:
                 continue
             if item in self.asked:
-                self._make_room(self.limit - item.size)
-            if self.held + item.size > self.limit:
+                self.holding.make_room(self.holding.limit - item.size)
+            if not self.holding.take(item):
                 break
-            self.held += item.size
-            self.peak = max(self.peak, self.held)
             item.coming = self.pool.submit(self._fetch, item)
         self.changed.notify_all()
-
-    def _ahead(self) -> Iterator[Item]:
-        """What the model has not reached yet, the next first."""
-        if self.at < 0 or self.closing:
-            return
-        later = [(min(item.uses & self.pending), item) for item in self.plan.items if item.uses & self.pending]
-        yield from (item for _, item in sorted(later, key=lambda pair: pair[0]))
-
-    def _make_room(self, most: int) -> None:
-        """Drops what was fetched ahead, the farthest first, until no more than `most` bytes are held."""
-        idle = [item for item in self.plan.items if _idle(item)]
-        for item in sorted(idle, key=lambda each: -min(each.uses & self.pending, default=1 << 60)):
-            if self.held <= most:
-                return
-            self._drop(item)
-
-    def _call_back(self) -> None:
-        """What was sent for ahead of its use, and waits for a connection, does not come yet."""
-        for item in filter(_on_its_way, self.plan.items):
-            if item.coming is not None and item.coming.cancel():
-                item.coming, self.held = None, self.held - item.size
-
-    def _drop_idle(self) -> None:
-        """What was read for the last time goes, unless the hash of its file waits for it: for that is half the room."""
-        over = [item for item in self.plan.items if _idle(item) and not item.uses & self.pending]
-        kept = sum(item.size for item in over if self.proofs.wants(item))
-        for item in over:
-            if not self.proofs.wants(item):
-                self._drop(item)
-            elif kept > self.limit // 2:
-                kept -= item.size
-                self._drop(item)
-
-    def _drop(self, item: Item) -> None:
-        item.path.unlink(missing_ok=True)
-        item.coming, self.held = None, self.held - item.size
-        self.proofs.gone(item, again=bool(item.uses & self.pending))
 
     def _fetch(self, item: Item) -> None:
         if item.whole:
@@ -231,7 +175,7 @@ class Rolling:
             fetch(item, self._came)
             self.proofs.came(item)
         with self.changed:
-            self._drop_idle()
+            self.holding.drop_idle()
             self.changed.notify_all()
 
     def _known(self, item: Item) -> list[hub.Known]:
@@ -249,16 +193,6 @@ class Rolling:
             self.fetched += size
             if self.closing:
                 raise Closing
-
-
-def _idle(item: Item) -> bool:
-    """Whether an item is here and nobody reads it."""
-    return not item.users and item.coming is not None and item.coming.done()
-
-
-def _on_its_way(item: Item) -> bool:
-    """Whether an item comes that nobody waits for."""
-    return not item.users and item.coming is not None and not item.coming.done()
 
 
 def _name(extents: Sequence[Extent]) -> tuple[object, ...]:

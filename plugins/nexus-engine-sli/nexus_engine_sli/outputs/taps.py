@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,10 @@ class Taps:
     """Samples that came to the end of a forward."""
     resumed: bool = False
     """Whether an earlier process saw some of the forwards."""
+    sent: Counter[tuple[object, ...]] = field(default_factory=Counter)
+    """How often a piece went out."""
+    before: Counter[tuple[object, ...]] = field(default_factory=Counter)
+    """Those of them that come once more, since the forwards began again: they are not sent twice."""
 
     def __post_init__(self) -> None:
         """NexusError for a module that is named twice, since pieces are known by its path, and for a basis of what is
@@ -99,7 +104,16 @@ class Taps:
     def _lacks(self, signal: Signal, tap: Tap, count: int) -> bool:
         return _read_off(signal, tap, count, self.vocabulary) is None
 
+    def again(self) -> None:
+        """All forwards begin again."""
+        self.before = Counter(self.sent)
+
     def _put(self, keys: Sequence[str], tap: Tap, values: Sequence[Any], edit: str) -> None:
+        name = (*keys, tap.path, edit)
+        if self.before[name]:
+            self.before[name] -= 1
+            return
+        self.sent[name] += 1
         if not isinstance(values, Scores):
             values = [value.cpu() for value in values]
         self.sink.put(Piece(keys=tuple(keys), tap=tap.path, values=values, edit=edit))

@@ -22,6 +22,7 @@ from ..outputs.taps import first_tensor, with_first
 from ..rooms.resident import Room
 from .forwards import Run, Stop
 from .hub import Hub, Keeper
+from .lending import Lending
 from .writing import Shared, hand_over
 
 Kin = Sequence[Run]
@@ -42,10 +43,10 @@ class EditHub(Hub):
 
     def __init__(
         self, room: Room, layers: Sequence[str], edits: Sequence[Edit], watched: Sequence[str] = (),
-        tracker: Tracker | None = None, keeper: EditKeeper | None = None,
+        tracker: Tracker | None = None, keeper: EditKeeper | None = None, lending: Lending | None = None,
     ) -> None:  # fmt: skip
         super().__init__(room, layers, tracker, keeper)
-        self.edits, self.watched = tuple(edits), tuple(watched)
+        self.edits, self.watched, self.lending = tuple(edits), tuple(watched), lending or Lending()
         """`watched` are module paths that must really run, since something inside them is tapped."""
         edited = {path for edit in edits for path in edit.modules}
         self.units = sorted({*self.units, *edited})
@@ -59,7 +60,7 @@ class EditHub(Hub):
 
     def lead_all(self, families: Iterable[Kin]) -> None:
         """Runs the forwards of every batch, intact and under every edit. Modules run: B x (L + L (L + 1) / 2 - L) for L
-        ablations of L layers."""
+        ablations of L layers. Rewritten where the model writes into what several of them hold."""
         started: list[Kin] = []
         runs: list[Run] = []
         with self._stopping(), self.ending(runs):
@@ -70,6 +71,11 @@ class EditHub(Hub):
             self.batches = sum(run.edit is None for run in runs)
             while any(not run.dead for run in runs):
                 self._step(started)
+
+    def resume(self, run: Run, answer: Any = None) -> None:
+        """Likewise, and nothing that others of its batch hold has changed."""
+        super().resume(run, answer)
+        self.lending.check(run.index)
 
     def _begin(self, family: Kin) -> None:
         """All of them to their first stop."""
@@ -135,25 +141,25 @@ class EditHub(Hub):
         stop, edit = run.stop, run.edit
         if stop is None or edit is None or stop.kind == "need":
             return stop is not None
-        if stop.path in edit.modules:
-            return run.apart and self._known(stop)
-        return run.apart or self._must_run(stop.path, edit) or self._changed(run, stop)
+        alone = run.apart or self._itself(run, stop)
+        return alone and self._known(stop) if stop.path in edit.modules else alone or self._must_run(stop.path, edit)
 
     def _takes(self, run: Run) -> bool:
         """Whether a variant may take over what the intact run was given, edited or not."""
         stop, edit = run.stop, run.edit
-        if stop is None or edit is None or stop.kind != "before" or run.apart:
+        if stop is None or edit is None or stop.kind != "before" or run.apart or self._itself(run, stop):
             return False
         if stop.path in edit.modules:
             return self._known(stop)
-        there = (run.index, stop.path, stop.visit) in self.shared
-        return there and not self._must_run(stop.path, edit) and not self._changed(run, stop)
+        return (run.index, stop.path, stop.visit) in self.shared and not self._must_run(stop.path, edit)
 
-    def _changed(self, run: Run, stop: Stop) -> bool:
-        """Whether what the intact run of a batch has just been given here is not there any more as it was: the others
-        run the module too, while it is there (Gemma 3n scales what its projection gives, in place)."""
+    def _itself(self, run: Run, stop: Stop) -> bool:
+        """Whether a variant makes a module's output itself, while the module is there: what the intact run of its batch
+        has just been given is not there any more as it was (Gemma 3n scales what its projection gives, in place), or
+        would not stay so."""
         shared = self.shared.get((run.index, stop.path, stop.visit))
-        return stop.kind == "before" and shared is not None and shared.changed
+        changed = stop.kind == "before" and shared is not None and shared.changed
+        return changed or stop.path in self.lending.own
 
     def _known(self, stop: Stop) -> bool:
         """Whether all intact batches have passed a module, or are over: those without pictures never meet it."""
@@ -176,6 +182,7 @@ class EditHub(Hub):
         if edit is None:
             self._seen(run, stop)
         elif stop.path in edit.modules:
+            run.apart = True
             output = self._edited(run, stop, output)
         if self.keeper and run.depth == 1:
             self.keeper.behind(run, Stop("behind", stop.path, stop.visit, output=output))
@@ -192,8 +199,10 @@ class EditHub(Hub):
             run.ledger.paused = True                        # what an edit keeps is its own
         with self._tracked(run):
             for edit in self.edits:
-                if stop.path in edit.modules:
+                told = edit.name, stop.path, stop.visit, run.index
+                if stop.path in edit.modules and told not in self.lending.told:
                     edit.seen(stop.path, stop.inputs, hidden, mask if fits else None)
+                    self.lending.told.add(told)
         if run.ledger:
             run.ledger.paused = False
 
@@ -203,7 +212,8 @@ class EditHub(Hub):
         assert stop is not None
         assert edit is not None
         shared = self.shared[run.index, stop.path, stop.visit]
-        output = shared.taken(stop.path)
+        output = shared.output
+        self.lending.lend(run.index, stop.path, (output, shared.written))
         hand_over(shared.written, stop.given)
         run.wrote = run.wrote or bool(shared.written)
         self.into(run)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import torch
-from nexus_specs import Batch, Budget, Checkpoint, Edit, NexusError, Sink, Tap
-from nexus_torch.identity import tensor_hash
+from nexus_specs import Batch, Budget, Edit, NexusError, Sink
 
 from ..files.proving import Damaged
 from ..memory.spilling import Spill
@@ -26,6 +22,7 @@ from ..rooms.streamed import Streamed
 from .following import EditHub
 from .forwards import Run, Stop
 from .hub import Hub
+from .lending import Lending
 
 LEAST, WORKING = 64 << 20, 128 << 20
 """Bytes that states have in any case; bytes of a batch's own work inside a layer, which they do not get."""
@@ -118,10 +115,10 @@ class Observation:
 
     def __init__(
         self, room: Streamed, layers: Sequence[str], budget: Budget, fingerprint: str, sink: Sink,
-        edits: Sequence[Edit] = (), watched: Sequence[str] = (),
+        edits: Sequence[Edit] = (), watched: Sequence[str] = (), lending: Lending | None = None,
     ) -> None:  # fmt: skip
         self.room, self.layers, self.budget, self.sink = room, layers, budget, sink
-        self.edits, self.watched = edits, watched
+        self.edits, self.watched, self.lending = edits, watched, lending or Lending()
         self.own = budget.scratch == Path()
         """Whether states that are spilled have a folder that nobody asked for, and that goes at the end."""
         durable = not self.own and getattr(sink, "durable", False)
@@ -138,18 +135,13 @@ class Observation:
         """Every batch through the model, from a checkpoint where there is one of the same work."""
         index = self.checkpoints.found() if self.checkpoints else None
         found = Resumption(self.checkpoints, index) if self.checkpoints and index else None
-        try:
-            self.resumed = found is not None
-            if found:
-                self.note(f"It goes on {found.where}.")
-            self._lead(batches(), forward, found)
-        except Mismatch:
-            assert self.checkpoints is not None
-            self.checkpoints.forget()
-            self._lead(batches(), forward, None)
-        except Damaged:
-            self._forget()
-            raise
+        self.resumed = found is not None
+        if found:
+            self.note(f"It goes on {found.where}.")
+        while not self._led(batches(), forward, found):
+            found = None
+            if self.checkpoints:
+                self.checkpoints.forget()
         if self.checkpoints:
             self.checkpoints.remove()
         if unproven := self.room.files.unproven:
@@ -158,6 +150,19 @@ class Observation:
                 "known; checked were the hash, size and range that each answer names. With more disk they come whole. "
                 f"The first: {unproven[0]}"
             )
+
+    def _led(self, batches: Iterable[MicroBatch], forward: Forward, found: Resumption | None) -> bool:
+        """Whether all forwards came to their end. They begin again where a checkpoint does not lead to where it was
+        taken, and where a model writes into what several of them hold."""
+        try:
+            return self.lending.whole(lambda: self._lead(batches, forward, found))
+        except Mismatch:
+            if found is None:
+                raise
+            return False
+        except Damaged:
+            self._forget()
+            raise
 
     def _forget(self) -> None:
         """What was computed with damaged weights goes."""
@@ -174,7 +179,7 @@ class Observation:
         keeper = States(spill, self.checkpoints, self.room.order, self.sink)
         hub: Hub = Hub(self.room, self.layers, Tracker(), keeper)
         if self.edits:
-            hub = EditHub(self.room, self.layers, self.edits, self.watched, Tracker(), keeper)
+            hub = EditHub(self.room, self.layers, self.edits, self.watched, Tracker(), keeper, self.lending)
         if found:
             hub.back = found.bring
         try:
@@ -226,23 +231,3 @@ def family_of(run: Run) -> Family:
     """The forwards that stand on each other's memory."""
     assert run.ledger is not None
     return run.ledger.family
-
-
-def fingerprint(
-    checkpoint: Checkpoint, taps: Sequence[Tap], budget: Budget, edits: Sequence[Edit] = (), order: Sequence[str] = ()
-) -> str:
-    """A hash of what decides the bits of an observation: weights by place and size, taps, edits by name, precision,
-    batches, torch, threads, and what the memory divides, of the units in their order: experts in groups are multiplied
-    one by one, and a head in blocks is summed by blocks."""
-    stored = [
-        [each.key, each.file, each.start, each.stop, each.dtype] for part in checkpoint.parts for each in part.extents
-    ]
-    digest = hashlib.sha256(json.dumps(stored).encode())
-    for tap in taps:
-        digest.update(tap.path.encode())
-        if tap.basis is not None:
-            digest.update(repr((tap.basis.scale, *map(tensor_hash, (tap.basis.mean, tap.basis.directions)))).encode())
-    digest.update(repr([(edit.name, tuple(edit.modules)) for edit in edits]).encode())
-    digest.update(repr((budget.precision, budget.micro_batch, budget.quantise, torch.__version__)).encode())
-    digest.update(repr((torch.get_num_threads(), [unit for unit in order if "#" in unit])).encode())
-    return digest.hexdigest()[:32]

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from nexus_specs import NexusError
-
 from ..outputs.taps import first_tensor
 
 Place = int | str
@@ -29,12 +27,6 @@ class Shared:
     def changed(self) -> bool:
         """Whether the model wrote into the output after it was made."""
         return first_tensor(self.output)._version != self.version
-
-    def taken(self, path: str) -> Any:
-        """The output, untouched; NexusError if the model changed it in place."""
-        if self.changed:
-            raise NexusError(f"The model writes into the output of '{path}' after it is made: edits cannot share it.")
-        return self.output
 
 
 def containers(args: Iterable[Any], kwargs: Mapping[str, Any]) -> Containers:

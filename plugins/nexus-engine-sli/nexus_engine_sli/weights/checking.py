@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from nexus_torch.files import DTYPES
 from torch import Tensor, nn
 
 from ..outputs.deferring import Deferred
+from ..outputs.walking import tensors
 from .stored import EXPERT
 
 AT_ONCE = 64 << 20
@@ -29,20 +30,12 @@ Read = Callable[[Sequence[Extent]], Mapping[str, Tensor]]
 def watch(output: object, otherwise: Callable[[], None]) -> None:
     """Calls `otherwise` where a tensor that a module gave is not finite: now, or when it is made. All of them are
     looked at: blocks of two streams give what is damaged beside what is not (SD3: text and picture)."""
-    for given in _tensors(output):
+    for given in tensors(output):
         if isinstance(given, Deferred):
             given.watch = lambda rows: None if finite(rows) else otherwise()
         elif not given.is_meta and not finite(given):
             otherwise()
             return
-
-
-def _tensors(output: object) -> Iterator[Tensor]:
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, (list, tuple, Mapping)):
-        for each in output.values() if isinstance(output, Mapping) else output:
-            yield from _tensors(each)
 
 
 def finite(given: Tensor) -> bool:
