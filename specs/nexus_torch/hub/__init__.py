@@ -9,11 +9,12 @@ from .cache import snapshot_folder
 from .errors import HubError
 from .fetching import Known, Watch, check_room, download, fetch, room_for, sized
 from .headers import header, kept_head
-from .listing import File, Listing, resolve
+from .listing import Listing, resolve
 from .names import Address, HubId, parse
 from .origins import latest, origin
 from .ranges import RangeFile, stream
 from .snapshots import behind, place, snapshot, trusted_code, weights
+from .telling import File
 
 __all__ = [
     "Address",

@@ -14,9 +14,10 @@ from pathlib import Path
 from .cache import blob, link, snapshot_folder, storage
 from .errors import HubError
 from .headers import kept_head
-from .listing import File, Listing
+from .listing import Listing
 from .names import Address
 from .ranges import stream
+from .telling import File
 
 RESERVE = 200_000_000
 """Bytes that stay free on the disk."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
@@ -10,13 +9,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from .cache import known_commit, listed_folder, remember_commit, write_whole
 from .errors import HubError, Unreachable, in_words, not_here
 from .names import COMMIT, HubId
-from .pages import rows
 from .settings import endpoint, limit_patience, notes_folder, offline
+from .telling import File, told
 from .waiting import patiently
 
 SCHEMA = "nexus.hub-listing/1"
@@ -25,29 +23,6 @@ PATIENCE = 10.0
 HEXADECIMAL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 AGAIN = 60.0
 """Seconds in which a question that failed is not asked again: every loader asks about every source."""
-
-
-@dataclass(frozen=True)
-class File:
-    """One file of a commit."""
-
-    name: str
-    size: int
-    sha256: str = ""
-    """Of its content; "" for a small file, which git alone keeps."""
-    blob: str = ""
-    """Its git hash."""
-
-    @property
-    def key(self) -> str:
-        """Its name in the cache of all Hugging Face tools."""
-        return self.sha256 or self.blob
-
-    def digest(self) -> Any:
-        """A hash to be updated with its bytes, whose hexadecimal form must come to `key`."""
-        if self.sha256:
-            return hashlib.sha256()
-        return hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
 
 
 @dataclass(frozen=True)
@@ -143,7 +118,6 @@ def revision_now(hub: HubId) -> str:
 def _asked(hub: HubId) -> Listing:
     """From the hub: the commit, then its files."""
     from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
 
     limit_patience()
     api = HfApi(endpoint=endpoint(), library_name="nexus")
@@ -151,12 +125,12 @@ def _asked(hub: HubId) -> Listing:
     commit = str(info.sha)
     if COMMIT.fullmatch(commit) is None:
         raise HubError(f"The hub names '{commit[:60]}' as the commit of '{hub}'. Do not trust {endpoint()}.")
-    tree = [RepoFile(**row) for row in rows(hub, commit, PATIENCE) if row.get("type") == "file"]
-    found = {
-        each.path: File(each.path, each.size, each.lfs.sha256 if each.lfs else "", each.blob_id) for each in tree
-    }
+    found = {file.name: file for file in told(hub, commit, info.siblings or (), PATIENCE)}
     if not all(map(_sound, found.values())):
         raise HubError(f"The listing of '{hub}' names files outside its folder. Do not trust {endpoint()}.")
+    if unsized := [file.name for file in found.values() if file.size < 0]:
+        said = f"{endpoint()} does not tell the size of '{hub}/{unsized[0]}'."
+        raise HubError(f"{said} Set HF_ENDPOINT to another mirror.")
     listing = Listing(hub.at(commit), found)
     _keep(listing)
     remember_commit(hub, commit)
@@ -167,7 +141,7 @@ def _sound(file: File) -> bool:
     """Whether a name stays below its folder, and a hash is one: both become paths here."""
     path = PurePosixPath(file.name)
     below = not path.is_absolute() and ".." not in path.parts and "\\" not in file.name and file.name != ""
-    return below and bool(HEXADECIMAL.fullmatch(file.key)) and file.size >= 0
+    return below and bool(HEXADECIMAL.fullmatch(file.key))
 
 
 def _without_network(hub: HubId, error: HubError) -> Listing:
@@ -209,6 +183,7 @@ def on_disk(hub: HubId) -> Listing | None:
 
 
 def _keep(listing: Listing) -> None:
-    rows = [[file.name, file.size, file.sha256, file.blob] for file in listing.files.values()]
+    files = listing.files.values()
+    rows = [[each.name, each.size, each.sha256, each.blob, *filter(None, [each.unnamed])] for each in files]
     text = json.dumps({"schema": SCHEMA, "files": rows}) + "\n"
     write_whole(notes(listing.hub) / "listing.json", text.encode())

@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 from .cache import snapshot_folder, storage
 from .errors import HubError, Unknown
 from .fetching import check_room, fetch
-from .listing import File, Listing, on_disk, resolve
+from .listing import Listing, on_disk, resolve
 from .names import COMMIT, Address, HubId, parse
 from .settings import offline
+from .telling import File
 
 SMALL = (".json", ".txt", ".model", ".jinja", ".spm", ".vocab", ".bpe", ".tiktoken", ".yaml", ".yml")
 """Endings of configurations, tokenizers, processors and indexes."""
@@ -53,6 +54,8 @@ def trusted_code(home: Path) -> None:
         if name.endswith(".py"):
             digest = file.digest()
             digest.update(fetch(listing, name).read_bytes())
+            if file.unnamed:
+                raise HubError(f"Nobody names a hash of '{name}' in '{listing.hub}': nothing says that it is its code.")
             if digest.hexdigest() != file.key:
                 raise HubError(f"'{home / name}' is not the file of its commit. Delete it and run again.")
 
