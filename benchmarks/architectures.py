@@ -4,6 +4,7 @@ python benchmarks/architectures.py                  all types, every row anew: h
 python benchmarks/architectures.py --go-on          the rest of such a run that was stopped
 python benchmarks/architectures.py --failed         the types again that do not agree or stream
 python benchmarks/architectures.py --only llama     one model type again
+python benchmarks/architectures.py --seed 1 --dtype bfloat16 --into FILE    other numbers, in a table of their own
 python benchmarks/architectures.py --quick          a fixed sample, in about a minute; the table is left as it is
 
 The rows of a whole run wait in a file beside the table (`.making`) and take its place when all are there.
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from nexus_torch.hugging_face.configuration.catalogue import tasks
 from report import arguments, finish
+from tiny.drawn import PLAIN, Drawn
 from tiny.table import Row, figures, merge, read
 from tiny.worker import rows
 
@@ -35,6 +37,8 @@ FLAGS = {
     "only": {"default": "", "metavar": "TYPES", "help": "model types, with commas: their rows again"},
     "into": {"type": Path, "default": TABLE, "metavar": "FILE", "help": "another table than the loader's"},
     "failed": {"action": "store_true", "help": "what does not agree or stream, again"},
+    "seed": {"type": int, "default": 0, "help": "of random weights and inputs"},
+    "dtype": {"default": "float32", "choices": ("float32", "bfloat16", "float16"), "help": "of stored weights"},
     "go-on": {"action": "store_true", "help": "what a whole run that was stopped still lacks"},
 }
 
@@ -53,10 +57,10 @@ def some(given: Namespace) -> list[str]:
     return sorted({row["type"] for row in read(given.into) if not (row["agree"] and row["streamed"])})
 
 
-def made(types: Iterable[str], into: Path | None) -> list[Row]:
+def made(types: Iterable[str], into: Path | None, drawn: Drawn) -> list[Row]:
     """Their rows, shown and put into a table as they come."""
     found: list[Row] = []
-    for new in rows(list(types)):
+    for new in rows(list(types), drawn=drawn):
         found += new
         for each in new:
             print(*(each[name] for name in COLUMNS), flush=True)
@@ -65,7 +69,7 @@ def made(types: Iterable[str], into: Path | None) -> list[Row]:
     return found
 
 
-def whole(into: Path, go_on: bool) -> list[Row]:
+def whole(into: Path, go_on: bool, drawn: Drawn) -> list[Row]:
     """The rows of all types."""
     making = into.with_name(into.name + ".making")
     if not go_on:
@@ -73,7 +77,7 @@ def whole(into: Path, go_on: bool) -> list[Row]:
     done = {each["type"] for each in read(making)}
     left = [each for each in every() if each not in done]
     print(f"{len(left)} of {len(every())} types are made now", flush=True)
-    made(left, making)
+    made(left, making, drawn)
     making.replace(into)
     return read(into)
 
@@ -81,10 +85,13 @@ def whole(into: Path, go_on: bool) -> list[Row]:
 def main() -> None:
     """Makes the rows that are asked for."""
     given = arguments(__doc__, **FLAGS)
+    drawn = Drawn(given.seed, given.dtype)
+    if drawn != PLAIN and given.into == TABLE and not given.quick:
+        raise SystemExit("--seed and --dtype make another table than the loader's: say which with --into FILE.")
     if given.quick or given.only or given.failed:
-        table = made(some(given), None if given.quick else given.into)
+        table = made(some(given), None if given.quick else given.into, drawn)
     else:
-        table = whole(given.into, given.go_on)
+        table = whole(given.into, given.go_on, drawn)
     shown = table if len(table) < LONG else [each for each in table if not each["streamed"]]
     counts = figures(table)
     print(", ".join(f"{name} {count}" for name, count in counts.items()))

@@ -13,6 +13,7 @@ from nexus_torch.hugging_face.configuration.reading import text_part
 from torch import nn
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from .drawn import PLAIN, Drawn
 from .inputs import Arguments, Found, apart, search
 from .refusing import Refused, Stage
 from .shrinking import LEVELS, shrink
@@ -80,31 +81,31 @@ def _built_from(head: str) -> Any:
         return object
 
 
-def make(model_type: str, head: str, folder: Path) -> Tiny:
+def make(model_type: str, head: str, folder: Path, drawn: Drawn = PLAIN) -> Tiny:
     """Builds, finds inputs, saves. Refused with what is raised for the smallest size, where all sizes are refused."""
     first: Refused | None = None
     for level in LEVELS:
         try:
-            model, part, found = _running(model_type, head, level)
+            model, part, found = _running(model_type, head, level, drawn)
         except Refused as error:
             first = first or error
             continue
         with Stage("forward", model_type, head):
-            series, each = apart(model.get_submodule(part), found, FORWARDS)
+            series, each = apart(model.get_submodule(part), found, FORWARDS, drawn.seed)
         with Stage("save", model_type, head):
-            model.save_pretrained(folder)
+            model.to(getattr(torch, drawn.dtype)).save_pretrained(folder)
         return Tiny(folder, type(model), found.samples, series, each, part)
     assert first is not None
     raise first
 
 
-def _running(model_type: str, head: str, level: str) -> tuple[Any, str, Found]:
+def _running(model_type: str, head: str, level: str, drawn: Drawn) -> tuple[Any, str, Found]:
     """A model of this size, what of it runs, and arguments with which that does."""
     with Stage("build", model_type, head):
-        model = build(getattr(transformers, head), shrink(CONFIG_MAPPING[model_type](), level))
+        model = build(getattr(transformers, head), shrink(CONFIG_MAPPING[model_type](), level), drawn.seed)
     with Stage("forward", model_type, head):
         part = runs(model)
-        return model, part, search(model.get_submodule(part))
+        return model, part, search(model.get_submodule(part), drawn.seed)
 
 
 def runs(model: nn.Module) -> str:
@@ -115,13 +116,13 @@ def runs(model: nn.Module) -> str:
     return next((name for name in parts if type(model.get_submodule(name)).forward is not nn.Module.forward), "")
 
 
-def build(kind: Any, config: Any) -> nn.Module:
+def build(kind: Any, config: Any, seed: int = 0) -> nn.Module:
     """The model with random weights, none of which is a constant that a missing one would equal."""
     with torch.device("meta"):
         size = sum(each.numel() for each in kind._from_config(config).parameters())
     if size > LARGEST:
         raise MemoryError(f"{size:,} parameters at the smallest: more than {LARGEST:,}")
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model: nn.Module = kind._from_config(config, dtype=torch.float32).eval()
     for each in (model.config, text_part(model.config)):
         each.use_cache = False

@@ -77,25 +77,25 @@ class Inputs:
         return {name: value for name, value in found.items() if name in self.names}
 
 
-def search(module: nn.Module) -> Found:
+def search(module: nn.Module, begin: int = 0) -> Found:
     """Arguments of two samples with which the model runs; of one, where two do not go side by side. Raises what the
-    richest of them raised."""
+    richest of them raised. `begin`: the seed of the first."""
     inputs, first = Inputs(module), None
     for samples in (1,) if follows(module) else (2, 1):
         for names in inputs.candidates():
             try:
-                return _counted(inputs, names, samples)
+                return _counted(inputs, names, samples, begin)
             except Exception as error:
                 first = first or error
     raise first or RuntimeError("nothing to try")
 
 
-def apart(module: nn.Module, found: Found, count: int) -> tuple[list[Arguments], int]:
+def apart(module: nn.Module, found: Found, count: int, begin: int = 0) -> tuple[list[Arguments], int]:
     """Different samples for `count` forwards, and how many of them one forward takes: one, unless the model only runs
     with as many as were found."""
     inputs, failure = Inputs(module), None
     for each in dict.fromkeys((1, len(found.samples))):
-        made = [inputs.make(found.names, seed, found.tokens) for seed in range(count * each)]
+        made = [inputs.make(found.names, seed, found.tokens) for seed in range(begin, begin + count * each)]
         try:
             for first in range(0, len(made), each):
                 run(module, batch_of(made[first : first + each]))
@@ -106,11 +106,11 @@ def apart(module: nn.Module, found: Found, count: int) -> tuple[list[Arguments],
     raise failure or RuntimeError("nothing to try")
 
 
-def _counted(inputs: Inputs, names: list[str], samples: int) -> Found:
+def _counted(inputs: Inputs, names: list[str], samples: int, begin: int) -> Found:
     """Samples with as many placeholders in their texts as an error says that a modality has features."""
     tokens: dict[str, int] = {}
     for _ in range(4):
-        made = [inputs.make(names, seed, tokens) for seed in range(samples)]
+        made = [inputs.make(names, seed, tokens) for seed in range(begin, begin + samples)]
         try:
             run(inputs.module, batch_of(made))
         except Exception as error:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .checkpoint import Tiny, make
 from .comparing import TABLE, States, difference, loaded, observed, plain
+from .drawn import PLAIN, Drawn
 from .inputs import batch_of
 from .making import Arguments
 from .refusing import Refused, Stage
@@ -29,12 +30,12 @@ DEEP = 6
 """Layers that a stack must have for streaming to be proven by it."""
 
 
-def row(model_type: str, head: str) -> Row:
+def row(model_type: str, head: str, drawn: Drawn = PLAIN) -> Row:
     """The row. Where something failed, `whose` says whether plain transformers does without us, and `reason` how."""
     found = empty(model_type, head)
     with tempfile.TemporaryDirectory(prefix="nexus-tiny-") as place:
         try:
-            tiny = make(model_type, head, Path(place))
+            tiny = make(model_type, head, Path(place), drawn)
             with Stage("load", model_type, head):
                 module = loaded(tiny)
                 plain(module, [], batch_of(tiny.samples))

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+from .drawn import PLAIN, Drawn
 from .table import OURS, THEIRS, empty
 
 LIMIT, PATIENCE, LIVES = 300.0, 1800.0, 80
@@ -18,14 +19,14 @@ worker is replaced, since each leaves its modules in memory."""
 Rows = list[dict[str, Any]]
 
 
-def rows(model_types: Sequence[str], limit: float = LIMIT) -> Iterator[Rows]:
+def rows(model_types: Sequence[str], limit: float = LIMIT, drawn: Drawn = PLAIN) -> Iterator[Rows]:
     """The rows of each of these types, in order."""
     worker: Worker | None = None
     for model_type in model_types:
         if worker is None or worker.done >= LIVES:
             if worker:
                 worker.end()
-            worker = Worker()
+            worker = Worker(drawn)
         found = worker.ask(model_type, limit)
         if isinstance(found, str):
             worker.end()
@@ -39,10 +40,10 @@ def rows(model_types: Sequence[str], limit: float = LIMIT) -> Iterator[Rows]:
 class Worker:
     """One process that makes rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, drawn: Drawn) -> None:
         context = multiprocessing.get_context("spawn")
         self.ours, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, drawn), daemon=True)
         self.process.start()
         theirs.close()
         self.done = 0
@@ -77,7 +78,7 @@ class Worker:
         self.ours.close()
 
 
-def _serve(connection: Any) -> None:
+def _serve(connection: Any, drawn: Drawn) -> None:
     import warnings
 
     import torch
@@ -95,6 +96,6 @@ def _serve(connection: Any) -> None:
             model_type = connection.recv()
         except EOFError:
             return
-        found = [row(model_type, head) for head in heads(model_type)]
+        found = [row(model_type, head, drawn) for head in heads(model_type)]
         none = "build: transformers exports no class that such a configuration builds"
         connection.send(found or [empty(model_type, "") | {"whose": THEIRS, "reason": none}])

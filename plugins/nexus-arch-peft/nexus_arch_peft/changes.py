@@ -14,6 +14,8 @@ from typing import Any
 from nexus_specs import Extent, NexusError
 from torch import Tensor
 
+from .parameters import by_experts, grouped, targets
+from .parameters import merged as merged_experts
 from .products import ROLES, SCALES, product, scaled, whole
 from .remaking import FOLDED, KINDS, NEEDS, OTHERS, OUTPUTS, SHARED, TOKENS, remade, remakes
 from .settings import Settings
@@ -22,6 +24,9 @@ PREFIX = "base_model.model."
 ROLE = re.compile(rf"\.({'|'.join((*ROLES, *KINDS, *OTHERS))})(\.default)?(\.weight)?$")
 WRAPPED = re.compile(r"\.(base_layer|token_adapter|(modules_to_save|ln_tuning_layers)(\.default)?)(?=\.|$)")
 """What PEFT puts into the names of modules that it wraps."""
+ADDED = "lora_bias"
+"""The role of what is added to a bias."""
+BIAS = re.compile(r"\.lora_B(\.default)?\.bias$")
 ROWS = "trainable_tokens_delta"
 """The role of rows of some tokens."""
 BEFORE, TRAINED = ".original_module.", ".modules_to_save."
@@ -43,6 +48,8 @@ class Change:
 
     optional: bool = False
     """Whether the base may be without it: the bias of what IA3 scales."""
+    experts: int = 0
+    """How many experts the tensor holds, each with a product of its own; 0: it is one matrix."""
     told: Mapping[str, Any] = field(default_factory=dict)
     """What the adapter's settings say to the kinds that make a weight anew."""
 
@@ -62,10 +69,15 @@ class Change:
                 "grew before it was trained. Name the base that has these rows: BASE+ADAPTER."
             )
 
-    def merged(self, weight: Tensor, found: Mapping[str, Tensor]) -> Tensor:
-        """The changed tensor, in float32 where something was added. `found`: stored tensors by role."""
+    def merged(self, weight: Tensor, found: Mapping[str, Tensor], first: int = 0) -> Tensor:
+        """The changed tensor, in float32 where something was added. `found`: stored tensors by role; `first`: the
+        expert that the weight begins with."""
+        if self.experts:
+            return self._of_experts(weight, found, first)
         if "whole" in found:
             weight = found["whole"]
+        if ADDED in found:
+            return weight.float() + self.scaling * found[ADDED].float()
         if SCALES in found:
             return self._scaled(weight, found[SCALES])
         if remakes(found):
@@ -93,6 +105,15 @@ class Change:
                 f"{error}."
             ) from error
         return made.T.contiguous() if self.outward else made
+
+    def _of_experts(self, weight: Tensor, found: Mapping[str, Tensor], first: int) -> Tensor:
+        try:
+            return merged_experts(weight, found, self.scaling, first=first, outward=self.outward)
+        except RuntimeError as error:
+            raise NexusError(
+                f"The adapter's products for the experts '{self.name}' do not fit the base, whose weight is "
+                f"{tuple(weight.shape)}: {error}."
+            ) from error
 
     def _scaled(self, weight: Tensor, scale: Tensor) -> Tensor:
         """The weight times what IA3 learned. NexusError where it has not as many outputs or inputs."""
@@ -122,21 +143,55 @@ class Change:
         return delta.T if self.outward and "lora_A" in found else delta.reshape(weight.shape)
 
 
-def changes(extents: Iterable[Extent], settings: Settings) -> dict[str, Change]:
-    """Name of the tensor -> what happens to it. NexusError for an adapter that is not whole."""
+def changes(
+    extents: Iterable[Extent], settings: Settings, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Change]:
+    """Name of the tensor -> what happens to it. NexusError for an adapter that is not whole. `shapes`: of the base's
+    parameters, in the order in which modules hold them."""
     groups: dict[str, dict[str, Extent]] = {}
-    extents = list(extents)
+    aimed = targets(shapes, settings.parameters)
+    direct, extents = grouped(extents, aimed, PREFIX)
     shared = {SHARED[extent.key]: extent for extent in extents if extent.key in SHARED}
     known = [extent for extent in extents if BEFORE not in extent.key and extent.key not in SHARED]
     for extent in sorted(known, key=lambda each: TRAINED in each.key):      # what was trained comes last, and counts
         path = WRAPPED.sub("", extent.key.removeprefix(PREFIX))
+        if BIAS.search(path):
+            groups.setdefault(BIAS.sub(".bias", path), {})[ADDED] = extent
+            continue
         found = ROLE.search(path)
         name, role = (f"{path[: found.start()]}.weight", found[1]) if found else (path, "whole")
         groups.setdefault(name, {})[role] = extent
     for stored in groups.values():
         stored |= {role: shared[role] for role in NEEDS.get(remakes(stored), ()) if role in shared}
-    made = {name: _change(name, stored, settings) for name, stored in groups.items()}
+    made = {name: _change(name, stored, settings) for name, stored in groups.items() if ADDED not in stored}
+    made |= {name: _added(name, stored, made, settings) for name, stored in groups.items() if ADDED in stored}
+    made |= {name: _direct(name, stored, settings, shapes[name]) for name, stored in direct.items()}
     return made | {each.name: each for name, stored in groups.items() for each in _biases(name, stored, made)}
+
+
+def _direct(name: str, stored: Mapping[str, Extent], settings: Settings, shape: tuple[int, ...]) -> Change:
+    """What happens to a parameter that is targeted itself: its patterns have the whole name."""
+    if not whole(stored):
+        raise NexusError(f"The adapter lacks a half of what it adds to '{name}'. Fetch its weights again.")
+    experts = shape[0] if len(shape) == 3 else 0
+    sides = (stored["lora_A"].shape[:1], stored["lora_B"].shape[1:])
+    if any(len(each) != 1 or each[0] % (experts or 1) for each in sides) or sides[0] != sides[1]:
+        shown = " and ".join(f"{role} {list(each.shape)}" for role, each in stored.items())
+        raise NexusError(f"{shown} are no halves of products for '{name}' {list(shape)}. Fetch the adapter again.")
+    stored = by_experts(stored, experts) if experts else stored
+    rank = stored["lora_A"].shape[-2] or 1
+    return Change(name=name, stored=stored, scaling=settings.scaling(name, rank), experts=experts)
+
+
+def _added(
+    name: str, stored: Mapping[str, Extent], made: Mapping[str, Change], settings: Settings
+) -> Change:
+    """What is added to the bias of a module beside the product for its weight, scaled alike."""
+    weight = made.get(f"{name.removesuffix('bias')}weight")
+    if weight is None or settings.dora:
+        why = "with DoRA is not read. Merge the adapter once with PEFT" if weight else "has no product beside it"
+        raise NexusError(f"What the adapter adds to '{name}' {why}.")
+    return Change(name=name, stored=stored, scaling=weight.scaling)
 
 
 def _biases(name: str, stored: Mapping[str, Extent], made: Mapping[str, Change]) -> Iterator[Change]:

@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 from nexus_specs import Batch, Blueprint, Checkpoint, Extent, NexusError, Part, Sample, Signal
-from nexus_torch import hub
-from nexus_torch.hugging_face.folder import copy_preprocessor, file_extents
+from nexus_torch.hugging_face.folder import copy_preprocessor
 from nexus_torch.skeleton import holders
 from nexus_torch.stacks import owner
 from torch import Tensor, nn
 
-from .changes import Change, changes
-from .settings import WEIGHTS, Settings
+from .changes import ADDED, Change, changes
+from .modules import biasless, grow, outward, parameters
+from .parameters import first_of, stem_of
+from .settings import Settings
+from .stored import extents_of
 
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 
@@ -32,10 +34,16 @@ class Adapted:
         self.depth: int = getattr(base, "depth", 0) + 1
         """How many adapters stand on each other."""
         self.ties = {name: group for name, group in holders(module).items() if len(group) > 1}
-        self.outward = {f"{path}.weight" for path, each in module.named_modules() if type(each).__name__ == "Conv1D"}
+        self.outward = set(outward(module))
+        self.biasless = biasless(module)
+        self.added: set[str] = set()
+        """Biases that the adapter adds where the base has none."""
         self.names: Mapping[str, Any] = getattr(base, "targets", {})
         """Stored key of the base -> the module's name for it, first of a pair."""
         packing = getattr(base, "packing", None)
+        if packing is not None and packing.rounds:
+            raise NexusError(                               # it adds to what it makes of states that are not
+                f"'{home.name}' cannot be merged: its base rounds states (BitNet). Name the base alone.")  # fmt: skip
         self.packed = {name: tuple(roles.values()) for name, (_, roles) in packing.made.items()} if packing else {}
         """Weight that a quantiser packed -> the stored keys that make it."""
         self.keys = {extent.key for part in base.parts for extent in part.extents}
@@ -45,7 +53,7 @@ class Adapted:
         """Stored key of the base -> what is done to it before: names from before weights were fused or moved."""
         self.roles: dict[str, tuple[Change, str]] = {}
         """Key of an adapter's tensor, as the engine sees it -> what it is for."""
-        for change in changes(_extents(home), settings).values():
+        for change in changes(extents_of(home), settings, parameters(module)).values():
             self._take(change)
         self.untied = [set(group) for group in dict.fromkeys(self.ties.values()) if self._parted(group)]
         self.parts = tuple(self._with(part) for part in base.parts)
@@ -57,20 +65,24 @@ class Adapted:
         module = self.base.skeleton()
         for name in self.inside:
             if shape := self._grown(name):
-                _grow(module, self.ties.get(name, (name,)), shape)
+                grow(module, self.ties.get(name, (name,)), shape)
         for name in {name for group in self.untied for name in group}:
             path, _, leaf = name.rpartition(".")
             holder = module.get_submodule(path)
             holder._parameters[leaf] = nn.Parameter(torch.empty_like(holder._parameters[leaf]), requires_grad=False)
+        for name in self.added:
+            holder = module.get_submodule(name.removesuffix(".bias"))
+            holder.bias = nn.Parameter(holder.weight.new_empty(self.tensors[name]), requires_grad=False)
         return module
 
     def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Tensor]:
         """The base's tensors, changed."""
         found: dict[str, dict[str, Tensor]] = {}
+        shapes = {each.key: each.shape for each in part.extents if each.key in self.roles}
         theirs = {key: each for key, each in raw.items() if key not in self.roles}
         for key in raw.keys() & self.roles.keys():
             change, role = self.roles[key]
-            found.setdefault(change.name, {})[role] = raw[key]
+            found.setdefault(change.name, {})[role] = raw[key].reshape(shapes.get(key, raw[key].shape))
         for key, change in self.before.items():
             if change.name in found:
                 theirs = self._before(theirs, key, change, found[change.name])
@@ -82,13 +94,30 @@ class Adapted:
             if change.name not in found:
                 continue
             given = found[change.name]
-            weight = next((made[each] for each in self.ties.get(name, (name,)) if each in made), given.get("whole"))
-            if weight is None:
-                raise NexusError(f"The base of '{self.home}' has no weight '{name}', which the adapter changes.")
+            weight = self._weight(name, made, given)
             if self._shared(name) and not any(name in group for group in self.untied):
                 made = {each: value for each, value in made.items() if each not in self.ties.get(name, ())}
-            made[name] = change.merged(weight, given)
+            made[name] = change.merged(weight, given, self._first(part, change))
         return made
+
+    def _weight(self, name: str, made: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Tensor:
+        """What the adapter changes, as the base has it. NexusError where it has not."""
+        for each in self.ties.get(name, (name,)):
+            if each in made:
+                return made[each]
+        if "whole" in given:
+            return given["whole"]
+        if name in self.added:
+            return torch.zeros(self.tensors[name], device=given[ADDED].device)
+        raise NexusError(f"The base of '{self.home}' has no weight '{name}', which the adapter changes.")
+
+    def _first(self, part: Part, change: Change) -> int:
+        """The expert that a part begins with, of those that a change is about."""
+        if not change.experts:
+            return 0
+        whole = change.stored["lora_A"]
+        cut = next(each for each in part.extents if self.roles.get(each.key) == (change, "lora_A"))
+        return first_of(cut, whole, change.experts)
 
     def _before(
         self, theirs: dict[str, Any], key: str, change: Change, found: Mapping[str, Tensor]
@@ -128,8 +157,11 @@ class Adapted:
 
     def _take(self, change: Change) -> None:
         """Finds the tensor that a change is about."""
+        if ADDED in change.stored and change.name in self.biasless and change.name not in self.tensors:
+            self.added.add(change.name)
+            self.tensors[change.name] = change.stored[ADDED].shape
         if change.name in self.tensors:
-            name, stem = change.name, self._key(change.name).rpartition(".")[0]
+            name, stem = change.name, stem_of(self._key(change.name))
             change = replace(change, outward=change.name in self.outward)
             change.check(self.tensors[name])
             self.inside[name] = change
@@ -193,7 +225,8 @@ class Adapted:
         )
         rows = [shape[0] for name in self.inside if (shape := self._grown(name)) and len(shape) == 2]
         tokenizer = getattr(self.base, "_tokenizer", lambda: base.tokenizer)()
-        more = sum(each.numel() for each in self.skeleton().parameters()) if rows or self.untied else base.parameters
+        grows = rows or self.untied or self.added
+        more = sum(each.numel() for each in self.skeleton().parameters()) if grows else base.parameters
         return replace(
             base,
             stacks=stacks,
@@ -206,33 +239,5 @@ class Adapted:
         )
 
 
-def _extents(home: Path) -> list[Extent]:
-    """The adapter's stored tensors. NexusError where they are pickled or not there."""
-    pickled = home / "adapter_model.bin"
-    if pickled.is_file() and not (home / WEIGHTS).is_file():
-        raise NexusError(
-            f"'{pickled}' is a pickle, which can run code when opened, so it is not read. Convert it once, where you "
-            f"trust it:\n  python -c \"import torch, safetensors.torch as s; s.save_file(torch.load({str(pickled)!r}, "
-            f"weights_only=True), {str(home / WEIGHTS)!r})\""
-        )
-    if not (home / WEIGHTS).is_file() and hub.behind(home) is None:
-        raise NexusError(f"'{home}' has no file '{WEIGHTS}', the adapter's weights. Put it beside adapter_config.json.")
-    return file_extents(hub.place(home, WEIGHTS))
-
-
 def _but(part: Part, mine: Mapping[str, Any]) -> list[Extent]:
     return [extent for extent in part.extents if extent.key not in mine]
-
-
-def _grow(module: nn.Module, names: Sequence[str], shape: tuple[int, ...]) -> None:
-    """Gives an embedding or a head another number of rows; names that share one tensor go on sharing it."""
-    made: nn.Parameter | None = None
-    for name in names:
-        path, _, leaf = name.rpartition(".")
-        holder = module.get_submodule(path)
-        old = holder._parameters.get(leaf)
-        if old is None or not isinstance(holder, (nn.Embedding, nn.Linear)) or tuple(old.shape[1:]) != tuple(shape[1:]):
-            raise NexusError(f"The adapter's '{name}' has the shape {tuple(shape)}, which its base has no room for.")
-        made = made if made is not None else nn.Parameter(old.new_empty(shape), requires_grad=False)
-        holder._parameters[leaf] = made
-        setattr(holder, "num_embeddings" if isinstance(holder, nn.Embedding) else "out_features", shape[0])

@@ -16,7 +16,7 @@ SCALES = "ia3_l"
 PAIRS = (
     ("lora_A", "lora_B"), ("lora_embedding_A", "lora_embedding_B"), ("hada_w1_a", "hada_w1_b"),
     ("hada_w2_a", "hada_w2_b"), ("hada_w1_a", "hada_w2_a"), ("hada_t1", "hada_t2"), ("lokr_w1_a", "lokr_w1_b"),
-    ("lokr_w2_a", "lokr_w2_b"),
+    ("lokr_w2_a", "lokr_w2_b"), ("gralora_A_general", "gralora_B_general"),
 )  # fmt: skip
 """Roles of which none is there without the other."""
 ROLES = (

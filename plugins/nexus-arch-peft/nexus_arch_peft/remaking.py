@@ -4,7 +4,10 @@ A weight [outputs, inputs] comes in float32 and goes out changed. Sources: OFT, 
 https://arxiv.org/abs/2311.06243; HRA, https://arxiv.org/abs/2405.17484; VeRA, https://arxiv.org/abs/2310.11454;
 FourierFT, https://arxiv.org/abs/2405.03003; DeLoRA, https://arxiv.org/abs/2503.18225; MiSS,
 https://arxiv.org/abs/2409.15371; RandLoRA, https://arxiv.org/abs/2502.00987; VB-LoRA, https://arxiv.org/abs/2405.15179;
-RoAd, https://arxiv.org/abs/2409.00119; the names of stored tensors and the order of products as PEFT 0.21 has them.
+RoAd, https://arxiv.org/abs/2409.00119; C3A, https://arxiv.org/abs/2407.19342; GraLoRA,
+https://arxiv.org/abs/2505.20355; SHiRA, https://arxiv.org/abs/2406.13175; HiRA,
+https://openreview.net/forum?id=TwJrTz9cRS; the names of stored tensors and the order of products as PEFT 0.21 has
+them.
 """
 
 from __future__ import annotations
@@ -73,6 +76,40 @@ def _rotated(weight: Tensor, role: Roles, told: Told) -> Tensor:
     groups = weight.reshape(-1, 2, half, weight.shape[1])
     turned = torch.stack([-groups[:, 1], groups[:, 0]], 1)
     return (kept[..., None] * groups + moved[..., None] * turned).reshape(weight.shape)
+
+
+def _circular(weight: Tensor, role: Roles, _: Told) -> Tensor:
+    """C3A: blocks that are each one row, moved on by one in every row below."""
+    kernel = role["c3a_kernel"]
+    along = torch.arange(kernel.shape[-1])
+    blocks = kernel[..., (along - along[:, None]) % len(along)].transpose(1, 2)
+    return weight + blocks.reshape(weight.shape) / weight.shape[1]
+
+
+def _granular(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """GraLoRA: a product of its own for each block of a grid; and one for all of the weight, where there is that."""
+    inner, outer = role["gralora_A"], role["gralora_B"]
+    grid, _, rank = inner.shape
+    parts = inner.unflatten(2, (grid, -1)), outer.unflatten(1, (grid, -1))
+    made = torch.einsum("nijs,jnso->joni", *parts).reshape(weight.shape)
+    if (common := role.get("gralora_A_general")) is not None:
+        made, rank = made + role["gralora_B_general"] @ common, rank + len(common)
+    return weight + told["alpha"] / rank * made
+
+
+def _sparse(weight: Tensor, role: Roles, _: Told) -> Tensor:
+    """SHiRA: numbers that are added at some places."""
+    return weight.index_put(tuple(role["shira_indices"].long()), role["shira_weight"], accumulate=True)
+
+
+def _modulated(weight: Tensor, role: Roles, _: Told) -> Tensor:
+    """HiRA: a product that the weight is multiplied with."""
+    return weight * (1 + role["hira_B"].flatten(1) @ role["hira_A"].flatten(1))
+
+
+def _modulated_rows(weight: Tensor, role: Roles, _: Told) -> Tensor:
+    """HiRA of an embedding."""
+    return weight * (1 + (role["hira_embedding_B"] @ role["hira_embedding_A"]).T)
 
 
 def _vectors(weight: Tensor, role: Roles, _: Told) -> Tensor:
@@ -172,21 +209,27 @@ KINDS: Mapping[str, Callable[[Tensor, Roles, Told], Tensor]] = {
     "oft_R": _turned, "oft_embedding_R": _turned_rows, "boft_R": _butterfly, "miss_block": _shared,
     "trainable_tokens_delta": _tokens, "randlora_lambda": _bases, "vblora_logits_A": _vector_bank,
     "vblora_logits_A_topk_weights": _vector_bank, "road_theta": _rotated,
+    "c3a_kernel": _circular, "gralora_A": _granular, "shira_weight": _sparse, "hira_A": _modulated,
+    "hira_embedding_A": _modulated_rows,
 }  # fmt: skip
 """The role by which a kind is known -> what it makes of a weight."""
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "vera_lambda_b": ("vera_lambda_d", "vera_A", "vera_B"), "delora_A": ("delora_B", "delora_lambda", "delora_w_norm"),
     "boft_R": ("boft_s",), "randlora_lambda": ("randlora_gamma", "randlora_A", "randlora_B"),
     "vblora_logits_A": ("vblora_logits_B", "vblora_vector_bank"), "road_theta": ("road_alpha",),
+    "gralora_A": ("gralora_B",), "shira_weight": ("shira_indices",), "hira_A": ("hira_B",),
+    "hira_embedding_A": ("hira_embedding_B",),
     "vblora_logits_A_topk_weights": (
         "vblora_logits_A_topk_indices", "vblora_logits_B_topk_weights", "vblora_logits_B_topk_indices",
         "vblora_vector_bank",
     ),
 }  # fmt: skip
 """Roles that none is whole without."""
-OTHERS = tuple(dict.fromkeys(role for needed in NEEDS.values() for role in needed))
+COMMON = ("gralora_A_general", "gralora_B_general")
+"""Roles that may be there, both or none."""
+OTHERS = (*dict.fromkeys(role for needed in NEEDS.values() for role in needed), *COMMON)
 """What stands beside the role by which a kind is known."""
-FOLDED = ("hra_u",)
+FOLDED = ("hra_u", "hira_A")
 """Kinds of which convolutions are read: the others turn what goes into them in other ways than their weight, or not."""
 SHARED = {f"base_model.{role}": role for role in ("vera_A", "vera_B", "randlora_A", "randlora_B", "vblora_vector_bank")}
 """Keys of tensors that every module uses -> their role."""

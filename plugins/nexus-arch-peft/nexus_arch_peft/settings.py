@@ -14,7 +14,7 @@ from nexus_specs import NexusError
 from nexus_torch.hub.names import written
 from nexus_torch.hugging_face.folder import parsed
 
-from .telling import tokens, told
+from .telling import parameters, tokens, told
 
 LONGEST_PATTERN, MOST_REPEATED, MOST_CHOICES, MOST_PATTERNS = 256, 2, 4, 4096
 """Characters of a pattern, parts of any length in it, places where it goes one way or the other, and patterns."""
@@ -28,12 +28,12 @@ CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "eva")
 KINDS: Mapping[str, str] = {
     "LORA": "lora_alpha", "ADALORA": "lora_alpha", "LOHA": "alpha", "LOKR": "alpha", "IA3": "", "VERA": "", "OFT": "",
     "BOFT": "", "HRA": "", "FOURIERFT": "", "DELORA": "", "MISS": "", "LN_TUNING": "", "RANDLORA": "", "VBLORA": "",
-    "ROAD": "", "TRAINABLE_TOKENS": "",
+    "ROAD": "", "TRAINABLE_TOKENS": "", "C3A": "", "GRALORA": "", "SHIRA": "", "HIRA": "",
 }  # fmt: skip
 """Kinds whose numbers become part of the weights of a base -> the field with what scales them."""
 UNFOLLOWED = (
-    "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "lora_bias", "monteclora_config",
-    "target_parameters", "use_bdlora", "use_qalora",
+    "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "monteclora_config", "use_bdlora",
+    "use_qalora", "velora_config",
 )  # fmt: skip
 """Fields that ask for more than a product added to a weight."""
 
@@ -59,6 +59,8 @@ class Settings:
     """What kinds that make a weight anew are told: TOLD of them."""
     tokens: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """End of a module's path ("": any) -> the tokens whose rows were trained."""
+    parameters: tuple[str, ...] = ()
+    """Ends of the names of parameters that are targeted themselves."""
     spent: list[float] = field(default_factory=lambda: [0.0], repr=False, compare=False)
     """Seconds that patterns have taken so far."""
 
@@ -130,6 +132,7 @@ def read(home: Path, *, named: bool = False) -> Settings:
         ranks=_patterns(home, found.get("rank_pattern") or {}, "rank_pattern") if kind == "LOKR" else {},
         told=told(home / CONFIG, found, kind),
         tokens=tokens(home / CONFIG, found, kind),
+        parameters=parameters(home / CONFIG, found) if kind == "LORA" else (),
     )
 
 

@@ -30,6 +30,7 @@ TOLD: Mapping[str, Mapping[str, tuple[Any, Check, str]]] = {
         "num_cayley_neumann_terms": (5, _whole(1, 100), "a whole number from 1 to 100"),
         "coft": (False, lambda value: value is False, "false: what is projected again at every step is not read"),
     },
+    "GRALORA": {"alpha": (64, _number, "a finite number")},
     "HRA": {"apply_GS": (False, _switch, "true or false")},
     "FOURIERFT": {
         "random_loc_seed": (777, _whole(0, (1 << 63) - 1), "a whole number"),
@@ -76,3 +77,11 @@ def tokens(place: Path, found: Mapping[str, Any], kind: str) -> Mapping[str, tup
         if not isinstance(each, list) or not all(_whole(0, (1 << 31) - 1)(token) for token in each):
             raise NexusError(f"{name} is {str(given)[:80]} in '{place}'; numbers of tokens. Fetch the adapter again.")
     return {str(end): tuple(each) for end, each in ends.items()}
+
+
+def parameters(place: Path, found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Ends of the names of parameters that an adapter targets themselves. NexusError for what names none."""
+    given = found.get("target_parameters") or []
+    if not isinstance(given, list) or not all(isinstance(each, str) and each for each in given):
+        raise NexusError(f"target_parameters is {str(given)[:80]} in '{place}'; names of parameters. Fetch it again.")
+    return tuple(given)

@@ -48,9 +48,27 @@ def experts() -> Any:
     return hf.Qwen3MoeForCausalLM(config)
 
 
+ROUTED = {
+    "vocab_size": 300, "num_key_value_heads": 2, "num_local_experts": 4, "num_experts_per_tok": 2,
+    "max_position_embeddings": 64, "intermediate_size": 16, **SMALL,
+}  # fmt: skip
+
+
+def mixtral() -> Any:
+    return hf.MixtralForCausalLM(hf.MixtralConfig(**ROUTED))
+
+
+def gpt_oss() -> Any:
+    return hf.GptOssForCausalLM(hf.GptOssConfig(head_dim=8, **ROUTED))
+
+
+def llama4() -> Any:
+    return hf.Llama4ForCausalLM(hf.Llama4TextConfig(head_dim=8, intermediate_size_mlp=48, **ROUTED))
+
+
 BASES: dict[str, Callable[[], Any]] = {
     "llama": lambda: llama(False), "tied": lambda: llama(True), "qwen": qwen, "gpt2": gpt2, "vit": vit,
-    "experts": experts,
+    "experts": experts, "mixtral": mixtral, "gpt_oss": gpt_oss, "llama4": llama4,
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,29 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "rotations of four": ("qwen", {"kind": "Road", "target_modules": ["q_proj", *MLP], "variant": "road_4",
                                    "group_size": 4}),
     "norms": ("llama", {"kind": "LNTuning", "target_modules": ["input_layernorm", "norm"]}),
+    "experts": ("experts", {"target_modules": ["q_proj"], "r": 4, "lora_alpha": 16,
+                            "target_parameters": ["experts.gate_up_proj", "experts.down_proj", "gate.weight"],
+                            "alpha_pattern": {"experts.down_proj": 3, "mlp.gate.weight": 40}}),
+    "one weight of experts": ("experts", {"target_modules": [], "r": 2, "target_parameters": ["experts.down_proj"]}),
+    "experts as linear layers": ("experts", {"target_modules": "all-linear", "r": 4, "lora_alpha": 16}),
+    "transposed experts": ("gpt_oss", {"target_modules": [], "r": 4, "lora_alpha": 16,
+                                       "target_parameters": ["experts.gate_up_proj", "experts.down_proj"]}),
+    "experts of inputs first": ("llama4", {"target_modules": [], "r": 4, "lora_alpha": 16,
+                                           "target_parameters": ["experts.gate_up_proj", "experts.down_proj"]}),
+    "experts of other names": ("mixtral", {"target_modules": ["q_proj"], "r": 4, "lora_alpha": 16,
+                                           "target_parameters": ["experts.gate_up_proj", "experts.down_proj"]}),
+    "with biases": ("qwen", {"target_modules": ["q_proj", *MLP], "r": 4, "lora_alpha": 16, "lora_bias": True}),
+    "circles": ("llama", {"kind": "C3A", "target_modules": ["q_proj", *MLP], "block_size": 8}),
+    "granular": ("llama", {"kind": "Gralora", "target_modules": ["q_proj", *MLP], "r": 8, "gralora_k": 2,
+                           "hybrid_r": 2}),
+    "transposed granular": (
+        "gpt2", {"kind": "Gralora", "target_modules": ["c_attn"], "r": 4, "gralora_k": 4, "alpha": 8,
+                 "fan_in_fan_out": True}
+    ),
+    "sparse": ("llama", {"kind": "Shira", "target_modules": ["q_proj", *MLP], "r": 4}),
+    "modulated": ("llama", {"kind": "Hira", "target_modules": ["q_proj", "embed_tokens", *MLP], "r": 4}),
+    "modulated convolution": ("vit", {"kind": "Hira", "target_modules": ["projection", "q_proj"], "r": 4}),
+    "transposed modulated": ("gpt2", {"kind": "Hira", "target_modules": ["c_attn"], "r": 4, "fan_in_fan_out": True}),
     "adalora": ("llama", {"kind": "AdaLora", "target_modules": ["q_proj", *MLP], "init_r": 6, "lora_alpha": 16,
                           "total_step": 10}),
 }  # fmt: skip
@@ -171,7 +195,7 @@ def test_it_is_as_pefts_own_forward(case: str, base: Base, tmp_path: Path) -> No
     assert (plain(**inputs).logits - expected).abs().max() > 1e-3, "the adapter does something"
 
 
-@pytest.mark.parametrize("case", ["linear", "tied embedding", "whole modules of tied"])
+@pytest.mark.parametrize("case", ["linear", "tied embedding", "whole modules of tied", "with biases", "experts"])
 def test_streamed_is_as_resident(case: str, base: Base, tmp_path: Path) -> None:
     name, settings = CASES[case]
     adapt(base(name), tmp_path, settings)
@@ -225,10 +249,10 @@ def test_a_vocabulary_that_grew_and_was_trained(base: Base, tmp_path: Path) -> N
 def test_the_command_that_merges_an_adapter_of_another_kind_runs(task: Any, base: Base, tmp_path: Path) -> None:
     """As a user types it: the folder that it writes is the adapted model, with its head."""
     model = hf.LlamaForCausalLM.from_pretrained(base("llama"), dtype=torch.float32)
-    settings = peft.C3AConfig(target_modules=["k_proj"], block_size=16, task_type=task)
+    settings = peft.WaveFTConfig(target_modules=["k_proj"], n_frequency=50, task_type=task)
     made = peft.get_peft_model(model, settings).eval()
     made.save_pretrained(tmp_path / "adapter")
-    with pytest.raises(NexusError, match="of the kind 'C3A'") as caught:
+    with pytest.raises(NexusError, match="of the kind 'WAVEFT'") as caught:
         Peft().open(str(tmp_path / "adapter"), Installed())
     command = str(caught.value).rpartition("writes: ")[2].strip()
     typed = command.replace("ADAPTER", repr(str(tmp_path / "adapter"))).replace("FOLDER", repr(str(tmp_path / "whole")))
@@ -258,6 +282,31 @@ def test_names_from_before_experts_were_fused(base: Base, tmp_path: Path) -> Non
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@torch.no_grad()
+def test_some_experts_of_a_layer_are_merged_alone(base: Base, tmp_path: Path) -> None:
+    """As the engine has them where not all fit in memory."""
+    adapt(base("experts"), tmp_path, CASES["experts"][1])
+    checkpoint: Any = Installed().open(str(tmp_path))
+    path = "model.layers.0.mlp.experts"
+    whole = dict(assembled(checkpoint).named_parameters())
+    (part,) = (each for each in checkpoint.parts if each.path == "model.layers.0")
+    extents, raw = [], {}
+    for each in part.extents:
+        if not each.key.startswith(path) or any(f".experts.{number}." in each.key for number in (0, 3)):
+            continue
+        value = _read(TensorFile(Path(each.file)), each.start).reshape(each.shape)
+        if each.shape[0] == 4 and len(each.shape) == 3:     # something of every expert
+            row = (each.stop - each.start) // 4
+            each = replace(each, start=each.start + row, stop=each.start + 3 * row, shape=(2, *each.shape[1:]))
+            value = value[1:3]
+        extents.append(each)
+        raw[each.key] = value
+    made = checkpoint.assemble(replace(part, extents=tuple(extents)), raw)
+    assert len(made) == 2
+    for name, value in made.items():
+        assert torch.equal(value, whole[name][1:3]), name
+
+
 def write(folder: Path, base: Path | str, tensors: dict[str, Tensor], **settings: Any) -> None:
     """An adapter folder by hand."""
     folder.mkdir(exist_ok=True)
@@ -277,7 +326,7 @@ QUERY = "model.layers.0.self_attn.q_proj"
 @pytest.mark.parametrize(
     ("settings", "tensors", "words"),
     [
-        ({"peft_type": "C3A"}, product(QUERY), r"of the kind 'C3A', which is not read; LORA, .* are.*merge_and_"),
+        ({"peft_type": "WAVEFT"}, product(QUERY), r"of the kind 'WAVEFT', which is not read; LORA, .* are.*merge_and_"),
         ({"peft_type": "OFT", "coft": True}, product(QUERY), r"coft is True in .*; false: what is projected"),
         ({"peft_type": "HRA", "apply_GS": "yes"}, product(QUERY), "apply_GS is 'yes' in .*; true or false"),
         ({"peft_type": "FOURIERFT", "random_loc_seed": -1}, product(QUERY), "random_loc_seed is -1"),
@@ -294,6 +343,11 @@ QUERY = "model.layers.0.self_attn.q_proj"
         ({"peft_type": "PREFIX_TUNING"}, product(QUERY), "PEFT cannot merge it either. Name the base itself"),
         ({"init_lora_weights": "pissa_niter_16"}, product(QUERY), "init_lora_weights: pissa_niter_16"),
         ({"layer_replication": [[0, 2]], "use_qalora": True}, product(QUERY), "layer_replication, use_qalora"),
+        ({"target_parameters": "experts"}, product(QUERY), "target_parameters is experts in .*; names of parameters"),
+        ({"target_parameters": ["q_proj.weight"]}, product(QUERY), "products for 0 parameters of .*q_proj.*name 1"),
+        ({"target_parameters": [f"{QUERY}.weight"]}, product(QUERY) | {
+            f"base_model.model.{QUERY}.lora_A.weight": torch.ones(4)}, "are no halves of products"),
+        ({}, {f"base_model.model.{QUERY}.lora_B.bias": torch.ones(32)}, "has no product beside it"),
         ({"lora_alpha": "x"}, product(QUERY), "lora_alpha is 'x'"),
         ({"alpha_pattern": {"(": 2}}, product(QUERY), "alpha_pattern"),
         ({"alpha_pattern": {"([a-z_.0-9]+)+X": 8}}, product(QUERY), "repeats a group"),
