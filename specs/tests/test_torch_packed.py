@@ -276,6 +276,17 @@ def test_integers_of_compressed_tensors(bits: int, symmetric: bool) -> None:
     assert torch.equal(unpacked(raw, quant_method="compressed-tensors", config_groups=groups), expected)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_floats_of_eight_bits_in_groups_of_inputs(shared: bool) -> None:
+    """Scales, or exponents (MXFP8), of each row's groups: no block of rows has one of them."""
+    whole = torch.randn(6, 96)
+    scale = 2.0 ** torch.randint(-4, 4, (6, 3)) if shared else torch.rand(6, 3) + 0.1
+    stored = (whole / scale.repeat_interleave(32, 1)).to(torch.float8_e4m3fn)
+    kept = (scale.log2() + 127).to(torch.uint8) if shared else scale
+    found = unpacked({"x.weight": stored, "x.weight_scale": kept}, quant_method="compressed-tensors")
+    assert torch.equal(found, stored.float() * scale.repeat_interleave(32, 1))
+
+
 def test_eight_bits_of_compressed_tensors() -> None:
     torch.manual_seed(0)
     scales = torch.rand(6, 1)

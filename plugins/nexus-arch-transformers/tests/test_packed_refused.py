@@ -22,8 +22,10 @@ FORMS: dict[str, tuple[str, dict[str, Any], str]] = {
     "five bits": ("gptq", {"bits": 5}, "with 5 bits, which is not read; gptq and gptq_v2 with 2, 3, 4, 8 bits are"),
     "gemv": ("awq", {"version": "gemv"}, "in the version 'gemv' with 4 bits, which is not read; 'gemm' with 4 bits is"),
     "eight bits of awq": ("awq", {"bits": 8}, "in the version 'gemm' with 8 bits"),
+    "sparse": ("awq", {"quant_method": "compressed-tensors", "sparsity_config": {"format": "sparse-24-bitmask"}},
+        "in the format 'sparse-24-bitmask', which is not read; dense,"),
     "another": ("awq", {"quant_method": "auto-round"}, "packed by 'auto-round', which is not read; awq, bitnet,"),
-}
+}  # fmt: skip
 
 
 def changed(folder: Path, **more: Any) -> str:

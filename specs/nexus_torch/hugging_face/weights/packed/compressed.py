@@ -18,8 +18,23 @@ from torch import Tensor
 from . import fp8
 from .layout import Layout, Settings, Stored, check, fields, four_bits, length, need, whole
 
+FORMATS = (
+    "dense", "naive-quantized", "int-quantized", "float-quantized", "pack-quantized", "nvfp4-pack-quantized",
+    "mxfp4-pack-quantized", "mxfp8-quantized", "mixed-precision",
+)  # fmt: skip
+"""Ways in which its releases store weights, those that are read."""
+UNREAD = ("sparse-bitmask", "sparse-24-bitmask", "marlin-24", "mxfp6-pack-quantized")
 SHARED = 32
 """Inputs that share an exponent in MXFP4."""
+
+
+def unread(settings: Settings) -> str:
+    """The first format that the settings name and that is not read; "" where all are. A name that is new here is left
+    to the names and shapes of the tensors."""
+    sparse, groups = settings.get("sparsity_config"), settings.get("config_groups")
+    every = [each for each in groups.values() if isinstance(each, Mapping)] if isinstance(groups, Mapping) else []
+    said = [each.get("format") for each in (settings, sparse if isinstance(sparse, Mapping) else {}, *every)]
+    return next((each for each in UNREAD if each in said), "")
 
 
 def packed(name: str, stored: Stored, settings: Settings) -> Tensor:
@@ -45,6 +60,10 @@ def plain(name: str, stored: Stored, settings: Settings) -> Tensor:
     weight, scale = need(name, stored, "weight", "scale")
     if weight.is_floating_point():
         block = next((each["block_structure"] for each in _weights(settings) if each.get("block_structure")), None)
+        if scale.ndim == weight.ndim == 2 and len(scale) == len(weight) and (scale.dtype == torch.uint8 or not block):
+            columns = weight.shape[1]
+            check(columns % scale.shape[1] == 0, name, f"has {columns} inputs and {scale.shape[1]} groups")
+            block = [1, columns // scale.shape[1]]
         return fp8.dequantise(name, stored, {"weight_block_size": block} if block else {})
     groups = _groups(name, None, weight.shape[1], scale.shape[-1] if scale.ndim == 2 else 1)
     if weight.is_meta:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nexus_specs import Extent, NexusError
 
-from . import bitnet, integers, modelopt
+from . import bitnet, compressed, integers, modelopt
 from .layout import Settings
 from .packing import METHODS, Packing
 
@@ -35,6 +35,8 @@ def unread(settings: Settings) -> str:
         return f"packed by '{method}' with states that are turned as they pass ({', '.join(turned)}), which is not read"
     if method and method not in METHODS:
         return f"packed by '{method}', which is not read; {', '.join(sorted(METHODS))} are"
+    if method == "compressed-tensors" and (form := compressed.unread(settings)):
+        return f"packed by '{method}' in the format '{form}', which is not read; {', '.join(compressed.FORMATS)} are"
     if method == "gptq":
         form, bits = integers.gptq_format(settings), settings.get("bits", 4)
         known = form in integers.GPTQ_FORMATS and bits in integers.GPTQ_BITS
