@@ -283,7 +283,7 @@ def test_floats_of_eight_bits_in_groups_of_inputs(shared: bool) -> None:
     scale = 2.0 ** torch.randint(-4, 4, (6, 3)) if shared else torch.rand(6, 3) + 0.1
     stored = (whole / scale.repeat_interleave(32, 1)).to(torch.float8_e4m3fn)
     kept = (scale.log2() + 127).to(torch.uint8) if shared else scale
-    found = unpacked({"x.weight": stored, "x.weight_scale": kept}, quant_method="compressed-tensors")
+    found = unpacked({"layer.weight": stored, "layer.weight_scale": kept}, quant_method="compressed-tensors")
     assert torch.equal(found, stored.float() * scale.repeat_interleave(32, 1))
 
 
