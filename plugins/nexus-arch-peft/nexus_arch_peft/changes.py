@@ -174,8 +174,8 @@ def _direct(name: str, stored: Mapping[str, Extent], settings: Settings, shape: 
     if not whole(stored):
         raise NexusError(f"The adapter lacks a half of what it adds to '{name}'. Fetch its weights again.")
     experts = shape[0] if len(shape) == 3 else 0
-    sides = (stored["lora_A"].shape[:1], stored["lora_B"].shape[1:])
-    if any(len(each) != 1 or each[0] % (experts or 1) for each in sides) or sides[0] != sides[1]:
+    inner, outer = stored["lora_A"].shape, stored["lora_B"].shape
+    if len(inner) != 2 or len(outer) != 2 or inner[0] != outer[1] or inner[0] % (experts or 1):
         shown = " and ".join(f"{role} {list(each.shape)}" for role, each in stored.items())
         raise NexusError(f"{shown} are no halves of products for '{name}' {list(shape)}. Fetch the adapter again.")
     stored = by_experts(stored, experts) if experts else stored
