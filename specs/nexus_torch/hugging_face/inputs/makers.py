@@ -13,6 +13,7 @@ from ..configuration.reading import told
 from ..folder import parsed
 from ..text.vocabulary import VOCABULARIES, check_tokenizer
 from . import processor
+from .fields import PICTURES, TOKENIZER, check_fields
 from .named import check_classes
 
 TEMPLATE = "chat_template.json"
@@ -73,6 +74,7 @@ class Makers:
         except (NexusError, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:                      # a missing file is anything from OSError to Rust's panic
+            check_fields(self.home, *(TOKENIZER if kind is AutoTokenizer else PICTURES))
             raise NexusError(
                 f"'{self.home}' has no {file} that transformers can use here: {error}\n"
                 "Put the preprocessor's files of the checkpoint beside its weights."

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from ..configuration.reading import said
 from ..inputs.collate import Preprocessor
+from ..inputs.fields import GENERATION, check_values
 from ..inputs.understanding import understood
 from ..text.asking import asked
 from ..text.chatting import MESSAGES
@@ -41,7 +42,7 @@ def answer(
     if not isinstance(module, PreTrainedModel):
         raise NexusError(f"'{preprocessor.home.name}' does not answer: {type(module).__name__} is no model that does.")
     longest = _longest(sample)
-    with understood([sample], preprocessor.home.name):
+    with understood([sample], preprocessor.home):
         batch = asked(preprocessor, _asked(sample), longest)
     check(batch, [sample])
     if not module.can_generate():
@@ -61,6 +62,7 @@ def answer(
     except torch.OutOfMemoryError:
         raise
     except (ValueError, TypeError, RuntimeError, LookupError, AttributeError) as error:
+        check_values(f"{preprocessor.home}/{GENERATION}", GENERATION, preprocessor.generation)
         more = ". What its generation_config.json asks for may be what it cannot" if preprocessor.generation else ""
         raise NexusError(f"{type(module).__name__} cannot answer '{sample.key}': {said(error)}{more}.") from error
     tokens = getattr(made, "sequences", made)[0].tolist()

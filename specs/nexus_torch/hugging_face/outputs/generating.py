@@ -10,6 +10,7 @@ from nexus_specs import NexusError
 from transformers import GenerationConfig, PreTrainedModel
 
 from ..configuration.reading import said
+from ..inputs.fields import GENERATION, check_values
 
 SEARCH = frozenset({
     "do_sample", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff",
@@ -41,6 +42,7 @@ def configure(module: PreTrainedModel, told: Mapping[str, Any], name: str) -> Ge
         made = GenerationConfig(**{key: value for key, value in told.items() if key not in SEARCH})
         made.validate()
     except Exception as error:                              # a file can be wrong in any way
+        check_values(f"{name}/{GENERATION}", GENERATION, told)
         raise NexusError(
             f"The generation_config.json of '{name}' cannot be used: {said(error)}. Fetch the file again, or take it "
             "away."

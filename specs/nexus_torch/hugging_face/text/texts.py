@@ -14,6 +14,7 @@ from nexus_torch.text import start_token, tokenise
 
 from ..configuration.reading import text_part
 from ..folder import configuration
+from ..inputs.fields import TOKENIZER, check_fields
 from ..inputs.makers import Makers
 from .panics import hushed
 
@@ -95,6 +96,7 @@ class Texts(Makers):
         except (NexusError, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:
+            check_fields(self.home, *TOKENIZER)
             text = " ".join(str(error).split())[:300] or type(error).__name__
             raise NexusError(
                 f"The tokenizer in '{self.home}' cannot cut these texts: {text}. Its files are damaged or of another "

@@ -147,7 +147,7 @@ class HuggingFaceCheckpoint(Showing, Described):
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Through its tokenizer or processor."""
-        with understood(samples, self.home.name):
+        with understood(samples, self.home):
             batch = self.preprocessor(samples)
         batch.side["count"] = len(samples)
         self._check_ids(batch, samples)
