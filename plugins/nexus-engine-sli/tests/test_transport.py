@@ -25,7 +25,7 @@ from nexus_engine_sli.rooms.resident import Resident
 from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_engine_sli.rooms.transport import Copied
 from nexus_engine_sli.teacher import SliTeacher
-from nexus_engine_sli.weights.units import Unit
+from nexus_engine_sli.weights.unit import Unit
 from nexus_specs import Budget, Extent, Installed, NexusError, Part, Tap
 from nexus_specs.testing import ListSink
 from nexus_torch.files import read_header, write_tensors

@@ -12,7 +12,8 @@ from nexus_torch.skeleton import holders
 from torch import nn
 
 from ..weights.stored import EXPERT
-from ..weights.units import Division, Unit, meeting, running
+from ..weights.unit import Unit, meeting, running
+from ..weights.units import Division
 from .costs import SHARE
 from .pieces import fused, making
 from .predicting import KERNELS, one_sample

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..weights.units import Unit
+from ..weights.unit import Unit
 from .streamed import Streamed
 from .transport import Coming
 

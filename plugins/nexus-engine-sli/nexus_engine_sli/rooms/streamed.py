@@ -20,7 +20,7 @@ from ..planning.predicting import slack
 from ..weights.checking import Finder, watch
 from ..weights.groups import Groups
 from ..weights.placing import Placing, bare, keeps_float32, one_by_one
-from ..weights.units import Unit, running
+from ..weights.unit import Unit, running
 from .ahead import Order
 from .changes import Change, Changes
 from .demand import Awaited

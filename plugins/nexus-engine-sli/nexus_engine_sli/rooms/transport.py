@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..weights.units import Unit
+from ..weights.unit import Unit
 from .lanes import Lane, Stream
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from .units import Unit
+from .unit import Unit
 
 Wait = Callable[[str], None]
 """Suspends a forward until the hub has brought a unit."""

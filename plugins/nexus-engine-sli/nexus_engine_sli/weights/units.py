@@ -1,11 +1,10 @@
-"""What is loaded and dropped at once: layers, and of the rest the large embeddings and heads. Where two layers do not
-fit in memory, their parts: attention and MLP, one projection, some of the experts."""
+"""A checkpoint divided into units: layers, and of the rest the large embeddings and heads. Where two layers do not fit
+in memory, their parts: attention and MLP, one projection, some of the experts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 
 import torch
 from nexus_specs import Checkpoint, Extent, Part
@@ -13,6 +12,7 @@ from nexus_torch.files import DTYPES
 from torch import nn
 
 from .stored import by_expert, one_expert, some_rows, stems, stored
+from .unit import Unit, names_under
 
 LARGE = 8 << 20
 """Bytes from which on what belongs to no layer is a unit of its own, or those that a unit may have if that is less; the
@@ -22,33 +22,6 @@ SMALL = 1 << 20
 ALIGNED = 256
 """Blocks of a table's rows are multiples of this many, and no fewer: kernels multiply so many columns alike, and all
 batches pass every block."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unit:
-    """A module whose weights come and go together; or some experts, or some rows of a table (`first` on), which come
-    when one of them is asked for."""
-
-    path: str
-    part: Part
-    names: tuple[str, ...]
-    """Full names of its parameters."""
-    first: int = -1
-    count: int = 0
-    rows: bool = False
-    """Whether it holds rows of a table."""
-    table: bool = False
-    """Whether it belongs to no layer: an embedding, a head."""
-
-    @property
-    def bytes(self) -> int:
-        """Stored bytes."""
-        return stored(self.part.extents)
-
-    @property
-    def module(self) -> str:
-        """The path of the module."""
-        return self.path.partition("#")[0]
 
 
 class Division:
@@ -68,7 +41,20 @@ class Division:
             else:
                 self._rest(part)
         order = sorted(self.units, key=lambda path: self.known[path.partition("#")[0]])     # groups stand in order
-        self.units = {path: self.units[path] for path in order}
+        inner = self._inner()
+        self.units = {path: self.units[path].without(inner.get(path, ())) for path in order}
+
+    def _inner(self) -> dict[str, set[str]]:
+        """Weights of units that stand inside other ones, by those: what is stored beside layers, and is large, may
+        belong into one (SAM 3's tracker)."""
+        found: dict[str, set[str]] = {}
+        for unit in self.units.values():
+            around = unit.module.rpartition(".")[0]
+            while around:
+                if around in self.units:
+                    found.setdefault(around, set()).update(unit.names)
+                around = around.rpartition(".")[0]
+        return found
 
     def _add(self, part: Part) -> None:
         """A unit, or the units that it falls into."""
@@ -232,24 +218,3 @@ def at_once(experts: nn.Module) -> bool:
     """Whether a module multiplies all its experts in one product (Llama 4)."""
     code = getattr(type(experts).forward, "__code__", None)
     return code is not None and "bmm" in code.co_names
-
-
-def meeting(units: Sequence[Unit], runs: Mapping[str, int], arrives: Mapping[str, int]) -> int:
-    """Most bytes of a unit that runs and of one that arrives meanwhile, of what each takes by its path. Of tables only
-    neighbours meet: the embedding and the head have all layers between them."""
-    every, layers = [unit.path for unit in units], [unit.path for unit in units if not unit.table]
-    pairs = [runs[one] + arrives[behind] for one, behind in pairwise(every)]
-    for some, others in ((every, layers), (layers, every)):
-        pairs.append(max((runs[each] for each in some), default=0) + max((arrives[each] for each in others), default=0))
-    return max(pairs)
-
-
-def running(module: nn.Module, unit: Unit) -> int:
-    """Bytes of a unit while it runs."""
-    whole = sum(each.numel() * each.dtype.itemsize for each in map(module.get_parameter, unit.names))
-    return whole * unit.count // module.get_parameter(unit.names[0]).shape[0] if unit.count and unit.names else whole
-
-
-def names_under(module: nn.Module, path: str) -> tuple[str, ...]:
-    """Full names of the parameters below a module."""
-    return tuple(f"{path}.{name}" for name, _ in module.get_submodule(path).named_parameters(remove_duplicate=False))
