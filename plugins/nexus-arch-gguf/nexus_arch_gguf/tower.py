@@ -8,16 +8,24 @@ from typing import Any
 
 from nexus_specs import NexusError
 from torch import nn
-from transformers import CLIPImageProcessorPil, PreTrainedConfig, PreTrainedModel, SiglipImageProcessorPil
+from transformers import (
+    CLIPImageProcessorPil,
+    PixtralImageProcessorPil,
+    PreTrainedConfig,
+    PreTrainedModel,
+    SiglipImageProcessorPil,
+)
 
 from .checkpoint import GgufCheckpoint
-from .layouts.towers import side, tower_configuration
+from .layouts.towers import PIXTRAL, projector, side, tower_configuration
 from .preprocessing import GgufPreprocessor
 from .source import Source
 
 
 def processor_class(source: Source) -> Any:
-    """CLIP's way with pictures where the tower has a token for the class, else SigLIP's."""
+    """Pixtral's way with pictures, CLIP's where the tower has a token for the class, else SigLIP's."""
+    if projector(source) in PIXTRAL:
+        return PixtralImageProcessorPil
     return CLIPImageProcessorPil if "v.class_embd" in source.places else SiglipImageProcessorPil
 
 
@@ -31,6 +39,10 @@ class TowerPreprocessor(GgufPreprocessor):
         whole = {"height": size, "width": size}
         mean, deviation = self._three("mean"), self._three("std")
         kind = processor_class(self.source)
+        if kind is PixtralImageProcessorPil:                # the sides of a picture are whole patches, merged ones
+            edge = side(self.source, "patch_size") * max(1, self.source.whole("clip.vision.spatial_merge_size", 1))
+            patch = {"height": edge, "width": edge}
+            return kind(size={"longest_edge": size}, patch_size=patch, image_mean=mean, image_std=deviation)
         if kind is CLIPImageProcessorPil:
             edge = {"shortest_edge": size}
             return kind(size=edge, crop_size=whole, image_mean=mean, image_std=deviation)
@@ -61,7 +73,7 @@ class TowerCheckpoint(GgufCheckpoint):
     def bare(self) -> PreTrainedModel:
         """Files for LLaVA leave out the last layer, and with it the norm behind it."""
         module = super().bare()
-        if "v.post_ln.weight" not in self.source.places:
+        if hasattr(module, "post_layernorm") and "v.post_ln.weight" not in self.source.places:
             setattr(module, "post_layernorm", nn.Identity())  # noqa: B010 - of a class that declares a norm there
         return module
 

@@ -15,7 +15,8 @@ from gguf_files.tensors import converted, stacked
 from gguf_files.tiny import model_of
 from gguf_files.writing import put
 from nexus_arch_gguf.architecture import Gguf
-from nexus_specs import NexusError, Sample
+from nexus_specs import Budget, Installed, NexusError, Sample, Tap
+from nexus_specs.testing import ListSink
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
 ROWS = ("clip_vision", "siglip_vision")
@@ -71,6 +72,37 @@ def test_llava_leaves_out_the_last_norm(tmp_path: Path, loaded: Any) -> None:
     with torch.no_grad():
         output = module(**found.collate([Sample(key="x", fields={"image": PICTURE})]))
     assert torch.equal(output.pooler_output, output.last_hidden_state[:, 0])
+
+
+def test_pixtral_takes_pictures_of_any_shape(written: Callable[..., Path], model: Any, tmp_path: Path) -> None:
+    """Three in one batch, which the model sees as one row of patches: each sample has its own states."""
+    if "sli" not in Installed().components("engine"):
+        pytest.skip("the engine 'sli' is not installed")
+    source = np.random.default_rng(1)
+    shapes = {"wide": (16, 40), "high": (40, 30), "square": (32, 32)}
+    samples = [Sample(key=key, fields={"image": source.integers(0, 256, (*shape, 3), dtype=np.uint8)})
+               for key, shape in shapes.items()]  # fmt: skip
+    checkpoint = Installed().open(str(written("pixtral_vision")))
+    assert (checkpoint.blueprint.head, checkpoint.blueprint.takes) == ("PixtralVisionModel", ("image",))
+    for residency in ("resident", "stream"):
+        budget = Budget(scratch=tmp_path, memory=1 << 30, micro_batch=3, residency=residency)   # type: ignore[arg-type]
+        sink = ListSink()
+        with Installed().make("engine", "sli").load(checkpoint, budget) as teacher:
+            teacher.observe(samples, [Tap(path="transformer.layers.3")], sink)
+        found = {key: value for piece in sink.pieces for key, value in zip(piece.keys, piece.values, strict=True)}
+        for sample in samples:
+            with torch.no_grad():
+                expected = model("pixtral_vision")(**checkpoint.collate([sample])).last_hidden_state[0]
+            torch.testing.assert_close(found[sample.key].float(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("merged", "sides"), [(1, (24, 16)), (2, (32, 16))])
+def test_pictures_are_whole_merged_patches(merged: int, sides: tuple[int, int], tmp_path: Path) -> None:
+    more = {"vision.spatial_merge_size": merged}
+    checkpoint = Gguf()._checkpoint(changed("pixtral_vision", tmp_path / "mmproj.gguf", **more))
+    picture = np.zeros((20, 12, 3), dtype=np.uint8)
+    batch = checkpoint.collate([Sample(key="x", fields={"image": picture})])
+    assert tuple(batch["pixel_values"].shape[2:]) == sides
 
 
 REFUSED = {

@@ -1,4 +1,5 @@
-"""Vision towers in mmproj files ("clip"): CLIP's and SigLIP's, of which the projector behind them says which.
+"""Vision towers in mmproj files ("clip"): CLIP's, SigLIP's and Pixtral's, of which the projector behind them says
+which.
 
 Source: `MmprojModel` of llama.cpp's `conversion/base.py`, its classes, and `tools/mtmd/clip.cpp`.
 """
@@ -15,10 +16,13 @@ from ..fields import LARGEST, real, whole
 from ..layout import Layout
 from ..rules import Rule
 from ..source import Source
+from ..values import rotated
 
 CLIP = ("mlp", "mlp_norm", "ldp", "ldpv2")
 SIGLIP = ("gemma3", "idefics3")
-"""Projectors that stand behind CLIP's tower (LLaVA, MobileVLM) and behind SigLIP's (Gemma 3, Idefics 3, SmolVLM)."""
+PIXTRAL = ("pixtral",)
+"""Projectors that stand behind CLIP's tower (LLaVA, MobileVLM), SigLIP's (Gemma 3, Idefics 3, SmolVLM) and Pixtral's
+(Pixtral, Mistral Small 3.1, Ministral 3)."""
 COMMON = (
     Rule(r"embeddings\.patch_embedding\.(weight|bias)$", ("v.patch_embd.{0}",)),
     Rule(r"embeddings\.class_embedding$", ("v.class_embd",)),
@@ -34,12 +38,26 @@ UP, DOWN = (
     for pairs in ((("1", "ffn_up"), ("2", "ffn_down")), (("1", "ffn_down"), ("2", "ffn_up")))
 )
 """As they are named, and as the oldest files name them: the other way round."""
+TURNED = (
+    Rule(r"^patch_conv\.weight$", ("v.patch_embd.weight",)),
+    Rule(r"^ln_pre\.weight$", ("v.pre_ln.weight",)),
+    *(Rule(rf"attention\.{each}_proj\.weight$", (f"v.blk.{{n}}.attn_{each}.weight",), rotated("num_attention_heads"))
+      for each in "qk"),
+    Rule(r"attention\.v_proj\.weight$", ("v.blk.{n}.attn_v.weight",)),
+    Rule(r"attention\.o_proj\.weight$", ("v.blk.{n}.attn_out.weight",)),
+    Rule(r"attention_norm\.weight$", ("v.blk.{n}.ln1.weight",)),
+    Rule(r"ffn_norm\.weight$", ("v.blk.{n}.ln2.weight",)),
+    Rule(r"feed_forward\.(gate|up|down)_proj\.weight$", ("v.blk.{n}.ffn_{0}.weight",)),
+)  # fmt: skip
+"""Pixtral's, whose patches turn with their row and column: it has no table of positions."""
 LARGEST_SIDE = 1 << 14
 
 
 def tower(source: Source) -> Layout:
     """The class behind a projector. NexusError for towers that are in no class of their own, and for audio."""
     kind = projector(source)
+    if kind in PIXTRAL and "v.patch_embd.weight" in source.places:
+        return Layout(head="PixtralVisionModel", rules=TURNED, embeds=False)
     patches, up = (source.tensors.get(f"v.{name}.weight") for name in ("patch_embd", "blk.0.ffn_up"))
     if kind in CLIP + SIGLIP and patches and up and (len(patches.shape), len(up.shape)) == (4, 2):
         rows, columns = up.shape
@@ -47,7 +65,7 @@ def tower(source: Source) -> Layout:
         return Layout(head="CLIPVisionModel" if kind in CLIP else "SiglipVisionModel", rules=rules, embeds=False)
     raise NexusError(
         f"'{source.path}' is the vision or audio part of a model (mmproj) with the projector '{kind or 'unknown'}'. "
-        f"Towers are opened behind {', '.join(CLIP + SIGLIP)}; for others name the model's own file."
+        f"Towers are opened behind {', '.join(CLIP + SIGLIP + PIXTRAL)}; for others name the model's own file."
     )
 
 
@@ -72,7 +90,8 @@ def tower_configuration(source: Source, layout: Layout) -> PreTrainedConfig:
     positions = source.tensors.get("v.position_embd.weight")
     patches = (side(source, "image_size") // side(source, "patch_size")) ** 2 + ("v.class_embd" in source.places)
     most = min(len(numbers), LARGEST["block_count"])
-    if not 0 < count <= most or positions is None or positions.shape != (patches, width):
+    turned = layout.rules is TURNED and positions is None
+    if not 0 < count <= most or not (turned or (positions is not None and positions.shape == (patches, width))):
         raise NexusError(
             f"'{source.path}': the metadata says {count} layers and {patches} positions, and the tensors are of "
             f"{len(numbers)} layers and {positions.shape if positions else 'no'} positions. Fetch the file again."
@@ -100,5 +119,8 @@ def _made(source: Source, layout: Layout, width: int, count: int) -> PreTrainedC
     }  # fmt: skip
     if layout.head == "SiglipVisionModel":
         fields["vision_use_head"] = False
+    if layout.rules is TURNED:                              # its norms have no epsilon to choose, its GELU is exact
+        fields.pop("layer_norm_eps")
+        fields["hidden_act"] = "silu" if silu else "gelu"
     made: PreTrainedConfig = layout.kind.config_class(**fields)
     return made

@@ -22,6 +22,7 @@ TOWER = {"image_size": 32, "patch_size": 8, "num_channels": 3}
 NEWER: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "clip_vision": ("clip", "CLIPVisionModel", TOWER),
     "siglip_vision": ("clip", "SiglipVisionModel", TOWER | {"vision_use_head": False}),
+    "pixtral_vision": ("clip", "PixtralVisionModel", TOWER | {"hidden_act": "silu"}),
     "cohere2_moe": ("cohere2moe", "Cohere2MoeForCausalLM", {"layer_types": SLIDING, "expert_selection_fn": "sigmoid",
         "num_shared_experts": 2, "mlp_layer_types": ["dense"] + ["sparse"] * 3, "logit_scale": 0.25,
         "prefix_dense_intermediate_size": 64}),

@@ -141,12 +141,13 @@ def tower(c: Any) -> dict[str, Any]:
     general = ("block_count", "context_length", "embedding_length", "feed_forward_length", "attention.head_count",
                "attention.layer_norm_epsilon", "attention.key_length")  # fmt: skip
     return dict.fromkeys(general) | {
-        "has_vision_encoder": True, "use_gelu": c.hidden_act == "gelu_pytorch_tanh",
-        "projector_type": "gemma3" if c.model_type.startswith("siglip") else "mlp", "vision.image_size": c.image_size,
+        "has_vision_encoder": True, "use_gelu": c.hidden_act == "gelu_pytorch_tanh", "use_silu": c.hidden_act == "silu",
+        "projector_type": {"siglip_vision_model": "gemma3", "pixtral": "pixtral"}.get(c.model_type, "mlp"),
+        "vision.image_size": c.image_size,
         "vision.patch_size": c.patch_size, "vision.embedding_length": c.hidden_size,
         "vision.feed_forward_length": c.intermediate_size, "vision.block_count": c.num_hidden_layers,
         "vision.attention.head_count": c.num_attention_heads, "vision.image_mean": [0.5, 0.4, 0.3],
-        "vision.attention.layer_norm_epsilon": c.layer_norm_eps, "vision.image_std": [0.3, 0.2, 0.1],
+        "vision.attention.layer_norm_epsilon": getattr(c, "layer_norm_eps", 1e-5), "vision.image_std": [0.3, 0.2, 0.1],
     }  # fmt: skip
 
 

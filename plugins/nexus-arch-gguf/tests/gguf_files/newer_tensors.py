@@ -186,13 +186,19 @@ def pocket(key: str, t: Tensor, at: str, c: Any) -> Found:
 def tower(key: str, t: Tensor, at: str, c: Any) -> Found:
     """A vision tower: everything by its place."""
     whole = {"patch_embedding": "patch_embd", "position_embedding": "position_embd", "pre_layrnorm": "pre_ln",
-             "post_layernorm": "post_ln"}  # fmt: skip
+             "post_layernorm": "post_ln", "patch_conv": "patch_embd", "ln_pre": "pre_ln"}  # fmt: skip
     if key.endswith("class_embedding"):
         return [("v.class_embd", t)]
     module, end = key.split(".")[-2:]
     if module in whole:
         return [(f"v.{whole[module]}.{end}", t)]
-    short = {"out_proj": "attn_out", "layer_norm1": "ln1", "layer_norm2": "ln2", "fc1": "ffn_up", "fc2": "ffn_down"}
+    short = {"out_proj": "attn_out", "layer_norm1": "ln1", "layer_norm2": "ln2", "fc1": "ffn_up", "fc2": "ffn_down",
+             "o_proj": "attn_out", "attention_norm": "ln1", "ffn_norm": "ln2"}  # fmt: skip
+    if ".feed_forward." in key:
+        return [(f"v.{at}ffn_{module.removesuffix('_proj')}.{end}", t)]
+    if ".attention." in key and module[0] in "qk":          # Pixtral's are turned (`LlavaVisionModel`)
+        heads, rows = c.num_attention_heads, t.shape[0]
+        t = t.reshape(heads, 2, rows // heads // 2, *t.shape[1:]).swapaxes(1, 2).reshape(t.shape)
     return [(f"v.{at}{short.get(module, f'attn_{module[0]}')}.{end}", t)]
 
 
