@@ -41,11 +41,15 @@ def positions(batch: Batch, mask: Tensor | None, path: str = "") -> tuple[int, i
     return (tokens.shape[0], tokens.shape[1]) if isinstance(tokens, Tensor) and tokens.ndim == 2 else None
 
 
-def sequence(state: Tensor, tokens: tuple[int, int] | None = None, path: str = "") -> Tensor:
+def sequence(
+    state: Tensor, tokens: tuple[int, int] | None = None, path: str = "", batch: Batch | None = None
+) -> Tensor:
     """A state as [B, T, D]: feature maps [B, C, H, W] (of films [B, C, F, H, W]) position by position, vectors [B, D]
     as one position; of `tokens` (B, T) heads or streams beside each other, wherever they stand ([B, T, H, D];
     [B, H, T, D]: Gemma 3's norms of queries; [H, B, T, D]: Gemma 3n); what a model keeps as [T, B, D] (XLNet) is
-    turned, too."""
+    turned, too, and what its loader says is [B, D, T] (`side["across"]`, paths of stacks: SqueezeBERT)."""
+    if state.ndim == 3 and tokens == (state.shape[0], state.shape[2]) and _across(batch or {}, path):
+        return state.transpose(1, 2)
     if state.ndim == 4 and tokens and (order := _order(state, tokens, path)):
         return state.permute(order).flatten(2)
     if state.ndim == 3 and tokens and tokens[0] != tokens[1] and tokens == state.shape[1::-1]:
@@ -113,6 +117,10 @@ def _decoder(place: str) -> str:
     """The module that is the decoder, by the path of its stack."""
     names = place.split(".")
     return ".".join(names[: names.index("decoder") + 1]) if "decoder" in names else place
+
+
+def _across(batch: Batch, path: str) -> bool:
+    return any(path.startswith(f"{place}.") for place in getattr(batch, "side", {}).get("across", ()))
 
 
 def _beside_text(batch: Batch, path: str) -> bool:

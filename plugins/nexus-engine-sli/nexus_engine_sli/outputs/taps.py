@@ -78,7 +78,7 @@ class Taps:
             made = made.values()
         tokens = positions(batch, mask, tap.path)
         check_routed(tap.path, made, tokens)
-        rows = by_sample(sequence(made, tokens, tap.path), len(keys), tap.path, batch)
+        rows = by_sample(sequence(made, tokens, tap.path, batch), len(keys), tap.path, batch)
         if len(rows) != len(keys):
             raise NexusError(
                 f"'{tap.path}' gives {len(rows)} row{'s' * (len(rows) > 1)} for {len(keys)} samples: it is no state of "

@@ -18,6 +18,7 @@ from nexus_torch.skeleton import without_weights
 from ..attention import use_blocks
 from ..inputs.films import follows, reads_words
 from ..text.decoding import channels_of
+from .calling import called
 from .catalogue import is_head_of, tasks
 from .giving import gives
 from .heads import lost, writers
@@ -133,6 +134,7 @@ def skeleton(config: PreTrainedConfig, kind: type[PreTrainedModel] | None = None
             f"{said(error)}. Fetch the file again, update transformers, or install what it asks for."
         ) from error
     use_blocks(module)
+    called(module)
     return module.eval()
 
 

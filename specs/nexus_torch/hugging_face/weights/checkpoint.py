@@ -15,6 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from nexus_torch.text import tokenizer_hash
 
 from ..blueprint import blueprint, divide
+from ..configuration.calling import across
 from ..configuration.catalogue import is_head_of
 from ..configuration.classes import gives, headless, runnable, skeleton, takes
 from ..configuration.giving import body, writer
@@ -49,6 +50,8 @@ class HuggingFaceCheckpoint(Showing, Described):
     """Whether the tokens that it writes are colours (ImageGPT): no tokenizer makes those."""
     positions = 0
     """How many tokens of a text have a learned position; 0: no limit of that kind."""
+    across: tuple[str, ...] = ()
+    """Stacks whose states hold channels before tokens."""
     films = False
     """Whether it follows objects through a film."""
     filled: frozenset[str] = frozenset()
@@ -109,6 +112,7 @@ class HuggingFaceCheckpoint(Showing, Described):
         missing = [each for each in (gone, *unread, headless(config, kind), *self._missing(tokenizer)) if each]
         made = processors(home, config.model_type, self.preprocessor.takes)
         told = blueprint(module, self.parts, tokenizer, stored_as, missing, made)
+        self.across = across(module, (each.path for each in told.stacks)) if takes(kind) == ("text",) else ()
         self.described = replace(told, context=min(told.context, self.preprocessor.context or told.context))
 
     def bare(self) -> PreTrainedModel:
@@ -149,7 +153,7 @@ class HuggingFaceCheckpoint(Showing, Described):
         """Through its tokenizer or processor."""
         with understood(samples, self.home):
             batch = self.preprocessor(samples)
-        batch.side["count"] = len(samples)
+        batch.side |= {"count": len(samples), "across": self.across}
         self._check_ids(batch, samples)
         check_some(batch, samples, self.home.name)
         decoded, ids = batch.side.get("decoder_mask"), batch.get("decoder_input_ids")
