@@ -76,6 +76,9 @@ class Blueprint:
     scored: int = 0
     """Attention scores that a layer keeps for each pair of positions, where no kernel makes and drops them in pieces
     (DeBERTa, Gemma 2: heads); 0: none."""
+    alive: int = 0
+    """Values that a forward has at most at one time for each position of a text, beside weights and scores of words
+    (Llama: 4 residual widths and 3 of its MLP); 0: not known."""
     seen: int = 0
     """Values of the largest state that a tower has of one picture or film, or of one sound that is filled up to a
     length (CLIP-L: 577 positions of 1024; Whisper-tiny: 1500 of 384); 0: not known."""

@@ -19,6 +19,7 @@ from .configuration.experts import active, elements, idle, nearest_config
 from .configuration.giving import given
 from .configuration.heads import CLASSES
 from .configuration.reading import text_part
+from .inputs.alive import alive
 from .inputs.films import staying
 from .inputs.frames import frames
 from .inputs.scans import chunk, scanned
@@ -64,14 +65,17 @@ def blueprint(
     unused = idle(module)
     found = _stacks(module, {part.path: part.extents for part in parts}, expected, unused)
     layers = [layer for stack in found for layer in stack.layers]
+    count, met, paths = elements(module), active(module, "", unused), [stack.path for stack in found]
+    states, kept = scanned(module), scored(module, paths)
+    even = takes(kind) == ("text",) and met == count and not (states or kept)   # every text alike
     return Blueprint(
         family=config.model_type,
         head=kind.__name__,
         takes=takes(kind),
         gives=gives,
         stacks=found,
-        parameters=elements(module),
-        active_parameters=active(module, "", unused),
+        parameters=count,
+        active_parameters=met,
         bytes=stored_bytes(everything) if expected is None else _expected(module, found, layers, expected),
         dtype=commonest([extent.dtype for extent in everything]) if expected is None else expected.name,
         quantisation=str(settings(config).get("quant_method", "")),
@@ -81,9 +85,10 @@ def blueprint(
         labels=_labels(config) if named else (),
         context=context_of(config) if has_words else 0,
         frames=frames(module),
-        scanned=scanned(module),
+        scanned=states,
         chunk=chunk(module),
-        scored=scored(module, [stack.path for stack in found]),
+        scored=kept,
+        alive=alive(module, paths, count) if even else 0,
         seen=_seen(module, found),
         places=places(config) if "image" in takes(kind) and gives == ("text",) else 0,
         buffers=sum(each.numel() * each.itemsize for each in module.buffers()),

@@ -97,7 +97,7 @@ def apart(blueprint: Blueprint) -> list[Blueprint]:
     others = tuple(stack for stack in blueprint.stacks if not stack.sees)
     if not (towers and others and blueprint.seen):
         return [blueprint]
-    seeing = replace(blueprint, stacks=towers, gives=(), context=1, places=0)
+    seeing = replace(blueprint, stacks=towers, gives=(), context=1, places=0, alive=0)
     return [replace(blueprint, stacks=others, seen=0), seeing]
 
 

@@ -52,7 +52,9 @@ def resident(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     held = _held(blueprint, budget.quantise, dtype)
     packing, packed = (LIBRARY, LASTING) if budget.quantise else (0, 0)
     running = packed + activations(blueprint, budget, dtype, tokens)
-    return held + max(packing + _loading(blueprint, budget.quantise, dtype), running)
+    read = 0 if _as_stored(blueprint, dtype) else pieces.rest_stored(blueprint)
+    first = pieces.rest(blueprint) * dtype.itemsize + read                  # before any layer
+    return max(first, held + max(packing + _loading(blueprint, budget.quantise, dtype), running))
 
 
 def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: float = math.inf) -> int:
@@ -79,7 +81,9 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
         for each in pieces.apart(blueprint)
     )
     spare = 0 if table.parameters else min(coming, layer.parameters * dtype.itemsize)
-    around = table.parameters * dtype.itemsize + layer.stored + spare + more + unpacking    # a table, and last buffers
+    made = 0 if _as_stored(blueprint, dtype) or blueprint.quantisation else table.stored    # it is there in both forms
+    last = max(layer.stored, made)                                                          # or the last buffers are
+    around = table.parameters * dtype.itemsize + last + spare + more + unpacking
     weights = staying * dtype.itemsize
     running = weights + blueprint.buffers + _kernels(blueprint, dtype) + _pixels(blueprint)
     running += round(max(*layers, min(around, most) + batch.head))
@@ -146,12 +150,10 @@ def _held(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
 
 
 def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
-    """What loading takes beside the weights: the part that was read last in its stored form, if that is not the form in
+    """What loading takes beside the weights: the layer that was read last in its stored form, if that is not the form in
     which it stays, the layer before it is quantised, what unpacking and quantising need."""
     most, arriving = pieces.largest(blueprint)
     as_stored = _as_stored(blueprint, dtype)
-    if not as_stored:
-        arriving = max(arriving, pieces.rest_stored(blueprint))
     if as_stored and not quantise:
         return unfilled(blueprint) + (arriving if pieces.fused(blueprint) else 0)
     beside = arriving + _unpacking(blueprint, most) + round((pieces.making(blueprint) - 1) * most * dtype.itemsize)

@@ -29,16 +29,18 @@ four, for its blocks have weights that a token does not meet (a second stream, m
 ALIKE = 0.1
 """How near, in matrices of the residual width, the MLPs of an encoder and a decoder are if they are the same but for
 norms and biases."""
+KEPT, WAITING = 4, 2
+"""States among what a forward has at one time (`Blueprint.alive`): what its first layer was given, what this one was,
+the residual and its norm; of which the first two wait as others' do where layers are streamed."""
 LEFT, LEFT_IN_TOWERS, UNTRIMMED, SLACK = 12, 6, 15, 16_000_000
 """Tensors of that width that attention makes and drops, and that leave holes of their size in the heap, which wider
 ones do not fit into: norms in float32 and rotary embeddings of those that write, and of others, which have none; where
 everything is resident the heap is not trimmed behind a layer, so more are left, by a tower beside what reads it. Bytes
 up to which the holes of the batches before stay, since the heap is not trimmed for less."""
+HOLES, UNTRIMMED_HOLES = 9, 6
+"""Likewise, beside all that is known to be there."""
 FRAMES, SCANS = 4, 3
 """Tensors of a sound's frames; those of a scan (decay, input, and both)."""
-DYNAMIC = 32 << 20
-"""Bytes from which on glibc maps a block by itself where nobody tells it (mallopt's DEFAULT_MMAP_THRESHOLD_MAX): it
-goes back as soon as it is freed."""
 
 
 class Working(NamedTuple):
@@ -50,29 +52,37 @@ class Working(NamedTuple):
 
 def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
     """Where layers come one by one, and large blocks go back as soon as they are freed."""
-    leaves = LEFT if "text" in blueprint.gives else LEFT_IN_TOWERS
-    found, left = _working(blueprint, budget, dtype, tokens, leaves, MAPPED)
+    leaves = (HOLES if blueprint.alive else LEFT) if "text" in blueprint.gives else LEFT_IN_TOWERS
+    found, left = _working(blueprint, budget, dtype, tokens, leaves, MAPPED, WAITING)
     return Working(found.layer + min(SLACK, 2 * left), found.head + SLACK)
 
 
 def resident(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
     """Where all layers are there; no state waits, so what the first layer was given counts here."""
-    mapped = FINE if budget.quantise or pieces.fused(blueprint) else DYNAMIC
-    found, _ = _working(blueprint, budget, dtype, tokens, UNTRIMMED, mapped)
+    mapped = FINE if budget.quantise or pieces.fused(blueprint) else MAPPED
+    leaves = UNTRIMMED_HOLES if blueprint.alive else UNTRIMMED
+    found, _ = _working(blueprint, budget, dtype, tokens, leaves, mapped)
+    if blueprint.alive:
+        return found
     first = states(blueprint, budget.micro_batch, tokens) * dtype.itemsize
     both = min(_read(blueprint, tokens), blueprint.seen) * max(1, budget.micro_batch) * product(budget, dtype).itemsize
     return found._replace(layer=found.layer + first + (UNTRIMMED * both if both < mapped else 0))
 
 
 def _working(
-    blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float, leaves: int, mapped: int
+    blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float, leaves: int, mapped: int, waiting: int = 0
 ) -> tuple[Working, int]:
     """Of a batch, and the holes in it; blocks of `mapped` bytes go back as soon as they are freed, smaller ones leave
     so many."""
     positions = states(blueprint, budget.micro_batch, tokens)
     made = product(budget, dtype).itemsize
     state = positions * made
-    held = RESIDUAL * positions * dtype.itemsize + round(max(ATTENTION, products(blueprint)) * state)
+    if blueprint.alive:
+        products_of_one = max(0, blueprint.alive - KEPT * pieces.width_of(blueprint))
+        held = (KEPT - waiting) * positions * dtype.itemsize
+        held += products_of_one * _positions(blueprint, budget, tokens) * made
+    else:
+        held = RESIDUAL * positions * dtype.itemsize + round(max(ATTENTION, products(blueprint)) * state)
     left = leaves * state if state < mapped else 0
     cast = made if product(budget, dtype) != dtype else 0   # the weights of a product, in the dtype that it is made in
     whole = _scanned(blueprint, budget, tokens) + _pairs(blueprint, budget, made, tokens)
@@ -144,10 +154,9 @@ def _pairs(blueprint: Blueprint, budget: Budget, made: int, tokens: float) -> in
 def _scores(blueprint: Blueprint, budget: Budget, made: int, tokens: float) -> int:
     """Scores of words: those of a block of rows as the head makes them, and one sample's in float32, of which its
     log-probabilities are made. Of a head that gives scores and no text, all of a batch's, and the block that is made.
-    """
+    Of one that gives neither, nothing: its words are only looked up."""
     every = _positions(blueprint, budget, tokens)
     rows = min(every, rows_at_once(blueprint.vocabulary))
     if "text" in blueprint.gives:
         return blueprint.vocabulary * (rows * made + min(rows, round(length(blueprint, tokens))) * 4)
-    whole = every if "scores" in blueprint.gives else 0
-    return blueprint.vocabulary * (rows + whole) * made
+    return blueprint.vocabulary * (rows + every) * made if "scores" in blueprint.gives else 0

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..files.fetching import files_for
 from ..files.reading import Reader
-from ..memory.allocating import FINE, map_large_blocks
+from ..memory.allocating import FINE, MAPPED, map_large_blocks
 from ..planning.pieces import fused
 from ..weights.checking import Finder
 from ..weights.placing import Placing, bare, keeps_float32
@@ -46,18 +46,20 @@ class Resident:
         self, checkpoint: Checkpoint, device: str, dtype: torch.dtype = torch.float32, quantise: str = "",
         budget: Budget | None = None,
     ) -> None:  # fmt: skip
-        if quantise or fused(checkpoint.blueprint):          # matrices that are made and dropped
-            map_large_blocks(FINE)
+        packed = quantise or fused(checkpoint.blueprint)    # matrices that are made and dropped
+        map_large_blocks(FINE if packed else MAPPED)
         self.dtype, self.order = dtype, ()
         self.module = bare(checkpoint, device, dtype)
         placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
         layers = {path for stack in checkpoint.blueprint.stacks for path in stack.layers}
-        reader = Reader(files_for([part.extents for part in checkpoint.parts], budget, resident=True))
+        parts = sorted(checkpoint.parts, key=lambda part: part.path in layers)     # a large buffer first
+        reader = Reader(files_for([part.extents for part in parts], budget, resident=True))
         finder = Finder(checkpoint, reader.read)
         try:
-            for part in checkpoint.parts:
-                names = placing.fill(part, reader.read(part.extents), part.path)
-                if quantise and part.path in layers:        # packed, what is not finite would be
+            for part in parts:
+                inside = part.path in layers
+                names = placing.fill(part, reader.read(part.extents, once=not inside), part.path)
+                if quantise and inside:                     # packed, what is not finite would be
                     finder.check(self.module, set(names) & placing.weights, part)
                     quantised(self.module.get_submodule(part.path), quantise)
         finally:
