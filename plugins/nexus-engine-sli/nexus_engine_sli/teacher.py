@@ -76,7 +76,8 @@ class SliTeacher:
     def _observe(self, samples: Iterable[Sample], taps: Sequence[Tap], sink: Sink, edits: Sequence[Edit]) -> None:
         wanted = Taps(taps, sink, self.blueprint.vocabulary, frozenset(dict(self.room.module.named_children())))
         check_named(self.room.module, self.blueprint, wanted, edits)
-        with self._tapped(wanted), deferring(self.room.module):
+        edited = {path for edit in edits for path in edit.modules}
+        with self._tapped(wanted), deferring(self.room.module, edited):
             if isinstance(self.room, Streamed):
                 self._streamed(self.room, samples, wanted, edits)
             elif edits:

@@ -11,6 +11,7 @@ import torch
 import transformers as hf
 from nexus_engine_sli.engine import Sli
 from nexus_engine_sli.outputs import deferring
+from nexus_engine_sli.outputs import windows as windows_of
 from nexus_engine_sli.outputs.deferring import Deferred, rows_at_once, windows
 from nexus_engine_sli.weights import units
 from nexus_specs import Budget, Installed, NexusError, Piece, Sample, Tap, content_key
@@ -112,7 +113,7 @@ def test_logits_of_a_batch_are_never_there_whole(
         found = observed(wide, texts, **how)
     in_blocks = largest.bytes
     assert in_blocks <= 64 * VOCABULARY * 4
-    monkeypatch.setattr(deferring, "BLOCK", 1 << 40)
+    monkeypatch.setattr(windows_of, "BLOCK", 1 << 40)
     with largest:
         whole = observed(wide, texts, **how)
     assert largest.bytes > 2 * in_blocks, "without windows there would be far more"

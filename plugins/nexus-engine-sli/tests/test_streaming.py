@@ -222,6 +222,18 @@ def test_a_layer_that_is_too_large_comes_in_parts(saved: Any, inputs: Inputs) ->
 
 
 @pytest.mark.usefixtures("tiny")
+def test_a_head_that_comes_in_blocks_is_edited(saved: Any, inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "ALIGNED", 64)
+    checkpoint, budget, edits = opened(saved(llama)), Budget(micro_batch=2), [Mean("lm_head"), Mean("model.layers.4")]
+    room = Streamed(checkpoint, "cpu", budget=Budget(memory=180_000))
+    assert "lm_head#192" in room.order
+    streamed = observed(checkpoint, room, inputs("decoder"), budget, edits)
+    again = [Mean(edit.name) for edit in edits]
+    resident = observed(checkpoint, Resident(checkpoint, "cpu"), inputs("decoder"), budget, again)
+    check_equal(streamed, resident, edits, near=("logprob",))
+
+
+@pytest.mark.usefixtures("tiny")
 def test_experts_come_in_groups_and_each_once(saved: Any, inputs: Inputs) -> None:
     checkpoint, budget = opened(saved(experts)), Budget(micro_batch=2)
     room = Streamed(checkpoint, "cpu", budget=Budget(memory=340_000))

@@ -12,7 +12,7 @@ done with a `Deferred` makes it whole, so no model has to know.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial, reduce
 from typing import Any
@@ -23,9 +23,8 @@ from torch.nn.functional import linear
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ..memory.allocating import give_back
+from .windows import rows_at_once, windows
 
-BLOCK, LEAST = 32 << 20, 64
-"""Bytes of float32 logits that exist at a time; rows below which products would be slow, and are not made."""
 aten = torch.ops.aten
 POINTWISE = frozenset({
     aten.mul.Tensor, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar, aten.add.Tensor, aten.add.Scalar,
@@ -36,30 +35,6 @@ POINTWISE = frozenset({
 Step = Callable[[Tensor], Tensor]
 Further = Callable[[Tensor, int], Tensor]
 """What is done to logits [n, some of V], of which the first is that of a token."""
-
-
-def rows_at_once(vocabulary: int) -> int:
-    """Rows of logits that are made at a time.
-
-    >>> rows_at_once(128_256), rows_at_once(300) > 20_000
-    (64, True)
-    """
-    fitting = BLOCK // (4 * max(1, vocabulary))
-    return max(LEAST, fitting - fitting % LEAST)
-
-
-def windows(first: int, last: int, total: int, size: int) -> Iterator[tuple[int, int, int]]:
-    """(begin, from, to): windows of `size` of `total` rows, and which of their rows lie in [first, last).
-
-    >>> list(windows(3, 10, 10, 4)), list(windows(0, 3, 3, 4))
-    ([(0, 3, 4), (4, 0, 4), (6, 2, 4)], [(0, 0, 3)])
-    """
-    size = min(size, total)
-    while first < last:
-        begin = min(first - first % size, total - size)
-        end = min(last, begin + size)
-        yield begin, first - begin, end - begin
-        first = end
 
 
 class _NotMade(Exception):
@@ -203,10 +178,11 @@ def _step(func: Any, others: Any, kwargs: Any, rows: Tensor, at: int) -> Tensor:
 
 
 @contextmanager
-def deferring(module: nn.Module) -> Iterator[None]:
-    """While this lasts, the head of a model gives `Deferred` logits where they are too many for one block."""
+def deferring(module: nn.Module, edited: Collection[str] = ()) -> Iterator[None]:
+    """While this lasts, the head of a model gives `Deferred` logits where they are too many for one block; not where
+    it is edited itself: an edit looks at them when the forward waits, and then nobody can wait for blocks of it."""
     head = head_of(module)
-    if head is None:
+    if head is None or any(module.get_submodule(path) is head for path in edited):
         yield
         return
     native = head.forward

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -26,10 +26,10 @@ import torch
 from nexus_torch.files import write_json
 
 from ..files.disk import Disk
-from ..memory.spilling import memory_of
+from ..memory.spilling import memory_of, on_host
 from ..memory.tracking import INPUTS, Family
-from ..running.forwards import Run, Stop, seeded
-from .structures import NotStorable, describe
+from ..running.forwards import Run, Stop, family_of, seeded
+from .structures import NotStorable, describe, numbers
 
 log = logging.getLogger("nexus.sli")
 EVERY = 20.0
@@ -92,7 +92,7 @@ class Checkpoints:
 
     def _add(self, text: str) -> None:
         self.structures[text] = len(self.structures)
-        self.fresh.append(frozenset(place for back, place in _numbers(json.loads(text)) if back == 0))
+        self.fresh.append(frozenset(place for back, place in numbers(json.loads(text)) if back == 0))
 
     def ended(self, run: Run) -> None:
         """A forward is over."""
@@ -147,7 +147,7 @@ class Checkpoints:
         name, rows = f"states-{time.monotonic_ns()}.bin", {}
         self.writing = name
         with (self.folder / name).open("wb", buffering=0) as file:
-            for family, kin in groupby(runs, key=_family):
+            for family, kin in groupby(runs, key=family_of):
                 bring(family)
                 for run in kin:
                     rows[self.names(run)] = self._row(run, file)
@@ -171,7 +171,8 @@ class Checkpoints:
             if number[0] == INPUTS:
                 continue
             self._fits(file.tell(), storage.nbytes())
-            view = memory_of(storage) if storage.device.type == "cpu" else memoryview(_copy(storage))
+            here = storage if on_host(storage) else storage.cpu()
+            view = memory_of(here)
             done = 0
             while done < len(view):
                 done += file.write(view[done:])
@@ -235,24 +236,6 @@ class Checkpoints:
         self._clean("")
 
 
-def _numbers(description: Any) -> Iterator[list[int]]:
-    """The storages of a structure that are the forward's own."""
-    if isinstance(description, dict):
-        if "number" in description:
-            if "of" not in description:
-                yield description["number"]
-            return
-        description = list(description.values())
-    if isinstance(description, list):
-        for each in description:
-            yield from _numbers(each)
-
-
-def _family(run: Run) -> Family:
-    assert run.ledger is not None
-    return run.ledger.family
-
-
 def _stamp(file: str) -> list[int]:
     """Size and time of a file that lies here; nothing of one that is on a hub, at one commit."""
     try:
@@ -260,7 +243,3 @@ def _stamp(file: str) -> list[int]:
     except OSError:
         return []
     return [found.st_size, found.st_mtime_ns]
-
-
-def _copy(storage: torch.UntypedStorage) -> bytearray:
-    return bytearray(memory_of(storage.cpu()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -56,6 +56,19 @@ def build(description: Any, ledger: Ledger) -> Any:
         return {name: build(each, ledger) for name, each in description["dict"].items()}
     made = [build(each, ledger) for each in description.get("tuple", description.get("list"))]
     return tuple(made) if "tuple" in description else made
+
+
+def numbers(description: Any) -> Iterator[list[int]]:
+    """The storages of a structure that are the forward's own."""
+    if isinstance(description, dict):
+        if "number" in description:
+            if "of" not in description:
+                yield description["number"]
+            return
+        description = list(description.values())
+    if isinstance(description, list):
+        for each in description:
+            yield from numbers(each)
 
 
 def _tensor(value: Tensor, ledger: Ledger) -> dict[str, Any]:

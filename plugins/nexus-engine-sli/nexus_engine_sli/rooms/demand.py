@@ -13,7 +13,7 @@ from torch.nn.functional import embedding, linear
 
 from ..weights.groups import Groups, Wait
 from ..weights.tables import Rows, expert_by_expert, gathered, product, waiting
-from .changes import Change
+from .changes import Changes
 
 CONTENT = frozenset({"T", "mT", "H", "mH", "data", "real", "imag"})
 """Attributes of a tensor that are made of its values."""
@@ -25,12 +25,10 @@ class Source(Protocol):
     device: str
     module: nn.Module
     groups: Groups
+    changes: Changes
 
     def units_of(self, name: str) -> tuple[str, ...]:
         """The units that may bring a weight."""
-
-    def write(self, name: str, writer: object, change: Change) -> bool:
-        """Remembers a change of a weight for when it comes. False where another forward has changed it before."""
 
 
 class Awaited(Absent):
@@ -71,7 +69,7 @@ class Awaited(Absent):
             return super().__torch_function__(func, types, args, kwargs or {})
         if name.endswith("_") and not name.endswith("__"):
             others = [each for each in (*args[1:], *(kwargs or {}).values()) if isinstance(each, Tensor)]
-            write = args[0].source.write
+            write = args[0].source.changes.write
             if others or not write(args[0].name, run, lambda each: func(each, *args[1:], **kwargs or {})):
                 return super().__torch_function__(func, types, args, kwargs or {})
             return args[0]

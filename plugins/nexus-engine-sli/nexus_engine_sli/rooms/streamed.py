@@ -22,7 +22,7 @@ from ..weights.groups import Groups
 from ..weights.placing import Placing, bare, keeps_float32, one_by_one
 from ..weights.unit import Unit, running
 from .ahead import Order
-from .changes import Change, Changes
+from .changes import Changes
 from .demand import Awaited
 from .resident import complete, packed, quantised
 from .transport import Coming, transport
@@ -147,10 +147,6 @@ class Streamed:
         self.transport.close()
         self.reader.close()
         allow()
-
-    def write(self, name: str, writer: object, change: Change) -> bool:
-        """Remembers what the first forward does to a weight that is not there; False where another did before."""
-        return self.changes.write(name, writer, change)
 
     def _bring_group(self, unit: Unit) -> None:
         """Some experts, or rows, in the place of those before them."""

@@ -13,7 +13,7 @@ import torch
 from nexus_specs import Batch, Edit
 from torch import Tensor, nn
 
-from ..memory.tracking import Ledger
+from ..memory.tracking import Family, Ledger
 from ..outputs.taps import any_tensor
 from .writing import Containers, containers, copies, written
 
@@ -118,6 +118,12 @@ def stopping(module: nn.Module, paths: Iterable[str]) -> Iterator[None]:
     finally:
         for each in modules.values():
             del each.forward
+
+
+def family_of(run: Run) -> Family:
+    """The forwards that stand on each other's memory."""
+    assert run.ledger is not None
+    return run.ledger.family
 
 
 def end(runs: Iterable[Run]) -> None:

@@ -14,13 +14,13 @@ from nexus_specs import Batch, Budget, Edit, NexusError, Sink
 
 from ..files.proving import Damaged
 from ..memory.spilling import Spill
-from ..memory.tracking import Family, Tracker
+from ..memory.tracking import Tracker
 from ..planning.costs import WAITS
 from ..resuming.checkpoints import Checkpoints, log
 from ..resuming.returning import Mismatch, Resumption
 from ..rooms.streamed import Streamed
 from .following import EditHub
-from .forwards import Run, Stop
+from .forwards import Run, Stop, family_of
 from .hub import Hub
 from .lending import Lending
 
@@ -225,9 +225,3 @@ class Observation:
         if not self.budget.memory:
             return 0
         return max(LEAST, self.budget.memory - self.room.weights - WORKING - self.waiting * WAITS)
-
-
-def family_of(run: Run) -> Family:
-    """The forwards that stand on each other's memory."""
-    assert run.ledger is not None
-    return run.ledger.family
