@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import Blueprint, Budget, NexusError, TowerComponent, locate, reader_for
+from nexus_specs.caching import expanded
 
 from ..discovery import Plugins
 from ..registry import Registry, RegistryModel
@@ -149,7 +150,7 @@ def _metric(component: str, plugins: Plugins) -> str:
 def _written_path(source: str, home: Path) -> str:
     """A source as it stands in the file: a path that was given relative to this folder becomes relative to the
     registry's; a hub id stays as it is."""
-    path = Path(source).expanduser()
+    path = expanded(source)
     if source.startswith(ELSEWHERE) or not path.exists() or path.is_absolute():
         return str(path) if path.is_absolute() else source
     inner = os.path.relpath(path.resolve(), home.resolve())

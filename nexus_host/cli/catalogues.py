@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import ArchitectureComponent, NexusError
+from nexus_specs.caching import cache_folder
 
 from ..discovery import Plugins
-from ..store.answers import cache_folder
 from ..store.atomic import write_bytes
 
 Row = dict[str, Any]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from nexus_specs.caching import expanded
 
 from ..words import bytes_text
 from .findings import Finding
@@ -106,7 +107,7 @@ def locks(folder: Path) -> Finding:
 
 def _cache() -> Finding:
     """The cache that Hugging Face libraries share."""
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    home = expanded(os.environ.get("HF_HOME") or "~/.cache/huggingface")
     if not home.is_dir():
         return Finding("shared cache", "ok", f"{home} (not there yet)")
     mark = os.access(home, os.W_OK)

@@ -9,8 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from nexus_specs.caching import cache_folder
+
 from ..store import read_json, text_hash, write_json
-from ..store.answers import cache_folder
 from .settling import DATA, PINS, SETTLED, known_pins
 
 FOLDER = "plans"

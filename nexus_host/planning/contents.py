@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from nexus_specs import locate
+from nexus_specs.caching import cache_folder
 
 from ..discovery import Provider
-from ..store import Remembered, cache_folder
+from ..store import Remembered
 
 
 class Contents:

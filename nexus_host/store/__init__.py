@@ -1,7 +1,7 @@
 """The store: atomic writes, artefacts with hashes; and the run directory: its lock, its workers, what runs made there,
 what is published of it."""
 
-from .answers import Answers, cache_folder
+from .answers import Answers
 from .artefacts import Artefact, Store, damage, read, verified
 from .atomic import read_json, remove, replacing, sweep, write_bytes, write_json
 from .hashes import Remembered, file_hash, text_hash
@@ -15,7 +15,6 @@ __all__ = [
     "Remembered",
     "Store",
     "alive",
-    "cache_folder",
     "damage",
     "file_hash",
     "held",

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
+
+from nexus_specs.caching import cache_folder
 
 from .atomic import read_json, write_json
 from .hashes import text_hash
 
-CACHE = "NEXUS_CACHE"
-"""Environment variable: the folder for what was found before."""
 _MOST = 4000
 """Answers that are kept; the oldest make room."""
-
-
-def cache_folder() -> Path:
-    """Where this user's caches are."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get(CACHE) or f"{home}/nexus").expanduser()
 
 
 class Answers:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nexus_specs import Lookup, NexusError, fraction
+from nexus_specs.caching import expanded
 from nexus_torch.decoders import counted
 
 from .decoders import checked
@@ -36,7 +37,7 @@ class Verify:
         """0 if every claim holds, else 1."""
         release = Path(self.options.release)
         manifest = read_manifest(release)
-        wrong, beside = checked(manifest, [Path(place).expanduser().absolute() for place in self.options.data])
+        wrong, beside = checked(manifest, [expanded(place).absolute() for place in self.options.data])
         problems = [
             *(f"File {line}." for line in damaged(release, manifest)),
             *(f"Copied: {line}." for line in copied_tensors(release, manifest)),
@@ -83,7 +84,7 @@ def data_here(
     release: Path, wanted: Sequence[Capability], lookup: Lookup, given: Sequence[str]
 ) -> dict[str, Mapping[str, Any]]:
     """Capability -> the options of its reader as they hold on this machine. NexusError for data that are not found."""
-    if away := [place for place in given if not Path(place).expanduser().exists()]:
+    if away := [place for place in given if not expanded(place).exists()]:
         raise NexusError(f"--data {away[0]}: there is no such file or folder.")
     registry, readers = registered(release), lookup.components("reader")
     found: dict[str, Mapping[str, Any]] = {}
@@ -91,7 +92,7 @@ def data_here(
         names = locations(readers.get(each.data.name))
         entry = registry.get("data", {}).get(registry.get("teachers", {}).get(each.teacher, {}).get("data", ""), {})
         home = base(entry.get("options") or {}, names)
-        homes = [*(Path(place).expanduser().absolute() for place in given), *filter(None, [home])]
+        homes = [*(expanded(place).absolute() for place in given), *filter(None, [home])]
         options = placed(each.data.options, names, homes)
         if options is None:
             missing = ", ".join(sorted(set(paths(each.data.options, names))))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from nexus_specs import NexusError
+from nexus_specs.caching import expanded
 from nexus_torch.upright import upright
 from numpy.typing import NDArray
 
@@ -27,7 +28,7 @@ def read_media(image: str = "", audio: str = "", video: str = "") -> dict[str, A
 
 
 def _read(name: str, what: str, reader: Any) -> Any:
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not path.is_file():
         raise NexusError(f"There is no file '{name}'.")
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from nexus_specs import caching
+
 TRUE = ("1", "true", "yes", "on")
 SILENCE = 30.0
 """Seconds without a byte after which a question is given up."""
@@ -37,12 +39,11 @@ def cache_folder() -> Path:
     from huggingface_hub import constants
 
     if given := os.environ.get("HF_HUB_CACHE"):
-        return Path(given).expanduser()
+        return caching.expanded(given)
     home = os.environ.get("HF_HOME")
-    return Path(home).expanduser() / "hub" if home else Path(constants.HF_HUB_CACHE)
+    return caching.expanded(home) / "hub" if home else Path(constants.HF_HUB_CACHE)
 
 
 def notes_folder() -> Path:
     """Where listings and headers are kept: NEXUS_CACHE, else the user's cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("NEXUS_CACHE") or f"{home}/nexus").expanduser() / "hub"
+    return caching.cache_folder() / "hub"
