@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +21,8 @@ def whole_films(pipe: Any) -> Callable[..., Any]:
     known = inspect.signature(native).parameters
     if "decode_chunk_size" not in known or not hasattr(pipe.vae, "decode"):
         return native
-    if "num_frames" not in known:                           # pictures one by one (AnimateDiff)
-        return lambda latents, *_, **__: native(latents, MANY)
+    if "num_frames" not in known:                           # pictures one by one (AnimateDiff, Latte)
+        return functools.partial(_at_once, native)
 
     def decode(latents: Tensor, num_frames: int, *_: Any, **__: Any) -> Tensor:
         flat = latents.flatten(0, 1) / pipe.vae.config.scaling_factor
@@ -29,6 +30,12 @@ def whole_films(pipe: Any) -> Callable[..., Any]:
         return frames.unflatten(0, (-1, num_frames)).transpose(1, 2).float()
 
     return decode
+
+
+def _at_once(native: Callable[..., Any], *args: Any, **given: Any) -> Any:
+    bound = inspect.signature(native).bind(*args, **given)
+    bound.arguments["decode_chunk_size"] = MANY
+    return native(*bound.args, **bound.kwargs)
 
 
 def arranged(pipe: Any, clean: Tensor, noise: Tensor) -> Tensor:

@@ -121,10 +121,13 @@ class PipelineCheckpoint:
 class ModelCheckpoint:
     """Kind "checkpoint" of one model of diffusers: its own forward, samples that carry its arguments."""
 
-    def __init__(self, home: Path, pipeline: Path | None, options: Options, *, weightless: bool = False) -> None:
-        """`weightless`: it may be described without weights."""
+    def __init__(
+        self, home: Path, pipeline: Path | None, options: Options, *, weightless: bool = False,
+        kind: type[Any] | None = None,
+    ) -> None:  # fmt: skip
+        """`weightless`: it may be described without weights; `kind`: the class that the pipeline's index names."""
         self.home = home
-        self.model = Diffusion(home, weightless=weightless, dtype=dtype_of(pipeline) if pipeline else "")
+        self.model = Diffusion(home, weightless=weightless, dtype=dtype_of(pipeline) if pipeline else "", kind=kind)
         self.parts = tuple(self.model.parts)
         module = self.model.skeleton()
         self.blueprint = model_blueprint(module, self.model, self.parts)
@@ -179,7 +182,7 @@ def component_checkpoint(
     """One component of a pipeline: a model of diffusers, or an encoder with the pipeline's tokenizer or processor."""
     folder = PipelineFolder(pipeline, vae=True)
     if not issubclass(folder.classes.get(home.name, nn.Module), PreTrainedModel):
-        return ModelCheckpoint(home, pipeline, options, weightless=weightless)
+        return ModelCheckpoint(home, pipeline, options, weightless=weightless, kind=folder.classes.get(home.name))
     check_taken(options, (), f"'{home}' alone")
     config = encoder_config(home, folder.classes[home.name])
     checkpoint = HuggingFaceCheckpoint(home, config, weightless=weightless and not has_weights(home))

@@ -25,11 +25,13 @@ SAFE = (
 """What a component may be."""
 
 
-def model_class(config: dict[str, Any], place: Path) -> type[ModelMixin]:
-    """The class that the configuration of one model names."""
+def model_class(config: dict[str, Any], place: Path, indexed: type[Any] | None = None) -> type[ModelMixin]:
+    """The class that the configuration of one model names: one that diffusers exports, or the one that a model index
+    found in a package of its pipelines (`indexed`)."""
     name = config.get("_class_name")
     name = _CLASS_REMAPPING_DICT.get(name, {}).get(config.get("norm_type"), name) if isinstance(name, str) else name
     found = _attribute(diffusers, name)
+    found = indexed if found is None and indexed is not None and indexed.__name__ == name else found
     if not (isinstance(found, type) and issubclass(found, ModelMixin)):
         raise NexusError(
             f"'{place}' names the class {name!r}, and diffusers {diffusers.__version__} has no such model. Code from a "

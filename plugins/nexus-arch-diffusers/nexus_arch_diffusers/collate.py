@@ -20,6 +20,8 @@ NOT_ARGUMENTS = frozenset({
     "callback_on_step_end", "callback", "num_inference_steps", "return_dict", "sigmas", *MEDIA,
 })  # fmt: skip
 """Fields that are no arguments of the pipeline's call as they stand."""
+LABELS = "class_labels"
+"""Numbers of classes, one for each sample (DiT); a sample's field "label" is one too."""
 EXACT = {"use_resolution_binning": False}
 """So that a picture has the size that was asked for."""
 
@@ -113,9 +115,9 @@ class PipelineCollate:
 
     def _ready(self, samples: Sequence[Sample]) -> dict[str, Any]:
         """Fields that are arguments of the call by name: embeddings for each sample, settings for all."""
-        batch: dict[str, Any] = {}
+        batch = self._labels(samples)
         for name in samples[0].fields:
-            if not self._is_ready(name):
+            if not self._is_ready(name) or name in batch:
                 continue
             values = [sample.fields.get(name) for sample in samples]
             if hasattr(values[0], "shape"):
@@ -125,6 +127,17 @@ class PipelineCollate:
             else:
                 raise NexusError(f"'{name}' differs between samples that pass together: give arrays, or one value.")
         return batch
+
+    def _labels(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """A number for each sample, of a pipeline that makes what is of a class."""
+        if LABELS not in self.arguments:
+            return {}
+        said = [sample.fields.get(LABELS, sample.fields.get("label")) for sample in samples]
+        if self.arguments[LABELS].default is None and all(each is None for each in said):
+            return {}
+        if any(np.size(each) != 1 or not isinstance(np.asarray(each).item(), int) for each in said):
+            raise self._lacking("class_labels (a whole number in each)", samples)
+        return {LABELS: [int(np.asarray(each).item()) for each in said]}
 
     def _is_ready(self, name: str) -> bool:
         """Whether a field is an argument of the pipeline's call as it stands."""

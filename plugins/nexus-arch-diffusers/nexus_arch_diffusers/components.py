@@ -59,11 +59,14 @@ class Diffusion:
     """A model of diffusers. Its names in a file are those in the module, old attention blocks aside; what a quantiser
     packed comes out as it was before."""
 
-    def __init__(self, home: Path, *, weightless: bool = False, dtype: str = "") -> None:
-        """`weightless`: it may be described without weights, whose dtype is expected to be `dtype`."""
+    def __init__(
+        self, home: Path, *, weightless: bool = False, dtype: str = "", kind: type[Any] | None = None
+    ) -> None:
+        """`weightless`: it may be described without weights, whose dtype is expected to be `dtype`; `kind`: the class
+        that the pipeline's index names."""
         self.home, self.config = home, read_json(home / CONFIG)
         check(self.config, home / CONFIG)
-        self.kind = model_class(self.config, home / CONFIG)
+        self.kind = model_class(self.config, home / CONFIG, kind)
         quantiser = _quantiser(self.config)
         self.quantisation = str(quantiser.get("quant_method", "unknown")) if quantiser else ""
         module = self.skeleton()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -13,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-DRAW = "randn_tensor"
-"""diffusers' own drawing of noise, as the modules of pipelines name it."""
+from .drawing import DRAW, twin
 
 ROUNDED = 8
 """Roundings in which what is blended out of a sum remains of it."""
@@ -25,9 +23,7 @@ def again(native: Callable[..., Any], pipe: Any, args: Sequence[Any], given: Map
     inner: Any = inspect.unwrap(native)
     draw = inner.__globals__.get(DRAW)
     opposite = {} if draw is None else {DRAW: lambda *shape, **how: -draw(*shape, **how)}
-    made = types.FunctionType(inner.__code__, {**inner.__globals__, **opposite}, inner.__name__, inner.__defaults__,
-                              inner.__closure__)  # fmt: skip
-    made.__kwdefaults__ = inner.__kwdefaults__
+    made = twin(inner, **opposite)
     own, named = [_twin(each) for each in args], {name: _twin(each) for name, each in given.items()}
     return lambda: made(pipe, *own, **named)
 

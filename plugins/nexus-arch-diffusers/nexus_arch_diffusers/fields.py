@@ -21,7 +21,7 @@ from .catalogue import made
 from .clocks import Clock
 from .collate import check_counts, pixels, seed, shape_of, tensor, timesteps
 from .options import Options
-from .rows import SHARED
+from .rows import LAYERED, SHARED
 from .schedule import Schedule, noised
 
 TIME = ("timestep", "timesteps", "t", "timestep_ratio", "sigma")
@@ -215,7 +215,7 @@ def _argument(field: str, values: Sequence[Any], *, arrays: bool = False) -> Any
             raise NexusError(f"'{field}' is one for all samples that pass together, and these have different ones.")
         return tuple(map(tensor, first)) if isinstance(first, (list, tuple)) else tensor(first)
     if hasattr(first, "shape"):
-        return torch.stack([tensor(value) for value in values])
+        return torch.stack([tensor(value) for value in values], 1 if field in LAYERED else 0)
     if isinstance(first, (list, tuple)) and len(first) and hasattr(first[0], "shape"):
         return tuple(torch.stack([tensor(value[at]) for value in values]) for at in range(len(first)))
     if any(value != first for value in values):

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from nexus_specs import NexusError
 from torch import Tensor, nn
@@ -17,12 +18,14 @@ from .passes import Led, Reach
 from .rows import parted, rows
 from .schedule import Schedule
 from .standins import Answer
-from .vae import encode, frames_at, pictures, watched
+from .vae import PIXELS, as_pixels, encode, frames_at, pictures, takes_media, watched
 
 DENOISERS = ("transformer", "transformer_2", "unet", "prior", "decoder", "transformer_3")
 """Names of the components that predict noise."""
 ALIKE = 0.01
 """Of its size: the difference between a prediction and the same one in another precision."""
+MEDIUM = {4: "image", 5: "video"}
+"""What comes out decoded, by its dimensions; of less it is sound."""
 Times = Sequence[Sequence[float]]
 """[B][S]"""
 
@@ -56,16 +59,18 @@ class PipelineModule(nn.Module):
         handed what is predicted, or its opposite; "image" or
         "video" in 0..1 where that is asked for, or anything looks at the VAE's decoder.
         """
-        led = Led(self._on(seeds.device), self.names, self.schedule, self.call | _natural(given))
+        call = self.call | _natural(given) | self._many(len(seeds))
+        led = Led(self._on(seeds.device), self.names, self.schedule, call)
         generators = [torch.Generator("cpu").manual_seed(int(seed)) for seed in seeds]
         start = self._clean(clean, latents)
-        led.frames_at = frames_at(self.vae) if start is not None and latents is None else 0
+        led.frames_at = frames_at(self.vae) if start is not None and latents is None and hasattr(self, "vae") else 0
         moments = sorted({each for row in timesteps for each in row})
         reached = {each: led.reach(each, start, generators) for each in moments}
         while guided := {each: reach for each, reach in reached.items() if reach.component in led.guides}:
             self._guide(led, guided, len(seeds))
             reached |= {each: led.reach(each, start, generators) for each in guided}
-        if clean is None and "vae.encode" not in led.memory.asked and watched(getattr(self, "vae", None), "encoder"):
+        looked = watched(getattr(self, "vae", None), "encoder") and takes_media(self.vae)
+        if clean is None and "vae.encode" not in led.memory.asked and looked:
             encode(self.vae, pictures(self.pipeline, given, len(seeds)))  # unneeded, but somebody looks at it
         predicted, output = self._predict(reached, timesteps)
         found = {"prediction": predicted, "noisy": _chosen(timesteps, {t: each.shown for t, each in reached.items()})}
@@ -85,6 +90,11 @@ class PipelineModule(nn.Module):
         first = torch.as_tensor(made[0])
         return (first.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
 
+    def _many(self, batch: int) -> dict[str, int]:
+        """How many samples there are, for a pipeline that must be told (DDPM)."""
+        name = "batch_size"
+        return {name: batch} if name in inspect.signature(type(self.pipeline).__call__).parameters else {}
+
     def _on(self, device: torch.device) -> Any:
         """The pipeline, saying that it runs on a device: its own way of telling asks weights that may be away."""
         kind = type(self.pipeline)
@@ -98,9 +108,17 @@ class PipelineModule(nn.Module):
         """Clean latents, of pictures through the VAE."""
         if clean is None or latents is not None:
             return latents
-        if not hasattr(self, "vae"):
+        if hasattr(self, "vae"):
+            return encode(self.vae, clean)
+        needed, config = inspect.signature(type(self.pipeline).__init__).parameters, getattr(self, self.names[0]).config
+        if "vae" in needed:
             raise NexusError("Pictures need the VAE, which is left out here. Give latents, or leave vae=off out.")
-        return encode(self.vae, clean)
+        if getattr(config, "in_channels", 0) not in PIXELS:
+            raise NexusError(
+                f"A {type(self.pipeline).__name__} has no component 'vae', and its {self.names[0]} works on no pixels: "
+                "nothing says how a picture would be noised. Give latents."
+            )
+        return as_pixels(clean, config.in_channels)
 
     def _guide(self, led: Led, reached: Mapping[float, Reach], batch: int) -> None:
         """One forward of each model that guides the denoiser, for all timesteps at once."""
@@ -176,8 +194,10 @@ class PipelineModule(nn.Module):
 
         made = led.finish(last[0], generators, Answer(answer), whole, step)
         made = made[0] if isinstance(made, tuple) else made
+        last = isinstance(made, np.ndarray)                 # channels, where diffusers gives an array
         made = torch.stack(list(made)) if isinstance(made, (list, tuple)) else torch.as_tensor(made)
-        return {"video" if made.ndim == 5 else "image": made}
+        made = made.movedim(-1, -3) if last and made.ndim > 3 else made
+        return {MEDIUM.get(made.ndim, "audio"): made}
 
 
 def _natural(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,11 +21,10 @@ from torch import Tensor, nn
 
 from .arranging import arranged, whole_films
 from .conditions import again, put_back
+from .drawing import drawer, first, giving, with_draw
 from .schedule import Schedule, can_noise, noised
 from .standins import Answer, Memory, Reached, StandIn
 
-PREPARE = ("prepare_latents", "prepare_intermediate_images")
-"""What pipelines call their drawing of noise, those that work on pixels the second (DeepFloyd IF)."""
 STEPS = 2
 """Steps that a call is asked for, whatever the scheduler then has: some divide by half of them (Mochi)."""
 LONGER = 9
@@ -70,24 +69,20 @@ class Led:
         def end(component: str, model: nn.Module, args: Any, kwargs: Any) -> Any:
             raise Reached(component, _bound(model, args, kwargs))
 
-        prepare = self._prepare
-        if not prepare:
+        native = drawer(self.pipeline)
+        if native is None:
             raise self._unknown()
         scheduler = self.schedule.at(timestep)
         pipe = self._copy(scheduler, self._answers(timestep, end))
-        setattr(pipe, prepare, self._noising(pipe, prepare, scheduler, clean))
+        draw = self._noising(pipe, native, scheduler, clean)
         try:
-            self._run(pipe, generators)
+            self._run(pipe, generators, draw=draw)
         except Reached as reached:
             if self.memory.noise is None or self.memory.shown is None:
                 raise self._unknown() from None
             memory = self.memory
             return Reach(reached.component, reached.arguments, memory.noise, memory.shown, memory.clean)
         raise NexusError(f"{type(self.pipeline).__name__} ended without asking its {' or '.join(self.denoisers)}.")
-
-    @property
-    def _prepare(self) -> str:
-        return next((name for name in PREPARE if hasattr(self.pipeline, name)), "")
 
     def _unknown(self) -> NexusError:
         return NexusError(
@@ -104,10 +99,11 @@ class Led:
         scheduler = self.schedule.at(timestep)
         scheduler.__dict__["step"] = lambda *args, **given: Answer(step(_handed(args, given), _latents(args, given)))
         pipe = self._copy(scheduler, self._answers(timestep, lambda *_: output))
-        setattr(pipe, self._prepare, _giving(pipe, self._prepare, shown))
+        native = drawer(self.pipeline)
+        assert native is not None
         if hasattr(pipe, "decode_latents"):
             pipe.__dict__["decode_latents"] = whole_films(pipe)
-        return self._run(pipe, generators, output_type="pt")
+        return self._run(pipe, generators, output_type="pt", draw=giving(native, pipe, shown))
 
     def handed(self, timestep: float, generators: list[Any], output: Any) -> Tensor | None:
         """What the call hands its scheduler where the denoiser answers `output`: some pipelines turn its sign, or make
@@ -124,7 +120,10 @@ class Led:
             return reached.arguments["prediction"]
         return None
 
-    def _run(self, pipe: Any, generators: list[Any], output_type: str = "latent") -> Any:
+    def _run(
+        self, pipe: Any, generators: list[Any], *, output_type: str = "latent", draw: Callable[..., Any] | None = None
+    ) -> Any:
+        """`draw`: what draws its latents."""
         self.memory.at = 0
         known = inspect.signature(type(self.pipeline).__call__).parameters
         fixed = {"generator": [each.clone_state() for each in generators], "output_type": output_type,
@@ -133,7 +132,7 @@ class Led:
         given = {name: copy.copy(each) for name, each in given.items()}  # some write into their prompts
         native = inspect.unwrap(type(self.pipeline).__call__)
         try:
-            return native(pipe, **given)
+            return (native if draw is None else with_draw(pipe, native, draw))(pipe, **given)
         except (NexusError, MemoryError):
             raise
         except NameError as error:                          # diffusers asks for it only where it is used
@@ -166,8 +165,9 @@ class Led:
             pipe.__dict__[name] = StandIn(name, model, self.memory, how)
         return pipe
 
-    def _noising(self, pipe: Any, name: str, scheduler: Any, clean: Tensor | None) -> Callable[..., Any]:
-        native = getattr(type(pipe), name)
+    def _noising(
+        self, pipe: Any, native: Callable[..., Any], scheduler: Any, clean: Tensor | None
+    ) -> Callable[..., Any]:
         known = inspect.signature(native).parameters
         ready = "timestep" in known and "is_strength_max" not in known      # it noises its own picture, as far as that
         if ready and clean is not None:
@@ -177,7 +177,7 @@ class Led:
         def prepare(*args: Any, **kwargs: Any) -> Any:
             at, second = self.memory.at, again(native, pipe, args, kwargs)
             made = native(pipe, *args, **kwargs)
-            noise = _first(made)
+            noise = first(made)
             if ready:
                 self.memory.noise = self.memory.shown = noise
                 return made
@@ -188,7 +188,7 @@ class Led:
             shown = noise if clean is None and not can_noise(scheduler) else noised(scheduler, start, noise)
             if any(each.endswith(".encode") for each in self.memory.asked):
                 self.memory.at = at                         # the same answers
-                shown = put_back(shown, noise, _first(second()))
+                shown = put_back(shown, noise, first(second()))
             self.memory.noise, self.memory.shown, self.memory.clean = noise, shown.to(noise.dtype), own
             return (self.memory.shown, *made[1:]) if isinstance(made, tuple) else self.memory.shown
 
@@ -205,25 +205,8 @@ class Led:
         if not isinstance(named.get("num_frames"), int):
             return clean
         named |= {"num_frames": LONGER * named["num_frames"], "generator": None}
-        longer = _first(native(**named))
+        longer = first(native(**named))
         return clean if longer.shape[self.frames_at] > noise.shape[self.frames_at] else clean.transpose(1, 2)
-
-
-def _first(made: Any) -> Tensor:
-    """The latents of what a pipeline makes to begin with: some give conditions beside them."""
-    return made[0] if isinstance(made, tuple) else made
-
-
-def _giving(pipe: Any, name: str, latents: Tensor) -> Callable[..., Any]:
-    """A pipeline's making of latents, these in their place."""
-    native = getattr(pipe, name)
-
-    @functools.wraps(native)
-    def prepare(*args: Any, **kwargs: Any) -> Any:
-        made = native(*args, **kwargs)
-        return (latents, *made[1:]) if isinstance(made, tuple) else latents
-
-    return prepare
 
 
 def _handed(args: Sequence[Any], given: Mapping[str, Any]) -> Any:

@@ -163,7 +163,7 @@ def load(home: Path, kind: type[Any], *, weightless: bool = False) -> Diffusion 
     if issubclass(kind, PreTrainedModel):
         return Encoder(home, kind, weightless=weightless)
     _check_sort(home, kind)
-    return Diffusion(home, weightless=weightless, dtype=dtype_of(home.parent))
+    return Diffusion(home, weightless=weightless, dtype=dtype_of(home.parent), kind=kind)
 
 
 def _check_sort(home: Path, kind: type[Any]) -> None:

@@ -19,6 +19,8 @@ SHARED = frozenset({
 LISTED = frozenset({"x", "cap_feats", "siglip_feats", "hidden_states", "encoder_hidden_states", "condition_latents"})
 """Arguments whose lists are of samples, even where each tensor is as long as there are samples (16 of Z-Image, whose
 latents have 16 channels)."""
+LAYERED = frozenset({"encoder_hidden_states_llama3"})
+"""Arguments [L, B, ...]: what several layers of an encoder gave, one layer after another (HiDream)."""
 Place = tuple[int, int]
 """Which of the given values, and which sample in it."""
 
@@ -64,6 +66,8 @@ def _tensor(name: str, values: Sequence[Tensor], places: Sequence[Place], sample
     first = values[0]
     if name in SHARED and first.ndim <= 2:
         return first
+    if name in LAYERED:
+        return torch.stack([values[which][:, sample] for which, sample in places], 1)
     if first.ndim == 0 or (first.shape == (1,) and samples > 1):
         return torch.stack([values[which].reshape(()) for which, _ in places])
     if len(first) == samples:

@@ -201,9 +201,12 @@ def _held(kind: type[SchedulerMixin]) -> type[SchedulerMixin]:
         self.lower_order_nums = 0
 
     noise_sigma = property(lambda _: 1.0, lambda *_: None)
-    return type(kind.__name__, (kind,), {
+    own: dict[str, Any] = {
         "set_timesteps": set_timesteps, "init_noise_sigma": noise_sigma, "__module__": kind.__module__,
-    })  # fmt: skip
+    }  # fmt: skip
+    if not hasattr(kind, "scale_model_input"):              # asked of all but its own class, by name (Bria)
+        own["scale_model_input"] = lambda _, latents, *__: latents
+    return type(kind.__name__, (kind,), own)
 
 
 def can_noise(scheduler: Any) -> bool:

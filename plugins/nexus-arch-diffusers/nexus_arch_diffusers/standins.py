@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 RECORDED = ("encode", "get_text_features", "get_image_features")
@@ -47,6 +48,8 @@ class StandIn:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._model, name)
+        if name == "to":
+            return self._moved
         if self._answer is None and name in RECORDED:
             return functools.partial(self._recorded, f"{self._name}.{name}", found)
         if isinstance(found, nn.Module) and not isinstance(found, (nn.ModuleList, nn.ModuleDict)):
@@ -59,13 +62,23 @@ class StandIn:
             return self._answer(args, kwargs)
         return self._recorded(self._name, self._model, *args, **kwargs)
 
+    def _moved(self, *_: Any, **__: Any) -> StandIn:
+        """Itself: where a model is, and in which precision, its engine says (SDXL would make its VAE a single one)."""
+        return self
+
     def _recorded(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         memory = self._memory
         memory.asked.add(name)
         if memory.at == len(memory.answers):
-            memory.answers.append(function(*args, **kwargs))
+            memory.answers.append(function(*map(self._fitting, args), **kwargs))
         memory.at += 1
         return memory.answers[memory.at - 1]
+
+    def _fitting(self, value: Any) -> Any:
+        """A picture in the model's own precision."""
+        dtype = getattr(self._model, "dtype", None)
+        floats = isinstance(value, Tensor) and value.is_floating_point() and isinstance(dtype, torch.dtype)
+        return value.to(dtype) if floats else value
 
 
 class Answer(tuple[Any, ...]):

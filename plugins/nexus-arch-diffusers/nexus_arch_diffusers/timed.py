@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .rows import SHARED
+from .rows import LAYERED, SHARED
 
 
 def at_timesteps(module: nn.Module, time: str, main: str) -> nn.Module:
@@ -32,6 +32,8 @@ def _timed(kind: type[nn.Module], time: str, main: str) -> type[nn.Module]:
                 return tuple(spread(name, each) for each in value)
             if isinstance(value, list) and len(value) == batch:
                 return [each for each in value for _ in range(times)]
+            if name in LAYERED and isinstance(value, Tensor):
+                return value.repeat_interleave(times, 1)
             each_own = isinstance(value, Tensor) and value.ndim > 0 and len(value) == batch
             return value if not each_own or name in SHARED else value.repeat_interleave(times, 0)
 

@@ -13,6 +13,10 @@ TILED = frozenset({"AutoencoderKLAllegro"})
 """VAEs that diffusers has no way for but tile by tile: its pipeline turns that on, and so do we."""
 
 
+PIXELS = (1, 3)
+"""Channels of what is a picture, and no latents."""
+
+
 def encode(vae: Any, media: Tensor) -> Tensor:
     """uint8 [B, H, W, 3] -> [B, C, h, w]; [B, F, H, W, 3] -> [B, C, f, h, w], or frame by frame [B, F, C, h, w] where
     the VAE's encoder knows pictures alone. The middle of the distribution: nothing is drawn."""
@@ -24,6 +28,12 @@ def encode(vae: Any, media: Tensor) -> Tensor:
         values = values[:, :, None]
     found = normalised(vae, _middle(vae.encode(values)))
     return found.unflatten(0, media.shape[:2]) if media.ndim == 5 and flat else found
+
+
+def as_pixels(media: Tensor, channels: int) -> Tensor:
+    """uint8 [B, H, W, 3] -> [B, C, H, W] in -1..1, of a denoiser that works on pixels; of one channel, grey."""
+    values = media.movedim(-1, 1).float() / 127.5 - 1
+    return values.mean(1, keepdim=True) if channels == 1 else values
 
 
 def frames_at(vae: Any) -> int:
@@ -79,9 +89,19 @@ def _shrinking(pipeline: Any) -> int:
     return max([2, *(int(each) for each in said if isinstance(each, int) and 0 < each <= 256)])
 
 
+def takes_media(vae: Any) -> bool:
+    """Whether a VAE encodes pictures or films, and not sound (its waves, or its spectra of one channel)."""
+    first = _convolution(vae)
+    return first is not None and first.in_channels > 1
+
+
 def _takes_pictures(vae: Any) -> bool:
-    first = next((each for each in vae.encoder.modules() if isinstance(each, (nn.Conv2d, nn.Conv3d))), None)
-    return isinstance(first, nn.Conv2d)
+    return isinstance(_convolution(vae), nn.Conv2d)
+
+
+def _convolution(vae: Any) -> nn.Conv2d | nn.Conv3d | None:
+    """The first of its encoder's over more than one dimension."""
+    return next((each for each in vae.encoder.modules() if isinstance(each, (nn.Conv2d, nn.Conv3d))), None)
 
 
 def _middle(encoded: Any) -> Tensor:
