@@ -135,9 +135,10 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         what reads words."""
         recipe = self.plan[name]
         shape = self.shapes[name]
-        wholes = (self.source.places[each][1].shape for each in recipe.sources)
-        if shape and all(each and len(some) < each[0] == shape[0] for some, each in zip(opened, wholes, strict=True)):
-            shape = (len(opened[0]), *shape[1:])
+        wholes = {self.source.places[each][1].shape[:1] for each in recipe.sources}
+        (count,) = wholes.pop() if len(wholes) == 1 and () not in wholes else (0,)
+        if shape and count and shape[0] % count == 0 and all(len(some) < count for some in opened):
+            shape = (shape[0] // count * len(opened[0]), *shape[1:])    # DBRX has the rows of all experts in one matrix
         target = Target(name, shape, layer_of(name), text)
         try:
             with self._named():

@@ -82,9 +82,10 @@ def some_at_once(
     if step >= count:
         return make(ALL)
     made = make(slice(0, step))
-    result = torch.empty((count, *made.shape[1:]), dtype=dtype or made.dtype)
-    result[:step] = made
+    rows = made.shape[0] // step
+    result = torch.empty((rows * count, *made.shape[1:]), dtype=dtype or made.dtype)
+    result[: rows * step] = made
     del made                                                # its memory is the next ones'
     for first in range(step, count, step):
-        result[first : first + step] = make(slice(first, first + step))
+        result[rows * first : rows * (first + step)] = make(slice(first, first + step))
     return result

@@ -52,7 +52,7 @@ def test_what_several_are_made_of_is_kept_until_the_last() -> None:
     assert not unpacked.kept
 
 
-@pytest.mark.parametrize("row", ["qwen3_moe", "gpt_oss", "llama4", "gemma4_moe"])
+@pytest.mark.parametrize("row", ["qwen3_moe", "gpt_oss", "llama4", "gemma4_moe", "dbrx"])
 def test_experts_are_made_some_at_a_time(
     row: str, written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
