@@ -334,6 +334,18 @@ def test_other_formats_come_through_datasets(server: LocalHub, tmp_path: Path, c
     assert [row["text"] for row in held_out] == [f"held {at}" for at in range(5)]
 
 
+def test_so_does_what_is_packed_with_zstd(server: LocalHub, tmp_path: Path, child: Callable[..., Any]) -> None:
+    home = tmp_path / "packed"
+    (home / "data").mkdir(parents=True)
+    for split in ("train", "test"):
+        packed = pyarrow.compress(lines(split, 20).encode(), codec="zstd", asbytes=True)
+        (home / "data" / f"{split}-00000-of-00001.jsonl.zst").write_bytes(packed)
+    server.add("acme/packed", home, kind="dataset")
+    train, held_out, _ = child(id="acme/packed")
+    assert {row["text"] for row in train} < {f"train {at}" for at in range(20)}
+    assert [row["text"] for row in held_out] == [f"test {at}" for at in range(20)]
+
+
 def lines(name: str, count: int) -> str:
     return "".join(json.dumps({"text": f"{name} {at}"}) + "\n" for at in range(count))
 

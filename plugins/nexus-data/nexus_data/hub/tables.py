@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from nexus_specs import NexusError
 from nexus_torch import hub
 from nexus_torch.hub.errors import in_words
 
+from ..opening import opened
 from ..parquets import parquet
 from .files import Files
+
+ZSTD = ".zst"
 
 
 def parquet_rows(file: Path, columns: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
@@ -68,7 +72,8 @@ def _made(files: Files, config: str, split: str) -> Any:
             maker = datasets.load_dataset_builder(
                 name.name, config or None, revision=name.commit, cache_dir=str(aside)
             )  # fmt: skip
-            maker.config.data_files = datasets.data_files.DataFilesDict({split: _here(files, split)})
+            here = _here(files, split, aside / "unpacked")
+            maker.config.data_files = datasets.data_files.DataFilesDict({split: here})
             maker.download_and_prepare(verification_mode="no_checks")  # of counts: the hashes are held at fetching
             return maker.as_dataset(split=split)
         except (ValueError, datasets.exceptions.DatasetsError) as error:
@@ -76,7 +81,24 @@ def _made(files: Files, config: str, split: str) -> Any:
             raise NexusError(f"`datasets` cannot read '{name.name}' ({split}): {said}") from error
 
 
-def _here(files: Files, split: str) -> list[str]:
+def _here(files: Files, split: str, aside: Path) -> list[str]:
     """The files of a split on this machine, fetched where they are missing; an address elsewhere as it is."""
     listing = files.listing
-    return [str(hub.fetch(listing, name)) if name in listing.files else name for name in files.of(split)]
+    return [
+        str(_unpacked(hub.fetch(listing, name), name, aside)) if name in listing.files else name
+        for name in files.of(split)
+    ]
+
+
+def _unpacked(file: Path, name: str, aside: Path) -> Path:
+    """The file; unpacked, where it is packed with zstd, which `datasets` cannot without a package of its own."""
+    if not name.endswith(ZSTD):
+        return file
+    target = aside / name.removesuffix(ZSTD)
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{target.name}.part")
+        with opened(file, name, lines=False) as packed, part.open("wb") as out:
+            shutil.copyfileobj(packed, out)
+        part.replace(target)
+    return target
