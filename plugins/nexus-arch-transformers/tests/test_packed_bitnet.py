@@ -95,3 +95,11 @@ def test_an_adapter_on_rounded_states_is_refused(tmp_path: Path) -> None:
     save_file(tensors, home / "adapter_model.safetensors")
     with pytest.raises(NexusError, match="its base rounds states"):
         Installed().open(str(home))
+
+
+@pytest.mark.parametrize("way", ["online", "offline"])
+def test_what_weights_take_is_expected_without_them(way: str, tmp_path: Path) -> None:
+    home = stored("llama", way, tmp_path / "packed")
+    there = Transformers().inspect(home).bytes
+    (tmp_path / "packed" / "model.safetensors").unlink()
+    assert Transformers().inspect(home).bytes == pytest.approx(there, rel=0.02)

@@ -10,6 +10,7 @@ from nexus_specs import Extent
 from torch import nn
 
 from .kept import EXPRESSION, kept, named, words
+from .packed import bitnet
 
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
 """torch dtypes -> safetensors' names."""
@@ -75,6 +76,8 @@ def _bits(packing: Mapping[str, Any]) -> float:
     method = str(packing.get("quant_method", ""))
     if method == "bitsandbytes" and packing.get("load_in_8bit"):
         return 8.0
+    if method == bitnet.METHOD and bitnet.online(packing):
+        return 0.0                                          # stored as they were
     said = packing.get("bits")
     if isinstance(said, (int, float)) and 1 < said <= 16:
         return float(said) + 0.25
