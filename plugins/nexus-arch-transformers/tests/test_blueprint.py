@@ -86,6 +86,17 @@ def test_widths_are_those_of_what_layers_give(name: str, tmp_path: Path) -> None
     assert len(said) > 1
 
 
+@pytest.mark.parametrize(("name", "count"), [("qwen4_exp_text", "hc_count"), ("gemma3n_text", "altup_num_inputs"),
+                                             ("deepseek_v4", "hc_mult")])  # fmt: skip
+def test_streams_beside_each_other_are_one_state(name: str, count: str, tmp_path: Path) -> None:
+    """What a tap gives: all of them."""
+    config = hf.AutoConfig.for_model(name)
+    indexer = {"n_heads": 4, "kv_heads": 1, "head_dim": 32, "budget": 8, "compress_ratio": 4}
+    more = {f"indexer_{each}": value for each, value in indexer.items()} if name == "qwen4_exp_text" else {}
+    blueprint = inspect(tmp_path, model_type=name, architectures=[], **more)
+    assert set(blueprint.largest_stack.widths) == {config.hidden_size * getattr(config, count)}
+
+
 def test_stacks_say_what_their_layers_are(tmp_path: Path) -> None:
     stack = inspect(tmp_path, **TRILLION).largest_stack
     assert (stack.path, stack.count, stack.kind, stack.dtype) == (

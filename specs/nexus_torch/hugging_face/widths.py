@@ -15,6 +15,8 @@ from .configuration.reading import text_part
 
 WIDTHS = ("hidden_size", "d_model", "n_embd", "embed_dim", "hidden_dim", "model_dim", "dim", "width")
 """Names of the residual width in configurations."""
+STREAMS = ("hc_mult", "hc_count", "altup_num_inputs")
+"""Names of how many residual streams stand beside each other: a state is all of them."""
 OUTPUTS = ("out_features", "out_channels", "nf")
 """What linear maps, convolutions and GPT-2's Conv1D call the size of what they give."""
 
@@ -30,7 +32,7 @@ def widths(module: nn.Module, path: str, layers: Sequence[str]) -> tuple[int, ..
     ends, first = list(map(_last, blocks)), next(iter(named), -1)
     unsure = not common.issuperset(ends) if norms and common else not norms and not any(map(_convolves, blocks))
     if known or (named and unsure):
-        return (known or first,) * len(layers)
+        return ((known or first) * _streams(module, path),) * len(layers)
     return tuple(end or first for end in ends)
 
 
@@ -41,6 +43,13 @@ def _named(module: nn.Module, path: str) -> list[int]:
         return []
     found = (getattr(each, name, None) for each in (config, text_part(config)) for name in WIDTHS)
     return [each for each in found if isinstance(each, int) and not isinstance(each, bool) and each > 0]
+
+
+def _streams(module: nn.Module, path: str) -> int:
+    """How many residual streams the layers of a stack pass on beside each other (hyper-connections, Gemma 3n)."""
+    config = nearest_config(module, path)
+    found = next((each for name in STREAMS if isinstance(each := getattr(config, name, None), int)), 1)
+    return max(1, found)
 
 
 def _norms(layer: nn.Module) -> set[int]:
