@@ -31,7 +31,8 @@ def filtered(
     tag: str | None = None,
 ) -> list[Row]:
     """Rows with any of the words in what they are named by, of a modality, of a loader, with a tag. NexusError for a
-    modality, loader or tag that no row has: an empty table would look like an answer.
+    modality, loader or tag that no row has: an empty table would look like an answer. Words may be joined by commas, as
+    for --models and --datasets.
 
     >>> filtered([{"name": "llama"}, {"name": "t5"}], ["LLA"])
     [{'name': 'llama'}]
@@ -39,7 +40,7 @@ def filtered(
     found = _only(rows, "modality", modality, MODALITIES)
     found = _only(found, "loader", loader, ("loader",)) if found or not loader else found
     found = _only(found, "tag", tag, ("tags",)) if found or not tag else found
-    wanted = [word.lower() for word in words]
+    wanted = [each for word in words for part in word.lower().split(",") if (each := part.strip())]
     if not wanted or EVERYTHING in wanted:
         return found
     return [row for row in found if any(_named(row, word) for word in wanted)]

@@ -16,6 +16,7 @@ from ..showing.tables import console
 from ..words import did_you_mean, listed
 from .app import State
 from .catalogues import architectures
+from .data_rows import BLANK, own_row
 from .filtering import filtered
 from .output import emit_json, json_option
 
@@ -198,13 +199,10 @@ def _datasets(request: Request) -> list[Row]:
     except RegistryError:
         if request.registry is not None:
             raise
-        return rows
-    own: list[Row] = [
-        {"dataset": "registry", "name": name, "reader": card.reader, "tags": card.tags, "summary": "Of this registry"}
-        for name, card in data.items()
-    ]
+        return [BLANK | row for row in rows]
+    own = [own_row(name, card) for name, card in data.items()]
     taken = {row["name"] for row in own}
-    return own + [row for row in rows if row.get("name") not in taken]
+    return [BLANK | row for row in own + [row for row in rows if row.get("name") not in taken]]
 
 
 def _architectures(request: Request) -> list[Row]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from nexus_specs import Architecture, ArchitectureComponent, Component, Lookup, NexusError, locate, resolve
+from nexus_specs.installed import STOPS, claims_on
 
 from ..words import listed
 from .absence import absence, pointers, without_end
@@ -16,8 +17,6 @@ _Said = TypeVar("_Said")
 _NAMES = "Name a folder, package:NAME/PATH, or OWNER/NAME on the hub."
 _SHOWN = 40
 """Characters of a name without end that are shown."""
-STOPS = (KeyboardInterrupt, GeneratorExit)
-"""What ends a program and is no fault of a file."""
 
 
 class Offers(Lookup, Protocol):
@@ -40,7 +39,7 @@ def loader(lookup: Offers, source: str) -> tuple[str, Architecture]:
             f"'{endless}' leads to {os.path.realpath(endless)}, which this system makes up as it is read, perhaps "
             "without end: no file of a checkpoint. Put the file itself there."
         )
-    claims, failed, said = _claims(lookup, source)
+    claims, failed, said = claims_on(lookup, source)
     best = max((claim for claim, _ in claims.values()), default=0)
     names = [name for name, (claim, _) in claims.items() if claim == best]
     if best == 0 and said:
@@ -92,29 +91,6 @@ def asked(name: str, source: str, ask: Callable[[], _Said]) -> _Said:
             f"The loader '{name}' can make nothing of '{source}' ({type(error).__name__}: {said}). Its files are "
             "damaged, or the loader has a fault: NEXUS_TRACEBACK=1 shows where."
         ) from error
-
-
-def _claims(lookup: Offers, source: str) -> tuple[dict[str, tuple[int, Architecture]], list[str], list[str]]:
-    """Claims by name; who failed, and of what; what is the matter with the source itself, in a loader's words (a
-    repository on the hub that is closed, missing or out of reach), each once."""
-    claims: dict[str, tuple[int, Architecture]] = {}
-    failed: list[str] = []
-    said: list[str] = []
-    for name in sorted(lookup.components("architecture")):
-        try:
-            architecture = lookup.make("architecture", name)
-        except (Exception, SystemExit) as error:
-            failed.append(f"{name}: {error}")
-            continue
-        try:
-            claims[name] = (architecture.match(source), architecture)
-        except NexusError as error:
-            said.append(str(error))
-        except STOPS:
-            raise
-        except BaseException as error:
-            failed.append(f"{name}: {error}")
-    return claims, failed, list(dict.fromkeys(said))
 
 
 def catalogue(lookup: Offers, kind: str) -> list[dict[str, Any]]:

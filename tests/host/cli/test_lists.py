@@ -7,6 +7,8 @@ import pytest
 
 from nexus_host.__main__ import run
 from nexus_host.cli import catalogues
+from nexus_host.cli.data_rows import own_row
+from nexus_host.registry.cards import DataCard
 
 KINDS = {
     "architectures": "box", "engines": "sli", "readers": "lines", "metrics": "bits", "profilers": "niwt",
@@ -85,6 +87,24 @@ def test_datasets_without_a_registry_are_cards_alone(whole, rows, tmp_path):
     (whole.folder / "whole_home" / "registry.yaml").write_text("teachers: 3")
     assert [row["dataset"] for row in rows("datasets")] == ["cards"]
     assert run(["list", "datasets", "--registry", str(tmp_path / "no.yaml")]) == 2
+
+
+def test_each_row_of_data_has_the_columns_of_the_catalogue(rows):
+    found = rows("datasets")
+    columns = {"id": str, "splits": list, "columns": list, "tags": list, "licence": str, "size": str, "bytes": int}
+    assert {type(row[name]) for row in found for name in columns} == set(columns.values())
+    assert all(isinstance(row[name], kind) for row in found for name, kind in columns.items())
+    names = [row["name"] for row in found]
+    assert [row["name"] for row in rows("datasets", f"{names[0]}, {names[-1]}")] == [names[0], names[-1]]
+
+
+def test_data_of_a_registry_say_their_parts_and_sizes(tmp_path):
+    (tmp_path / "a.jsonl").write_text("x" * 1500)
+    parts = {"train": str(tmp_path / "a.jsonl"), "held_out": [str(tmp_path / "a.jsonl"), "nowhere"]}
+    row = own_row("mine", DataCard(reader="jsonl", options={"parts": parts, "columns": {"text": "body"}}))
+    assert [row[each] for each in ("splits", "columns", "bytes")] == [["train", "held_out"], ["text"], 3000]
+    row = own_row("hers", DataCard(reader="hub", options={"id": "a/b", "splits": {"train": "all"}, "path": 3}))
+    assert [row[each] for each in ("id", "splits", "size")] == ["a/b", ["train"], "not known"]
 
 
 def test_a_word_keeps_the_rows_that_it_names(rows):
