@@ -19,6 +19,8 @@ from .models import Blueprint
 from .teachers import Architecture, Checkpoint
 from .work import Lookup, NexusError
 
+STOPS = (KeyboardInterrupt, GeneratorExit)
+"""What ends a program and is no fault of a file."""
 WITHOUT = "NEXUS_WITHOUT"
 """Environment variable: names of plugins, or of their distributions, that are switched off, by commas."""
 
@@ -55,6 +57,22 @@ class Installed:
 def loader(lookup: Lookup, source: str) -> tuple[str, Architecture]:
     """The loader with the highest claim, and its name. None, or two that claim alike, is an error that says so; one
     that is broken stops no other, and is named where nothing else opens the source."""
+    claims, failed, said = claims_on(lookup, source)
+    best = max((claim for claim, _ in claims.values()), default=0)
+    names = [name for name, (claim, _) in claims.items() if claim == best]
+    if best == 0 and said:
+        raise NexusError(" ".join(said))
+    if best == 0:
+        tried = f"Tried: {', '.join(claims) or 'none is installed'}." + "".join(f" Failed: {each}." for each in failed)
+        raise NexusError(f"No loader opens '{source}'. {tried}")
+    if len(names) > 1:
+        raise NexusError(f"Two loaders claim '{source}' alike: {' and '.join(names)}. Switch one off with --without.")
+    return names[0], claims[names[0]][1]
+
+
+def claims_on(lookup: Lookup, source: str) -> tuple[dict[str, tuple[int, Architecture]], list[str], list[str]]:
+    """Claims by name; who failed, and of what; what is the matter with the source itself, in a loader's words (a
+    repository on the hub that is closed, missing or out of reach), each once."""
     claims: dict[str, tuple[int, Architecture]] = {}
     failed: list[str] = []
     said: list[str] = []
@@ -68,18 +86,11 @@ def loader(lookup: Lookup, source: str) -> tuple[str, Architecture]:
             claims[name] = (architecture.match(source), architecture)
         except NexusError as error:
             said.append(str(error))
-        except (Exception, SystemExit) as error:
+        except STOPS:
+            raise
+        except BaseException as error:                      # Rust's libraries panic with one
             failed.append(f"{name}: {error}")
-    best = max((claim for claim, _ in claims.values()), default=0)
-    names = [name for name, (claim, _) in claims.items() if claim == best]
-    if best == 0 and said:
-        raise NexusError(" ".join(dict.fromkeys(said)))
-    if best == 0:
-        tried = f"Tried: {', '.join(claims) or 'none is installed'}." + "".join(f" Failed: {each}." for each in failed)
-        raise NexusError(f"No loader opens '{source}'. {tried}")
-    if len(names) > 1:
-        raise NexusError(f"Two loaders claim '{source}' alike: {' and '.join(names)}. Switch one off with --without.")
-    return names[0], claims[names[0]][1]
+    return claims, failed, list(dict.fromkeys(said))
 
 
 @cache
