@@ -6,8 +6,10 @@ import pytest
 import torch
 import transformers as hf
 from nexus_torch.hugging_face.inputs import alive as inputs
+from nexus_torch.hugging_face.inputs.scores import scored
 
 WIDTH, MLP = 64, 160
+KEYS = {"qk_nope_head_dim": 64, "qk_rope_head_dim": 32}
 
 
 def llama() -> hf.LlamaForCausalLM:
@@ -35,3 +37,15 @@ def test_nothing_is_said_of_what_does_not_run_without_numbers() -> None:
     with torch.device("meta"):
         assert inputs.alive(hf.ViTModel(config), ["encoder.layer"], 1) == 0
     assert inputs.alive(hf.LlamaForCausalLM(llama().config), ["model.layers"], 1) == 0, "nothing is computed"
+
+
+@pytest.mark.parametrize(("values", "kept"), [(64, 16), (96, 0)])
+def test_scores_are_kept_where_keys_and_values_differ_in_width(values: int, kept: int) -> None:
+    """A DeepSeek V3 with 2 texts of 512 tokens: 348 MB were predicted, and 499 taken."""
+    config = hf.DeepseekV3Config(
+        hidden_size=64, intermediate_size=64, moe_intermediate_size=16, num_hidden_layers=2, num_attention_heads=16,
+        num_key_value_heads=16, n_routed_experts=4, n_group=1, topk_group=1, v_head_dim=values, **KEYS,
+    )  # fmt: skip
+    config._attn_implementation = "sdpa"
+    with torch.device("meta"):
+        assert scored(hf.DeepseekV3ForCausalLM(config), ["model.layers"]) == kept

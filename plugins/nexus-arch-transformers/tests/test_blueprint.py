@@ -91,7 +91,7 @@ def test_widths_are_those_of_what_layers_give(name: str, tmp_path: Path) -> None
 def test_streams_beside_each_other_are_one_state(name: str, count: str, tmp_path: Path) -> None:
     """What a tap gives: all of them."""
     config = hf.AutoConfig.for_model(name)
-    indexer = {"n_heads": 4, "kv_heads": 1, "head_dim": 32, "budget": 8, "compress_ratio": 4}
+    indexer = {"n_heads": 4, "kv_heads": 1, "head_dim": 256, "budget": 8, "compress_ratio": 4}
     more = {f"indexer_{each}": value for each, value in indexer.items()} if name == "qwen4_exp_text" else {}
     blueprint = inspect(tmp_path, model_type=name, architectures=[], **more)
     assert set(blueprint.largest_stack.widths) == {config.hidden_size * getattr(config, count)}
@@ -189,5 +189,5 @@ def test_what_a_scan_makes_of_each_position_is_known() -> None:
         heads = {"num_heads": 4, "head_dim": 16, "n_groups": 1}
         chunked = hf.Mamba2Model(hf.Mamba2Config(state_size=8, chunk_size=64, **heads, **sizes))
         plain = hf.LlamaModel(hf.LlamaConfig(intermediate_size=64, num_attention_heads=2, **sizes))
-    assert [scanned(each) for each in (mamba, chunked, plain)] == [64 * 8, 4 * (5 * 64 + 4 * 8) // 3, 0]
+    assert [scanned(each) for each in (mamba, chunked, plain)] == [64 * 8, 4 * (10 * 64 + 4 * 8) // 3, 0]
     assert [chunk(each) for each in (mamba, chunked, plain)] == [0, 64, 0]

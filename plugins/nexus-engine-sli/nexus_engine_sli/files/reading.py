@@ -140,9 +140,9 @@ class Reader:
         for task in tasks:
             task.add_done_callback(one)
 
-    def read(self, extents: Sequence[Extent], *, once: bool = False) -> dict[str, Tensor]:
+    def read(self, extents: Sequence[Extent]) -> dict[str, Tensor]:
         """Reads now."""
-        return self.send_for(extents, once=once).tensors()
+        return self.send_for(extents).tensors()
 
     def close(self) -> None:
         """Waits for the threads and gives the memory back."""

@@ -35,11 +35,12 @@ def anonymous(size: int) -> mmap.mmap:
 
 class Buffers:
     """Maps by need. A tensor made with `torch.frombuffer` holds a reference to its map, so a module that keeps a view
-    of its weight keeps the map: it is left to it, and another one is made."""
+    of its weight keeps the map: it is left to it, and another one is made. Where everything stays, no more than the
+    last size counts (`lately`): what is kept in a larger map keeps all of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, lately: int = LATELY) -> None:
         self.maps: list[mmap.mmap] = []
-        self.sizes: deque[int] = deque(maxlen=LATELY)
+        self.sizes: deque[int] = deque(maxlen=lately)
 
     def take(self, size: int, *, once: bool = False) -> mmap.mmap:
         """A map of at least `size` bytes that nobody uses. What is unused and too small goes, and what is larger than

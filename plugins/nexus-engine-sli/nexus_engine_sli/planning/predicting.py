@@ -150,8 +150,8 @@ def _held(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
 
 
 def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
-    """What loading takes beside the weights: the layer that was read last in its stored form, if that is not the form in
-    which it stays, the layer before it is quantised, what unpacking and quantising need."""
+    """What loading takes beside the weights: the layer that was read last in its stored form, if that is not the form
+    in which it stays, the layer before it is quantised, what unpacking and quantising need."""
     most, arriving = pieces.largest(blueprint)
     as_stored = _as_stored(blueprint, dtype)
     if as_stored and not quantise:
@@ -171,5 +171,5 @@ def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
 
 def _unpacking(blueprint: Blueprint, most: int) -> int:
     """What it takes to unpack the largest matrix of a layer: its values in float32, and once more."""
-    packed = blueprint.quantisation and blueprint.quantisation not in DIRECT
+    packed = blueprint.quantisation and blueprint.quantisation not in DIRECT and not pieces.shared(blueprint)
     return 2 * most // MATRICES * torch.float32.itemsize if packed and pieces.making(blueprint) == 1 else 0

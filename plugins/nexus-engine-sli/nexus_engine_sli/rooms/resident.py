@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..files.fetching import files_for
 from ..files.reading import Reader
 from ..memory.allocating import FINE, MAPPED, map_large_blocks
+from ..memory.buffers import Buffers
 from ..planning.pieces import fused
 from ..weights.checking import Finder
 from ..weights.placing import Placing, bare, keeps_float32
@@ -52,14 +53,13 @@ class Resident:
         self.module = bare(checkpoint, device, dtype)
         placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
         layers = {path for stack in checkpoint.blueprint.stacks for path in stack.layers}
-        parts = sorted(checkpoint.parts, key=lambda part: part.path in layers)     # a large buffer first
-        reader = Reader(files_for([part.extents for part in parts], budget, resident=True))
+        parts = sorted(checkpoint.parts, key=lambda part: part.path in layers)     # a large buffer first, which goes
+        reader = Reader(files_for([part.extents for part in parts], budget, resident=True), Buffers(lately=1))
         finder = Finder(checkpoint, reader.read)
         try:
             for part in parts:
-                inside = part.path in layers
-                names = placing.fill(part, reader.read(part.extents, once=not inside), part.path)
-                if quantise and inside:                     # packed, what is not finite would be
+                names = placing.fill(part, reader.read(part.extents), part.path)
+                if quantise and part.path in layers:        # packed, what is not finite would be
                     finder.check(self.module, set(names) & placing.weights, part)
                     quantised(self.module.get_submodule(part.path), quantise)
         finally:

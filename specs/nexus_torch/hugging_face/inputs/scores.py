@@ -32,8 +32,14 @@ def _attends(module: nn.Module, path: str) -> bool:
     return any("attention" in type(each).__name__.lower() for each in module.get_submodule(path).modules())
 
 
+def _uneven(config: PreTrainedConfig) -> bool:
+    """Whether keys are wider than values, or narrower (DeepSeek: 192 and 128), for which no processor has a kernel."""
+    keys = whole(config, "qk_nope_head_dim") + whole(config, "qk_rope_head_dim")
+    return keys > 0 and whole(config, "v_head_dim") not in (0, keys)
+
+
 def _scores(config: PreTrainedConfig | None) -> int:
-    if config is None or getattr(config, "_attn_implementation", "") != "eager":
+    if config is None or (getattr(config, "_attn_implementation", "") != "eager" and not _uneven(config)):
         return 0
     if any(getattr(config, name, None) for name in PARTIAL):
         return 0
