@@ -56,9 +56,10 @@ class Diffusers:
 
         checkpoint = self._checkpoint(source)
         models = getattr(checkpoint, "models", {"": checkpoint})    # of a pipeline, or the one that it is
+        home = source.partition("#")[0]
         for name, each in models.items():
             inner = getattr(each, "model", each)
-            refuse_unread(inner.packing.settings, f"{source}#{name}" if name else source)
+            refuse_unread(inner.packing.settings, f"{home}#{name}" if name else source)
         return checkpoint
 
     @quiet()

@@ -68,7 +68,6 @@ class Diffusion:
         check(self.config, home / CONFIG)
         self.kind = model_class(self.config, home / CONFIG, kind)
         quantiser = _quantiser(self.config)
-        self.quantisation = str(quantiser.get("quant_method", "unknown")) if quantiser else ""
         module = self.skeleton()
         self.layers = stacks(module)
         gone = weightless and not has_weights(home)
@@ -77,6 +76,8 @@ class Diffusion:
         sizes = Expected(TYPES.get(dtype), quantiser) if gone else None
         self.missing = (WEIGHTS,) if gone else ()
         self.packing = Packing.of(quantiser, found, _plain_dtype(found))
+        plain = bool(found) and not self.packing.made and not lacking(quantiser)    # whatever is said of a quantiser
+        self.quantisation = str(quantiser.get("quant_method", "unknown")) if quantiser and not plain else ""
         self.names = self._names(module, found)
         if not lacking(quantiser):
             check_stored(self.packing, found, self.names, str(home))

@@ -14,10 +14,15 @@ from typing import Any
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from .schedule import can_noise, noised
+
 DRAW = "randn_tensor"
 """diffusers' own drawing of noise, as the modules of pipelines name it."""
 PREPARE = ("prepare_latents", "prepare_intermediate_images")
 """What pipelines call their drawing of noise, those that work on pixels the second (DeepFloyd IF)."""
+
+BESIDE = "prepare_audio_latents"
+"""What draws the latents of a sound that is made with a film (LTX-2)."""
 
 
 def drawer(pipeline: Any) -> Callable[..., Any] | None:
@@ -37,6 +42,24 @@ def with_draw(pipe: Any, call: Callable[..., Any], draw: Callable[..., Any]) -> 
             return call
     waiting = [draw]
     return twin(call, **{DRAW: lambda *shape, **how: (waiting.pop() if waiting else randn_tensor)(*shape, **how)})
+
+
+def noised_beside(pipe: Any, scheduler: Any) -> None:
+    """The noise of the sound beside a film is as strong as the scheduler says too."""
+    native = getattr(pipe, BESIDE, None)
+    if native is None or not can_noise(scheduler):
+        return
+
+    @functools.wraps(native)
+    def prepare(*args: Any, **kwargs: Any) -> Any:
+        made = native(*args, **kwargs)
+        if kwargs.get("latents") is not None:               # a sound that somebody gave
+            return made
+        noise = first(made)
+        shown = noised(scheduler, noise * 0, noise).to(noise.dtype)
+        return (shown, *made[1:]) if isinstance(made, tuple) else shown
+
+    setattr(pipe, BESIDE, prepare)
 
 
 def twin(function: Any, **names: Any) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from .arranging import arranged, whole_films
 from .conditions import again, put_back
-from .drawing import drawer, first, giving, with_draw
+from .drawing import drawer, first, giving, noised_beside, with_draw
 from .schedule import Schedule, can_noise, noised
 from .standins import Answer, Memory, Reached, StandIn
 
@@ -75,6 +75,7 @@ class Led:
         scheduler = self.schedule.at(timestep)
         pipe = self._copy(scheduler, self._answers(timestep, end))
         draw = self._noising(pipe, native, scheduler, clean)
+        noised_beside(pipe, scheduler)
         try:
             self._run(pipe, generators, draw=draw)
         except Reached as reached:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from nexus_arch_diffusers.architecture import Diffusers
-from nexus_specs import Installed, Sample
+from nexus_specs import Installed, NexusError, Sample
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -81,3 +81,21 @@ def test_packed_by_bitsandbytes(
     for residency in ("resident", "stream"):
         found = observed(str(tmp_path / way), samples, ["prediction"], residency)["0", "prediction"]
         torch.testing.assert_close(found[0], expected[0], atol=1e-5, rtol=1e-5)
+
+
+def test_weights_that_no_quantiser_packed(edited: Callable[..., Path], observed: Callable[..., Any]) -> None:
+    """A configuration may speak of one that is gone: what is stored says what it is."""
+    said = {"quantization_config": SAID["nf4"]}
+    place = edited("sd3", "transformer/config.json", lambda config: config | said)
+    assert Diffusers().inspect(str(place)).quantisation == ""
+    assert Diffusers().inspect(f"{place}#transformer").quantisation == ""
+    sample = Sample(key="0", fields={"text": "a red cat"})
+    source = f"{place}#timesteps=500&height=16&width=16&max_sequence_length=24"
+    assert observed(source, [sample], ["prediction"])["0", "prediction"].isfinite().all()
+
+
+def test_a_quantiser_that_is_not_read_is_named_with_its_component(edited: Callable[..., Path]) -> None:
+    said = {"quantization_config": {"quant_method": "torchao"}}
+    place = edited("sd3", "transformer/config.json", lambda config: config | said)
+    with pytest.raises(NexusError, match=f"'{place}#transformer' is packed by 'torchao'"):
+        Diffusers().open(f"{place}#timesteps=500", Installed())
