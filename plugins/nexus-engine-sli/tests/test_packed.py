@@ -131,5 +131,7 @@ def test_norms_do_not_hold_what_was_packed(packed: Callable[[str], Path], monkey
 def test_how_often_a_layer_is_there_while_it_is_made(packed: Callable[[str], Path]) -> None:
     blueprint = Installed().open(str(packed("mxfp4"))).blueprint
     assert making(blueprint) == 1
+    assert {making(replace(blueprint, quantisation=how)) for how in ("q8_0", "q4_k", "iq4_xs", "tq1_0")} == {1}, "GGUF"
     assert making(replace(blueprint, quantisation="fp8")) == 1.5, "experts are put together"
+    assert making(replace(blueprint, quantisation="gptq")) == 1.5
     assert making(replace(blueprint, quantisation="")) == 1

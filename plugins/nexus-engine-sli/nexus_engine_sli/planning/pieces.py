@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -9,6 +10,9 @@ from typing import NamedTuple
 from nexus_specs import Blueprint, Stack
 
 from ..weights.units import LARGE
+
+SHARED = re.compile(r"(?:i|t)?q\d\w*|mxfp4|nvfp4")
+"""Packings in which all experts of a layer are one tensor: types of GGUF's blocks, and MXFP4."""
 
 
 class Piece(NamedTuple):
@@ -22,8 +26,13 @@ class Piece(NamedTuple):
 def making(blueprint: Blueprint) -> float:
     """How often the weights of a layer are there while it is made of packed ones: of experts that are unpacked one by
     one and then put together, with one kind of their two or three matrices once more; of experts that share a tensor
-    (MXFP4), once. `benchmarks/memory.py` measures both."""
-    return 1.5 if blueprint.quantisation not in ("", "mxfp4") and fused(blueprint) else 1
+    (MXFP4, GGUF's), once. `benchmarks/memory.py` measures both."""
+    return 1.5 if blueprint.quantisation and fused(blueprint) and not shared(blueprint) else 1
+
+
+def shared(blueprint: Blueprint) -> bool:
+    """Whether experts of a pack share a tensor, of which some are unpacked at a time, as they stay."""
+    return fused(blueprint) and SHARED.fullmatch(blueprint.quantisation) is not None
 
 
 def fused(blueprint: Blueprint) -> bool:
