@@ -197,3 +197,12 @@ def test_killed_under_edits_it_gives_the_same_bytes(teacher: Path, tmp_path: Pat
     again = tmp_path / "again"
     run(teacher, again, events * 4 // 5, edited=EDITS)      # their number differs by a twentieth from run to run
     assert run(teacher, again, edited=EDITS[:2])[0] >= count, "states of other edits are not used"
+
+
+def test_two_modules_of_layers_in_parts_are_edited_as_they_were_seen(teacher: Path, tmp_path: Path) -> None:
+    """A checkpoint between what an edit has seen of a layer and its own passing would lose the mean."""
+    whole, out, edited = tmp_path / "whole", tmp_path / "killed", (("model.layers.1", "model.layers.3"),)
+    _, events = run(teacher, whole, memory=40_000, edited=edited)
+    run(teacher, out, events * 3 // 5, 40_000, edited)
+    run(teacher, out, memory=40_000, edited=edited)
+    assert files(out) == files(whole)

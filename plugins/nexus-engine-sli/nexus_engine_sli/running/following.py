@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from nexus_specs import Edit, NexusError
 from torch import Tensor
@@ -21,19 +21,12 @@ from ..outputs.aligning import mask_of
 from ..outputs.taps import first_tensor, with_first
 from ..rooms.resident import Room
 from .forwards import Run, Stop
-from .hub import Hub, Keeper
+from .hub import EditKeeper, Hub
 from .lending import Lending
 from .writing import Shared, hand_over
 
 Kin = Sequence[Run]
 """The forwards of one batch: the intact one first, then those under edits."""
-
-
-class EditKeeper(Keeper, Protocol):
-    """Looks after edited forwards too."""
-
-    def taken(self, run: Run) -> None:
-        """An edited forward took over what the intact one of its batch was given."""
 
 
 class EditHub(Hub):
@@ -113,9 +106,16 @@ class EditHub(Hub):
         self.shared = {place: each for place, each in self.shared.items() if place in needed}
         if path != self.current and self.keeper:
             alive = [run for run in _all(families) if not run.dead]
-            self.keeper.round(alive, path, whole=not self.shared)
+            self.keeper.round(alive, path, whole=not self.shared and not any(map(self._half_told, alive)))
         self.current = path
         self.room.enter(path)
+
+    def _half_told(self, run: Run) -> bool:
+        """Whether a variant is still to be edited by what its edit has seen of a module: the edits of a process that
+        goes on have not seen it."""
+        stop, edit = run.stop, run.edit
+        waits = stop is not None and edit is not None and stop.path in edit.modules
+        return waits and bool(self.passed.get((stop.path, stop.visit)))  # type: ignore[union-attr]
 
     def _turns(self, families: Sequence[Kin], place: tuple[str, int, str] | None) -> None:
         """Of each family, those that wait at a place pass, the intact one first; the others follow it."""

@@ -48,6 +48,13 @@ class Keeper(Protocol):
         """Something raised; the forwards are not ended yet."""
 
 
+class EditKeeper(Keeper, Protocol):
+    """Looks after edited forwards too."""
+
+    def taken(self, run: Run) -> None:
+        """An edited forward took over what the intact one of its batch was given."""
+
+
 class Hub:
     """Leads all runs through the model, without edits."""
 
