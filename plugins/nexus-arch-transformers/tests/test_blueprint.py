@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
-from nexus_specs import Blueprint
+from nexus_specs import Blueprint, NexusError
 from nexus_torch.hugging_face.inputs import seeing
 from nexus_torch.hugging_face.inputs.scans import chunk, scanned
 
@@ -95,6 +95,14 @@ def test_streams_beside_each_other_are_one_state(name: str, count: str, tmp_path
     more = {f"indexer_{each}": value for each, value in indexer.items()} if name == "qwen4_exp_text" else {}
     blueprint = inspect(tmp_path, model_type=name, architectures=[], **more)
     assert set(blueprint.largest_stack.widths) == {config.hidden_size * getattr(config, count)}
+
+
+def test_a_body_that_a_model_type_has_not_is_the_whole(tmp_path: Path) -> None:
+    """Qwen2.5 Omni is published as "Qwen2_5OmniModel"."""
+    blueprint = inspect(tmp_path, model_type="qwen2_5_omni", architectures=["Qwen2_5OmniModel"])
+    assert (blueprint.head, blueprint.gives) == ("Qwen2_5OmniThinkerForConditionalGeneration", ("text",))
+    with pytest.raises(NexusError, match="has no class"):
+        inspect(tmp_path, model_type="qwen2_5_omni", architectures=["Qwen2_5OmniForSequenceClassification"])
 
 
 def test_stacks_say_what_their_layers_are(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from ..text.decoding import channels_of
 from .calling import called
 from .catalogue import is_head_of, tasks
 from .giving import gives
-from .heads import lost, writers
+from .heads import bodiless, lost, writers
 from .reading import read_config, said, text_part
 
 __all__ = ["gives", "headless", "is_paired", "model_class", "read_config", "runnable", "skeleton", "takes"]
@@ -59,6 +59,9 @@ def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
         bare: Any = AutoModel._model_mapping[type(config)]
         return bare[0] if isinstance(bare, tuple) else bare  # type: ignore[no-any-return]
     except KeyError:
+        for each in bodiless(named, config.model_type):
+            if (found := _class(each)) is not None and _builds(found, config):
+                return found
         raise NexusError(
             f"transformers {transformers.__version__} has no class {config.architectures} and none for the model type "
             f"'{config.model_type}'. Code from a checkpoint is never run: install a loader plugin for this family."

@@ -62,6 +62,15 @@ def writers(named: Sequence[str], model_type: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*found, *(guesses if asked else ()))))
 
 
+def bodiless(named: Sequence[str], model_type: str) -> tuple[str, ...]:
+    """Classes of a model type that has no body of its own, where a configuration asks for that or for nothing: Qwen2.5
+    Omni is published as Qwen2_5OmniModel, a name that transformers no longer has."""
+    if not all(map(BODY.match, named)):
+        return ()
+    listed = (each for entries in tasks().values() for each in entries.get(model_type, ()))
+    return tuple(dict.fromkeys((*writers((), model_type), *listed)))
+
+
 def lost(named: Sequence[str], head: str) -> str:
     """What is said of a head that a configuration names and nothing here has, where the body alone is opened; "" where
     the body is what it asks for. `head` is the class that is opened."""
