@@ -27,6 +27,8 @@ from .schedule import Schedule
 
 UNUSED = frozenset({"safety_checker", "watermark", "watermarker"})
 """Components that judge or mark finished pictures: no part of a teacher."""
+MOVING = "UNetMotionModel"
+"""A U-Net that holds what lies beside it as an adapter too (AnimateDiff)."""
 
 
 class PipelineFolder:
@@ -220,7 +222,8 @@ def _check_part(home: Path) -> None:
 def _unused(index: Mapping[str, Any]) -> frozenset[str]:
     """Components that are no part of a teacher; what is made of pictures for the safety checker alone is none too."""
     seen = _is_entry(index.get("safety_checker")) and not _is_component(index.get("image_encoder"))
-    return UNUSED | {"feature_extractor"} if seen else UNUSED
+    moving = index.get("unet") == ["diffusers", MOVING]
+    return UNUSED | ({"feature_extractor"} if seen else set()) | ({"motion_adapter"} if moving else set())
 
 
 def _is_entry(value: Any) -> bool:
