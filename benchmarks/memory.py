@@ -36,6 +36,10 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "bfloat16 nf4": ("bfloat16", {"residency": "resident", "quantise": "nf4"}),
     "bfloat16 int8": ("bfloat16", {"residency": "resident", "quantise": "int8"}),
     "float32 nf4": ("float32", {"residency": "resident", "quantise": "nf4"}),
+    "float32 int8": ("float32", {"residency": "resident", "quantise": "int8"}),
+    "bfloat16 stream in float32": ("bfloat16", {"residency": "stream", "precision": "float32"}),
+    "bfloat16 resident, four texts at once":
+        ("bfloat16", {"residency": "resident", "tokens": "512", "batch": "4"}),
     "bfloat16 offload": ("bfloat16", {"residency": "offload"}),
     "bfloat16 stream": ("bfloat16", {"residency": "stream"}),
     "bfloat16 resident, long texts": ("bfloat16", {"residency": "resident", "tokens": "2000"}),

@@ -37,7 +37,7 @@ LEFT, LEFT_IN_TOWERS, UNTRIMMED, SLACK = 12, 6, 15, 16_000_000
 ones do not fit into: norms in float32 and rotary embeddings of those that write, and of others, which have none; where
 everything is resident the heap is not trimmed behind a layer, so more are left, by a tower beside what reads it. Bytes
 up to which the holes of the batches before stay, since the heap is not trimmed for less."""
-HOLES, UNTRIMMED_HOLES = 9, 6
+HOLES, UNTRIMMED_HOLES = 11, 6
 """Likewise, beside all that is known to be there."""
 FRAMES, SCANS = 4, 3
 """Tensors of a sound's frames; those of a scan (decay, input, and both)."""
