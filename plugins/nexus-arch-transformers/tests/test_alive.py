@@ -7,6 +7,7 @@ import torch
 import transformers as hf
 from nexus_torch.hugging_face.inputs import alive as inputs
 from nexus_torch.hugging_face.inputs.scores import scored
+from nexus_torch.hugging_face.inputs.seeing import whole
 
 WIDTH, MLP = 64, 160
 KEYS = {"qk_nope_head_dim": 64, "qk_rope_head_dim": 32}
@@ -49,3 +50,12 @@ def test_scores_are_kept_where_keys_and_values_differ_in_width(values: int, kept
     config._attn_implementation = "sdpa"
     with torch.device("meta"):
         assert scored(hf.DeepseekV3ForCausalLM(config), ["model.layers"]) == kept
+
+
+def test_a_number_in_which_layers_differ_is_their_largest() -> None:
+    """transformers refuses to tell it of the whole (`per_layer_config`, Dots 3)."""
+    layers = {1: {"num_attention_heads": 8}, 2: {"num_attention_heads": 2}}
+    config = hf.LlamaConfig(num_hidden_layers=4, num_attention_heads=4, per_layer_config=layers)
+    with pytest.raises(RuntimeError):
+        config.num_attention_heads  # noqa: B018
+    assert whole(config, "num_attention_heads") == 8

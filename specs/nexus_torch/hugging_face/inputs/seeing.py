@@ -97,8 +97,11 @@ def hidden_patch(config: PreTrainedConfig) -> int:
 
 
 def whole(config: PreTrainedConfig, name: str) -> int:
-    """A positive whole number; 0 for whatever else stands there."""
-    found = getattr(config, name, None)
+    """A positive whole number, the largest where layers differ in it; 0 for whatever else stands there."""
+    try:
+        found = getattr(config, name, None)
+    except RuntimeError:                                    # transformers tells it of one layer only (Dots 3)
+        return max(whole(each, name) for each in config.per_layer_config)
     return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
 
 
