@@ -54,8 +54,9 @@ def test_scores_are_kept_where_keys_and_values_differ_in_width(values: int, kept
 
 def test_a_number_in_which_layers_differ_is_their_largest() -> None:
     """transformers refuses to tell it of the whole (`per_layer_config`, Dots 3)."""
-    layers = {1: {"num_attention_heads": 8}, 2: {"num_attention_heads": 2}}
-    config = hf.LlamaConfig(num_hidden_layers=4, num_attention_heads=4, per_layer_config=layers)
+    config = hf.Dots3NoteConfig(num_hidden_layers=4)
     with pytest.raises(RuntimeError):
-        config.num_attention_heads  # noqa: B018
-    assert whole(config, "num_attention_heads") == 8
+        config.qk_nope_head_dim  # noqa: B018
+    widths = {each.qk_nope_head_dim for each in config.per_layer_config}
+    assert len(widths) > 1
+    assert whole(config, "qk_nope_head_dim") == max(widths)
