@@ -54,7 +54,7 @@ def test_scores_are_kept_where_keys_and_values_differ_in_width(values: int, kept
 
 def test_a_number_in_which_layers_differ_is_their_largest() -> None:
     """transformers refuses to tell it of the whole (`per_layer_config`, Dots 3)."""
-    config = hf.Dots3NoteConfig(num_hidden_layers=4)
+    config = hf.Dots3NoteTextConfig(num_hidden_layers=4)
     with pytest.raises(RuntimeError):
         config.qk_nope_head_dim  # noqa: B018
     widths = {each.qk_nope_head_dim for each in config.per_layer_config}
