@@ -115,6 +115,7 @@ def _apart(mine: Tensor, other: Tensor) -> float:
         ways.append(other.permute(1, 2, 0, 3))
     if other.ndim == 3:                                     # and so are states of models that keep time first
         ways.append(other.transpose(0, 1))
+        ways.append(other.transpose(1, 2))                  # or channels before tokens (convolutions of FastSpeech 2)
     return min(_distance(mine, each.float().flatten()) for each in ways)
 
 
