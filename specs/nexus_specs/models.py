@@ -84,6 +84,9 @@ class Blueprint:
     length (CLIP-L: 577 positions of 1024; Whisper-tiny: 1500 of 384); 0: not known."""
     places: int = 0
     """Positions that one picture takes in a text (LLaVA: 576); 0: none, or not known."""
+    passing: int = 0
+    """Values that a forward over one sound or picture has at most at one time, beside weights, where samples showed it
+    and `seen` says nothing (`Checkpoint.shown`: codecs, ResNet); 0: not known."""
     unmet: tuple[str, ...] = ()
     """Paths of stacks that no sample comes to, as far as it was told what samples show (`Checkpoint.shown`): the VAE of
     prompts alone."""

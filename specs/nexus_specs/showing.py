@@ -28,6 +28,8 @@ class Shown:
     """Positions that its pictures, sounds and films take in its text."""
     unmet: tuple[str, ...] = ()
     """Paths of stacks that none of them comes to."""
+    passing: int = 0
+    """Values that a forward over it has at most at one time, beside weights."""
 
 
 def as_shown(blueprint: Blueprint, checkpoint: Any, samples: Sequence[Sample], paths: Sequence[str] = ()) -> Blueprint:
@@ -41,7 +43,7 @@ def as_shown(blueprint: Blueprint, checkpoint: Any, samples: Sequence[Sample], p
     except NexusError:                                      # it is said where they are run
         return blueprint
     return blueprint if found is None else replace(
-        blueprint, seen=found.seen, places=found.places, unmet=found.unmet
+        blueprint, seen=found.seen, places=found.places, unmet=found.unmet, passing=found.passing
     )  # fmt: skip
 
 

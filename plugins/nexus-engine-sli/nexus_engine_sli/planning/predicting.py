@@ -24,8 +24,9 @@ RUNTIME = 32_000_000
 """What torch takes for the first products: compiled kernels, buffers of threads."""
 PIXELS = 25_000_000
 """What making the first tensors of pictures takes, and leaves."""
-KERNELS = 105_000_000
-"""What it takes more where experts get different numbers of tokens: oneDNN keeps a kernel for each size."""
+KERNELS = 75_000_000
+"""What it takes more where experts get different numbers of tokens: oneDNN keeps a kernel for each size, the last 64 of
+them, and the heap has holes of many sizes."""
 QUANTISING, LIBRARY, LASTING = {"nf4": 12, "int8": 4}, 90_000_000, 45_000_000
 """Bytes for each value that is quantised at a time; bytes that bitsandbytes takes while it is imported and while it
 packs; those that stay when all is packed."""
@@ -90,7 +91,8 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     if blueprint.quantisation or budget.quantise:
         running += RUNTIME                                  # what unpacks takes
     if sound := heard(blueprint, budget, dtype, tokens):
-        running = max(running, weights + RUNTIME + sound)
+        beside = pieces.largest(blueprint).stored if blueprint.passing else 0   # what it was read into is kept
+        running = max(running, weights + RUNTIME + sound + beside)
     return running
 
 
@@ -109,7 +111,8 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens
     """What the tensors of one batch take, and what computes them, where all weights are there."""
     batch = working.resident(blueprint, budget, dtype, tokens)
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
-    most = max(*batch, heard(blueprint, budget, dtype, tokens))
+    sound = heard(blueprint, budget, dtype, tokens)
+    most = sound if blueprint.passing else max(*batch, sound)
     return runtime + _kernels(blueprint, dtype) + _pixels(blueprint) + most
 
 
@@ -165,7 +168,8 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
 
 def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
     """Whether weights run in the form in which they are stored."""
-    alike = blueprint.bytes == blueprint.parameters * dtype.itemsize and DTYPES.get(blueprint.dtype) == dtype
+    least = blueprint.parameters * dtype.itemsize           # buffers may be stored with them (codebooks, statistics)
+    alike = least <= blueprint.bytes <= least + blueprint.buffers and DTYPES.get(blueprint.dtype) == dtype
     return alike and not blueprint.quantisation
 
 

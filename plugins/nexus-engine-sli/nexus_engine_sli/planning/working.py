@@ -87,7 +87,8 @@ def _working(
     cast = made if product(budget, dtype) != dtype else 0   # the weights of a product, in the dtype that it is made in
     whole = _scanned(blueprint, budget, tokens) + _pairs(blueprint, budget, made, tokens)
     layer = held + left + whole + cast * pieces.largest(blueprint).parameters // FOUR
-    return Working(layer, _scores(blueprint, budget, made, tokens) + cast * pieces.table(blueprint).parameters), left
+    head = pieces.table(blueprint).parameters if {"text", "scores"} & set(blueprint.gives) else 0
+    return Working(layer, _scores(blueprint, budget, made, tokens) + cast * head), left
 
 
 def product(budget: Budget, dtype: torch.dtype) -> torch.dtype:
@@ -111,7 +112,9 @@ def products(blueprint: Blueprint) -> float:
 
 
 def heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
-    """What convolutions over a sound compute with, before any layer."""
+    """What convolutions over a sound compute with, before any layer; as samples showed, all that a forward does."""
+    if blueprint.passing:
+        return max(1, budget.micro_batch) * blueprint.passing * dtype.itemsize
     return _positions(blueprint, budget, tokens) * FRAMES * blueprint.frames * dtype.itemsize
 
 

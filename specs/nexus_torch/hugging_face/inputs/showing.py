@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from .collate import Preprocessor
+from .passing import passing
 from .seeing import pair, tower, whole
 
 MARKS = tuple(f"{kind}_token_{name}" for kind in ("image", "video", "audio") for name in ("id", "index"))
@@ -51,10 +52,12 @@ def shown(blueprint: Blueprint, module: nn.Module, batches: Sequence[Batch]) -> 
     widths = {stack.path: max(stack.widths, default=0) for stack in blueprint.stacks}
     seen = [patches(found, batch) * widths[path] for path, found in towers.items() for batch in batches]
     dark = beside and not any(name.startswith((*SEEN, *HEARD)) for batch in batches for name in batch)
+    most = 0 if dark else max(seen, default=0) or blueprint.seen
     return Shown(
-        seen=0 if dark else max(seen, default=0) or blueprint.seen,
+        seen=most,
         places=max(_places(config, batch, blueprint.places) for batch in batches),
         unmet=tuple(towers) if dark else (),
+        passing=0 if beside or most else max(passing(module, batch) for batch in batches),
     )
 
 
