@@ -46,6 +46,8 @@ def test_what_arrives_beside_the_largest_is_another_layer(drawing: Blueprint) ->
     away = replace(drawing, unmet=("vae.decoder.up_blocks",))
     assert (second(drawing), second(away)) == (80 * MB, 80 * MB), "the latter is read in vain"
     assert second(replace(drawing, stacks=(stack("blocks", 90 * MB),))) == 0
+    every_other = replace(drawing, stacks=(stack("blocks", 8 * MB, 90 * MB, 8 * MB, 90 * MB),))
+    assert second(every_other) == 16 * MB, "experts in every second layer (NLLB-MoE): two are never there"
 
     def memory(of: Blueprint, precision: Any) -> int:
         return choose(of, Budget(memory=1 << 40, precision=precision, residency="stream")).memory

@@ -1,5 +1,6 @@
 """Large tensors lie in large pages, which torch is asked for before its first tensor."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,3 +24,14 @@ def test_the_engine_asks_for_large_pages() -> None:
     rest, kilobytes = map(int, answer.split())
     assert rest == 0
     assert not given or kilobytes >= 32 << 10
+
+
+def test_kernels_of_all_sizes_are_not_kept() -> None:
+    """Experts get another number of tokens each time, and oneDNN keeps a kernel for each of a thousand numbers."""
+    program = "import os, nexus_engine_sli; print(os.environ['ONEDNN_PRIMITIVE_CACHE_CAPACITY'])"
+    environment = {key: each for key, each in os.environ.items() if "PRIMITIVE_CACHE" not in key}
+    for given, kept in (({}, "64"), ({"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "512"}, "512")):
+        answer = subprocess.run(
+            [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment | given
+        )
+        assert answer.stdout.strip() == kept

@@ -40,6 +40,8 @@ class Buffers:
 
     def __init__(self, lately: int = LATELY) -> None:
         self.maps: list[mmap.mmap] = []
+        self.passing = set[int]()
+        """Those that were made for what is needed once."""
         self.sizes: deque[int] = deque(maxlen=lately)
 
     def take(self, size: int, *, once: bool = False) -> mmap.mmap:
@@ -57,7 +59,17 @@ class Buffers:
         for at in sorted(unused, reverse=True):
             self.drop(self.maps.pop(at))
         self.maps.append(self.make(rounded(max(size, 1), _HUGE if size >= _HUGE else PAGE)))
+        if once:
+            self.passing.add(id(self.maps[-1]))
         return self.maps[-1]
+
+    def sweep(self) -> None:
+        """What was needed once goes as soon as nobody uses it: an embedding's map that is too small for layers would
+        stay beside them to the end."""
+        for at in sorted(self._unused(), reverse=True):
+            if id(self.maps[at]) in self.passing:
+                self.drop(self.maps.pop(at))
+        self.passing.intersection_update(map(id, self.maps))
 
     def clear(self) -> None:
         """Gives back what nobody uses, and forgets what somebody keeps: it goes with its last tensor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import NamedTuple
 
 from nexus_specs import Blueprint, Stack
@@ -81,11 +81,15 @@ def met(blueprint: Blueprint) -> Piece:
 
 
 def second(blueprint: Blueprint) -> int:
-    """Stored bytes of the largest of them but one, or of what is read in vain: what may arrive while the largest runs
-    as it is stored."""
-    come, behind = _met(blueprint)
-    most = sorted(layer.stored for layer in come or layers(blueprint))[-2:-1]
-    return max((*most, *(layer.stored for layer in behind)), default=0)
+    """Stored bytes of what may arrive while the largest of them runs as it is stored: two that follow each other are
+    there together (layers with experts may have a small one between them), or what is read in vain."""
+    stacks = [stack for stack in blueprint.stacks if stack.path not in blueprint.unmet] or blueprint.stacks
+    runs = [[layer.stored for layer in layers_of(blueprint, stack)] for stack in stacks if stack.layer_bytes]
+    pairs = [pair for run in runs for pair in pairwise(run)]
+    pairs += [(one[-1], other[0]) for one, other in permutations(runs, 2)]
+    largest_of_all = max((each for run in runs for each in run), default=0)
+    behind = (layer.stored for layer in _met(blueprint)[1])
+    return max(max(map(sum, pairs), default=0) - largest_of_all, *behind, 0)
 
 
 def _met(blueprint: Blueprint) -> tuple[list[Piece], list[Piece]]:

@@ -101,6 +101,7 @@ class Streamed:
         if path not in self.units or path == self.inside:
             return
         there = self._leave(path)
+        self.reader.buffers.sweep()
         give_back(0 if self.unpacks else None)
         self.sequence.entered(path, self.inside)
         self.inside = path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-TURNED, SPREAD, TENSORS = 10, 4, 3
+TURNED, SPREAD, TENSORS = 5, 4, 3
 """Of Mamba 2 for each head: tensors of all positions of a chunk (decay, its mask, scores, both, what is summed), and of
 all states (input and output matrix, both turned); in as many as there are of Mamba (decay, input, both)."""
 
