@@ -20,6 +20,8 @@ from .pipelines import PipelineFolder
 
 WORDS, SHRINKING, LASTING = 256, 8, 4
 """Tokens of a prompt, pixels for each latent along a side, and frames for each latent one, where nothing says so."""
+DRAWN = 128
+"""Latents along a side that pipelines draw whose denoiser has a configuration for any size (FLUX.1, Qwen-Image)."""
 PACKED = 2
 """Latents along a side that a pipeline packs into one token."""
 
@@ -91,6 +93,8 @@ def _sides(folder: PipelineFolder, config: Mapping[str, Any], options: Options) 
         return [each // shrinking for each in asked if isinstance(each, int)]
     said = _numbers(config.get("sample_size"))
     said = said or (*_numbers(config.get("sample_height")), *_numbers(config.get("sample_width")))
+    if not said and default:                                # which the call makes of nothing
+        said = (DRAWN,)
     return said[-2:] if len(said) > 1 else said * 2
 
 

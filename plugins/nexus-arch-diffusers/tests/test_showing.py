@@ -41,6 +41,13 @@ def test_pictures_are_as_large_as_they_are_where_the_source_says_no_size(saved: 
     assert as_shown(film.blueprint, film, [pictured(16)]).seen > 0
 
 
+def test_a_denoiser_for_any_size_draws_what_its_pipeline_draws(saved: Callable[[str], Path]) -> None:
+    """Nothing was known of FLUX.1 without a size, which draws 1024 x 1024: 128 latents along a side."""
+    open_, side = Installed().open(str(saved("flux"))), 128 * 2
+    sized = Installed().open(f"{saved('flux')}#height={side}&width={side}")
+    assert open_.blueprint.seen == sized.blueprint.seen > 0, "two pixels to a latent"
+
+
 def test_latents_and_timesteps_of_samples_count(saved: Callable[[str], Path]) -> None:
     checkpoint = Installed().open(f"{saved('sd3')}#timesteps=500")
     known, given = checkpoint.blueprint, {"text": "a", "latents": np.zeros((4, 8, 8), np.float32)}
