@@ -63,9 +63,10 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     what runs and what arrives may take `most`, what is too large for it comes in parts (`units`)."""
     dtype = weight_dtype(blueprint, budget)
     layer, table = pieces.met(blueprint), pieces.table(blueprint)
-    staying = pieces.rest(blueprint) - pieces.tables(blueprint) * table.parameters
+    staying, later = pieces.rest(blueprint) - pieces.tables(blueprint) * table.parameters, 0
     if pieces.tied(blueprint) and table.parameters * dtype.itemsize + table.stored <= most:
         staying += table.parameters                         # read once, for the embedding and the head
+        later = 0 if "text" in blueprint.takes else table.parameters * dtype.itemsize       # behind what is heard
         table = pieces.Piece(0, 0 if _as_stored(blueprint, dtype) else table.stored)
     more, unpacking = 2 * ROUNDING, _unpacking(blueprint, layer.parameters)
     beside = max(0, unpacking - layer.parameters // MATRICES * dtype.itemsize)      # what is unpacked is not there yet
@@ -79,6 +80,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     layers = (                                              # one runs, with a batch's tensors, and another arrives
         min(round(pieces.met(each).parameters * wide) + arriving, most)
         + max(beside, working.streamed(each, budget, dtype, tokens).layer)
+        - (later if not each.gives else 0)
         for each in pieces.apart(blueprint)
     )
     spare = 0 if table.parameters else min(coming, layer.parameters * dtype.itemsize)
