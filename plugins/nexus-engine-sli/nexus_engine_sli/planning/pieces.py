@@ -45,6 +45,11 @@ def tied(blueprint: Blueprint) -> bool:
     return "text" in blueprint.gives and rest(blueprint) < 2 * _words(blueprint)
 
 
+def heads(blueprint: Blueprint) -> bool:
+    """Whether a table of words gives scores behind the layers; else it is only looked up, before anything else."""
+    return bool({"text", "scores"} & set(blueprint.gives))
+
+
 def tables(blueprint: Blueprint) -> int:
     """How many embeddings and heads come and go, since they are large."""
     words = _words(blueprint)

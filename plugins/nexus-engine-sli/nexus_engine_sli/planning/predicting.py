@@ -76,7 +76,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     wide = pieces.making(blueprint) * dtype.itemsize
     in_place = _as_stored(blueprint, dtype) and not budget.quantise and not pieces.fused(blueprint)
     coming = pieces.second(blueprint) if in_place else layer.stored
-    arriving = max(coming, table.stored) + more
+    arriving = max(coming, table.stored if pieces.heads(blueprint) else 0) + more
     layers = (                                              # one runs, with a batch's tensors, and another arrives
         min(round(pieces.met(each).parameters * wide) + arriving, most)
         + max(beside, working.streamed(each, budget, dtype, tokens).layer)

@@ -54,7 +54,7 @@ def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: f
     """Where layers come one by one, and large blocks go back as soon as they are freed."""
     leaves = (HOLES if blueprint.alive else LEFT) if "text" in blueprint.gives else LEFT_IN_TOWERS
     found, left = _working(blueprint, budget, dtype, tokens, leaves, MAPPED, WAITING)
-    return Working(found.layer + min(SLACK, 2 * left), found.head + SLACK)
+    return Working(found.layer + min(SLACK, 2 * left), found.head + (SLACK if pieces.heads(blueprint) else 0))
 
 
 def resident(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
@@ -87,7 +87,7 @@ def _working(
     cast = made if product(budget, dtype) != dtype else 0   # the weights of a product, in the dtype that it is made in
     whole = _scanned(blueprint, budget, tokens) + _pairs(blueprint, budget, made, tokens)
     layer = held + left + whole + cast * pieces.largest(blueprint).parameters // FOUR
-    head = pieces.table(blueprint).parameters if {"text", "scores"} & set(blueprint.gives) else 0
+    head = pieces.table(blueprint).parameters if pieces.heads(blueprint) else 0
     return Working(layer, _scores(blueprint, budget, made, tokens) + cast * head), left
 
 
