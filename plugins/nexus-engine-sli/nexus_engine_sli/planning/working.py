@@ -112,9 +112,10 @@ def products(blueprint: Blueprint) -> float:
 
 
 def heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
-    """What convolutions over a sound compute with, before any layer; as samples showed, all that a forward does."""
+    """What convolutions over a sound compute with, before any layer; as samples showed, all that a forward does: in
+    float32, which processors convolve and normalise bfloat16 in."""
     if blueprint.passing:
-        return max(1, budget.micro_batch) * blueprint.passing * dtype.itemsize
+        return max(1, budget.micro_batch) * blueprint.passing * torch.float32.itemsize
     return _positions(blueprint, budget, tokens) * FRAMES * blueprint.frames * dtype.itemsize
 
 
