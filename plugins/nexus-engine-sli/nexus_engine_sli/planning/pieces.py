@@ -87,14 +87,19 @@ def met(blueprint: Blueprint) -> Piece:
 
 def second(blueprint: Blueprint) -> int:
     """Stored bytes of what may arrive while the largest of them runs as it is stored: two that follow each other are
-    there together (layers with experts may have a small one between them), or what is read in vain."""
-    stacks = [stack for stack in blueprint.stacks if stack.path not in blueprint.unmet] or blueprint.stacks
+    there together (layers with experts may have a small one between them). Behind what is read in vain nothing comes
+    before it is asked for, since what was guessed waits (`InPlace`): in an SDXL a block of its VAE, all through the
+    denoiser."""
+    away = [stack.path in blueprint.unmet for stack in blueprint.stacks]
+    until = next((at for at, (one, behind) in enumerate(pairwise(away), 1) if behind and not one), len(away))
+    stacks = [each for each, gone in zip(blueprint.stacks[:until], away, strict=False) if not gone] or blueprint.stacks
     runs = [[layer.stored for layer in layers_of(blueprint, stack)] for stack in stacks if stack.layer_bytes]
     pairs = [pair for run in runs for pair in pairwise(run)]
     pairs += [(one[-1], other[0]) for one, other in permutations(runs, 2)]
-    largest_of_all = max((each for run in runs for each in run), default=0)
-    behind = (layer.stored for layer in _met(blueprint)[1])
-    return max(max(map(sum, pairs), default=0) - largest_of_all, *behind, 0)
+    come, behind = _met(blueprint)
+    largest_of_all = max((layer.stored for layer in come or layers(blueprint)), default=0)
+    together = max(map(sum, pairs), default=0) - largest_of_all
+    return max(together, *(layer.stored for layer in behind), 0)
 
 
 def _met(blueprint: Blueprint) -> tuple[list[Piece], list[Piece]]:
