@@ -46,8 +46,15 @@ def tied(blueprint: Blueprint) -> bool:
 
 
 def heads(blueprint: Blueprint) -> bool:
-    """Whether a table of words gives scores behind the layers; else it is only looked up, before anything else."""
-    return bool({"text", "scores"} & set(blueprint.gives))
+    """Whether a table of words comes behind layers: one that gives scores, or the next encoder's of a pipeline. Else it
+    is only looked up, before anything else."""
+    return not {"embedding", "label"} & set(blueprint.gives)
+
+
+def first(blueprint: Blueprint) -> int:
+    """Stored bytes of the layer that arrives while words are looked up, in whichever stack it is that reads them."""
+    reading = [stack for stack in blueprint.stacks if not stack.sees] or blueprint.stacks
+    return max((stack.layer_bytes[0] for stack in reading if stack.layer_bytes), default=0)
 
 
 def tables(blueprint: Blueprint) -> int:
@@ -65,8 +72,9 @@ def table(blueprint: Blueprint) -> Piece:
 
 
 def _words(blueprint: Blueprint) -> int:
-    """Parameters of an embedding."""
-    return blueprint.vocabulary * width_of(blueprint)
+    """Parameters of an embedding, which is as wide as what reads; a tower beside it may be wider (CLIP)."""
+    reading = tuple(stack for stack in blueprint.stacks if not stack.sees)
+    return blueprint.vocabulary * width_of(replace(blueprint, stacks=reading or blueprint.stacks))
 
 
 def largest(blueprint: Blueprint) -> Piece:

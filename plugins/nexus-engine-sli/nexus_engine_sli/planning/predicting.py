@@ -85,8 +85,11 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     )
     spare = 0 if table.parameters else min(coming, layer.parameters * dtype.itemsize)
     made = 0 if _as_stored(blueprint, dtype) or blueprint.quantisation else table.stored    # it is there in both forms
-    last = max(layer.stored, made)                                                          # or the last buffers are
-    around = table.parameters * dtype.itemsize + last + spare + more + unpacking
+    if pieces.heads(blueprint):
+        last = max(layer.stored, made)                                                      # or the last buffers are
+        around = table.parameters * dtype.itemsize + last + spare + more + unpacking
+    else:                                                   # looked up in no time: half of the first layer is here
+        around = table.parameters * dtype.itemsize + max(pieces.first(blueprint) // 2, made) + spare + 2 * ROUNDING
     weights = staying * dtype.itemsize
     running = weights + blueprint.buffers + _kernels(blueprint, dtype) + _pixels(blueprint)
     running += round(max(*layers, min(around, most) + batch.head))
