@@ -64,10 +64,11 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     dtype = weight_dtype(blueprint, budget)
     layer, table = pieces.met(blueprint), pieces.table(blueprint)
     staying, later = pieces.rest(blueprint) - pieces.tables(blueprint) * table.parameters, 0
+    plain = _as_stored(blueprint, dtype) or _untouched(blueprint, table, dtype)
     if pieces.tied(blueprint) and table.parameters * dtype.itemsize + table.stored <= most:
         staying += table.parameters                         # read once, for the embedding and the head
         later = 0 if "text" in blueprint.takes else table.parameters * dtype.itemsize       # behind what is heard
-        table = pieces.Piece(0, 0 if _as_stored(blueprint, dtype) else table.stored)
+        table = pieces.Piece(0, 0 if plain else table.stored)
     more, unpacking = 2 * ROUNDING, _unpacking(blueprint, layer.parameters)
     beside = max(0, unpacking - layer.parameters // MATRICES * dtype.itemsize)      # what is unpacked is not there yet
     if budget.quantise:
@@ -84,7 +85,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
         for each in pieces.apart(blueprint)
     )
     spare = 0 if table.parameters else min(coming, layer.parameters * dtype.itemsize)
-    made = 0 if _as_stored(blueprint, dtype) or blueprint.quantisation else table.stored    # it is there in both forms
+    made = 0 if plain or blueprint.quantisation else table.stored       # it is there in both forms
     if pieces.heads(blueprint):
         last = max(layer.stored, made)                                                      # or the last buffers are
         around = table.parameters * dtype.itemsize + last + spare + more + unpacking
@@ -175,6 +176,12 @@ def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
     """Whether weights run in the form in which they are stored."""
     least = blueprint.parameters * dtype.itemsize           # buffers may be stored with them (codebooks, statistics)
     alike = least <= blueprint.bytes <= least + blueprint.buffers and DTYPES.get(blueprint.dtype) == dtype
+    return alike and not blueprint.quantisation
+
+
+def _untouched(blueprint: Blueprint, table: pieces.Piece, dtype: torch.dtype) -> bool:
+    """Whether a table does, beside layers that do not: an adapter is merged into those."""
+    alike = table.stored == table.parameters * dtype.itemsize and DTYPES.get(blueprint.dtype) == dtype
     return alike and not blueprint.quantisation
 
 
