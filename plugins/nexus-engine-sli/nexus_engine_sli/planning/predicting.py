@@ -70,6 +70,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
         later = 0 if "text" in blueprint.takes else table.parameters * dtype.itemsize       # behind what is heard
         table = pieces.Piece(0, 0 if plain else table.stored)
     more, unpacking = 2 * ROUNDING, _unpacking(blueprint, layer.parameters)
+    opened = _opened(blueprint, dtype) if unpacking else 0
     beside = max(0, unpacking - layer.parameters // MATRICES * dtype.itemsize)      # what is unpacked is not there yet
     if budget.quantise:
         more += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
@@ -88,7 +89,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     made = 0 if plain or blueprint.quantisation else table.stored       # it is there in both forms
     if pieces.heads(blueprint):
         last = max(layer.stored, made)                                                      # or the last buffers are
-        around = table.parameters * dtype.itemsize + last + spare + more + unpacking
+        around = table.parameters * dtype.itemsize + last + spare + more + max(unpacking, opened)
     else:                                                   # looked up in no time: half of the first layer is here
         around = table.parameters * dtype.itemsize + max(pieces.first(blueprint) // 2, made) + spare + 2 * ROUNDING
     weights = staying * dtype.itemsize
@@ -183,6 +184,12 @@ def _untouched(blueprint: Blueprint, table: pieces.Piece, dtype: torch.dtype) ->
     """Whether a table does, beside layers that do not: an adapter is merged into those."""
     alike = table.stored == table.parameters * dtype.itemsize and DTYPES.get(blueprint.dtype) == dtype
     return alike and not blueprint.quantisation
+
+
+def _opened(blueprint: Blueprint, dtype: torch.dtype) -> int:
+    """All of a packed table (GGUF's) in float32, of which what stays is made."""
+    table = pieces.table(blueprint)
+    return table.parameters * torch.float32.itemsize if table.stored < table.parameters * dtype.itemsize else 0
 
 
 def _unpacking(blueprint: Blueprint, most: int) -> int:
