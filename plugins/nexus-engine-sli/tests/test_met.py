@@ -109,10 +109,11 @@ def test_an_adapter_changes_layers_and_no_table() -> None:
 
 def test_a_packed_table_is_unpacked_whole() -> None:
     """A Llama of 0.6 B in Q8_0 with 32000 words, streamed: 388 MB were predicted, and 480 taken."""
-    words, layer = 64 * MB, 4 * MB
-    stacks = (Stack(path="layers", count=8, widths=(64,) * 8, layer_bytes=(layer,) * 8, layer_parameters=(layer,) * 8),)
+    words, layer = 32_000 * 2048, 4 * MB
+    stacks = (Stack(path="layers", count=8, widths=(2048,) * 8, layer_bytes=(layer,) * 8,
+                    layer_parameters=(layer,) * 8),)  # fmt: skip
     facts: dict[str, Any] = {"parameters": words + 8 * layer, "active_parameters": words + 8 * layer, "dtype": "q8_0"}
     packed = Blueprint(family="llama", head="LlamaForCausalLM", takes=("text",), gives=("text",), stacks=stacks,
-                       vocabulary=words // 64, bytes=words + 8 * layer, quantisation="q8_0", **facts)  # fmt: skip
-    whole, stays = 4 * words, 2 * words
-    assert layerwise(packed, Budget(residency="stream", precision="bfloat16")) > whole + stays
+                       vocabulary=32_000, bytes=words + 8 * layer, quantisation="q8_0", **facts)  # fmt: skip
+    read, whole, stays = words, 4 * words, 2 * words
+    assert layerwise(packed, Budget(residency="stream", precision="bfloat16")) > read + whole + stays
