@@ -88,6 +88,8 @@ def test_a_table_that_is_only_looked_up_does_not_come_behind_the_layers(drawing:
     looked_up = choose(model, budget).memory
     staying, table, layer = 2 * (140 - 2 * 64) * MB, 2 * 64 * MB, 2 * 20 * MB
     assert staying + table + layer / 2 < looked_up < staying + table + layer / 2 + 8 * MB
+    scoring = choose(replace(model, gives=("scores", "embedding")), budget).memory
+    assert scoring > looked_up + table / 4, "words are scored behind the layers"
     tower = replace(stack("tower", 20 * MB, 20 * MB), widths=(128, 128), sees=True)
     assert tables(replace(model, stacks=(*model.stacks, tower), parameters=220 * MB)) == 2, "of 64, not of 128"
 

@@ -48,7 +48,7 @@ def tied(blueprint: Blueprint) -> bool:
 def heads(blueprint: Blueprint) -> bool:
     """Whether a table of words comes behind layers: one that gives scores, or the next encoder's of a pipeline. Else it
     is only looked up, before anything else."""
-    return not {"embedding", "label"} & set(blueprint.gives)
+    return "scores" in blueprint.gives or not {"embedding", "label"} & set(blueprint.gives)
 
 
 def first(blueprint: Blueprint) -> int:
