@@ -70,7 +70,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
         later = 0 if "text" in blueprint.takes else table.parameters * dtype.itemsize       # behind what is heard
         table = pieces.Piece(0, 0 if plain else table.stored)
     more, unpacking = 2 * ROUNDING, _unpacking(blueprint, layer.parameters)
-    opened = _opened(blueprint, dtype) if unpacking else 0
+    opened = _opened(pieces.table(blueprint), dtype) if unpacking else 0
     beside = max(0, unpacking - layer.parameters // MATRICES * dtype.itemsize)      # what is unpacked is not there yet
     if budget.quantise:
         more += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
@@ -176,19 +176,21 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
 def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
     """Whether weights run in the form in which they are stored."""
     least = blueprint.parameters * dtype.itemsize           # buffers may be stored with them (codebooks, statistics)
-    alike = least <= blueprint.bytes <= least + blueprint.buffers and DTYPES.get(blueprint.dtype) == dtype
-    return alike and not blueprint.quantisation
+    return _alike(blueprint, dtype) and least <= blueprint.bytes <= least + blueprint.buffers
 
 
 def _untouched(blueprint: Blueprint, table: pieces.Piece, dtype: torch.dtype) -> bool:
     """Whether a table does, beside layers that do not: an adapter is merged into those."""
-    alike = table.stored == table.parameters * dtype.itemsize and DTYPES.get(blueprint.dtype) == dtype
-    return alike and not blueprint.quantisation
+    return _alike(blueprint, dtype) and table.stored == table.parameters * dtype.itemsize
 
 
-def _opened(blueprint: Blueprint, dtype: torch.dtype) -> int:
+def _alike(blueprint: Blueprint, dtype: torch.dtype) -> bool:
+    """Whether weights are stored in a dtype, and not packed."""
+    return DTYPES.get(blueprint.dtype) == dtype and not blueprint.quantisation
+
+
+def _opened(table: pieces.Piece, dtype: torch.dtype) -> int:
     """All of a packed table (GGUF's) in float32, of which what stays is made."""
-    table = pieces.table(blueprint)
     return table.parameters * torch.float32.itemsize if table.stored < table.parameters * dtype.itemsize else 0
 
 

@@ -32,7 +32,7 @@ def alive(module: Any, paths: Sequence[str], parameters: int) -> int:
     words = torch.ones(TEXTS, POSITIONS, dtype=torch.long, device="meta")
     names = ["input_ids", *(["decoder_input_ids"] if module.config.is_encoder_decoder else [])]
     training = module.training
-    with suppress(Exception), _shortened(module, paths), _Following(module) as following, _Fused(), torch.no_grad():
+    with suppress(Exception), _shortened(module, paths), Following(module) as following, Fused(), torch.no_grad():
         head = module.get_output_embeddings()
         hook = head.register_forward_pre_hook(_stop) if isinstance(head, nn.Module) else None
         try:
@@ -73,7 +73,7 @@ def _set(module: nn.Module, path: str, layers: nn.Module) -> None:
     module.get_submodule(around)._modules[name] = layers
 
 
-class _Fused(TorchFunctionMode):
+class Fused(TorchFunctionMode):
     """Attention as its kernel does it on a processor, which keeps no scores; the meta device would make them."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -82,7 +82,7 @@ class _Fused(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class _Following(TorchDispatchMode):
+class Following(TorchDispatchMode):
     """The most values that are there at one time."""
 
     def __init__(self, module: nn.Module) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from .alive import _Following, _Fused
+from .alive import Following, Fused
 
 
 def passing(module: Any, batch: Mapping[str, Any]) -> int:
@@ -25,7 +25,7 @@ def passing(module: Any, batch: Mapping[str, Any]) -> int:
     return 0
 
 
-class _Mixed(_Fused):
+class _Mixed(Fused):
     """Buffers are real, and meet what is not; a recurrent network would run step by step."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -44,7 +44,7 @@ def _as_meta(given: Any) -> Any:
     return given.to("meta") if isinstance(given, Tensor) and given.ndim else given
 
 
-class _Convolving(_Following):
+class _Convolving(Following):
     """What a convolution makes it turns, and has twice. What is real is small."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
