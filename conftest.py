@@ -1,5 +1,5 @@
-"""For all tests of the repository: those that take longer than a minute run only when they are asked for; a hub; the
-largest tensor; the same random numbers in any order; limits of time; real data and models."""
+"""For all tests of the repository: one worker a processor; those that take longer than a minute run only when they are
+asked for; a hub; the largest tensor; the same random numbers in any order; limits of time; real data and models."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ from nexus_specs.testing.hub import ELSEWHERE, LocalHub
 # Tests ask hubs of their own on this machine. huggingface_hub reads this once, when it is first imported.
 for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
     os.environ.pop(name, None)
+
+
+WORKERS = 4
+"""At most, of a whole suite: each holds torch and a tiny teacher or two (1.4 GB)."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads these options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """`pytest` alone runs the whole suite, one worker a processor; what is named, or runs with -n, runs as it says."""
+    option = config.option
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not option.collectonly and not option.usepdb
+    if whole and not hasattr(config, "workerinput") and getattr(option, "numprocesses", 0) is None:
+        option.numprocesses, option.dist = min(WORKERS, os.cpu_count() or 1), "worksteal"
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
