@@ -31,7 +31,7 @@ from .rules import LAYER, layer_of
 from .source import Source
 from .tokenizer import brief
 from .types import PLAIN, commonest, described, type_name
-from .unpacked import EXPERTS, Opened, Unpacked, some_at_once
+from .unpacked import Opened, Unpacked, some_at_once
 from .values import Target
 
 
@@ -98,7 +98,8 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
             if name in self.constants:
                 return self.constants[name]
             sources = self.plan[name].sources
-            if _valueless(raw) or not all(EXPERTS in each for each in sources):
+            divided = stored.divides(self.plan[name], self.shapes[name]) and all(map(opened.last, sources))
+            if _valueless(raw) or not divided:
                 return self._made(name, [opened[each] for each in sources], text)
             size = sum(map(stored.size, sources))
             return some_at_once(
@@ -131,8 +132,8 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         return path
 
     def _made(self, name: str, opened: Sequence[Tensor], text: Any) -> Tensor:
-        """One weight of the module, or that of some of its experts, from stored tensors; `text` is the configuration of
-        what reads words."""
+        """One weight of the module, or some of its rows (or experts), from stored tensors; `text` is the configuration
+        of what reads words."""
         recipe = self.plan[name]
         shape = self.shapes[name]
         wholes = {self.source.places[each][1].shape[:1] for each in recipe.sources}

@@ -1,9 +1,9 @@
-"""Stored tensors that are unpacked one at a time, and those of experts some at a time."""
+"""Stored tensors that are unpacked one at a time, and large ones some rows (or experts) at a time."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -15,6 +15,8 @@ from .dequantise import dequantise
 from .plan import scales
 from .rules import Recipe
 from .source import Source
+from .types import PLAIN
+from .values import BY_ROWS
 
 EXPERTS = "_exps."
 """In the names of tensors that hold all experts of a layer, along their first dimension."""
@@ -30,6 +32,10 @@ class Unpacked:
     def __init__(self, unpack: Callable[[str], Tensor], uses: Iterable[str]) -> None:
         self.unpack, self.left = unpack, Counter(uses)
         self.kept: dict[str, Tensor] = {}
+
+    def last(self, name: str) -> bool:
+        """Whether nothing but what is made now is made of a tensor, and nobody has it yet."""
+        return name not in self.kept and self.left[name] <= 1
 
     def __getitem__(self, name: str) -> Tensor:
         found = self.kept.pop(name, None)
@@ -48,7 +54,7 @@ class Opened:
         self.factors = scales(source, plan, list(raw))
 
     def __call__(self, name: str, some: slice = ALL) -> Tensor:
-        """A stored tensor's values, or those of some of its experts, times the factor that is stored beside it."""
+        """A stored tensor's values, or those of some of its rows, times the factor that is stored beside it."""
         info, stored = self.source.places[name][1], self.raw[name]
         if some != ALL:
             stored = stored.reshape(-1, (info.stop - info.start) // info.shape[0])[some]
@@ -64,20 +70,28 @@ class Opened:
         return found.float() * (by[some] if by.numel() > 1 else by).reshape(-1, *[1] * (found.ndim - 1))
 
     def count(self, name: str) -> int:
-        """How many rows of a tensor's first dimension, its experts, are here."""
+        """How many rows of a tensor's first dimension (its experts, if it holds any) are here."""
         info = self.source.places[name][1]
         return int(self.raw[name].numel()) * info.shape[0] // (info.stop - info.start)
 
     def size(self, name: str) -> int:
-        """The numbers of one expert."""
+        """The numbers of one row, or expert."""
         return prod(self.source.places[name][1].shape[1:])
+
+    def divides(self, recipe: Recipe, shape: Sequence[int]) -> bool:
+        """Whether a weight of this shape may be made some rows at a time: experts, and what is packed and stays as it
+        is stored, such as tables of words."""
+        if all(EXPERTS in each for each in recipe.sources):
+            return True
+        info = self.source.places[recipe.sources[0]][1]
+        return recipe.undo in BY_ROWS and info.kind not in PLAIN and tuple(shape[:1]) == info.shape[:1] != ()
 
 
 def some_at_once(
     count: int, size: int, make: Callable[[slice], Tensor], dtype: torch.dtype | None = None
 ) -> Tensor:
-    """All experts of a layer, made of `size` numbers each, some at a time: beside the result, which is in `dtype` (in
-    that in which they are made, if nobody names one), no more is there than these."""
+    """All rows of a weight (experts of a layer), made of `size` numbers each, some at a time: beside the result, which
+    is in `dtype` (in that in which they are made, if nobody names one), no more is there than these."""
     step = max(1, AT_ONCE // max(1, size))
     if step >= count:
         return make(ALL)

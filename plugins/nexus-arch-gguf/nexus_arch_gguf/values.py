@@ -52,6 +52,10 @@ def minus_one(tensors: Sequence[Tensor], target: Target) -> Tensor:
     return same(tensors, target) - 1.0
 
 
+BY_ROWS: frozenset[Undo] = frozenset({same, minus_one})
+"""Those that make each row of a weight of the same row of the one tensor that is stored."""
+
+
 def transposed(tensors: Sequence[Tensor], target: Target) -> Tensor:
     """The last two dimensions exchanged: Conv1D of gpt2, fused experts that multiply from the other side."""
     return tensors[0].transpose(-1, -2).reshape(target.shape).contiguous()

@@ -83,6 +83,39 @@ def test_experts_are_made_some_at_a_time(
     assert all(most[name] == each.shape[1] * each.shape[2] for name, each in experts.items())
 
 
+@pytest.mark.parametrize("row", ["llama", "gemma3", "gpt_oss"])
+def test_tables_are_made_some_rows_at_a_time(
+    row: str, written: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bits, in the dtype that is asked for, and never more of a packed table or matrix than a row;
+    what is reordered (rotated queries), and what is not packed, is made whole."""
+    checkpoint = Gguf()._checkpoint(str(written(row, "Q8_0")))
+    native, most = loader.dequantise, Counter[str]()
+
+    def noting(info: TensorInfo, stored: Tensor) -> Tensor:
+        found = native(info, stored)
+        most[info.name] = max(most[info.name], found.numel())
+        return found
+
+    for part in checkpoint.parts[:2]:
+        raw = {extent.key: raw_tensor(extent) for extent in part.extents}
+        whole = dict(checkpoint.assemble(part, raw))
+        with monkeypatch.context() as patched:
+            patched.setattr(loader, "dequantise", noting)
+            patched.setattr(loader, "AT_ONCE", 1)
+            made = checkpoint.assemble(part, raw)
+            for name, each in whole.items():
+                assert torch.equal(made[name], each)
+                narrow = made.of(name, torch.bfloat16)      # type: ignore[attr-defined]
+                assert torch.equal(narrow.bfloat16(), each.bfloat16())
+    tensors = checkpoint.source.tensors
+    rows = {name: tensors[name].shape[-1] for name in most}
+    assert most["token_embd.weight"] == rows["token_embd.weight"]
+    assert most["blk.0.attn_output.weight"] == rows["blk.0.attn_output.weight"]
+    assert (most["blk.0.attn_q.weight"] == rows["blk.0.attn_q.weight"]) == (row != "llama")
+    assert most["blk.0.attn_norm.weight"] == rows["blk.0.attn_norm.weight"]
+
+
 def test_as_many_experts_as_a_cache_holds() -> None:
     asked: list[slice] = []
     values = torch.arange(5.0)
