@@ -11,8 +11,9 @@ from typing import Any
 from nexus_specs import Extent, NexusError
 from nexus_torch import hub
 from nexus_torch.hugging_face.configuration.pickled import refusal
-from nexus_torch.hugging_face.folder import file_extents, refuse_unlike
 from nexus_torch.hugging_face.folder import has_weights as stored
+from nexus_torch.hugging_face.folder import refuse_unlike
+from nexus_torch.hugging_face.header import file_extents
 
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
 LARGEST = 16 << 20

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from nexus_specs import NexusError
-from nexus_torch.hugging_face.folder import file_extents
+from nexus_torch.hugging_face.header import file_extents
 
 from .catalogue import single_keys
 

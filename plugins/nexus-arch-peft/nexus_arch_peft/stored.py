@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nexus_specs import Extent, NexusError
 from nexus_torch import hub
-from nexus_torch.hugging_face.folder import file_extents
+from nexus_torch.hugging_face.header import file_extents
 
 from .settings import WEIGHTS
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from nexus_specs import Batch, Blueprint, NexusError, Part, Sample, Signal, Stack
 from nexus_torch import hub
-from nexus_torch.hugging_face.folder import file_extents
+from nexus_torch.hugging_face.header import file_extents
 from nexus_torch.hugging_face.weights.sizes import commonest
 from nexus_torch.padding import Collated, mask_of, pad, unpad
 from torch import Tensor, nn

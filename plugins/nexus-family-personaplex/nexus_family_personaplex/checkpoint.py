@@ -13,7 +13,7 @@ import torch
 from nexus_specs import Batch, Extent, NexusError, Part, Sample, Signal
 from nexus_torch import hub
 from nexus_torch.hugging_face.configuration.classes import skeleton
-from nexus_torch.hugging_face.folder import file_extents
+from nexus_torch.hugging_face.header import file_extents
 from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.padding import Collated, mask_of, pad
 from torch import Tensor, nn
