@@ -139,6 +139,27 @@ def test_the_vector_of_a_sound_beside_texts(cut: str, words: Words, tmp_path: Pa
         assert torch.allclose(vector, right / right.norm(), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [(hf.InformerForPrediction, ("predictions", "embedding")), (hf.PatchTSTForPrediction, ("predictions", "embedding")),
+     (hf.PatchTSMixerForRegression, ("predictions", "embedding")), (hf.InformerModel, ("embedding",)),
+     (hf.TimesFmModelForPrediction, ("predictions", "embedding")),
+     (hf.PatchTSTForPretraining, ("scores", "embedding"))],
+)  # fmt: skip
+def test_what_foresees_a_series_gives_predictions(kind: type[Any], found: tuple[str, ...]) -> None:
+    from nexus_torch.hugging_face.configuration.classes import takes
+    from nexus_torch.hugging_face.configuration.giving import gives
+
+    assert (takes(kind), gives(kind)) == (("time",), found)
+
+
+def test_what_plays_step_by_step_takes_no_text() -> None:
+    """No tokenizer is asked for: the class says nothing, and "text" is the default of every class."""
+    from nexus_torch.hugging_face.configuration.classes import takes
+
+    assert takes(hf.DecisionTransformerModel) == ("time",)
+
+
 @torch.no_grad()
 def test_the_vector_below_a_head_that_stands_on_a_backbone(images: list[Any], tmp_path: Path) -> None:
     backbone = {"model_type": "dinov2", "image_size": 28, "patch_size": 14, "out_indices": [1, 2], **SMALL,

@@ -155,6 +155,8 @@ def takes(kind: type[PreTrainedModel]) -> tuple[str, ...]:
         return tuple(each for each in ("text", "image", "audio", "video") if each in carried)
     if "grid_thw" in names and "text" not in carried:       # a tower that looks at a grid of patches
         return tuple(each for each in named if each != "text") or ("image",)
+    if not carried and "timesteps" in names and _by_default(kind, "input_modalities"):
+        return ("time",)                                    # numbers that come step by step: the states of a game
     main = _main(kind, names)
     if main and main not in named and not (main == "image" and "video" in named):
         return (main,)                      # "text" is the default of every class

@@ -12,7 +12,7 @@ from transformers.modeling_utils import PreTrainedAudioTokenizerBase
 
 from ..outputs.signals import EMBEDDINGS, OWN, STATES
 from .catalogue import is_head_of
-from .heads import scores
+from .heads import foresees, scores
 
 _CODEC = PreTrainedAudioTokenizerBase
 CODECS = ("MimiModel",)
@@ -33,7 +33,8 @@ def _is_codec(kind: type[PreTrainedModel]) -> bool:
 
 def gives(kind: type[PreTrainedModel]) -> tuple[str, ...]:
     """What comes out: "text", "label", "audio" (waves, their codes or their spectrum) or "embedding"; of a head that
-    scores tokens, points or choices those "scores", and the embedding that it has below it."""
+    scores tokens, points or choices those "scores", of one that foresees numbers "predictions", and the embedding that
+    it has below it."""
     named, writes = kind.__name__, kind.can_generate()
     said: Any = getattr(kind, "output_modalities", None)
     modalities = (said,) if isinstance(said, str) else tuple(said or ())
@@ -43,6 +44,8 @@ def gives(kind: type[PreTrainedModel]) -> tuple[str, ...]:
         return ("audio",)
     if writes or is_head_of(named, "CTC", "RNNT", "TDT"):
         return ("text",)
+    if foresees(named):
+        return ("predictions", "embedding")
     if not scores(named):
         return ("embedding",)
     return ("audio",) if SPECTRUM in _declared(kind) else ("scores", "embedding")
@@ -52,11 +55,11 @@ def given(module: PreTrainedModel) -> tuple[str, ...]:
     """The same of a model, whose head may have no states below it that could be had: neither its own output holds
     some, nor, by what that says, the one of its body."""
     found, under = gives(type(module)), body(module)
-    if found != ("scores", "embedding") or _declared(type(module)) & {*OWN}:
+    if found not in (("scores", "embedding"), ("predictions", "embedding")) or _declared(type(module)) & {*OWN}:
         return found
     below = _declared(type(under)) if under is not None else set[str]()
     unsaid = under is not None and not below
-    return found if unsaid or below & {*EMBEDDINGS, *STATES} else ("scores",)
+    return found if unsaid or below & {*EMBEDDINGS, *STATES} else found[:1]
 
 
 def body(module: PreTrainedModel) -> nn.Module | None:

@@ -35,10 +35,17 @@ CLASSES = (
     "UNIVERSAL_SEGMENTATION", "OBJECT_DETECTION", "AUDIO_FRAME_CLASSIFICATION",
 )  # fmt: skip
 """Those of which each token, point or object is of a class that a configuration names."""
+FORESEEING = ("TIME_SERIES_PREDICTION", "TIME_SERIES_REGRESSION")
+"""Tasks of heads that give numbers of a series; those of distributions transformers lists under none."""
 VECTORS = ("ZERO_SHOT_IMAGE_CLASSIFICATION", "RETRIEVAL", "AUDIO_XVECTOR")
 """Tasks of heads that give a vector, or one for each of two encoders."""
 HEAD, COMPARING = re.compile(r"For[A-Z]"), re.compile(r"For(Retrieval|ContrastiveLearning|XVector)$")
 """Names of classes with a head, and of those whose heads give vectors."""
+
+
+def foresees(name: str) -> bool:
+    """Whether a class gives numbers that are to be those of a series: its next ones, or some that belong to it."""
+    return is_head_of(name, *FORESEEING) or name.endswith(("ForPrediction", "ForRegression"))
 
 
 def scores(name: str) -> bool:

@@ -46,7 +46,7 @@ def signal(output: Any, batch: Batch, gives: Sequence[str], channels: int, *, fi
     if films:
         return Signal(outputs={"output": output.pred_masks, "embedding": output.pred_masks.flatten(3).mean(-1)})
     below, scores = _below(output, batch), _scored(output, batch)
-    if scores is None and "scores" in gives:
+    if scores is None and {"scores", "predictions"}.intersection(gives):
         scores = _map(output, batch)
         below = _vector(output, batch) if below is None and _has_own(output) else below
     if scores is not None:
