@@ -3,9 +3,9 @@
 Writes random Llamas (about 650 MB in bfloat16, 1.3 GB in float32; --quick: a fifth), a Qwen2 of which half is a tied
 table, a T5, a Wav2Vec2, a Whisper, a DeBERTa, a LLaVA, a Qwen2-VL, a SigLIP of 512 pixels, a VideoMAE, a BERT, a Mamba,
 pipelines of diffusers, and random mixtures of experts (Qwen3-MoE in bfloat16 and in FP8, gpt-oss in MXFP4; about 550
-MB), and loads and observes each in a process of its own, which polls the anonymous part of its resident memory
-(RssAnon) every few milliseconds. Measured is the growth from before loading to the highest point, the making of tensors
-of samples included; predicted, for what the samples show.
+MB), and loads and observes each in a process of its own, of which this one polls the anonymous part of its resident
+memory (RssAnon) every few milliseconds. Measured is the growth from before loading to the highest point, the making of
+tensors of samples included; predicted, for what the samples show.
 Target: within 15 % on checkpoints of at least 500 MB.
 
     python benchmarks/memory.py --json
@@ -16,12 +16,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import select
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +82,7 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
 samples that pass together, if not the usual, and what the source says besides."""
 SAMPLES, BATCH, PICTURE = 4, 2, 336
 POLL = 0.004
+BEGINS, ENDS = "begins\n", "ends\n"
 
 
 def main() -> None:
@@ -109,15 +108,31 @@ def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
             writer = Path(__file__).parent / "streaming" / "stored.py"
             subprocess.run([sys.executable, str(writer), str(home), dtype, str(layers)], check=True)
         command = [sys.executable, __file__, "--child", str(home), "--budget", json.dumps(budget)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        rows.append([name, found["bytes"] // 10**6, *(found[key] // 10**6 for key in ("predicted", "measured"))])
-        rows[-1].append(found["predicted"] / found["measured"])
+        found, measured = _watched(command)
+        rows.append([name, *(each // 10**6 for each in (found["bytes"], found["predicted"], measured))])
+        rows[-1].append(found["predicted"] / measured)
     return rows
 
 
+def _watched(command: list[str]) -> tuple[dict[str, int], int]:
+    """What a process finds, and the growth of its anonymous memory to the highest point between what it says before and
+    behind its work. Polled from here: on a busy machine a thread of its own misses peaks, for it waits for the GIL."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        if process.stdin is None or process.stdout is None or process.stdout.readline() != BEGINS:
+            raise SystemExit(f"{' '.join(command)} failed.")
+        start = most = anonymous(process.pid)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        while not select.select([process.stdout], [], [], POLL)[0]:
+            most = max(most, anonymous(process.pid))
+        found = [line for line in process.stdout if line != ENDS]
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed.")
+    return json.loads(found[-1]), most - start
+
+
 def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
-    """Loads and observes one checkpoint; predicted and measured bytes."""
+    """Loads and observes one checkpoint; its bytes, and those predicted."""
     from nexus_specs import Budget, Installed, Sample, Tap, as_shown, content_key
     from nexus_specs.testing import ListSink
 
@@ -138,11 +153,14 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     if takes == ("video",):
         given = [_film(number) for number in range(SAMPLES)]
     samples = [Sample(key=content_key(fields), fields=fields) for fields in given]
-    with Peak() as peak, engine.load(checkpoint, budget) as teacher:
+    print(BEGINS, end="", flush=True)
+    sys.stdin.readline()                                    # it is seen to begin
+    with engine.load(checkpoint, budget) as teacher:
         teacher.observe(samples, [Tap(path="logprob" if worded else "output")], ListSink())
+        print(ENDS, end="", flush=True)
     shown = as_shown(checkpoint.blueprint, checkpoint, samples)             # behind it: making tensors takes memory too
     predicted = engine.estimate(shown, SAMPLES, 0, budget, tokens=length).memory
-    return {"bytes": checkpoint.blueprint.bytes, "predicted": predicted, "measured": peak.growth}
+    return {"bytes": checkpoint.blueprint.bytes, "predicted": predicted}
 
 
 def _text(number: int, tokens: int) -> dict[str, Any]:
@@ -172,35 +190,13 @@ def _film(number: int) -> dict[str, Any]:
     return {"video": np.random.default_rng(number).integers(256, size=(16, 224, 224, 3), dtype="uint8")}
 
 
-class Peak:
-    """The growth of this process's anonymous resident memory to its highest point, polled by a thread."""
-
-    def __enter__(self) -> Peak:
-        self.start = self.most = anonymous()
-        self.going = True
-        self.thread = threading.Thread(target=self._poll, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.going = False
-        self.thread.join()
-
-    @property
-    def growth(self) -> int:
-        """Bytes."""
-        return self.most - self.start
-
-    def _poll(self) -> None:
-        while self.going:
-            self.most = max(self.most, anonymous())
-            time.sleep(POLL)
-
-
-def anonymous() -> int:
-    """Bytes of anonymous memory that this process has in RAM."""
-    lines = Path(f"/proc/{os.getpid()}/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
+def anonymous(process: int) -> int:
+    """Bytes of anonymous memory that a process has in RAM; 0 of one that has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0) * 1024
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from nexus_engine_sli.planning.headroom import choose
+from nexus_engine_sli.planning.layerwise import layerwise
 from nexus_engine_sli.planning.pieces import Piece, apart, largest, met, second, tables
-from nexus_engine_sli.planning.predicting import PIXELS, layerwise
+from nexus_engine_sli.planning.predicting import PIXELS
 from nexus_specs import Blueprint, Budget, Stack
 
 MB = 10**6

@@ -12,7 +12,7 @@ import torch
 import transformers as hf
 from nexus_engine_sli.memory import allocating
 from nexus_engine_sli.planning.fitting import Fitting
-from nexus_engine_sli.planning.predicting import layerwise
+from nexus_engine_sli.planning.layerwise import layerwise
 from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_engine_sli.weights.placing import bare
 from nexus_specs import Blueprint, Budget, Installed

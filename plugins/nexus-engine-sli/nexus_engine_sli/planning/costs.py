@@ -24,8 +24,9 @@ import torch
 from nexus_specs import Blueprint, Budget
 
 from .headroom import Way
+from .layerwise import layerwise
 from .pieces import tied, width_of
-from .predicting import layerwise, weight_dtype
+from .predicting import weight_dtype
 from .working import length as usual
 from .working import states as waiting
 

@@ -18,8 +18,9 @@ from typing import Literal
 import torch
 from nexus_specs import Blueprint, Budget, NexusError
 
+from .layerwise import layerwise, offloaded
 from .machine import free_memory
-from .predicting import activations, layerwise, offloaded, resident, weight_dtype
+from .predicting import activations, resident, weight_dtype
 
 LARGE = 60_000_000_000
 """Parameters from which on a checkpoint streams unless the registry says otherwise."""

@@ -4,8 +4,6 @@ what a batch takes. Bytes. `benchmarks/memory.py` measures how near that comes.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from nexus_specs import Blueprint, Budget
 from nexus_torch.files import DTYPES
@@ -53,65 +51,9 @@ def resident(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     held = _held(blueprint, budget.quantise, dtype)
     packing, packed = (LIBRARY, LASTING) if budget.quantise else (0, 0)
     running = packed + activations(blueprint, budget, dtype, tokens)
-    read = 0 if _as_stored(blueprint, dtype) else pieces.rest_stored(blueprint)
+    read = 0 if as_stored(blueprint, dtype) else pieces.rest_stored(blueprint)
     first = pieces.rest(blueprint) * dtype.itemsize + read                  # before any layer
     return max(first, held + max(packing + _loading(blueprint, budget.quantise, dtype), running))
-
-
-def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: float = math.inf) -> int:
-    """Most bytes that running a layer at a time takes: what stays, and the most that comes and goes at one time. Where
-    what runs and what arrives may take `most`, what is too large for it comes in parts (`units`)."""
-    dtype = weight_dtype(blueprint, budget)
-    layer, table = pieces.met(blueprint), pieces.table(blueprint)
-    staying, later = pieces.rest(blueprint) - pieces.tables(blueprint) * table.parameters, 0
-    plain = _as_stored(blueprint, dtype) or _untouched(blueprint, table, dtype)
-    if pieces.tied(blueprint) and table.parameters * dtype.itemsize + table.stored <= most:
-        staying += table.parameters                         # read once, for the embedding and the head
-        later = 0 if "text" in blueprint.takes else table.parameters * dtype.itemsize       # behind what is heard
-        table = pieces.Piece(0, 0 if plain else table.stored)
-    more, unpacking = 2 * ROUNDING, _unpacking(blueprint, layer.parameters)
-    opened = _opened(pieces.table(blueprint), dtype) if unpacking else 0
-    beside = max(0, unpacking - layer.parameters // MATRICES * dtype.itemsize)      # what is unpacked is not there yet
-    if budget.quantise:
-        more += LIBRARY + min(layer.parameters // MATRICES, AT_ONCE) * QUANTISING.get(budget.quantise, 0)
-    batch = working.streamed(blueprint, budget, dtype, tokens)
-    wide = pieces.making(blueprint) * dtype.itemsize
-    in_place = _as_stored(blueprint, dtype) and not budget.quantise and not pieces.fused(blueprint)
-    coming = pieces.second(blueprint) if in_place else layer.stored
-    arriving = max(coming, table.stored if pieces.heads(blueprint) else 0) + more
-    layers = (                                              # one runs, with a batch's tensors, and another arrives
-        min(round(pieces.met(each).parameters * wide) + arriving, most)
-        + max(beside, working.streamed(each, budget, dtype, tokens).layer)
-        - (later if not each.gives else 0)
-        for each in pieces.apart(blueprint)
-    )
-    spare = 0 if table.parameters else min(coming, layer.parameters * dtype.itemsize)
-    made = 0 if plain or blueprint.quantisation else table.stored       # it is there in both forms
-    if pieces.heads(blueprint):
-        last = max(layer.stored, made)                                                      # or the last buffers are
-        around = table.parameters * dtype.itemsize + last + spare + more + max(unpacking, opened)
-    else:                                                   # looked up in no time: half of the first layer is here
-        around = table.parameters * dtype.itemsize + max(pieces.first(blueprint) // 2, made) + spare + 2 * ROUNDING
-    weights = staying * dtype.itemsize
-    running = weights + blueprint.buffers + _kernels(blueprint, dtype) + _pixels(blueprint)
-    running += round(max(*layers, min(around, most) + batch.head))
-    if blueprint.quantisation or budget.quantise:
-        running += RUNTIME                                  # what unpacks takes
-    if sound := heard(blueprint, budget, dtype, tokens):
-        beside = pieces.largest(blueprint).stored if blueprint.passing else 0   # what it was read into is kept
-        running = max(running, weights + RUNTIME + sound + beside)
-    return running
-
-
-def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
-    """Most bytes that weights in RAM take where they run a layer at a time on the processor: all of them as stored, and
-    what a layer takes that is made of them. One that runs as it is stored is not made."""
-    dtype = weight_dtype(blueprint, budget)
-    stored = blueprint.bytes + unfilled(blueprint)
-    if _as_stored(blueprint, dtype) and not budget.quantise and not pieces.fused(blueprint):
-        return stored + activations(blueprint, budget, dtype, tokens)
-    arriving = max(pieces.largest(blueprint).stored, pieces.table(blueprint).stored)          # which is there already
-    return stored - arriving + layerwise(blueprint, budget, tokens)
 
 
 def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float = 0.0) -> int:
@@ -120,7 +62,7 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
     sound = heard(blueprint, budget, dtype, tokens)
     most = sound if blueprint.passing else max(*batch, sound)
-    return runtime + _kernels(blueprint, dtype) + _pixels(blueprint) + most
+    return runtime + kernels(blueprint, dtype) + pixels(blueprint) + most
 
 
 def slack(weights: int) -> int:
@@ -129,12 +71,12 @@ def slack(weights: int) -> int:
     return min(GROWN, max(SLACK, weights // 10))
 
 
-def _kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
+def kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
     """What experts leave that get different numbers of tokens."""
     return KERNELS if pieces.fused(blueprint) and dtype == torch.bfloat16 else 0
 
 
-def _pixels(blueprint: Blueprint) -> int:
+def pixels(blueprint: Blueprint) -> int:
     """What making tensors of samples takes, where they have pictures."""
     return PIXELS if {"image", "video"} & set(blueprint.takes) and blueprint.seen else 0
 
@@ -163,38 +105,28 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     """What loading takes beside the weights: the layer that was read last in its stored form, if that is not the form
     in which it stays, the layer before it is quantised, what unpacking and quantising need."""
     most, arriving = pieces.largest(blueprint)
-    as_stored = _as_stored(blueprint, dtype)
-    if as_stored and not quantise:
+    plain = as_stored(blueprint, dtype)
+    if plain and not quantise:
         return unfilled(blueprint) + (arriving if pieces.fused(blueprint) else 0)
-    beside = arriving + _unpacking(blueprint, most) + round((pieces.making(blueprint) - 1) * most * dtype.itemsize)
+    beside = arriving + unpacking(blueprint, most) + round((pieces.making(blueprint) - 1) * most * dtype.itemsize)
     if quantise:
-        made = 0 if as_stored else most * dtype.itemsize
+        made = 0 if plain else most * dtype.itemsize
         return made + max(beside, min(most // MATRICES, AT_ONCE) * QUANTISING.get(quantise, 0))
     return beside + (arriving if pieces.fused(blueprint) and not blueprint.quantisation else 0)
 
 
-def _as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
+def as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
     """Whether weights run in the form in which they are stored."""
     least = blueprint.parameters * dtype.itemsize           # buffers may be stored with them (codebooks, statistics)
-    return _alike(blueprint, dtype) and least <= blueprint.bytes <= least + blueprint.buffers
+    return alike(blueprint, dtype) and least <= blueprint.bytes <= least + blueprint.buffers
 
 
-def _untouched(blueprint: Blueprint, table: pieces.Piece, dtype: torch.dtype) -> bool:
-    """Whether a table does, beside layers that do not: an adapter is merged into those."""
-    return _alike(blueprint, dtype) and table.stored == table.parameters * dtype.itemsize
-
-
-def _alike(blueprint: Blueprint, dtype: torch.dtype) -> bool:
+def alike(blueprint: Blueprint, dtype: torch.dtype) -> bool:
     """Whether weights are stored in a dtype, and not packed."""
     return DTYPES.get(blueprint.dtype) == dtype and not blueprint.quantisation
 
 
-def _opened(table: pieces.Piece, dtype: torch.dtype) -> int:
-    """All of a packed table (GGUF's) in float32, of which what stays is made."""
-    return table.parameters * torch.float32.itemsize if table.stored < table.parameters * dtype.itemsize else 0
-
-
-def _unpacking(blueprint: Blueprint, most: int) -> int:
+def unpacking(blueprint: Blueprint, most: int) -> int:
     """What it takes to unpack the largest matrix of a layer: its values in float32, and once more."""
     packed = blueprint.quantisation and blueprint.quantisation not in DIRECT and not pieces.shared(blueprint)
     return 2 * most // MATRICES * torch.float32.itemsize if packed and pieces.making(blueprint) == 1 else 0

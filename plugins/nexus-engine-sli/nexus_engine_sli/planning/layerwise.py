@@ -1,0 +1,154 @@
+"""Anonymous memory that a checkpoint takes whose layers come and go, predicted from its blueprint: what stays, and the
+most of what runs with what arrives meanwhile, or stands around a table of words. Bytes. See `predicting`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from nexus_specs import Blueprint, Budget
+
+from ..weights.quantising import AT_ONCE
+from . import pieces, working
+from .predicting import (
+    LIBRARY,
+    MATRICES,
+    QUANTISING,
+    ROUNDING,
+    RUNTIME,
+    activations,
+    alike,
+    as_stored,
+    kernels,
+    pixels,
+    unfilled,
+    unpacking,
+    weight_dtype,
+)
+
+
+def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: float = math.inf) -> int:
+    """Most bytes that running a layer at a time takes: what stays, and the most that comes and goes at one time. Where
+    what runs and what arrives may take `most`, what is too large for it comes in parts (`units`)."""
+    passing = _Passing(blueprint, budget, tokens, most)
+    staying = passing.words.staying * passing.dtype.itemsize
+    most_of_both = round(max(passing.layer_and_next(), passing.around_words()))
+    found = staying + blueprint.buffers + kernels(blueprint, passing.dtype) + pixels(blueprint) + most_of_both
+    if blueprint.quantisation or budget.quantise:
+        found += RUNTIME                                    # what unpacks takes
+    if sound := working.heard(blueprint, budget, passing.dtype, tokens):
+        beside = pieces.largest(blueprint).stored if blueprint.passing else 0   # what it was read into is kept
+        found = max(found, staying + RUNTIME + sound + beside)
+    return found
+
+
+def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
+    """Most bytes that weights in RAM take where they run a layer at a time on the processor: all of them as stored, and
+    what a layer takes that is made of them. One that runs as it is stored is not made."""
+    dtype = weight_dtype(blueprint, budget)
+    stored = blueprint.bytes + unfilled(blueprint)
+    if as_stored(blueprint, dtype) and not budget.quantise and not pieces.fused(blueprint):
+        return stored + activations(blueprint, budget, dtype, tokens)
+    arriving = max(pieces.largest(blueprint).stored, pieces.table(blueprint).stored)          # which is there already
+    return stored - arriving + layerwise(blueprint, budget, tokens)
+
+
+class _Words(NamedTuple):
+    """What becomes of tables of words."""
+
+    staying: int
+    """Parameters of all that stays: what belongs to no layer, but for tables that come and go."""
+    later: int
+    """Bytes of it that are not there before what is heard has passed its tower."""
+    table: pieces.Piece
+    """A table that comes and goes; of one that stays, what reading it takes."""
+
+
+@dataclass(frozen=True)
+class _Passing:
+    """Layers that come one by one."""
+
+    blueprint: Blueprint
+    budget: Budget
+    tokens: float
+    most: float
+
+    def layer_and_next(self) -> float:
+        """One layer runs, with a batch's tensors, and another arrives. Of what reads, and of what sees."""
+        wide = pieces.making(self.blueprint) * self.dtype.itemsize
+        unpacked = pieces.met(self.blueprint).parameters // MATRICES * self.dtype.itemsize
+        beside = max(0, self.unpacking - unpacked)          # what is unpacked is not there yet
+        arriving = max(self.coming, self.words.table.stored if pieces.heads(self.blueprint) else 0) + self.more
+        return max(
+            min(round(pieces.met(each).parameters * wide) + arriving, self.most)
+            + max(beside, working.streamed(each, self.budget, self.dtype, self.tokens).layer)
+            - (0 if each.gives else self.words.later)
+            for each in pieces.apart(self.blueprint)
+        )
+
+    def around_words(self) -> float:
+        """A table of words is there: behind it the head's scores are made, and what is kept to read into is there, or
+        it is only looked up, in no time: half of the first layer has arrived meanwhile."""
+        blueprint, layer, table = self.blueprint, pieces.met(self.blueprint), self.words.table
+        spare = 0 if table.parameters else min(self.coming, layer.parameters * self.dtype.itemsize)
+        made = 0 if self.plain or blueprint.quantisation else table.stored      # it is there in both forms
+        if pieces.heads(blueprint):
+            opened = _opened(pieces.table(blueprint), self.dtype) if self.unpacking else 0
+            beside = max(layer.stored, made) + self.more + max(self.unpacking, opened)  # the last buffers are there
+        else:
+            beside = max(pieces.first(blueprint) // 2, made) + 2 * ROUNDING
+        scores = working.streamed(blueprint, self.budget, self.dtype, self.tokens).head
+        return min(table.parameters * self.dtype.itemsize + spare + beside, self.most) + scores
+
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        """Of weights."""
+        return weight_dtype(self.blueprint, self.budget)
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether a table runs in the form in which it is stored, layers or not: an adapter is merged into those."""
+        table = pieces.table(self.blueprint)
+        untouched = alike(self.blueprint, self.dtype) and table.stored == table.parameters * self.dtype.itemsize
+        return untouched or as_stored(self.blueprint, self.dtype)
+
+    @cached_property
+    def words(self) -> _Words:
+        """Read once, for the embedding and the head, where they are one."""
+        blueprint, table = self.blueprint, pieces.table(self.blueprint)
+        staying = pieces.rest(blueprint) - pieces.tables(blueprint) * table.parameters
+        running = table.parameters * self.dtype.itemsize
+        if not pieces.tied(blueprint) or running + table.stored > self.most:
+            return _Words(staying, 0, table)
+        later = 0 if "text" in blueprint.takes else running
+        return _Words(staying + table.parameters, later, pieces.Piece(0, 0 if self.plain else table.stored))
+
+    @cached_property
+    def coming(self) -> int:
+        """Stored bytes of the layer that arrives while another one runs."""
+        in_place = as_stored(self.blueprint, self.dtype) and not self.budget.quantise
+        if in_place and not pieces.fused(self.blueprint):
+            return pieces.second(self.blueprint)
+        return pieces.met(self.blueprint).stored
+
+    @cached_property
+    def unpacking(self) -> int:
+        """What unpacking a layer takes."""
+        return unpacking(self.blueprint, pieces.met(self.blueprint).parameters)
+
+    @cached_property
+    def more(self) -> int:
+        """What reading takes beside what arrives, and packing it."""
+        if not self.budget.quantise:
+            return 2 * ROUNDING
+        values = min(pieces.met(self.blueprint).parameters // MATRICES, AT_ONCE)
+        return 2 * ROUNDING + LIBRARY + values * QUANTISING.get(self.budget.quantise, 0)
+
+
+def _opened(table: pieces.Piece, dtype: torch.dtype) -> int:
+    """All of a packed table (GGUF's) in float32, of which what stays is made."""
+    return table.parameters * torch.float32.itemsize if table.stored < table.parameters * dtype.itemsize else 0
