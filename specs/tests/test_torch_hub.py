@@ -439,12 +439,48 @@ class Portal(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+@pytest.mark.parametrize(
+    ("variable", "place"), [("HF_HUB_CACHE", "blocked/hub"), ("NEXUS_CACHE", "blocked/notes")]
+)
+def test_a_cache_that_cannot_be_written_is_named(
+    server: LocalHub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, place: str
+) -> None:
+    server.add("acme/tiny", folder)
+    (tmp_path / "blocked").write_text("a file where a folder should be")
+    monkeypatch.setenv(variable, str(tmp_path / place))
+    with pytest.raises(hub.HubError, match=f"cannot be kept: Not a directory .*blocked.* Set {variable} to a folder"):
+        hub.snapshot("acme/tiny")
+
+
+@pytest.mark.parametrize("answer", ["[]", "{}", "null", '"acme/tiny"', '{"id": "acme/tiny", "siblings": 5}'])
+def test_an_answer_that_is_none_of_a_hub_is_told_in_one_line(
+    server: LocalHub, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    monkeypatch.setattr("nexus_specs.testing.hub_api.Handler._api", lambda self, *_: self._json(json.loads(answer)))
+    with pytest.raises(hub.HubError, match="answers with something else than the hub's data"):
+        hub.resolve(hub.HubId("acme/tiny"))
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(404, "is neither a folder here nor a model on the hub"), (451, r"\(451 Unavailable For Legal Reasons\)\. Look at"),
+     (500, r"failed on 'acme/tiny' \(500 Internal Server Error\)\. Try again later")],
+)  # fmt: skip
+def test_a_refusal_without_a_word_of_the_hub_is_one_line(
+    server: LocalHub, monkeypatch: pytest.MonkeyPatch, status: int, said: str
+) -> None:
+    monkeypatch.setattr("nexus_specs.testing.hub_api.Handler._api", lambda self, *_: self._head(status, {}, 0))
+    with pytest.raises(hub.HubError, match=said) as caught:
+        hub.resolve(hub.HubId("acme/tiny"))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_page_instead_of_the_hub_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as portal:
         threading.Thread(target=portal.serve_forever, daemon=True).start()
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{portal.server_port}")
         monkeypatch.setenv("NEXUS_CACHE", str(tmp_path))
-        with pytest.raises(hub.HubError, match=r"answers with a page instead of .* login page") as caught:
+        with pytest.raises(hub.HubError, match=r"answers with something else than the hub.* login page") as caught:
             hub.resolve(hub.HubId("acme/unheard", "", ""))
         portal.shutdown()
     said = str(caught.value)

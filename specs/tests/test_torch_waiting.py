@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from nexus_specs import Installed, NexusError
 from nexus_specs.testing.hub import LocalHub
+from nexus_specs.testing.hub_api import Handler
 from nexus_torch import hub
 from nexus_torch.hub import listing, waiting
 
@@ -97,6 +98,28 @@ def test_a_listing_that_fails_once_is_asked_for_again(busy: LocalHub) -> None:
     busy.after = {}
     busy.is_busy = lambda: bool(first) and first.pop(0)  # type: ignore[method-assign]
     assert "config.json" in hub.resolve(hub.HubId("acme/tiny")).files
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_hub_that_fails_once_is_asked_again(
+    busy: LocalHub, monkeypatch: pytest.MonkeyPatch, *, broken: bool
+) -> None:
+    """The first question as well, for the commit: a moment of trouble is no reason to end."""
+    right, first = Handler._api, [True]
+
+    def fails_once(self: Handler, *given: str) -> None:
+        if not first:
+            right(self, *given)
+            return
+        first.clear()
+        if broken:
+            self.close_connection = True
+        else:
+            self._head(500, {}, 0)
+
+    monkeypatch.setattr(Handler, "_api", fails_once)
+    assert "config.json" in hub.resolve(hub.HubId("acme/tiny")).files
+    assert not first
 
 
 def test_waits_end(busy: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:

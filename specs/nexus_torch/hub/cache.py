@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from .names import COMMIT, HubId
@@ -56,9 +57,10 @@ def known_commit(hub: HubId) -> str:
 
 
 def remember_commit(hub: HubId, commit: str) -> None:
-    """Notes the commit of a branch or tag, as `hf download` does."""
+    """Notes the commit of a branch or tag, as `hf download` does; a cache that may only be read stays as it is."""
     if not hub.commit and known_commit(hub) != commit:
-        write_whole(storage(hub) / "refs" / (hub.revision or "main"), commit.encode())
+        with suppress(OSError):
+            write_whole(storage(hub) / "refs" / (hub.revision or "main"), commit.encode())
 
 
 def listed_folder(hub: HubId) -> Path | None:

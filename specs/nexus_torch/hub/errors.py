@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from nexus_specs import NexusError
 
 from .names import HubId, written
-from .settings import endpoint, offline
+from .settings import endpoint, notes_folder, offline
 from .waiting import seconds_of, wanted
 
 LOGIN = "hf auth login"
@@ -50,12 +50,27 @@ def in_words(hub: HubId) -> Iterator[None]:
         raise _refused(hub, error) from error
     except errors.HTTPError as error:
         raise unreachable(hub, error) from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise Unreachable(_no_hub(hub)) from error
     except UnicodeEncodeError as error:
         raise HubError(
             f"HF_TOKEN holds {error.object[error.start]!r}, which stands in no token: '{hub.name}' was not asked for. "
             f"Set it to a token of {endpoint()}/settings/tokens, or unset it and type `{LOGIN}`."
+        ) from error
+
+
+@contextmanager
+def kept_for(hub: HubId) -> Iterator[None]:
+    """Turns what the system says of a cache that cannot be written into a HubError that says how to name another."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        variable = "NEXUS_CACHE" if str(error.filename).startswith(str(notes_folder())) else "HF_HUB_CACHE"
+        raise HubError(
+            f"What comes of '{hub}' cannot be kept: {error.strerror} ({error.filename}). "
+            f"Set {variable} to a folder that can be written, or mend that one."
         ) from error
 
 
@@ -80,8 +95,8 @@ def _no_hub(hub: HubId) -> str:
     """The message where something else than a hub answers."""
     here = "was not fetched yet" if hub.kind == "dataset" else "is not a folder here"
     return (
-        f"'{hub}' {here}, and {endpoint()} answers with a page instead of the hub's data: a proxy or the login page of "
-        "a network stands between, as a rule. Open it in a browser and log in, or set HTTPS_PROXY, or HF_ENDPOINT to "
+        f"'{hub}' {here}, and {endpoint()} answers with something else than the hub's data: a proxy or the login page "
+        "of a network stands between, as a rule. Open it in a browser and log in, or set HTTPS_PROXY, or HF_ENDPOINT to "
         "the hub or a mirror of it; or name what lies on this machine."
     )
 
@@ -164,4 +179,9 @@ def _refused(hub: HubId, error: Exception) -> HubError:
     if status == 429:
         wait = wanted(seconds_of(getattr(response, "headers", {})))
         return HubError(f"The hub was asked for '{hub.name}' too often (429). Wait {wait}, or type `{LOGIN}`.")
-    return Unreachable(f"The hub ({endpoint()}) failed on '{hub.name}': {_reason(error)}. Try again later.")
+    if status == 404:
+        return Unknown(_missing(hub))
+    said = f"{status} {getattr(response, 'reason_phrase', '')}".strip()
+    if status < 500 and status != 408:
+        return HubError(f"The hub does not give '{hub.name}' ({said}). Look at {_page(hub)}, or name another.")
+    return Unreachable(f"The hub ({endpoint()}) failed on '{hub.name}' ({said}). Try again later.")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from .cache import blob, link, snapshot_folder, storage
-from .errors import HubError
+from .errors import HubError, kept_for
 from .headers import kept_head
 from .listing import Listing
 from .names import Address
@@ -40,14 +40,21 @@ class Known:
 
 def fetch(listing: Listing, name: str, watch: Watch | None = None) -> Path:
     """A file of a commit in the shared cache, fetched if it is not there. HubError where the disk does not hold it."""
-    from huggingface_hub.utils import WeakFileLock
-
+    hub = listing.hub
     if name not in listing.files:
-        raise HubError(f"'{listing.hub}' has no file '{name}'.")
-    file, hub = listing.files[name], listing.hub
-    pointer, content = snapshot_folder(hub) / name, blob(hub, file.key)
+        raise HubError(f"'{hub}' has no file '{name}'.")
+    pointer = snapshot_folder(hub) / name
     if pointer.exists():
         return pointer
+    with kept_for(hub):
+        return _fetched(listing, name, watch)
+
+
+def _fetched(listing: Listing, name: str, watch: Watch | None) -> Path:
+    from huggingface_hub.utils import WeakFileLock
+
+    file, hub = listing.files[name], listing.hub
+    content = blob(hub, file.key)
     if not content.exists():
         lock = storage(hub).parent / ".locks" / storage(hub).name / f"{file.key}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from .cache import known_commit, listed_folder, remember_commit, write_whole
-from .errors import HubError, Unreachable, in_words, not_here
+from .errors import HubError, Unreachable, in_words, kept_for, not_here
 from .names import COMMIT, HubId
 from .settings import endpoint, limit_patience, notes_folder, offline
 from .telling import File, told
@@ -20,6 +20,8 @@ from .waiting import patiently
 SCHEMA = "nexus.hub-listing/1"
 PATIENCE = 10.0
 """Seconds that the hub has to answer a question."""
+TRIES = 3
+"""Questions for a commit, where a server fails or a connection breaks."""
 HEXADECIMAL = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 AGAIN = 60.0
 """Seconds in which a question that failed is not asked again: every loader asks about every source."""
@@ -59,7 +61,8 @@ def resolve(hub: HubId) -> Listing:
     if error is not None and time.monotonic() - when < AGAIN:
         raise type(error)(str(error))
     try:
-        _known[key] = _resolved(hub)
+        with kept_for(hub):
+            _known[key] = _resolved(hub)
     except HubError as problem:
         _failed[key] = time.monotonic(), problem
         raise
@@ -92,7 +95,7 @@ def _resolved(hub: HubId) -> Listing:
         return _without_network(hub, HubError(not_here(hub)))
     try:
         with in_words(hub):
-            return patiently(lambda: _asked(hub))
+            return patiently(lambda: _asked(hub), TRIES, away=False)
     except Unreachable as error:
         found = _without_network(hub, error)
         print(f"The hub cannot be reached: '{hub}' is taken as it was fetched, {found.commit[:12]}.", file=sys.stderr)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from .cache import snapshot_folder, storage
-from .errors import HubError, Unknown
+from .errors import HubError, Unknown, kept_for
 from .fetching import check_room, fetch
 from .listing import Listing, on_disk, resolve
 from .names import COMMIT, Address, HubId, parse
@@ -40,7 +40,8 @@ def snapshot(source: str) -> Path:
         check_room(storage(listing.hub), sum(file.size for file in wanted), f"'{listing.hub}'")
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="hub-fetch") as pool:
             list(pool.map(lambda file: fetch(listing, file.name), wanted[:MOST]))
-    home.mkdir(parents=True, exist_ok=True)
+    with kept_for(hub):
+        home.mkdir(parents=True, exist_ok=True)
     return home / hub.path if hub.path else home
 
 

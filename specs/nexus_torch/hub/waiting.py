@@ -23,6 +23,8 @@ LATER = (429, 503)
 """Answers that mean: come again, where they say when."""
 FAILS = (0, 408, 429, 500, 502, 503, 504)
 """Failures of a server, or (0) of the way to it, that may be over soon."""
+BROKEN = ("ReadError", "WriteError", "RemoteProtocolError")
+"""What the libraries below huggingface_hub (httpx, httpx2) call a connection that broke."""
 _RESET = re.compile(r";\s*t\s*=\s*(\d+)")
 _Found = TypeVar("_Found")
 _told: dict[str, float] = {}
@@ -57,10 +59,10 @@ def wanted(seconds: float | None) -> str:
     return f"{seconds:.0f} s, as it asks" if seconds else "a few minutes"
 
 
-def patiently(ask: Callable[[], _Found], tries: int = 1) -> _Found:
+def patiently(ask: Callable[[], _Found], tries: int = 1, *, away: bool = True) -> _Found:
     """What a question to the hub comes to, asked again as often as the hub names a time for it, LONGEST in all, and
-    where it fails or a connection breaks, so many `tries`. Raises what the question raises: the refusal as well, where
-    the hub names no time or one too far away."""
+    where it fails or a connection breaks, so many `tries`; unless `away`, once where nobody answers at all. Raises what
+    the question raises: the refusal as well, where the hub names no time or one too far away."""
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
     left, failed = LONGEST, 0
@@ -72,10 +74,16 @@ def patiently(ask: Callable[[], _Found], tries: int = 1) -> _Found:
             status = getattr(answer, "status_code", 0)
             wait = seconds_of(answer.headers) if answer is not None and status in LATER else None
             failed += wait is None
-            if (wait or 0.0) > left or (wait is None and (failed >= tries or status not in FAILS)):
+            over = status not in FAILS or not (away or status or _broke(error))
+            if (wait or 0.0) > left or (wait is None and (failed >= tries or over)):
                 raise
         left -= max(wait or 0.0, AT_ONCE)
         rest(2.0 ** (failed - 2) if wait is None else wait, told=wait is None)
+
+
+def _broke(error: Exception) -> bool:
+    """Whether somebody answered, and the connection broke: one that cannot be made, or is silent, is no better soon."""
+    return any(each.__name__ in BROKEN for each in type(error).__mro__)
 
 
 def rest(seconds: float, still: Callable[[], None] | None = None, *, told: bool = False) -> None:
