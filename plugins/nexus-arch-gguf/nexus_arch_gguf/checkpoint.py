@@ -78,7 +78,7 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
     def bare(self) -> PreTrainedModel:
         """The module without what no GGUF file holds: towers of other modalities (they are in an mmproj file)."""
         with self._named():
-            module = skeleton(self.config)
+            module = skeleton(self.config, self.layout.kind if self.layout.within else None)
         for path in self.layout.absent:
             owner, _, leaf = path.rpartition(".")
             setattr(module.get_submodule(owner), leaf, None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import transformers
@@ -65,14 +67,17 @@ class Layout:
     """A regular expression of tensors that become fields of the configuration, and no weights."""
     wants: str = ""
     """What the forward needs that no sample can give."""
+    within: str = ""
+    """The module of transformers in which the class is, where it is in no list of those for everybody."""
 
     @property
     def kind(self) -> Any:
         """The model class. NexusError where the installed transformers has none of this name."""
-        found = getattr(transformers, self.head, None)
-        if not isinstance(found, type):
-            raise NexusError(f"transformers {transformers.__version__} has no class {self.head}: install a newer one.")
-        return found
+        with suppress(ImportError):
+            around = import_module(f"transformers.models.{self.within}") if self.within else transformers
+            if isinstance(found := getattr(around, self.head, None), type):
+                return found
+        raise NexusError(f"transformers {transformers.__version__} has no class {self.head}: install a newer one.")
 
 
 def configuration(source: Source, layout: Layout) -> PreTrainedConfig:

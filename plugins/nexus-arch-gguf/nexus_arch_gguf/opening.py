@@ -13,14 +13,14 @@ from .checkpoint import GgufCheckpoint
 from .kinds import other
 from .layouts import LAYOUTS
 from .source import Source, models
-from .tower import TowerCheckpoint
+from .tower import tower_checkpoint
 
 
 def open_checkpoint(path: Path) -> GgufCheckpoint:
     """The checkpoint of a file. NexusError for what is no model, or of an architecture without a class."""
     found = source(path)
     if found.architecture == TOWER:
-        return TowerCheckpoint(found)
+        return tower_checkpoint(found)
     if models(path.parent) == [path] and (apart := towers(path)):
         once(
             ("tower", path),

@@ -106,7 +106,7 @@ def test_pictures_are_whole_merged_patches(merged: int, sides: tuple[int, int], 
 
 
 REFUSED = {
-    "projector": ({"projector_type": "qwen2vl_merger"}, "projector 'qwen2vl_merger'"),
+    "projector": ({"projector_type": "kimivl"}, "projector 'kimivl'"),
     "layers": ({"vision.block_count": 400}, "400 layers"),
     "size": ({"vision.image_size": 1 << 30}, "allowed: 1 to 16384"),
     "patch": ({"vision.patch_size": 0}, "allowed: 1 to 16384"),

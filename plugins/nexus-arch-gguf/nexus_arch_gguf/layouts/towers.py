@@ -1,5 +1,5 @@
-"""Vision towers in mmproj files ("clip"): CLIP's, SigLIP's and Pixtral's, of which the projector behind them says
-which.
+"""Towers in mmproj files ("clip"), of which the projector behind them says which: CLIP's, SigLIP's and Pixtral's here;
+those that see grids, tiles or hear in modules of their own.
 
 Source: `MmprojModel` of llama.cpp's `conversion/base.py`, its classes, and `tools/mtmd/clip.cpp`.
 """
@@ -7,6 +7,7 @@ Source: `MmprojModel` of llama.cpp's `conversion/base.py`, its classes, and `too
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nexus_specs import NexusError
@@ -17,6 +18,8 @@ from ..layout import Layout
 from ..rules import Rule
 from ..source import Source
 from ..values import rotated
+from . import grids, tiles
+from .sounds import HEARING, hearing
 
 CLIP = ("mlp", "mlp_norm", "ldp", "ldpv2")
 SIGLIP = ("gemma3", "idefics3")
@@ -50,28 +53,43 @@ TURNED = (
     Rule(r"feed_forward\.(gate|up|down)_proj\.weight$", ("v.blk.{n}.ffn_{0}.weight",)),
 )  # fmt: skip
 """Pixtral's, whose patches turn with their row and column: it has no table of positions."""
+OTHERS: Mapping[str, Callable[[Source], Layout]] = {
+    "glm4v": grids.glm, "internvl": tiles.intern, "llama4": tiles.llama4, "qwen2.5o": grids.qwen2_5,
+    "qwen2.5vl_merger": grids.qwen2_5, "qwen2vl_merger": grids.qwen2, "qwen3vl_merger": grids.qwen3,
+}
+"""Projector -> what makes the layout of the tower before it."""
+LFM2 = ("lfm2",)
 LARGEST_SIDE = 1 << 14
 
 
 def tower(source: Source) -> Layout:
-    """The class behind a projector. NexusError for towers that are in no class of their own, and for audio."""
-    kind = projector(source)
-    if kind in PIXTRAL and "v.patch_embd.weight" in source.places:
+    """The class behind a projector. NexusError for towers that are in no class of their own."""
+    kind, patched = projector(source), "v.patch_embd.weight" in source.places
+    if kind in HEARING:
+        return hearing(kind)
+    if kind in OTHERS and patched:
+        return OTHERS[kind](source)
+    if kind in PIXTRAL and patched:
         return Layout(head="PixtralVisionModel", rules=TURNED, embeds=False)
+    if kind in LFM2 and patched:
+        rules = (*tiles.ANY_SHAPE, *COMMON, *UP)
+        return Layout(head="Siglip2VisionModel", rules=rules, fill=tiles.any_shape, embeds=False)
     patches, up = (source.tensors.get(f"v.{name}.weight") for name in ("patch_embd", "blk.0.ffn_up"))
     if kind in CLIP + SIGLIP and patches and up and (len(patches.shape), len(up.shape)) == (4, 2):
         rows, columns = up.shape
         rules = (*COMMON, *(DOWN if rows < columns else UP))
         return Layout(head="CLIPVisionModel" if kind in CLIP else "SiglipVisionModel", rules=rules, embeds=False)
+    known = ", ".join((*CLIP, *SIGLIP, *PIXTRAL, *LFM2, *OTHERS, *HEARING))
     raise NexusError(
         f"'{source.path}' is the vision or audio part of a model (mmproj) with the projector '{kind or 'unknown'}'. "
-        f"Towers are opened behind {', '.join(CLIP + SIGLIP + PIXTRAL)}; for others name the model's own file."
+        f"Towers are opened behind {known}; for others name the model's own file."
     )
 
 
 def projector(source: Source) -> str:
     """The kind of the projector behind the tower; "mlp" is what the oldest files have and do not say."""
-    found = source.get("clip.vision.projector_type") or source.get("clip.projector_type")
+    names = ("clip.vision.projector_type", "clip.projector_type", "clip.audio.projector_type")
+    found = next((said for name in names if (said := source.get(name))), "")
     return str(found or ("mlp" if "mm.0.weight" in source.places else ""))
 
 
@@ -90,8 +108,8 @@ def tower_configuration(source: Source, layout: Layout) -> PreTrainedConfig:
     positions = source.tensors.get("v.position_embd.weight")
     patches = (side(source, "image_size") // side(source, "patch_size")) ** 2 + ("v.class_embd" in source.places)
     most = min(len(numbers), LARGEST["block_count"])
-    turned = layout.rules is TURNED and positions is None
-    if not 0 < count <= most or not (turned or (positions is not None and positions.shape == (patches, width))):
+    own = layout.fill is not None or (layout.rules is TURNED and positions is None)     # no table, or its own
+    if not 0 < count <= most or not (own or (positions is not None and positions.shape == (patches, width))):
         raise NexusError(
             f"'{source.path}': the metadata says {count} layers and {patches} positions, and the tensors are of "
             f"{len(numbers)} layers and {positions.shape if positions else 'no'} positions. Fetch the file again."
@@ -122,5 +140,7 @@ def _made(source: Source, layout: Layout, width: int, count: int) -> PreTrainedC
     if layout.rules is TURNED:                              # its norms have no epsilon to choose, its GELU is exact
         fields.pop("layer_norm_eps")
         fields["hidden_act"] = "silu" if silu else "gelu"
+    if layout.fill is not None:
+        layout.fill(source, fields)
     made: PreTrainedConfig = layout.kind.config_class(**fields)
     return made
