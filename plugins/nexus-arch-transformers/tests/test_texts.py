@@ -121,6 +121,27 @@ def test_ids_of_unequal_length_have_a_mask(checkpoint_folder: Callable[[str], Pa
     assert checkpoint.collate(own)["attention_mask"].tolist() == [[1, 0, 0], [1, 1, 1]]
 
 
+def test_an_encoders_texts_are_filled_up_behind_whatever_its_tokenizer_says(
+    checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Before them, padding would move their positions: what a text gives would depend on its batch."""
+    home = shutil.copytree(checkpoint_folder("bert"), tmp_path / "encoder")
+    told = json.loads((home / "tokenizer_config.json").read_text())
+    (home / "tokenizer_config.json").write_text(json.dumps(told | {"padding_side": "left"}))
+    mask = opened(home).collate([carrying(text="x = 1"), carrying(text="x = 1 and y = 2 and z")])["attention_mask"]
+    assert (mask[0, 0], mask[0, -1]) == (1, 0)
+
+
+@pytest.mark.parametrize("kind", ["BltForCausalLM", "MusicgenMelodyForConditionalGeneration"])
+def test_what_patches_or_words_before_a_song_are_goes_alone(kind: str) -> None:
+    """Nobody can tell their padding in the states: those of a batch had rows of it."""
+    import transformers
+    from nexus_torch.hugging_face.configuration.classes import is_alone
+
+    found = getattr(transformers, kind)
+    assert is_alone(found.config_class(), found)
+
+
 def test_without_a_mask_only_equal_lengths_go_together(checkpoint_folder: Callable[[str], Path]) -> None:
     checkpoint: Any = opened(checkpoint_folder("llama"))
     checkpoint.preprocessor.arguments -= {"attention_mask"}

@@ -29,11 +29,12 @@ __all__ = ["gives", "headless", "is_paired", "model_class", "read_config", "runn
 SEES_PADDING = frozenset({
     "funnel", "xlnet", "minicpmv4_6", "minicpmv4_7", "canine", "convbert", "fnet", "nystromformer", "yoso", "mra",
     "reformer", "cpmant", "prophetnet", "big_bird", "bigbird_pegasus", "longformer", "led", "pegasus_x",
-    "sam3_lite_text_text_model",
+    "sam3_lite_text_text_model", "musicgen_melody", "blt",
 })  # fmt: skip
 """Model types whose states are of several tokens, or whose last token may be padding, or whose pictures are patches of
-one sample; whose convolutions, transforms, hashes and landmarks go over padding; and those that fill a text up to whole
-windows, with states in which nobody can tell the padding."""
+one sample; whose convolutions, transforms, hashes and landmarks go over padding; whose words stand before what is
+sung (MusicGen Melody); and those that fill a text up to whole windows, or cut it into patches (BLT), with states in
+which nobody can tell the padding."""
 INPUTS = {
     "input_ids": "text", "pixel_values": "image", "pixel_values_videos": "video",
     "input_features": "audio", "input_values": "audio",

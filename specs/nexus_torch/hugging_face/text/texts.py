@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from .panics import hushed
 
 FULL_LENGTH = frozenset({"siglip", "siglip2"})
 """Model types that see the padding of a text."""
+RIGHT: Mapping[str, Any] = {"padding_side": "right"}
+"""Whatever a tokenizer's file says: before a text, padding would move its positions, and stand where its first token is
+looked for; what a text gives would depend on its batch."""
 STARTS = ("bos_token_id", "eos_token_id", "cls_token_id")
 """What tokenizers and configurations call the tokens that may stand before a text, the usual one first."""
 
@@ -56,8 +59,8 @@ class Texts(Makers):
             return Collated(self._cut(lambda words: words(texts, return_tensors="pt", **self._whole)))
         if not self.generative or self.decoder_start is not None:
             limits = {"truncation": True, "max_length": self.context} if self.context else {}
-            padding = len(texts) > 1
-            return Collated(self._cut(lambda words: words(texts, padding=padding, return_tensors="pt", **limits)))
+            filled = {"padding": True, **RIGHT} if len(texts) > 1 else {}
+            return Collated(self._cut(lambda words: words(texts, return_tensors="pt", **filled, **limits)))
         start = self.start
         found = self._cut(lambda words: tokenise(words, texts, start=start, limit=self.context))
         return Collated({"input_ids": found.ids, "attention_mask": found.mask.long()}, spans=found.spans)
@@ -69,7 +72,7 @@ class Texts(Makers):
 
     @property
     def _whole(self) -> dict[str, Any]:
-        return {"padding": "max_length", "max_length": self.context, "truncation": True}
+        return {"padding": "max_length", "max_length": self.context, "truncation": True, **RIGHT}
 
     def lengths(self, samples: Sequence[Sample]) -> list[int] | None:
         """Tokens of each text, uncut; None for what is not text alone."""
