@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,14 +22,24 @@ HARMLESS = frozenset({
 """What may be asked of a weight that is not there."""
 
 
+_MAKING = threading.RLock()
+"""What is changed while a module is made is the class of all."""
+
+
 @contextmanager
 def without_weights() -> Iterator[None]:
     """Modules made inside have parameters on the meta device and real buffers (rotary frequencies are in no file).
 
     A parameter becomes meta before anything is written to it, so its memory is never touched; a large one never has
     any, so that the experts of a model larger than this machine's memory are described. Tied parameters stay one
-    object. NexusError for a buffer of more than HUGE numbers. Not for several threads at once.
+    object. NexusError for a buffer of more than HUGE numbers. Several threads take turns.
     """
+    with _MAKING, _replaced(), Sparing():
+        yield
+
+
+@contextmanager
+def _replaced() -> Iterator[None]:
     original, buffered = nn.Module.register_parameter, nn.Module.register_buffer
 
     def register(self: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -42,8 +53,7 @@ def without_weights() -> Iterator[None]:
 
     nn.Module.register_parameter, nn.Module.register_buffer = register, register_buffer
     try:
-        with Sparing():
-            yield
+        yield
     finally:
         nn.Module.register_parameter, nn.Module.register_buffer = original, buffered
 

@@ -83,7 +83,9 @@ def _loaded(checkpoint: Checkpoint, budget: Budget) -> Iterator[Teacher]:
     check_experts(checkpoint)
     make = ROOMS[way.residency]
     room: Room = make(checkpoint, budget.device, dtype=way.dtype, quantise=way.quantise, budget=budget)
+    teacher = SliTeacher(checkpoint, room, budget)
     try:
-        yield SliTeacher(checkpoint, room, budget)
+        yield teacher
     finally:
+        teacher.closed = True
         room.close()

@@ -56,7 +56,7 @@ class SliTeacher:
         self.module: nn.Module | None = room.module if self.resident else None
         self.batching = Batching(checkpoint, budget.micro_batch)
         self.current: dict[Any, tuple[MicroBatch, str]] = {}
-        self.looked, self.lock = False, threading.RLock()
+        self.looked, self.closed, self.lock = False, False, threading.RLock()
         self.passes = 0
         """Modules that the last observation with edits ran."""
 
@@ -74,6 +74,11 @@ class SliTeacher:
             self._observe(samples, taps, sink, edits)
 
     def _observe(self, samples: Iterable[Sample], taps: Sequence[Tap], sink: Sink, edits: Sequence[Edit]) -> None:
+        if self.closed and not self.resident:
+            raise NexusError(
+                f"The teacher '{self.blueprint.head}' was closed, and its weights come while it runs. Observe it "
+                "before the context of `load` ends, or load it again."
+            )
         wanted = Taps(taps, sink, self.blueprint.vocabulary, frozenset(dict(self.room.module.named_children())))
         check_named(self.room.module, self.blueprint, wanted, edits)
         edited = {path for edit in edits for path in edit.modules}
@@ -113,7 +118,7 @@ class SliTeacher:
         layers = layer_paths(room.module, self.blueprint.stacks)
         same = fingerprint(self.checkpoint, taps.wanted, self.budget, edits, room.order)
         lending = Lending(taps.again)
-        observation = Observation(room, layers, self.budget, same, taps.sink, edits, tuple(taps.modules), lending)
+        observation = Observation(room, layers, self.budget, same, taps.sink, edits, taps.edited, lending)
         once = observation.checkpoints is None and not edits
         known: Iterable[Sample] = samples if once else list(samples)
         observation.lead(lambda: self.batching.chunked(known), lambda run, each: self._forward(taps, each, run.name))
@@ -126,7 +131,7 @@ class SliTeacher:
         lending, listed = Lending(taps.again), list(batches)
 
         def lead() -> None:
-            hub = EditHub(self.room, layers, edits, tuple(taps.modules), lending=lending)
+            hub = EditHub(self.room, layers, edits, taps.edited, lending=lending)
             hub.lead_all(self._family(at, each, taps, edits) for at, each in enumerate(listed))
             self.passes = hub.passes
 

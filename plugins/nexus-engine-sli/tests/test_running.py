@@ -37,6 +37,13 @@ class Mean:
         return torch.cat(self.seen_by[path]).mean(0).expand_as(output).clone()
 
 
+class Half(Mean):
+    """Leaves half of what the modules give, whatever they were given, and adds half of the mean."""
+
+    def apply(self, path: str, inputs: Any, output: Any) -> Any:
+        return (output + super().apply(path, inputs, output)) / 2
+
+
 @contextmanager
 def plainly(module: torch.nn.Module, edit: Mean) -> Any:
     """Replaces outputs by hooks, as anyone would."""
@@ -169,9 +176,13 @@ def test_taps_inside_a_layer_are_observed_under_edits_before_it(opened: Opened, 
     assert not sink.values(tap, "mean:model.layers.2"), "what replaces a layer does not run what is inside"
 
 
-def test_an_edit_of_two_layers(opened: Opened, inputs: Inputs) -> None:
-    both = Mean("model.layers.1", "model.layers.3")
-    sink, _ = observed(opened("decoder"), inputs("decoder"), ["logprob"], edits=[both])
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+@pytest.mark.parametrize("modules", [("model.layers.1", "model.layers.3"), ("model.layers.1", "model.layers.1.mlp"),
+                                     ("model.layers.2.self_attn.q_proj", "model.layers.2.self_attn")])  # fmt: skip
+def test_an_edit_of_two_modules(modules: Sequence[str], residency: Any, opened: Opened, inputs: Inputs) -> None:
+    """One beside the other, and one inside the other."""
+    both = Half(*modules)
+    sink, _ = observed(opened("decoder"), inputs("decoder"), ["logprob"], edits=[both], residency=residency)
     with Sli().load(opened("decoder"), Budget(micro_batch=2)) as teacher:
         expected = ListSink()
         with plainly(teacher.module, both):  # type: ignore[arg-type]

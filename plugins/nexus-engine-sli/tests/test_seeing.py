@@ -151,7 +151,7 @@ def test_what_forwards_keep_on_modules_is_their_own(opened: Any, inputs: Any) ->
 
 def test_what_one_forward_sets_stays_for_all() -> None:
     """A table that is made once and used by all is copied for nobody."""
-    module, belongings, seen = nn.Module(), Belongings(Run), []
+    module, belongings, seen = nn.Module(), Belongings(), []
 
     def forward(run: Run) -> None:
         if run.index == 0:

@@ -59,6 +59,11 @@ class Taps:
         named = {path for path in self.top if not is_output(path)}
         return {tap.path: tap for tap in self.wanted if "." in tap.path or tap.path in named}
 
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """Modules of which somebody wants to know what they give under edits."""
+        return tuple(path for path, tap in self.modules.items() if not tap.intact)
+
     def check_ran(self) -> None:
         """NexusError for a module that no forward came to; not where an earlier process may have seen it run."""
         if self.resumed or not self.passed or self.modules.keys() <= self.ran:

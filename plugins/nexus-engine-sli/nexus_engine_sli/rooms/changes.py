@@ -25,7 +25,10 @@ class Changes:
         return True
 
     def apply(self, module: nn.Module, names: Iterable[str]) -> None:
-        """To weights that have just come."""
+        """To weights that have just come, in memory of their own: what is offloaded stays as it is stored."""
         for name in names if self.known else ():
+            weight = module.get_parameter(name)
+            if name in self.known:
+                weight.data = weight.data.clone()
             for change in self.known.get(name, (None, []))[1]:
-                change(module.get_parameter(name).data)
+                change(weight.data)

@@ -64,8 +64,7 @@ class Streamed:
         self.inside, self.borrowed = "", set[str]()
         self.seen = set[str]()
         """Units whose weights were looked at, since what they gave is not finite."""
-        self.kept, self.changes = set[str](), Changes()
-        self.loads: list[str] = []
+        self.kept, self.changes, self.loads = set[str](), Changes(), list[str]()
         """Units in the order in which they were brought, for those who check that it was once each."""
         self._settle(rest)
         self.passing = fitting.passing(self.units.values())
@@ -104,10 +103,11 @@ class Streamed:
         self.reader.buffers.sweep()
         give_back(0 if self.unpacks else None)
         self.sequence.entered(path, self.inside)
-        self.inside = path
+        self.inside = ""                                    # reading may fail, and who tries again begins here
         self.files.reach(self.units[path].part.extents)
         if not there:
             self._bring(path)
+        self.inside = path
         self._expect(path)
 
     def borrow(self, path: str) -> None:
@@ -169,8 +169,6 @@ class Streamed:
         if unit.count:
             self._bring_group(unit)
             return
-        if path in self.sequence.left and self._has_room(unit):
-            self.kept.add(path)
         if self._from_tied(unit):
             self.transport.forget(unit)
         else:
@@ -186,6 +184,8 @@ class Streamed:
             self.transport.settle()
             self.finder.check(self.module, unit.names, unit.part)       # packed, it would be finite
             quantised(self.module.get_submodule(path), self.quantise)
+        if path in self.sequence.left and self._has_room(unit):
+            self.kept.add(path)
 
     def _in_a_layer(self, path: str) -> bool:
         """Whether a unit is a layer or a part of one: embeddings and heads are never quantised."""

@@ -9,6 +9,7 @@ on. What only one sets (a table that all use) stays as it is.
 from __future__ import annotations
 
 import dis
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -25,8 +26,9 @@ Place = tuple[nn.Module, str]
 class Belongings:
     """The attributes of modules that are forwards' own, by forward."""
 
-    def __init__(self, kind: type[greenlet.greenlet]) -> None:
-        self.kind = kind
+    def __init__(self) -> None:
+        self.running: Any = None
+        """The forward that goes on now."""
         self.setter: dict[Place, Any] = {}
         """Who set it last."""
         self.before: dict[Place, Any] = {}
@@ -38,30 +40,16 @@ class Belongings:
     @contextmanager
     def noting(self) -> Iterator[None]:
         """Attributes that a forward sets are noted while this lasts, whatever the module."""
-        attribute, buffer, gone = nn.Module.__setattr__, nn.Module.register_buffer, nn.Module.__delattr__
-
-        def set_attribute(module: nn.Module, name: str, value: Any) -> None:
-            self._noted(module, name)
-            attribute(module, name, value)
-
-        def set_buffer(module: nn.Module, name: str, *args: Any, **kwargs: Any) -> None:
-            self._noted(module, name)
-            buffer(module, name, *args, **kwargs)
-
-        def delete(module: nn.Module, name: str) -> None:
-            self._noted(module, name)
-            gone(module, name)
-
-        _replace(set_attribute, set_buffer, delete)
+        _watch(self)
         try:
             yield
         finally:
-            _replace(attribute, buffer, gone)
+            _let_go(self)
 
-    def _noted(self, module: nn.Module, name: str) -> None:
+    def note(self, module: nn.Module, name: str) -> None:
         """Before a value changes: that of another forward is kept for it."""
         run, place = greenlet.getcurrent(), (module, name)
-        if not isinstance(run, self.kind):
+        if run is not self.running:                         # of another observation, or of none
             return
         self.noted = True
         last = self.setter.get(place)
@@ -77,14 +65,14 @@ class Belongings:
 
     def bring(self, run: Any) -> None:
         """A forward goes on, and finds what it set."""
-        self.noted = False
+        self.noted, self.running = False, run
         for (module, name), value in self.own.get(run, {}).items():
             _put(module, name, value)
             self.setter[module, name] = run
 
     def leave(self, run: Any) -> None:
         """A forward waits, or is over: others find what was there before, or what was set last."""
-        own = self.own.pop(run, {})
+        own, self.running = self.own.pop(run, {}), None
         for place in own:
             own[place] = getattr(*place, None)
             if place in self.before:
@@ -112,9 +100,32 @@ def _forgets(function: FunctionType, name: str) -> bool:
 
 
 _put: Callable[[nn.Module, str, Any], None] = nn.Module.__setattr__
+_SETTERS = ("__setattr__", "register_buffer", "__delattr__")
+_LOCK = threading.Lock()
+_watching: list[Belongings] = []
+"""Observations that are under way: several threads may each have one."""
+_native: dict[str, Callable[..., None]] = {}
 
 
-def _replace(attribute: Any, buffer: Any, gone: Any) -> None:
-    nn.Module.__setattr__, nn.Module.register_buffer, nn.Module.__delattr__ = (  # type: ignore[method-assign]
-        attribute, buffer, gone,
-    )  # fmt: skip
+def _watch(belongings: Belongings) -> None:
+    with _LOCK:
+        for name in () if _watching else _SETTERS:
+            _native[name] = getattr(nn.Module, name)
+            setattr(nn.Module, name, _noting(_native[name]))
+        _watching.append(belongings)
+
+
+def _let_go(belongings: Belongings) -> None:
+    with _LOCK:
+        _watching.remove(belongings)
+        for name in () if _watching else _SETTERS:
+            setattr(nn.Module, name, _native[name])
+
+
+def _noting(native: Callable[..., None]) -> Callable[..., None]:
+    def changed(module: nn.Module, name: str, *args: Any, **kwargs: Any) -> None:
+        for each in _watching:
+            each.note(module, name)
+        native(module, name, *args, **kwargs)
+
+    return changed

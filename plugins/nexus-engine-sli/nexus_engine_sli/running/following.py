@@ -141,25 +141,25 @@ class EditHub(Hub):
         stop, edit = run.stop, run.edit
         if stop is None or edit is None or stop.kind == "need":
             return stop is not None
-        alone = run.apart or self._itself(run, stop)
-        return alone and self._known(stop) if stop.path in edit.modules else alone or self._must_run(stop.path, edit)
+        alone = run.apart or self._itself(run, stop) or self._must_run(stop.path, edit)
+        return alone and (stop.path not in edit.modules or self._known(stop))
 
     def _takes(self, run: Run) -> bool:
         """Whether a variant may take over what the intact run was given, edited or not."""
         stop, edit = run.stop, run.edit
         if stop is None or edit is None or stop.kind != "before" or run.apart or self._itself(run, stop):
             return False
-        if stop.path in edit.modules:
-            return self._known(stop)
-        return (run.index, stop.path, stop.visit) in self.shared and not self._must_run(stop.path, edit)
+        if self._must_run(stop.path, edit):
+            return False
+        return self._known(stop) if stop.path in edit.modules else (run.index, stop.path, stop.visit) in self.shared
 
     def _itself(self, run: Run, stop: Stop) -> bool:
         """Whether a variant makes a module's output itself, while the module is there: what the intact run of its batch
         has just been given is not there any more as it was (Gemma 3n scales what its projection gives, in place), or
-        would not stay so."""
+        would not stay so; or nobody kept it, since an edited module stands around this one."""
         shared = self.shared.get((run.index, stop.path, stop.visit))
-        changed = stop.kind == "before" and shared is not None and shared.changed
-        return changed or stop.path in self.lending.own
+        gone = shared.changed if shared else run.index in self.passed[stop.path, stop.visit]
+        return (stop.kind == "before" and gone) or stop.path in self.lending.own
 
     def _known(self, stop: Stop) -> bool:
         """Whether all intact batches have passed a module, or are over: those without pictures never meet it."""
@@ -234,7 +234,9 @@ class EditHub(Hub):
         return with_first(output, made)
 
     def _must_run(self, path: str, edit: Edit) -> bool:
-        return any(inner.startswith(f"{path}.") for inner in (*edit.modules, *self.watched))
+        """Whether something inside a module is edited, or tapped: what is replaced itself is not run to be tapped."""
+        watched = () if path in edit.modules else self.watched
+        return any(inner.startswith(f"{path}.") for inner in (*edit.modules, *watched))
 
 
 def _all(families: Iterable[Kin]) -> list[Run]:

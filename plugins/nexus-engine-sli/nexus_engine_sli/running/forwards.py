@@ -109,15 +109,19 @@ class Run(greenlet.greenlet):
 
 @contextmanager
 def stopping(module: nn.Module, paths: Iterable[str]) -> Iterator[None]:
-    """The forwards of some modules wait for a hub, if a run calls them, while this lasts."""
+    """The forwards of some modules wait for a hub, if a run calls them, while this lasts. Those that a module has for
+    itself (SqueezeBERT's layers) it has again afterwards."""
     modules = {path: module.get_submodule(path) for path in paths}
+    own = {path: vars(each)["forward"] for path, each in modules.items() if "forward" in vars(each)}
     for path, each in modules.items():
         each.forward = _stopping_forward(path, each.forward)
     try:
         yield
     finally:
-        for each in modules.values():
+        for path, each in modules.items():
             del each.forward
+            if path in own:
+                each.forward = own[path]
 
 
 def family_of(run: Run) -> Family:

@@ -67,7 +67,7 @@ class Hub:
         self.units = sorted((self.layers - split) | modules)
         self.places = {path: at for at, path in enumerate(dict.fromkeys((*room.order, *layers)))}
         self.tracker, self.keeper = tracker, keeper
-        self.belongings, self.passages = Belongings(Run), Passages(room.order)
+        self.belongings, self.passages = Belongings(), Passages(room.order)
         self.back: Callable[[Hub, Sequence[Run]], None] | None = None
         """Takes forwards that have just started (a batch, intact and edited) to where they were when a process was
         killed."""
