@@ -179,6 +179,17 @@ def test_heads_of_keys_are_seen_in_the_tensors(tmp_path: Path) -> None:
         assert found.num_key_value_heads == 2
 
 
+@pytest.mark.parametrize("row", ["camembert", "roberta", "bert"])
+def test_encoders_without_a_tokenizer_are_told_apart(
+    row: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RoBERTa's kind counts positions from two; where its file leaves those two out, it computes what a BERT does."""
+    monkeypatch.setitem(globals(), "vocabulary", lambda *_: None)
+    module, _ = loaded(file(row, tmp_path / "a.gguf", {}))
+    assert unlike(module, model_of(row)) <= 1e-6
+    assert type(module).__name__ == ("RobertaModel" if row == "camembert" else "BertModel")
+
+
 @pytest.mark.parametrize(("said", "shown"), [(None, "missing"), (0, "0"), (5, "5")])
 def test_experts_that_see_a_token_are_not_guessed(said: int | None, shown: str, tmp_path: Path) -> None:
     with pytest.raises(NexusError, match=f"lfm2moe.expert_used_count' is {shown}; allowed: 1 to the 4 experts"):

@@ -38,11 +38,30 @@ def bert(source: Source) -> Layout:
     if "token_types.weight" not in source.places:
         return Layout(head="DistilBertModel", fill=distilbert)
     kind = source.text("tokenizer.ggml.model")
-    if kind == "gpt2":
+    if kind == "gpt2" or (not kind and _counts_from_two(source)):
         return Layout(head="RobertaModel", rules=ROBERTA, fill=roberta, absent=("pooler",))
     if kind in SENTENCEPIECE:
         return Layout(head="XLMRobertaModel", rules=ROBERTA, fill=roberta, absent=("pooler",))
     return Layout(head="BertModel", fill=bert_fields, absent=("pooler",))
+
+
+def _counts_from_two(source: Source) -> bool:
+    """Whether a file without a tokenizer is of RoBERTa's kind, whose positions begin behind two that no token has: it
+    holds their rows too (CamemBERT's do), or has one sort of token, as all of the kind and no BERT."""
+    positions, sorts = (source.tensors[f"{name}.weight"].shape[0] for name in ("position_embd", "token_types"))
+    if found := _spare(positions) or sorts == 1:
+        once(
+            ("sort", source.path),
+            f"'{source.path}' has no tokenizer, which would tell BERT from RoBERTa: by its positions and sorts of "
+            "token it is taken for a RoBERTa.",
+        )
+    return found
+
+
+def _spare(rows: int) -> bool:
+    """Whether so many rows are a power of two and the two before."""
+    positions = rows - PADDING - 1
+    return positions > 0 and not positions & (positions - 1)
 
 
 def bert_fields(source: Source, fields: dict[str, Any]) -> None:
@@ -57,7 +76,7 @@ def roberta(source: Source, fields: dict[str, Any]) -> None:
     bert_fields(source, fields)
     fields["pad_token_id"] = PADDING
     rows = fields["max_position_embeddings"]
-    if (rows - PADDING - 1) & (rows - PADDING - 2):
+    if not _spare(rows):
         fields["max_position_embeddings"] = rows + PADDING + 1
 
 
