@@ -132,6 +132,26 @@ def test_an_encoders_texts_are_filled_up_behind_whatever_its_tokenizer_says(
     assert (mask[0, 0], mask[0, -1]) == (1, 0)
 
 
+def test_padding_is_known_where_a_forward_takes_no_mask(
+    checkpoint_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """xLSTM: the states and scores of a short text had rows of padding behind them."""
+    import transformers
+
+    home = shutil.copytree(checkpoint_folder("llama"), tmp_path / "recurrent")
+    config = transformers.xLSTMConfig(
+        vocab_size=300, hidden_size=32, embedding_dim=32, num_hidden_layers=1, num_blocks=1, num_heads=2, eos_token_id=1
+    )
+    transformers.xLSTMForCausalLM(config).save_pretrained(home)
+    checkpoint: Any = opened(home)
+    batch = checkpoint.collate([carrying(text="x = 1"), carrying(text="x = 1 and y = 2 and z")])
+    assert "attention_mask" not in batch
+    logits = torch.zeros(*batch["input_ids"].shape, 300)
+    mask = checkpoint.read(transformers.utils.ModelOutput(logits=logits), batch).mask
+    assert batch.side["mask"].equal(mask)
+    assert (mask[0, -1], mask[1, -1]) == (False, True)
+
+
 @pytest.mark.parametrize("kind", ["BltForCausalLM", "MusicgenMelodyForConditionalGeneration"])
 def test_what_patches_or_words_before_a_song_are_goes_alone(kind: str) -> None:
     """Nobody can tell their padding in the states: those of a batch had rows of it."""

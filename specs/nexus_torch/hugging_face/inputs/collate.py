@@ -161,8 +161,11 @@ class Preprocessor(Texts):
         return processor.processor_class(self.home, str(configuration(str(self.home)).get("model_type"))) is not None
 
     def _fitting(self, batch: Collated) -> Collated:
-        """Only what the forward takes: extractors give masks that some models do without."""
+        """Only what the forward takes: extractors give masks that some models do without. Where a text's own is none of
+        it (xLSTM), it still says which states are of padding."""
         if self.arguments and not self.arguments.isdisjoint(batch):
+            if "input_ids" in batch and "attention_mask" in batch and "attention_mask" not in self.arguments:
+                batch.side["mask"] = batch["attention_mask"].bool()
             for name in [name for name in batch if name not in self.arguments]:
                 del batch[name]
         if self.patch and "pixel_values" in batch:

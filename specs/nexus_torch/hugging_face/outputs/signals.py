@@ -51,14 +51,20 @@ def signal(output: Any, batch: Batch, gives: Sequence[str], channels: int, *, fi
         below = _vector(output, batch) if below is None and _has_own(output) else below
     if scores is not None:
         return Signal(outputs={"output": scores} | ({} if below is None else {"embedding": below}))
-    vector = _embedding(output, batch.get("attention_mask"), getattr(batch, "side", {}).get("stands_in", ""))
+    vector = _embedding(output, _mask(batch), getattr(batch, "side", {}).get("stands_in", ""))
     vector = _of_tokens(_of_each(vector, batch), batch)
     return Signal(outputs={"output": vector, "embedding": vector if below is None else below})
 
 
+def _mask(batch: Batch) -> Tensor | None:
+    """Which tokens of a text are real: as the forward is told, or as is known where it takes no mask."""
+    found: Tensor | None = batch.get("attention_mask", getattr(batch, "side", {}).get("mask"))
+    return found
+
+
 def _of_tokens(found: Tensor, batch: Batch) -> Tensor | list[Tensor]:
     """Vectors [B, T, D] of which each belongs to a token (ColPali's) without those of padding; others as they are."""
-    mask = batch.get("attention_mask")
+    mask = _mask(batch)
     if found.ndim != 3 or not isinstance(mask, Tensor) or mask.shape != found.shape[:2]:
         return found
     return unpad(found, mask.bool())
@@ -75,7 +81,7 @@ def _scored(output: Any, batch: Batch) -> list[Tensor] | None:
     )  # fmt: skip
     if not isinstance(tokens, Tensor) or found is None or found.shape[:2] != tokens.shape or found.ndim > 3:
         return None
-    mask = batch.get("attention_mask")
+    mask = _mask(batch)
     if not isinstance(mask, Tensor) or mask.shape != tokens.shape:
         mask = torch.ones_like(tokens)
     return [real(row, kept) for row, kept in zip(found, mask, strict=True)]
@@ -137,7 +143,7 @@ def _below(output: Any, batch: Batch) -> Tensor | None:
     body = getattr(output, "body", None)
     if _has_own(output) or not any(getattr(body, name, None) is not None for name in (*EMBEDDINGS, *STATES)):
         return None
-    return _of_each(_embedding(body, batch.get("attention_mask")), batch)
+    return _of_each(_embedding(body, _mask(batch)), batch)
 
 
 def _has_own(output: Any) -> bool:
@@ -175,7 +181,7 @@ def _text(output: Any, batch: Batch, channels: int) -> Signal:
     """Logits with what belongs to them; those of `channels` codebooks side by side: [B, channels, T, V]."""
     side = getattr(batch, "side", {})
     decoded = "decoder_input_ids" in batch
-    mask = side.get("decoder_mask") if decoded else batch.get("attention_mask")
+    mask = side.get("decoder_mask") if decoded else _mask(batch)
     tokens = batch.get("decoder_input_ids" if decoded else "input_ids")
     within = getattr(output, "body", None)                  # a decoder whose scores the whole keeps to itself (BLIP)
     told: Any = within if getattr(output, "logits", None) is None and hasattr(within, "logits") else output
