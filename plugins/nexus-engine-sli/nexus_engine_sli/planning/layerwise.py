@@ -82,7 +82,8 @@ class _Passing:
         wide = pieces.making(self.blueprint) * self.dtype.itemsize
         unpacked = pieces.met(self.blueprint).parameters // MATRICES * self.dtype.itemsize
         beside = max(0, self.unpacking - unpacked)          # what is unpacked is not there yet
-        arriving = max(self.coming, self.words.table.stored if pieces.heads(self.blueprint) else 0) + self.more
+        behind = pieces.heads(self.blueprint) and (self.words.table.parameters or self.words.later)
+        arriving = max(self.coming, self.words.table.stored if behind else 0) + self.more
         return max(
             min(round(pieces.met(each).parameters * wide) + arriving, self.most)
             + max(beside, working.streamed(each, self.budget, self.dtype, self.tokens).layer)
@@ -92,17 +93,21 @@ class _Passing:
 
     def around_words(self) -> float:
         """A table of words is there: behind it the head's scores are made, and what is kept to read into is there, or
-        it is only looked up, in no time: half of the first layer has arrived meanwhile."""
+        it is only looked up, in no time: half of the first layer has arrived meanwhile. One that stays is made before
+        any layer."""
         blueprint, layer, table = self.blueprint, pieces.met(self.blueprint), self.words.table
         spare = 0 if table.parameters else min(self.coming, layer.parameters * self.dtype.itemsize)
         made = 0 if self.plain or blueprint.quantisation else table.stored      # it is there in both forms
-        if pieces.heads(blueprint):
-            opened = _opened(pieces.table(blueprint), self.dtype) if self.unpacking else 0
+        opened = _opened(pieces.table(blueprint), self.dtype) if self.unpacking else 0
+        if not pieces.heads(blueprint):
+            beside = max(pieces.first(blueprint) // 2, made) + 2 * ROUNDING
+        elif table.parameters:
             beside = max(layer.stored, made) + self.more + max(self.unpacking, opened)  # the last buffers are there
         else:
-            beside = max(pieces.first(blueprint) // 2, made) + 2 * ROUNDING
+            beside = layer.stored + self.more + self.unpacking
         scores = working.streamed(blueprint, self.budget, self.dtype, self.tokens).head
-        return min(table.parameters * self.dtype.itemsize + spare + beside, self.most) + scores
+        last = min(table.parameters * self.dtype.itemsize + spare + beside, self.most) + scores
+        return last if table.parameters else max(last, min(table.stored + opened + 2 * ROUNDING, self.most))
 
     @cached_property
     def dtype(self) -> torch.dtype:
