@@ -37,11 +37,12 @@ def _check(reader: Reader, where: str, blueprint: Blueprint) -> None:
     first = next(iter(reader.samples("train")), None)
     if first is None:
         raise NexusError(f"{where}: the training part is empty. Name data that hold something.")
+    _holds(first.fields, where, blueprint)
     if next(iter(reader.samples("held_out")), None) is None:
         raise NexusError(
-            f"{where}: a tenth of the samples is held out to judge by, and of so few that is none. Name more data."
+            f"{where}: a tenth of the samples is held out to judge by, and of so few that differ that is none. "
+            "Name more data."
         )
-    _holds(first.fields, where, blueprint)
 
 
 def _holds(fields: Iterable[str], where: str, blueprint: Blueprint) -> None:

@@ -9,12 +9,14 @@ import click
 from nexus_specs import Blueprint, Budget, Estimate, NexusError, plain
 
 from ..discovery import Plugins
-from ..registry.naming import meant
+from ..discovery.opening import is_here
+from ..registry.naming import meant, teacher
+from ..registry.trust import allow
 from ..running.preparing import held_here
 from ..showing.text import duration
 from ..words import bytes_text, listed
 from .app import State
-from .output import emit_json, emit_table, json_option
+from .output import emit_json, emit_table, json_option, say
 
 
 @click.command("inspect")
@@ -22,8 +24,9 @@ from .output import emit_json, emit_table, json_option
 @json_option
 @click.pass_obj
 def command(state: State, *, source: str, as_json: bool) -> int:
-    """Say what the checkpoint SOURCE (a folder, a package: resource, a hub id) is, and how it would be run on this
-    machine, without reading its weights."""
+    """Say what the checkpoint SOURCE (a folder, a file, a package: resource, a hub id, or a teacher of the registry by
+    its name) is, and how it would be run on this machine, without reading its weights."""
+    source = _named(source, state.plugins)
     blueprint = looked_at(source, state.plugins)
     loader = state.plugins.loader(source)
     held = held_here(blueprint, state.plugins, state.without)
@@ -34,6 +37,19 @@ def command(state: State, *, source: str, as_json: bool) -> int:
         rows = [("runs here", _words(_runs(blueprint, *held)))] if held else []
         emit_table(["", source], [("loader", loader), *facts(blueprint), *rows])
     return 0
+
+
+def _named(source: str, plugins: Plugins) -> str:
+    """The source of the teacher that the registry calls so; what is there under that name comes first."""
+    if is_here(source):
+        return source
+    name, card = teacher(source, plugins)
+    if card is None:
+        return source
+    say(f"'{source}' is the teacher '{name}' of the registry: {card.source}")
+    if card.trust:
+        allow([card])
+    return card.source
 
 
 def looked_at(source: str, plugins: Plugins) -> Blueprint:

@@ -12,7 +12,7 @@ from pathlib import Path
 from nexus_specs import Lookup, NexusError, locate, reader_for
 
 from ..words import did_you_mean, listed
-from .addresses import meant_by
+from .addresses import meant_by, of_repository
 
 _CONFIG, _GGUF = "config.json", ".gguf"
 _WHOLE = (_CONFIG, "model_index.json", "adapter_config.json")
@@ -67,7 +67,7 @@ def absence(lookup: Lookup, source: str) -> str:
         return _of_file(path, _data(lookup, source))
     if path.is_symlink():
         return "it is a link to nothing. Mend the link, or name the folder itself."
-    return meant_by(source) or _of_nothing(path, source)
+    return meant_by(source) or of_repository(source) or _of_nothing(path, source)
 
 
 def pointers(source: str) -> str:
@@ -182,6 +182,8 @@ def _unknown(config: Path) -> str:
     if not isinstance(told, dict):
         return f"its {_CONFIG} cannot be read. Fetch it again."
     named = told.get("model_type")
+    if named is None and "pretrained_cfg" in told:
+        return "it is a model of timm, which is not read. Name one in transformers' own layout, or add a plugin."
     if not isinstance(named, str):
         return f"its {_CONFIG} names no model_type. Fetch it again, or add the one it is of ({_EXAMPLE})."
     own = " The code that it brings along is never run, unless the registry trusts its commit." * ("auto_map" in told)

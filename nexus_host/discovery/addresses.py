@@ -7,6 +7,10 @@ import re
 _HOSTS = r"(?:www\.)?(?:huggingface\.co|hf\.co)"
 _ADDRESS = re.compile(rf"(?:https?://[^/\s]+|hf:/|{_HOSTS})/((?:datasets|spaces|models)/)?([^?#]*)(?:[?#].*)?")
 _PATH = re.compile(r"([\w.-]+/[\w.-]+)(?:/(?:tree|blob|resolve|raw)/([^/\s]+)(?:/(.+))?|/.*)?")
+_ID = r"[A-Za-z0-9][\w.-]*/[\w.-]+"
+_INSIDE = re.compile(rf"hub:({_ID}(?:@[^/]+)?)/(.+)")
+_FILE = re.compile(rf"({_ID}(?:@[^/]+)?)/[^@]*\.(?:json|safetensors|bin|txt|model)")
+_BRANCH = re.compile(rf"(?:hub:)?({_ID})@([\w.-]+(?:/[\w.-]+)+)")
 _MODEL = ".gguf"
 """A file that is a whole checkpoint, and is named as one."""
 
@@ -34,6 +38,26 @@ def meant_by(source: str) -> str:
     if kind == "datasets/":
         return f"it is the address of a data set, not of a checkpoint: data: {{reader: hub, options: {{id: {name}}}}}."
     return f"it is an address. Name the repository: {_named(name, revision, inside)}."
+
+
+def of_repository(source: str) -> str:
+    """What is said of a place in a repository on the hub in which nothing of a checkpoint is; "" for what names none.
+
+    >>> of_repository("hub:acme/writer@v2/nowhere")
+    "in the repository 'acme/writer@v2' is no checkpoint at 'nowhere'. Name it alone, or a folder in it with config.json."
+    >>> of_repository("acme/writer/config.json")
+    'there is no such file here, and of a repository on the hub the whole is named: acme/writer.'
+    >>> of_repository("acme/writer@feature/x")
+    'a slash in the name of a branch is written %2F: acme/writer@feature%2Fx.'
+    """
+    if found := _INSIDE.fullmatch(source):
+        said = f"in the repository '{found[1]}' is no checkpoint at '{found[2]}'"
+        return f"{said}. Name it alone, or a folder in it with config.json."
+    if found := _FILE.fullmatch(source):
+        return f"there is no such file here, and of a repository on the hub the whole is named: {found[1]}."
+    if found := _BRANCH.fullmatch(source):
+        return f"a slash in the name of a branch is written %2F: {found[1]}@{found[2].replace('/', '%2F')}."
+    return ""
 
 
 def _named(name: str, revision: str, inside: str) -> str:

@@ -463,7 +463,8 @@ def test_an_answer_that_is_none_of_a_hub_is_told_in_one_line(
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(404, "is neither a folder here nor a model on the hub"), (451, r"\(451 Unavailable For Legal Reasons\)\. Look at"),
+    [(404, "is neither a folder here nor a model on the hub"),
+     (451, r"\(451 Unavailable For Legal Reasons\)\. Look at"),
      (500, r"failed on 'acme/tiny' \(500 Internal Server Error\)\. Try again later")],
 )  # fmt: skip
 def test_a_refusal_without_a_word_of_the_hub_is_one_line(

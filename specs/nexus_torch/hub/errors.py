@@ -96,8 +96,8 @@ def _no_hub(hub: HubId) -> str:
     here = "was not fetched yet" if hub.kind == "dataset" else "is not a folder here"
     return (
         f"'{hub}' {here}, and {endpoint()} answers with something else than the hub's data: a proxy or the login page "
-        "of a network stands between, as a rule. Open it in a browser and log in, or set HTTPS_PROXY, or HF_ENDPOINT to "
-        "the hub or a mirror of it; or name what lies on this machine."
+        "of a network stands between, as a rule. Open it in a browser and log in, or set HTTPS_PROXY, or HF_ENDPOINT "
+        "to the hub or a mirror of it; or name what lies on this machine."
     )
 
 

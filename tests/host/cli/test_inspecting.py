@@ -1,5 +1,7 @@
 """`nexus inspect NAME`: a word that is no checkpoint may be what the registry calls a teacher."""
 
+import json
+
 import pytest
 
 from nexus_host.__main__ import run
@@ -25,10 +27,29 @@ def told(whole, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("word", ["writer-7b", "poet", "Writer_7B", "Writer-7B-Instruct"])
-@pytest.mark.parametrize("command", ["inspect", "add"])
-def test_a_teacher_of_the_registry_is_named_with_its_source(told, command, word):
-    said = told(command, word)
+def test_a_new_card_for_a_teacher_of_the_registry_is_asked_by_its_source(told, word):
+    said = told("add", word)
     assert "The registry has a teacher 'writer-7b': name its source, acme/Writer-7B-Instruct." in said
+
+
+@pytest.mark.parametrize("word", ["writer-7b", "poet", "Writer_7B", "Writer-7B-Instruct"])
+def test_a_teacher_of_the_registry_is_looked_at_by_its_name(told, word, tmp_path, capsys):
+    said = told("inspect", word)
+    assert f"'{word}' is the teacher 'writer-7b' of the registry: acme/Writer-7B-Instruct" in said
+    assert "acme/Writer-7B-Instruct" in said.splitlines()[-1]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "box").touch()
+    (tmp_path / "registry.yaml").write_text(REGISTRY.replace("acme/Writer-7B-Instruct", "./mine"))
+    assert run(["inspect", "poet", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["source"], found["head"]) == (str(tmp_path / "mine"), "Box")
+
+
+def test_what_is_there_comes_before_the_registry(told, tmp_path, capsys):
+    (tmp_path / "poet").mkdir()
+    (tmp_path / "poet" / "box").touch()
+    assert run(["inspect", "poet", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["source"] == "poet"
 
 
 def test_a_word_that_is_nothing_says_how_the_hub_names_things(told):

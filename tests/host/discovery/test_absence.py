@@ -94,6 +94,8 @@ def test_pointers_of_git_lfs_are_known(said, tmp_path, name):
         ("https://huggingface.co/spaces/acme/demo", "the address of a program (a Space)"),
         ("https://huggingface.co/gpt2", "Name a repository on the hub: OWNER/NAME."),
         ("file:///srv/writer", "Name the path: /srv/writer."),
+        ("acme/writer/config.json", "of a repository on the hub the whole is named: acme/writer."),
+        ("acme/writer@feature/x", "a slash in the name of a branch is written %2F: acme/writer@feature%2Fx."),
         ("", "The source is empty. Name a folder,"),
     ],
 )
