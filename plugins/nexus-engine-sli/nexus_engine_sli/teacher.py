@@ -16,15 +16,14 @@ from nexus_specs import (
     Edit,
     NexusError,
     NotResident,
-    Paused,
     Sample,
     Sink,
     Tap,
 )
-from nexus_torch.padding import to_device
 from torch import nn
 
 from .batching import Batching
+from .calling import TOLD, feeding, placed, refused
 from .files.reading import read
 from .memory.allocating import give_back
 from .memory.tracking import unnoted
@@ -106,12 +105,20 @@ class SliTeacher:
                 "Give the run more memory (run.memory), let it be quantised (quantise: auto), or take a metric that "
                 "judges likelihoods."
             )
-        answers: dict[str, Any] = {}
+        answers: dict[int, Any] = {}
         for chunk in self.batching.grouped(list(samples)):
-            with self.lock, self._looking(self.module):
-                found = self.checkpoint.generate(self.module, chunk)
-            answers |= zip((sample.key for sample in chunk), found, strict=True)
-        return [answers[sample.key] for sample in samples]
+            answers |= zip(map(id, chunk), self._answered(self.module, chunk), strict=True)
+        return [answers[id(sample)] for sample in samples]
+
+    def _answered(self, module: nn.Module, chunk: Sequence[Sample]) -> Sequence[Any]:
+        """Answers of some samples. NexusError where the model's own code refuses them."""
+        with self.lock, self._looking(module), feeding(module, self.budget.device, self.room.dtype):
+            try:
+                return self.checkpoint.generate(module, chunk)
+            except TOLD:
+                raise
+            except Exception as error:                      # models fail in their own ways
+                raise NexusError(refused(module, {}, [sample.key for sample in chunk], error)) from error
 
     def _streamed(self, room: Streamed, samples: Iterable[Sample], taps: Taps, edits: Sequence[Edit]) -> None:
         """Layer by layer; from a checkpoint, if an earlier process was killed at the same work."""
@@ -150,8 +157,7 @@ class SliTeacher:
         narrow = self.room.dtype != torch.float32
         try:
             with self._precision(self.budget.precision == "bfloat16" and not narrow):
-                batch = to_device(each.batch, self.budget.device)
-                output = self._called(_narrowed(batch, self.room.dtype) if narrow else batch, each.keys)
+                output = self._called(placed(each.batch, self.budget.device, self.room.dtype), each.keys)
             signal = self.checkpoint.read(output, each.batch)
             if self.resident and not edit and not self.looked:
                 watch((signal.hidden, signal.outputs), self._look)      # a head's own weights show in the logits alone
@@ -165,12 +171,12 @@ class SliTeacher:
         the way back to where it was, with zeros in the place of states."""
         try:
             return self.room.module(**batch)
-        except (NexusError, Paused, OSError, MemoryError, torch.OutOfMemoryError, Mismatch):
+        except (*TOLD, Mismatch):
             raise
         except Exception as error:                          # models fail in their own ways
             if getattr(greenlet.getcurrent(), "replaying", False):
                 raise Mismatch("the forward fails on the way back") from error
-            raise NexusError(_refused(type(self.room.module).__name__, batch, keys, error)) from error
+            raise NexusError(refused(self.room.module, batch, keys, error)) from error
 
     def _look(self) -> None:
         """NexusError where what a resident model gave is not finite because its weights are not. Looked for once."""
@@ -220,21 +226,3 @@ class SliTeacher:
         """Matrix products in bfloat16, or as they are. Nothing is cached: that would keep layers that are gone."""
         kind = torch.device(self.budget.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=half, cache_enabled=False)
-
-
-def _refused(model: str, batch: Mapping[str, Any], keys: Sequence[str], error: Exception) -> str:
-    more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
-    given = ", ".join(f"{name} {list(each.shape)}" for name, each in batch.items() if isinstance(each, torch.Tensor))
-    text = " ".join(str(error).split())[:300]
-    return (
-        f"{model} cannot run the sample '{keys[0]}'{more}: {type(error).__name__}: {text}. It was given: "
-        f"{given or 'no tensors'}."
-    )
-
-
-def _narrowed(batch: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
-    """Floating inputs in the dtype of the weights, as whoever calls such a model gives them."""
-    return {
-        name: item.to(dtype) if isinstance(item, torch.Tensor) and item.dtype == torch.float32 else item
-        for name, item in batch.items()
-    }
