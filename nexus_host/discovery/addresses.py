@@ -43,8 +43,8 @@ def meant_by(source: str) -> str:
 def of_repository(source: str) -> str:
     """What is said of a place in a repository on the hub in which nothing of a checkpoint is; "" for what names none.
 
-    >>> of_repository("hub:acme/writer@v2/nowhere")
-    "in the repository 'acme/writer@v2' is no checkpoint at 'nowhere'. Name it alone, or a folder in it with config.json."
+    >>> of_repository("hub:acme/writer@v2/no").partition(".")[0]
+    "in the repository 'acme/writer@v2' is no checkpoint at 'no'"
     >>> of_repository("acme/writer/config.json")
     'there is no such file here, and of a repository on the hub the whole is named: acme/writer.'
     >>> of_repository("acme/writer@feature/x")
