@@ -119,6 +119,13 @@ def _vectors(weight: Tensor, role: Roles, _: Told) -> Tensor:
     return weight + outer @ inner
 
 
+def _mean_vectors(weight: Tensor, role: Roles, told: Told) -> Tensor:
+    """PVeRA: the same of numbers that were drawn while it learned: their means, which the first halves make."""
+    half = len(role["pvera_lambda_d"]) // 2
+    halves = {f"vera_{name}": role[f"pvera_{name}"][:half] for name in ("lambda_d", "A")}
+    return _vectors(weight, halves | {f"vera_{name}": role[f"pvera_{name}"] for name in ("lambda_b", "B")}, told)
+
+
 def _spectrum(weight: Tensor, role: Roles, told: Told) -> Tensor:
     """FourierFT: some numbers of a spectrum, at places that a seed says."""
     places = torch.randperm(weight.numel(), generator=torch.Generator().manual_seed(told["random_loc_seed"]))
@@ -210,7 +217,7 @@ KINDS: Mapping[str, Callable[[Tensor, Roles, Told], Tensor]] = {
     "trainable_tokens_delta": _tokens, "randlora_lambda": _bases, "vblora_logits_A": _vector_bank,
     "vblora_logits_A_topk_weights": _vector_bank, "road_theta": _rotated,
     "c3a_kernel": _circular, "gralora_A": _granular, "shira_weight": _sparse, "hira_A": _modulated,
-    "hira_embedding_A": _modulated_rows,
+    "hira_embedding_A": _modulated_rows, "pvera_lambda_b": _mean_vectors,
 }  # fmt: skip
 """The role by which a kind is known -> what it makes of a weight."""
 NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -218,7 +225,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "boft_R": ("boft_s",), "randlora_lambda": ("randlora_gamma", "randlora_A", "randlora_B"),
     "vblora_logits_A": ("vblora_logits_B", "vblora_vector_bank"), "road_theta": ("road_alpha",),
     "gralora_A": ("gralora_B",), "shira_weight": ("shira_indices",), "hira_A": ("hira_B",),
-    "hira_embedding_A": ("hira_embedding_B",),
+    "hira_embedding_A": ("hira_embedding_B",), "pvera_lambda_b": ("pvera_lambda_d", "pvera_A", "pvera_B"),
     "vblora_logits_A_topk_weights": (
         "vblora_logits_A_topk_indices", "vblora_logits_B_topk_weights", "vblora_logits_B_topk_indices",
         "vblora_vector_bank",
@@ -231,7 +238,10 @@ OTHERS = (*dict.fromkeys(role for needed in NEEDS.values() for role in needed), 
 """What stands beside the role by which a kind is known."""
 FOLDED = ("hra_u", "hira_A")
 """Kinds of which convolutions are read: the others turn what goes into them in other ways than their weight, or not."""
-SHARED = {f"base_model.{role}": role for role in ("vera_A", "vera_B", "randlora_A", "randlora_B", "vblora_vector_bank")}
+SHARED = {
+    f"base_model.{role}": role
+    for role in ("vera_A", "vera_B", "pvera_A", "pvera_B", "randlora_A", "randlora_B", "vblora_vector_bank")
+}
 """Keys of tensors that every module uses -> their role."""
 OUTPUTS = ("road_theta",)
 """Kinds that change what a module gives, with its bias."""

@@ -28,7 +28,7 @@ CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "eva")
 KINDS: Mapping[str, str] = {
     "LORA": "lora_alpha", "ADALORA": "lora_alpha", "LOHA": "alpha", "LOKR": "alpha", "IA3": "", "VERA": "", "OFT": "",
     "BOFT": "", "HRA": "", "FOURIERFT": "", "DELORA": "", "MISS": "", "LN_TUNING": "", "RANDLORA": "", "VBLORA": "",
-    "ROAD": "", "TRAINABLE_TOKENS": "", "C3A": "", "GRALORA": "", "SHIRA": "", "HIRA": "",
+    "ROAD": "", "TRAINABLE_TOKENS": "", "C3A": "", "GRALORA": "", "SHIRA": "", "HIRA": "", "PVERA": "",
 }  # fmt: skip
 """Kinds whose numbers become part of the weights of a base -> the field with what scales them."""
 UNFOLLOWED = (

@@ -24,6 +24,10 @@ def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+SAVED: Mapping[str, tuple[Any, Check, str]] = {
+    "save_projection": (True, lambda value: value is True,
+                        "true: without the matrices that all modules share nothing can be merged"),
+}  # fmt: skip
 TOLD: Mapping[str, Mapping[str, tuple[Any, Check, str]]] = {
     "OFT": {
         "use_cayley_neumann": (True, _switch, "true or false"),
@@ -48,8 +52,8 @@ TOLD: Mapping[str, Mapping[str, tuple[Any, Check, str]]] = {
         "variant": ("road_1", lambda value: value in ("road_1", "road_2", "road_4"), "road_1, road_2 or road_4"),
         "group_size": (64, lambda value: _whole(2, 1 << 20)(value) and value % 2 == 0, "an even number above 0"),
     },
-    "VERA": {"save_projection": (True, lambda value: value is True,
-                                 "true: without the matrices that all modules share nothing can be merged")},
+    "VERA": SAVED,
+    "PVERA": {**SAVED, "sample_at_inference": (False, lambda value: value is False, "false: a draw is no weight")},
 }  # fmt: skip
 """Kind -> field -> what PEFT takes where it is not there, whether a value is read, and what would be."""
 

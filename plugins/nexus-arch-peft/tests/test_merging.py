@@ -69,6 +69,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
                  "use_effective_conv2d": True}
     ),
     "vera": ("llama", {"kind": "Vera", "target_modules": ["q_proj", *MLP], "r": 4}),
+    "means of vera": ("llama", {"kind": "Pvera", "target_modules": ["q_proj", *MLP], "r": 4}),
     "transposed vera": ("gpt2", {"kind": "Vera", "target_modules": ["c_attn"], "r": 4, "fan_in_fan_out": True}),
     "oft": ("llama", {"kind": "OFT", "target_modules": ["q_proj", *MLP], "oft_block_size": 4}),
     "oft solved": ("llama", {"kind": "OFT", "target_modules": ["q_proj"], "oft_block_size": 8, "block_share": True,
