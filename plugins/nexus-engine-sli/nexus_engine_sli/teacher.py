@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -56,6 +57,7 @@ class SliTeacher:
         self.batching = Batching(checkpoint, budget.micro_batch)
         self.current: dict[Any, tuple[MicroBatch, str]] = {}
         self.looked, self.closed, self.lock = False, False, threading.RLock()
+        self.process = os.getpid()
         self.passes = 0
         """Modules that the last observation with edits ran."""
 
@@ -73,11 +75,7 @@ class SliTeacher:
             self._observe(samples, taps, sink, edits)
 
     def _observe(self, samples: Iterable[Sample], taps: Sequence[Tap], sink: Sink, edits: Sequence[Edit]) -> None:
-        if self.closed and not self.resident:
-            raise NexusError(
-                f"The teacher '{self.blueprint.head}' was closed, and its weights come while it runs. Observe it "
-                "before the context of `load` ends, or load it again."
-            )
+        self._check_open()
         wanted = Taps(taps, sink, self.blueprint.vocabulary, frozenset(dict(self.room.module.named_children())))
         check_named(self.room.module, self.blueprint, wanted, edits)
         edited = {path for edit in edits for path in edit.modules}
@@ -95,6 +93,21 @@ class SliTeacher:
                         give_back()
         wanted.check_ran()
         sink.flush()
+
+    def _check_open(self) -> None:
+        """NexusError where weights that come while the model runs will not come."""
+        if self.resident:
+            return
+        if self.closed:
+            raise NexusError(
+                f"The teacher '{self.blueprint.head}' was closed, and its weights come while it runs. Observe it "
+                "before the context of `load` ends, or load it again."
+            )
+        if self.process != os.getpid():                     # its threads stayed behind, and would be waited for
+            raise NexusError(
+                f"The teacher '{self.blueprint.head}' was loaded by another process, whose threads bring its weights. "
+                "Load it in the process that observes it."
+            )
 
     @torch.no_grad()
     def generate(self, samples: Sequence[Sample]) -> Sequence[Any]:

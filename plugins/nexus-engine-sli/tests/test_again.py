@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -138,3 +139,23 @@ def test_behind_its_end(residency: Any, opened: Open, inputs: Inputs) -> None:
         pass
     with pytest.raises(NexusError, match="was closed"):
         observed(teacher, inputs("decoder"))
+
+
+def test_in_a_process_that_was_forked_off(opened: Open, inputs: Inputs) -> None:
+    """Threads that read stay behind, and it would wait for them for ever."""
+    context = multiprocessing.get_context("fork")
+    told: Any = context.SimpleQueue()
+
+    def child(teacher: Any) -> None:
+        try:
+            observed(teacher, inputs("decoder"))
+        except NexusError as error:
+            told.put(str(error))
+
+    with Sli().load(opened("decoder"), Budget(micro_batch=2, residency="stream")) as teacher:
+        observed(teacher, inputs("decoder")[:1])
+        process = context.Process(target=child, args=(teacher,), daemon=True)
+        process.start()
+        process.join(20)
+        assert process.exitcode == 0
+    assert "was loaded by another process" in told.get()
