@@ -152,9 +152,12 @@ def test_padding_is_known_where_a_forward_takes_no_mask(
     assert (mask[0, -1], mask[1, -1]) == (False, True)
 
 
-@pytest.mark.parametrize("kind", ["BltForCausalLM", "MusicgenMelodyForConditionalGeneration"])
+@pytest.mark.parametrize(
+    "kind", ["BltForCausalLM", "MusicgenMelodyForConditionalGeneration", "T5GemmaForSequenceClassification"]
+)
 def test_what_patches_or_words_before_a_song_are_goes_alone(kind: str) -> None:
-    """Nobody can tell their padding in the states: those of a batch had rows of it."""
+    """Nobody can tell their padding in the states: those of a batch had rows of it. And T5Gemma's class is told by the
+    position behind a text, where padding follows."""
     import transformers
     from nexus_torch.hugging_face.configuration.classes import is_alone
 

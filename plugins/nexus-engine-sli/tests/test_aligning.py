@@ -182,6 +182,14 @@ def test_modules_beside_an_encoder_are_as_long_as_what_they_work_on(residency: A
             torch.testing.assert_close(found.value(f"{at}", path), states[path][0], rtol=1e-4, atol=1e-4)
 
 
+def test_a_text_alone_has_its_mask_whatever_its_model_is_called() -> None:
+    """VisualBERT's layers lie in `visual_bert`: the states of a short text had rows of padding."""
+    text = {"input_ids": torch.ones(2, 3, dtype=torch.long), "attention_mask": torch.tensor([[1, 1, 0], [1, 1, 1]])}
+    found = mask_of(text, "visual_bert.encoder.layer.0")
+    assert found is not None
+    assert found.tolist() == [[True, True, False], [True, True, True]]
+
+
 def test_pictures_beside_text_have_no_mask_of_its() -> None:
     """As many patches as there are tokens in the longest text."""
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])

@@ -124,4 +124,8 @@ def _across(batch: Batch, path: str) -> bool:
 
 
 def _beside_text(batch: Batch, path: str) -> bool:
-    return "input_ids" in batch and bool(_MEDIA.search(path))
+    """Whether a module is a tower of what stands beside a text; beside a text alone none is, whatever its name
+    (VisualBERT's is `visual_bert`)."""
+    if "input_ids" not in batch or not _MEDIA.search(path):
+        return False
+    return any(not name.endswith(("ids", "mask")) for name in batch)
