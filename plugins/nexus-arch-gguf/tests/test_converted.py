@@ -190,6 +190,12 @@ def test_encoders_without_a_tokenizer_are_told_apart(
     assert type(module).__name__ == ("RobertaModel" if row == "camembert" else "BertModel")
 
 
+def test_an_expert_that_sees_every_token_is_seen_in_the_tensors(tmp_path: Path) -> None:
+    """Granite: without its width in the metadata it was left out."""
+    module, _ = loaded(file("granitemoeshared", tmp_path / "a.gguf", {"expert_shared_feed_forward_length": None}))
+    assert unlike(module, model_of("granitemoeshared")) <= 1e-6
+
+
 @pytest.mark.parametrize(("said", "shown"), [(None, "missing"), (0, "0"), (5, "5")])
 def test_experts_that_see_a_token_are_not_guessed(said: int | None, shown: str, tmp_path: Path) -> None:
     with pytest.raises(NexusError, match=f"lfm2moe.expert_used_count' is {shown}; allowed: 1 to the 4 experts"):

@@ -169,7 +169,7 @@ def glm4_moe(source: Source, fields: dict[str, Any]) -> None:
 
 def granite_moe(source: Source) -> Layout:
     """With a shared expert it is another class."""
-    if whole(source, "expert_shared_feed_forward_length"):
+    if shared_width(source):
         return Layout(head="GraniteMoeSharedForCausalLM", rules=GRANITE, fill=granite_moe_fields)
     return Layout(head="GraniteMoeForCausalLM", rules=GRANITE, fill=granite_moe_fields)
 
@@ -178,8 +178,14 @@ def granite_moe_fields(source: Source, fields: dict[str, Any]) -> None:
     """Multipliers that are one when no metadata names them."""
     width = whole(source, "embedding_length") // max(1, whole(source, "attention.head_count"))
     fields.setdefault("attention_multiplier", width**-0.5)
-    if length := whole(source, "expert_shared_feed_forward_length"):
+    if length := shared_width(source):
         fields["shared_intermediate_size"] = length
+
+
+def shared_width(source: Source) -> int:
+    """The inner width of the expert that sees every token, by its tensor where no metadata says it; 0 without one."""
+    down = source.tensors.get("blk.0.ffn_down_shexp.weight")
+    return whole(source, "expert_shared_feed_forward_length", down.shape[-1] if down else 0)
 
 
 def hunyuan_moe(source: Source, fields: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
-"""Vision towers that see a picture, or a tile of one, as one square: InternVL's and Llama 4's; and LFM2-VL's (SigLIP
-2's), which sees pictures of any shape.
+"""Vision towers that see a picture, or a tile of one, as one square: InternVL's, Llama 4's, Step3-VL's; and LFM2-VL's
+(SigLIP 2's), which sees pictures of any shape.
 
-Source: `conversion/{internvl,llama4,lfm2}.py` of llama.cpp, and `tools/mtmd/clip.cpp`.
+Source: `conversion/{internvl,llama4,lfm2,step3}.py` of llama.cpp, and `tools/mtmd/clip.cpp`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..fields import real
 from ..layout import Layout
 from ..rules import Rule
 from ..source import Source
-from ..values import Target
+from ..values import Target, Undo, rotated, third
 
 PATCHES = (
     Rule(r"^(?:embeddings\.cls_token|class_embedding)$", ("v.class_embd",)),
@@ -60,6 +60,29 @@ LLAMA4 = (
     Rule(r"post_attention_layernorm\.(weight|bias)$", ("v.blk.{n}.attn_post_norm.{0}",)),     # since Gemma 4
     Rule(r"^vision_adapter\.mlp\.fc([12])\.weight$", ("mm.model.mlp.{0}.weight",)),
 )  # fmt: skip
+
+
+def turned(number: int) -> Undo:
+    """Queries or keys of three that lie in one, their pairs put back into halves."""
+    part, turn = third(number), rotated("num_attention_heads")
+    return lambda tensors, target: turn([part(tensors, target)], target)
+
+
+STEP3 = (
+    Rule(r"^embeddings\.patch_embedding\.weight$", ("v.patch_embd.weight",)),
+    Rule(r"^embeddings\.position_embedding\.weight$", ("v.position_embd.weight",)),
+    Rule(r"^pre_layernorm\.(weight|bias)$", ("v.pre_ln.{0}",)),
+    Rule(r"self_attn\.q_proj\.(weight|bias)$", ("v.blk.{n}.attn_qkv.{0}",), turned(0)),
+    Rule(r"self_attn\.k_proj\.(weight|bias)$", ("v.blk.{n}.attn_qkv.{0}",), turned(1)),
+    Rule(r"self_attn\.v_proj\.(weight|bias)$", ("v.blk.{n}.attn_qkv.{0}",), third(2)),
+    Rule(r"self_attn\.out_proj\.(weight|bias)$", ("v.blk.{n}.attn_out.{0}",)),
+    Rule(r"layernorm_before\.(weight|bias)$", ("v.blk.{n}.ln1.{0}",)),
+    Rule(r"layernorm_after\.(weight|bias)$", ("v.blk.{n}.ln2.{0}",)),
+    Rule(r"lambda_([12])$", ("v.blk.{n}.ls{0}.weight",)),
+    Rule(r"^downsampler1\.(weight|bias)$", ("mm.0.{0}",)),
+    Rule(r"^downsampler2\.(weight|bias)$", ("mm.1.{0}",)),
+    *FEEDS,
+)
 ANY_SHAPE = (Rule(r"patch_embedding\.weight$", ("v.patch_embd.weight",), colours_last),)
 """What SigLIP 2 has beside the rules of SigLIP."""
 
@@ -72,6 +95,17 @@ def intern(_: Source) -> Layout:
 def llama4(_: Source) -> Layout:
     """Llama 4's, with what makes fewer of its patches."""
     return Layout(head="Llama4VisionModel", rules=LLAMA4, fill=_llama4, embeds=False)
+
+
+def step3(_: Source) -> Layout:
+    """Step3-VL's, with what makes fewer of its patches."""
+    return Layout(head="Step3p7VisionModel", rules=STEP3, fill=_step3, embeds=False)
+
+
+def _step3(_: Source, fields: dict[str, Any]) -> None:
+    """The class makes its inner width of a ratio, rounded down; its activation is in no metadata."""
+    fields["mlp_ratio"] = (fields.pop("intermediate_size") + 0.5) / fields["hidden_size"]
+    fields["hidden_act"] = "quick_gelu"
 
 
 def _intern(source: Source, fields: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Towers of mmproj files that see grids or tiles, or hear: tiny models, and the names that llama.cpp's converter gives
 their tensors. Compared with its own files.
 
-Source: `conversion/{qwenvl,qwen3vl,internvl,llama4,lfm2,ultravox}.py` of llama.cpp.
+Source: `conversion/{qwenvl,qwen3vl,internvl,llama4,lfm2,step3,ultravox}.py` of llama.cpp.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ MODELS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "llama4": ("Llama4VisionModel", "", SMALL | {"intermediate_size": 128, "projector_input_dim": 48,
         "projector_output_dim": 48, "vision_output_dim": 48}),
     "lfm2": ("Siglip2VisionModel", "", SMALL | {"num_patches": 64, "vision_use_head": False}),
+    "step3vl": ("Step3p7VisionModel", "", SMALL | {"mlp_ratio": 1.5}),
     "qwen2a": ("Qwen2AudioEncoder", "", HEARS),
     "ultravox": ("WhisperEncoder", "whisper.modeling_whisper", HEARS),
     "voxtral": ("VoxtralEncoder", "", {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2,
@@ -51,7 +52,8 @@ NAMES: tuple[tuple[str, str], ...] = (
     (r"patch_embed\.proj|.*patch_embedding(?:s\.projection|\.linear)?(?=\.)", "v.patch_embd"),
     (r"pos_embed|embeddings\.position_embedding(?=\.)", "v.position_embd"), (r"embeddings\.cls_token|class_embedding",
     "v.class_embd"), (r"embeddings\.position_embeddings|positional_embedding_vlm", "v.position_embd.weight"),
-    (r"post_conv_layernorm", "v.norm_embd"), (r"layernorm_pre", "v.pre_ln"),
+    (r"post_conv_layernorm", "v.norm_embd"), (r"^pre_layernorm|layernorm_pre", "v.pre_ln"),
+    (r"downsampler1", "mm.0"), (r"downsampler2", "mm.1"),
     (r"merger\.ln_q|merger\.norm|^post_layernorm|layernorm_post", "v.post_ln"),
     (r"merger\.mlp\.0|merger\.linear_fc1", "mm.0"), (r"merger\.mlp\.2|merger\.linear_fc2", "mm.2"),
     (r"downsample", "mm.patch_merger"), (r"merger\.proj", "mm.model.fc"), (r"merger\.post_projection_norm",
@@ -86,7 +88,7 @@ def write(kind: str, model: Any, path: Path) -> str:
     writer = gguf.GGUFWriter(path, "clip")
     for key, value in metadata(kind.partition("-")[0], model.config).items():
         put(writer, f"clip.{key}", value)
-    for key, tensor in model.state_dict().items():
+    for key, tensor in fused(kind, model).items():
         for name, part in stored(kind, key, tensor):
             writer.add_tensor(name, np.ascontiguousarray(part.numpy()))
     writer.write_header_to_file()
@@ -94,6 +96,16 @@ def write(kind: str, model: Any, path: Path) -> str:
     writer.write_tensors_to_file()
     writer.close()
     return str(path)
+
+
+def fused(kind: str, model: Any) -> dict[str, Tensor]:
+    """The weights; Step3-VL's file has queries, keys and values in one, pairs of the first two side by side."""
+    weights: dict[str, Tensor] = model.state_dict()
+    for key in [each for each in weights if kind == "step3vl" and ".q_proj." in each]:
+        parts = [weights.pop(key.replace(".q_", f".{letter}_")) for letter in "qkv"]
+        pairs = [each.reshape(2, 2, -1, *each.shape[1:]).transpose(1, 2).reshape(each.shape) for each in parts[:2]]
+        weights[key.replace("self_attn.q_proj", "attn.qkv")] = torch.cat([*pairs, parts[2]])
+    return weights
 
 
 def metadata(kind: str, c: Any) -> dict[str, Any]:
