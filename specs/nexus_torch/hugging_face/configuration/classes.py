@@ -193,11 +193,11 @@ def is_paired(kind: type[PreTrainedModel]) -> bool:
 
 def is_alone(config: PreTrainedConfig, kind: type[PreTrainedModel]) -> bool:
     """Whether every sample is a batch of its own: of models that see padding (SEES_PADDING), of those that find a
-    text's last token by the token for padding, and have none, or look behind it where there is padding (T5Gemma's, whose
-    decoder is fed the text moved on by one), and of those that speak, each text as long as it is (a decoder of codebooks
-    is fed their start alone)."""
+    text's last token by the token for padding, and have none, or look behind it where there is padding (T5Gemma, whose
+    decoder is fed the text moved on by one), and of those that speak, each text as long as it is (a decoder of
+    codebooks is fed their start alone)."""
     reads = "text" in takes(kind)
-    padded = text_part(config).pad_token_id is not None and not hasattr(kind, "_shift_right")
-    ends = gives(kind) == ("label",) and reads and not padded
+    judges = gives(kind) == ("label",) and reads
+    ends = judges and (hasattr(kind, "_shift_right") or text_part(config).pad_token_id is None)
     speaks = gives(kind) == ("audio",) and reads and channels_of(config) == 1
     return ends or speaks or config.model_type in SEES_PADDING
