@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from nexus_specs import NexusError
-from nexus_torch.shards import STATE, Shards, ShardWriter, quantise
+from nexus_torch.shards import STATE, Shards, ShardWriter, quantise, writing
 
 KEYS = [f"key{index}" for index in range(5)]
 NAMES = ("tokens", "spans", "ids", "probabilities", f"{STATE}layer")
@@ -122,6 +122,25 @@ def test_a_record_that_never_came_is_named(tmp_path: Path) -> None:
     fill(into, KEYS, tuple(name for name in NAMES if not name.startswith(STATE)))
     with pytest.raises(NexusError, match=r"Nothing ever came of 'layer': it does not run"):
         into.finish()
+
+
+@pytest.mark.parametrize("most", [0, 1 << 20])
+def test_the_last_time_that_a_module_runs_counts(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ALBERT's layers are one: its state was that of the first, and a hook's is that of the last. Killed, too."""
+    monkeypatch.setattr(writing, "MOST", most)
+    layer, states = f"{STATE}layer", {key: values(key)[f"{STATE}layer"] for key in KEYS}
+    for _ in range(2):
+        into = writer(tmp_path, vocabulary=100)
+        for time in range(3):
+            for key in KEYS:
+                into.put(key, layer, states[key] + time - 2)
+        into.flush()
+    fill(into, KEYS, tuple(name for name in NAMES if name != layer))
+    into.finish()
+    signal = Shards(tmp_path).signal(KEYS)
+    for row, key in enumerate(KEYS):
+        found = signal.states["layer"][row, : len(states[key])]
+        torch.testing.assert_close(found, states[key], atol=0.05, rtol=0)
 
 
 def test_what_is_forgotten_is_observed_again(tmp_path: Path, folder: Path) -> None:

@@ -51,7 +51,8 @@ class ShardWriter:
         self.group_of = {key: number for number, group in enumerate(self.groups) for key in group}
         self.waiting: dict[int, dict[tuple[str, str], dict[str, Tensor] | None]] = {}
         """By shard: a record, or None where the journal has it."""
-        self.held = 0
+        self.held, self.fresh = 0, set[tuple[str, str]]()
+        """Bytes of records in memory; what this process has put."""
         self.done = {number for number in range(len(self.groups)) if self._finished(number)}
         self.journal = Journal(folder / WAITING)
         for key, name in list(self.journal.places):
@@ -64,14 +65,16 @@ class ShardWriter:
         return [key for number, group in enumerate(self.groups) if number not in self.done for key in group]
 
     def put(self, key: str, name: str, value: Tensor) -> None:
-        """One tensor of one sample, as in the table above (states as float [T, R]); a second time changes nothing."""
+        """One tensor of one sample, as in the table above (states as float [T, R]). Of several the last counts, as with
+        any hook (ALBERT's layers are one that runs several times); the first again after a kill changes nothing."""
         number = self.group_of[key]
         if number in self.done:
             return
-        if (key, name) not in self.waiting.get(number, {}):
+        if (key, name) not in self.waiting.get(number, {}) or (key, name) in self.fresh:
             self._add(key, name, stored(name, value.detach().cpu(), self.vocabulary))
             if self.held > MOST:
                 self._to_journal()
+        self.fresh.add((key, name))
 
     def flush(self) -> None:
         """What was put survives from here on."""
@@ -80,7 +83,7 @@ class ShardWriter:
 
     def forget(self) -> None:
         """What waits for its shard is worth nothing: it is observed again."""
-        self.waiting, self.held = {}, 0
+        self.waiting, self.held, self.fresh = {}, 0, set()
         self.journal.remove()
 
     def finish(self) -> list[Path]:
@@ -110,8 +113,8 @@ class ShardWriter:
     def _add(self, key: str, name: str, value: dict[str, Tensor] | None) -> None:
         number = self.group_of[key]
         shard = self.waiting.setdefault(number, {})
+        self.held += _size(value) - _size(shard.get((key, name)))
         shard[key, name] = value
-        self.held += _size(value)
         if len(shard) == len(self.groups[number]) * len(self.names):
             self._write(number)
 
