@@ -57,7 +57,7 @@ def command(state: State, /, *, registry: Path, run_dir: Path, **given: object) 
     component = component_of(addition, model)
     if said := mismatch(component, blueprint, plugins):
         raise NexusError(f"--tower {wish.tower}: the component {component} {said}.")
-    look(addition, blueprint, plugins, model, path.parent)
+    addition = look(addition, blueprint, plugins, model, path.parent)
     new = written(text, addition)
     check_text(new, path, plugins)
     write_bytes(path, new.encode())

@@ -156,7 +156,7 @@ def test_a_folder_is_read_by_what_is_in_it(add, tmp_path):
         (["box:x", "--data", "nowhere.txt"], "--data nowhere.txt: there is no such file"),
         (["box:x", "--data", "data.odd"], "no reader is installed for .odd. Readers know: .txt."),
         (["box:x", "--data", "empty.txt"], "the training part is empty. Name data that hold something."),
-        (["box:x", "--data", "few.txt"], "held out to judge by, and of so few that differ that is none. Name more data."),
+        (["box:x", "--data", "few.txt"], "held out to judge by, and of so few that differ that is none. Name more"),
         (["box:image", "--data", "few-words.txt"], "its samples hold text, and this checkpoint takes image"),
         (["box:image", "--data", "words.txt"], "hold text, and this checkpoint takes image. Name data with"),
         (["box:x", "--data", "data.txt", "--name", "a b"], "--name a b: use letters"),
@@ -170,6 +170,17 @@ def test_what_is_missing_is_said_and_nothing_is_written(add, arguments, message)
     assert code != 0
     assert message in err
     assert not Path("registry.yaml").exists()
+
+
+def test_labels_in_words_are_named_to_the_metric(add):
+    """An output has numbers alone: the checkpoint says which class each is."""
+    Path("labelled-c.txt").touch()
+    Path("labelled-cat.txt").touch()
+    code, _, err = add("box:image", "--data", "labelled-cat.txt")
+    assert code == 1
+    assert "the label 'cat' is no class of this checkpoint. Its classes: a, b, c, d, e, f, g, h, …. Name them so" in err
+    assert add("box:image", "--data", "labelled-c.txt")[0] == 0
+    assert written()["teachers"]["image"]["metric"] == {"name": "accuracy", "options": {"labels": [*"abcdefghij"]}}
 
 
 def test_a_tower_that_cannot_learn_from_it_is_refused(add):

@@ -115,7 +115,7 @@ def test_relative_paths_in_flags_count_from_here(load, tmp_path):
 def test_choices_of_a_teacher_have_complete_options(load):
     registry = load()
     (metric,) = registry.choices("metric", "teacher", "prose")
-    assert metric == Choice(kind="metric", name="accuracy", options={"k": 2})
+    assert metric == Choice(kind="metric", name="accuracy", options={"k": 2, "labels": ()})
     assert registry.choices("metric", "teacher", "words")[0].name == "bits"
     assert registry.choices("engine", "teacher", "prose")[0].options == {"batch": 2}
     assert registry.choices("engine", "teacher", "words")[0].options == {"batch": 8}

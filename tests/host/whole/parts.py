@@ -23,6 +23,7 @@ class ReaderOptions:
 @dataclass
 class MetricOptions:
     k: int = option(1, help="How many", low=1, high=5)
+    labels: tuple[str, ...] = option((), help="Names of the classes")
 
 
 @dataclass
@@ -89,6 +90,7 @@ class Lines(Anything):
     def samples(self, split, start=0):
         name = Path(self.options["path"]).name
         fields = {"text": "a line"} if "words" in name else {"text": "a line", "image": 0}
+        fields |= {"label": Path(name).stem.rpartition("-")[2]} if "labelled" in name else {}
         none = name == "empty.txt" or ("few" in name and split == "held_out")
         yield from [] if none else [Sample(key="0", fields=fields)]
 
