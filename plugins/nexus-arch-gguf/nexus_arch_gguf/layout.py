@@ -119,9 +119,19 @@ def _made(source: Source, layout: Layout) -> PreTrainedConfig:
     tied = found["tie_word_embeddings"]
     made = kind(**found) if inner is None else outer(text_config=found, tie_word_embeddings=tied)
     made.architectures = [layout.head]
+    _check_window(source, made.get_text_config())
     for each in {id(made): made, id(text := made.get_text_config()): text}.values():
         each.use_cache = False
     return made
+
+
+def _check_window(source: Source, text: Any) -> None:
+    """NexusError for local layers that nobody says how far they see."""
+    if "sliding_attention" in (getattr(text, "layer_types", None) or ()) and not getattr(text, "sliding_window", None):
+        raise NexusError(
+            f"'{source.path}' has local layers, and nothing says how far they see: the metadata "
+            f"'{source.architecture}.attention.sliding_window' is missing. Convert the model again."
+        )
 
 
 def _implied(source: Source, known: PreTrainedConfig) -> dict[str, Any]:

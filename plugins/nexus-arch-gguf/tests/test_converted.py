@@ -190,6 +190,15 @@ def test_encoders_without_a_tokenizer_are_told_apart(
     assert type(module).__name__ == ("RobertaModel" if row == "camembert" else "BertModel")
 
 
+def test_local_layers_without_a_window_are_refused(tmp_path: Path) -> None:
+    said: dict[str, Any] = {"attention.sliding_window": None}
+    module, _ = loaded(file("step3p7", tmp_path / "b.gguf", said))
+    assert unlike(module, model_of("step3p7")) <= 1e-6, "all of its layers see everything"
+    said["attention.sliding_window_pattern"] = [True, False, True, False]
+    with pytest.raises(NexusError, match=r"'step35\.attention\.sliding_window' is missing"):
+        file("step3p7", tmp_path / "a.gguf", said)
+
+
 def test_an_expert_that_sees_every_token_is_seen_in_the_tensors(tmp_path: Path) -> None:
     """Granite: without its width in the metadata it was left out."""
     module, _ = loaded(file("granitemoeshared", tmp_path / "a.gguf", {"expert_shared_feed_forward_length": None}))

@@ -37,6 +37,8 @@ def step(source: Source, fields: dict[str, Any]) -> None:
     kinds = ["sliding_attention" if each else "full_attention" for each in pattern][:count]
     heads, keys = source.get("{arch}.attention.head_count"), source.get("{arch}.attention.head_count_kv")
     fields["layer_types"] = kinds
+    if "sliding_attention" not in kinds:                    # the class masks for local layers that are not there
+        fields.setdefault("sliding_window", whole(source, "context_length"))
     fields["num_attention_heads"] = _of_kind(heads, kinds, "full_attention")
     fields["num_sliding_attention_heads"] = _of_kind(heads, kinds, "sliding_attention")
     fields["num_key_value_heads"] = _of_kind(keys, kinds, "full_attention")
