@@ -159,3 +159,21 @@ def test_in_a_process_that_was_forked_off(opened: Open, inputs: Inputs) -> None:
         process.join(20)
         assert process.exitcode == 0
     assert "was loaded by another process" in told.get()
+
+
+def test_a_unit_that_comes_again_is_no_step_back_and_no_end(tmp_path: Path, tokenizer: Any, inputs: Inputs) -> None:
+    """ALBERT's layers are one: all was said to be over at its first pass, and each time again."""
+    sizes = {"hidden_size": 32, "embedding_size": 16, "intermediate_size": 48, "num_attention_heads": 4}
+    config = hf.AlbertConfig(vocab_size=300, num_hidden_layers=4, max_position_embeddings=64, **sizes)
+    hf.AlbertForMaskedLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    told = list[tuple[int, int]]()
+
+    class Watching(ListSink):
+        def progress(self, done: int, total: int) -> None:
+            told.append((done, total))
+
+    with Sli().load(Installed().open(str(tmp_path)), Budget(micro_batch=1, residency="stream")) as teacher:
+        teacher.observe(inputs("decoder"), [Tap(path="output")], Watching())
+    assert told == sorted(told)
+    assert [done == total for done, total in told].index(True) == len(told) - 1, "once, at the end"

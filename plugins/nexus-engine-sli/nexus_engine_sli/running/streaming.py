@@ -46,8 +46,8 @@ class States:
         self.spill, self.checkpoints = spill, checkpoints
         self.places = {path: at for at, path in enumerate(order)}
         self.tell: Callable[[int, int], None] | None = getattr(sink, "progress", None)
-        self.at, self.here, self.alive = 0, 0, 0
-        """The unit that is there, how many families passed it, and how many there are."""
+        self.at, self.here, self.alive, self.told = 0, 0, 0, 0
+        """The unit that is there, how many families passed it, how many there are, and how many steps were told of."""
         self.standing: Sequence[Run] = ()
         """All forwards, while none of them is inside a unit."""
 
@@ -62,8 +62,15 @@ class States:
         """Its states stay, or go."""
         self.spill.settle(family_of(run))
         self.here += 1
+        if self.tell and self.alive:                        # a unit that comes again is no step back, and no end
+            every = len(self.places) * self.alive
+            self.told = max(self.told, min(self.at * self.alive + min(self.here, self.alive), every - 1))
+            self.tell(self.told, every)
+
+    def over(self) -> None:
+        """All forwards are."""
         if self.tell and self.alive:
-            self.tell(self.at * self.alive + min(self.here, self.alive), len(self.places) * self.alive)
+            self.tell(len(self.places) * self.alive, len(self.places) * self.alive)
 
     def ended(self, run: Run) -> None:
         """What it gave is in the sink."""
@@ -187,6 +194,7 @@ class Observation:
                 hub.lead_all(self._counted(self._families(batches, forward, found, names), spill))
             else:
                 hub.lead(run for run, *_ in self._counted(self._families(batches, forward, found, names), spill))
+            keeper.over()
         finally:
             spill.close()
             if self.own:
