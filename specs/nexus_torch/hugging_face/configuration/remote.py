@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import NexusError
+from nexus_specs.installed import STOPS
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
@@ -95,7 +96,7 @@ def _loaded(home: Path, reference: str) -> Any:
     packages that are not here."""
     try:
         return get_class_from_dynamic_module(reference, str(home), local_files_only=True)
-    except (KeyboardInterrupt, GeneratorExit):
+    except STOPS:
         raise
     except BaseException as error:
         raise NexusError(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from nexus_specs import NexusError, Sample
+from nexus_specs.installed import STOPS
 
 from nexus_torch.padding import Collated
 
@@ -197,7 +198,7 @@ class Preprocessor(Texts):
         try:
             with hushed(risk=self.risk), alike.drawn():
                 found = made(text=texts, **inputs, **padding, return_tensors="pt")
-        except (NexusError, KeyboardInterrupt, GeneratorExit):
+        except (NexusError, *STOPS):
             raise
         except BaseException as error:                      # a tokenizer's panic, too
             text = " ".join(str(error).split())[:300]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_specs import NexusError
+from nexus_specs.installed import STOPS
 from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor
 
 from ..configuration.reading import told
@@ -71,7 +72,7 @@ class Makers:
         check_classes(self.home)
         try:
             return kind.from_pretrained(self.home, trust_remote_code=False, local_files_only=True, **more)
-        except (NexusError, KeyboardInterrupt, GeneratorExit):
+        except (NexusError, *STOPS):
             raise
         except BaseException as error:                      # a missing file is anything from OSError to Rust's panic
             check_fields(self.home, *(TOKENIZER if kind is AutoTokenizer else PICTURES))

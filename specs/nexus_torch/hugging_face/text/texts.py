@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from nexus_specs import NexusError, Sample
+from nexus_specs.installed import STOPS
 from transformers import PreTrainedConfig
 
 from nexus_torch.padding import Collated
@@ -96,7 +97,7 @@ class Texts(Makers):
         try:
             with hushed(risk=self.risk):
                 return work()
-        except (NexusError, KeyboardInterrupt, GeneratorExit):
+        except (NexusError, *STOPS):
             raise
         except BaseException as error:
             check_fields(self.home, *TOKENIZER)
