@@ -15,7 +15,8 @@ from transformers import PreTrainedTokenizerBase
 
 from .catalogue import made, pictured
 from .collate import MEDIA
-from .components import Diffusion, Encoder, Model
+from .components import Diffusion, Model
+from .encoders import Encoder
 from .pipelines import PipelineFolder
 
 

@@ -17,16 +17,21 @@ MEDIA = {"Video": "video", "Image2Video": "video", "Audio": "audio", "Music": "a
 """Words in the name of a class that say what it makes; a picture where none does."""
 FILMS = (
     "AnimateDiff", "Allegro", "AnyFlow", "ChronoEdit", "CogVideoX", "ConsisID", "Cosmos", "EasyAnimate", "Helios",
-    "HunyuanSkyreels", "I2VGen", "LTX", "Latte", "Lucy", "Mochi", "Motion", "SkyReels", "SpatioTemporal",
-    "TemporalDecoder", "3D", "Wan",
+    "HunyuanSkyreels", "I2V", "LTX", "Latte", "Lucy", "Mochi", "Motion", "PIA", "SanaWM", "SkyReels", "SpatioTemporal",
+    "T2V", "TemporalDecoder", "3D", "Wan",
 )  # fmt: skip
+PICTURES = ("TextToImage", "T2I", "I2I", "LDM3D")
+"""Words in the name of what makes pictures, whatever else its name says (Cosmos)."""
 OWN = frozenset({
     "add_embedding.linear_1.weight", "down_blocks.1.attentions.0.norm.weight",
     "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k.weight",
     "transformer_blocks.27.scale_shift_table", "controlnet_cond_embedding.conv_in.weight",
 })  # fmt: skip
 """Keys that diffusers' own models have too."""
-SOUNDS = ("AceStep", "DanceDiffusion", "LongCatAudio", "MMAudio", "Oobleck", "StableAudio", "SpectrogramDiffusion")
+SOUNDS = (
+    "AceStep", "DanceDiffusion", "LTX2Audio", "LTX2Vocoder", "LongCatAudio", "MMAudio", "Oobleck", "StableAudio",
+    "SpectrogramDiffusion",
+)  # fmt: skip
 
 SHOWN = (
     "Adapter", "ControlNet", "Edit", "Fill", "I2VGen", "ImageToVideo", "ImageVariation", "2Img", "Inpaint", "Pix2Pix",
@@ -151,10 +156,15 @@ def _modalities(name: str, kind: str) -> list[str]:
 def made(name: str) -> str:
     """What a class makes, by its name: "image", "video" or "audio".
 
+    >>> made("Kandinsky5T2VPipeline"), made("Cosmos2TextToImagePipeline")
+    ('video', 'image')
+
     >>> made("StableVideoDiffusionPipeline"), made("FluxTransformer2DModel"), made("AutoencoderOobleck")
     ('video', 'image', 'audio')
     """
-    said = "video" if any(word in name for word in FILMS) else "audio" if any(word in name for word in SOUNDS) else ""
+    if any(word in name for word in PICTURES):
+        return "image"
+    said = "audio" if any(word in name for word in SOUNDS) else "video" if any(word in name for word in FILMS) else ""
     return said or next((medium for word, medium in MEDIA.items() if word in name), "image")
 
 

@@ -20,12 +20,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .blueprint import model_blueprint, pipeline_blueprint
 from .clocks import Clock
 from .collate import PipelineCollate, seed
-from .components import Diffusion, Prefixed, encoder_config
-from .conditions import apart
+from .components import Diffusion, Prefixed
+from .conditions import alone, apart
+from .encoders import encoder_checkpoint, encoder_config
 from .fields import ModelCollate
 from .folder import dtype_of, has_weights
 from .guidance import embeds
-from .observing import PipelineModule
+from .observing import DENOISERS, PipelineModule
 from .options import Options, check_taken
 from .pipelines import PipelineFolder, scheduler_of
 from .schedule import Schedule
@@ -108,7 +109,7 @@ class PipelineCheckpoint:
             spread = self.options.timesteps or Schedule(self.folder.read("scheduler")).spread(self.options.count)
             self._collate = PipelineCollate(
                 self.folder.arguments, self.options, spread, self.home.name, reads=self.folder.reads,
-                apart=apart(self.folder.kind),
+                apart=apart(self.folder.kind), alone=alone(self.folder.kind), labelled=self._labelled,
             )
         return self._collate
 
@@ -116,6 +117,12 @@ class PipelineCheckpoint:
     def _told(self) -> bool:
         """Whether a model of it is told the strength of guidance."""
         return any(embeds(each.model.config) for each in self.models.values())
+
+    @property
+    def _labelled(self) -> bool:
+        """Whether its denoiser is told a class: diffusers would draw one, another at each call (consistency models)."""
+        configs = (each.model.config for name, each in self.models.items() if name in DENOISERS)
+        return any(isinstance(each, Mapping) and bool(each.get("num_class_embeds")) for each in configs)
 
 
 class ModelCheckpoint:
@@ -184,8 +191,9 @@ def component_checkpoint(
     if not issubclass(folder.classes.get(home.name, nn.Module), PreTrainedModel):
         return ModelCheckpoint(home, pipeline, options, weightless=weightless, kind=folder.classes.get(home.name))
     check_taken(options, (), f"'{home}' alone")
-    config = encoder_config(home, folder.classes[home.name])
-    checkpoint = HuggingFaceCheckpoint(home, config, weightless=weightless and not has_weights(home))
+    kind = folder.classes[home.name]
+    gone = weightless and not has_weights(home)
+    checkpoint = encoder_checkpoint(home, encoder_config(home, kind), kind, weightless=gone)
     number = home.name.removeprefix("text_encoder") if home.name.startswith("text_encoder") else ""
     name = "feature_extractor" if home.name == "image_encoder" else f"tokenizer{number}"
     if not (pipeline / name).is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,11 @@ def pipeline_class(index: dict[str, Any], place: Path) -> type[DiffusionPipeline
     return found
 
 
-def component_class(library: Any, name: Any, place: Path) -> type[Any]:
-    """The class of a component: ["diffusers", "UNet2DConditionModel"], or of a package of diffusers.pipelines."""
-    if library not in ("diffusers", "transformers") and library not in folders():
+def component_class(library: Any, name: Any, place: Path, pipeline: type[DiffusionPipeline]) -> type[Any]:
+    """The class of a component: ["diffusers", "UNet2DConditionModel"], or of a package of diffusers.pipelines. One that
+    diffusers has put away since (Stable Cascade's VQGAN) is where its pipeline has it."""
+    moved = _own(pipeline, name)
+    if moved is None and library not in ("diffusers", "transformers") and library not in folders():
         raise NexusError(
             f"'{place}' takes a component from '{library}' ({name}): only diffusers and transformers are trusted, and "
             "code that lies beside a checkpoint is never run. Name the components that you need: FOLDER#transformer."
@@ -63,11 +66,20 @@ def component_class(library: Any, name: Any, place: Path) -> type[Any]:
         found = _attribute(transformers, f"{name}Pil") or _attribute(transformers, name)
     elif library == "diffusers":
         found = _attribute(diffusers, name)
-    else:
+    elif library in folders():
         found = _attribute(importlib.import_module(f"diffusers.pipelines.{library}"), name)
+    else:
+        found = moved
+    found = moved if found is None else found
     if not (isinstance(found, type) and issubclass(found, SAFE)):
         raise NexusError(f"'{place}' names {library}.{name}, which is no model, tokenizer, processor or scheduler.")
     return found
+
+
+def _own(pipeline: type[DiffusionPipeline], name: Any) -> Any:
+    """A class of diffusers that the module of a pipeline has imported; None for anything else."""
+    found = _attribute(sys.modules[pipeline.__module__], name)
+    return found if getattr(found, "__module__", "").startswith("diffusers.") else None
 
 
 def _attribute(module: Any, name: Any) -> Any:

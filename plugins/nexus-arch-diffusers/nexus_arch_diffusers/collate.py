@@ -31,12 +31,13 @@ class PipelineCollate:
 
     def __init__(
         self, arguments: Mapping[str, Any], options: Options, spread: Sequence[float], name: str, *, reads: bool = True,
-        apart: bool = False,
+        apart: bool = False, alone: bool = False, labelled: bool = False,
     ) -> None:  # fmt: skip
         """`reads`: whether the pipeline has what makes embeddings of a text; `apart`: whether it encodes pictures one
-        by one."""
+        by one; `alone`: whether a sample would be another in company; `labelled`: whether what it makes is of a
+        class."""
         self.arguments, self.options, self.spread, self.name = arguments, options, tuple(spread), name
-        self.reads, self.apart = reads, apart
+        self.reads, self.apart, self.alone, self.labelled = reads, apart, alone, labelled
 
     def __call__(self, samples: Sequence[Sample]) -> Collated:
         """One row for each sample. NexusError for what only some of them have: the others would lose it."""
@@ -67,11 +68,14 @@ class PipelineCollate:
         return {name: value for name, value in chosen.items() if name in self.arguments}
 
     def groups(self, samples: Sequence[Sample]) -> list[list[int]]:
-        """Samples that can pass together: with the same fields in the same shapes, and as many timesteps."""
+        """Samples that can pass together: with the same fields in the same shapes, and as many timesteps. Calls take
+        one film, or lists of them, and do not say which."""
         found: dict[Any, list[int]] = {}
         for index, sample in enumerate(samples):
             shapes = tuple(sorted((name, shape_of(value)) for name, value in sample.fields.items()))
-            alone = index if self.apart and any(map(self._is_condition, sample.fields.items())) else -1
+            shown = [field for field in sample.fields.items() if self._is_condition(field)]
+            apart = self.alone or (self.apart and shown) or any(value.ndim > 3 for _, value in shown)
+            alone = index if apart else -1
             found.setdefault((shapes, len(timesteps(sample, self.spread)), alone), []).append(index)
         return list(found.values())
 
@@ -133,7 +137,8 @@ class PipelineCollate:
         if LABELS not in self.arguments:
             return {}
         said = [sample.fields.get(LABELS, sample.fields.get("label")) for sample in samples]
-        if self.arguments[LABELS].default is None and all(each is None for each in said):
+        optional = self.arguments[LABELS].default is None and not self.labelled
+        if optional and all(each is None for each in said):
             return {}
         if any(np.size(each) != 1 or not isinstance(np.asarray(each).item(), int) for each in said):
             raise self._lacking("class_labels (a whole number in each)", samples)

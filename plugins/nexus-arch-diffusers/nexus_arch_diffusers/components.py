@@ -1,4 +1,4 @@
-"""One model of a checkpoint: a diffusers model, or a text or image encoder of transformers."""
+"""One model of a checkpoint: a model of diffusers, and any in its place in a pipeline."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from typing import Any, Protocol
 import torch
 from diffusers import ModelMixin
 from nexus_specs import Extent, NexusError, Part, Stack
-from nexus_torch.hugging_face.configuration.classes import read_config
-from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.hugging_face.weights.packed import Packing, check_stored, lacking
 from nexus_torch.hugging_face.weights.sizes import Expected, commonest, stored_bytes
 from nexus_torch.skeleton import without_weights
 from nexus_torch.stacks import owner
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
 
 from .classes import model_class
 from .folder import CONFIG, extents, has_weights, read_json
 from .limits import check
+from .measured import measured
 from .stacks import order, stacks
 from .streams import hidden_first
 from .tables import sparing
@@ -83,10 +81,11 @@ class Diffusion:
             check_stored(self.packing, found, self.names, str(home))
         self.parts = _parts(order(self.layers), found, self.names, self.packing)
         held = {part.path: part.extents for part in self.parts}
-        self.stacks = tuple(_stack(module, path, layers, held, sizes) for path, layers in self.layers.items())
+        found_stacks = [_stack(module, path, layers, held, sizes) for path, layers in self.layers.items()]
         self.parameters = _size(module)
         self.buffers = sum(each.numel() * each.itemsize for each in module.buffers())
-        self.expected = {sizes.name: _expected(module, self.stacks, sizes)} if sizes else {}
+        self.expected = {sizes.name: _expected(module, found_stacks, sizes)} if sizes else {}
+        self.stacks = _wide(module, found_stacks)
 
     def skeleton(self) -> ModelMixin:
         """The module on the meta device, evaluating, its buffers real."""
@@ -128,38 +127,6 @@ class Diffusion:
                     f"{list(known[name].shape)}. Fetch both from one place."
                 )
         return names
-
-
-class Encoder:
-    """A model of transformers, opened by the way that all of them are."""
-
-    def __init__(self, home: Path, kind: type[PreTrainedModel], *, weightless: bool = False) -> None:
-        """`kind`: the class that the pipeline's index names."""
-        self.config = encoder_config(home, kind)
-        gone = weightless and not has_weights(home)
-        self.inner = HuggingFaceCheckpoint(home, self.config, weightless=gone)
-        blueprint = self.inner.blueprint
-        self.missing = tuple(each for each in blueprint.missing if each.startswith("weights"))
-        self.expected = {blueprint.dtype: blueprint.bytes} if gone else {}
-        self.parts, self.stacks, self.parameters = self.inner.parts, blueprint.stacks, blueprint.parameters
-        self.buffers = blueprint.buffers
-        self.quantisation, self.packing = blueprint.quantisation, self.inner.packing
-
-    def skeleton(self) -> nn.Module:
-        """The module on the meta device."""
-        return self.inner.skeleton()
-
-    def assemble(self, part: Part, raw: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """By transformers' own conversions."""
-        return self.inner.assemble(part, raw)
-
-
-def encoder_config(home: Path, kind: type[PreTrainedModel]) -> PreTrainedConfig:
-    """The configuration of an encoder, of the class that the pipeline's index names: its own may name another, as of a
-    model that was saved with a head which the pipeline does without (T5), or without one that it needs (CLIP)."""
-    config = read_config(home)
-    config.architectures = list(dict.fromkeys((kind.__name__, *(config.architectures or ()))))
-    return config
 
 
 class Prefixed:
@@ -212,6 +179,18 @@ def _quantiser(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a configuration says of a quantiser; {} where there is none."""
     found = config.get("quantization_config") or {}
     return found if isinstance(found, Mapping) else {"quant_method": str(found)}
+
+
+def _wide(module: nn.Module, found: Sequence[Stack]) -> tuple[Stack, ...]:
+    """Stacks with the widths that only a forward says; it uses the module up."""
+    unsaid = [layer for stack in found for layer, width in zip(stack.layers, stack.widths, strict=True) if width < 0]
+    seen = measured(module, unsaid) if unsaid else {}
+    return tuple(
+        dataclasses.replace(stack, widths=tuple(
+            seen.get(layer, -1) if width < 0 else width
+            for layer, width in zip(stack.layers, stack.widths, strict=True)
+        )) for stack in found
+    )  # fmt: skip
 
 
 def _plain_dtype(found: Mapping[str, Extent]) -> torch.dtype:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -47,12 +48,53 @@ def apart(kind: type[Any]) -> bool:
     return any(_encodes(call, encoders) for loop in loops for call in _calls(loop))
 
 
-def _tree(function: Any) -> Iterator[ast.FunctionDef]:
+@cache
+def alone(kind: type[Any]) -> bool:
+    """Whether what a pipeline makes of a sample depends on its company in the call, as its source says: it fills texts
+    up to the longest (CogView 4), cuts them there (Kandinsky 3) or only one alone to its own length (Latte), encodes
+    them one by one (Bria), draws with one generator for all (LTX-2), or takes one prompt (Wan VACE)."""
+    return takes_one(kind) or any(
+        _cuts(node) or _reads(node)
+        for each in vars(kind).values() if inspect.isfunction(each) for tree in _tree(each) for node in ast.walk(tree)
+    )  # fmt: skip
+
+
+@cache
+def takes_one(kind: type[Any]) -> bool:
+    """Whether a pipeline's call refuses a list of prompts, be it of one."""
+    checks = (ast.unparse(node.test) for tree in _tree(kind.__call__, called=True) for node in ast.walk(tree)
+              if isinstance(node, ast.If) and any(isinstance(each, ast.Raise) for each in node.body))  # fmt: skip
+    return any("not isinstance(prompt, str)" in each and "list" not in each for each in checks)
+
+
+def _cuts(node: ast.AST) -> bool:
+    """`mask.sum(-1).max()`, `emb.shape[0] == 1`, `generator[0]`, or words that are cut and padded to the longest."""
+    if isinstance(node, ast.Compare):
+        return bool(re.fullmatch(r"emb\w*\.shape\[0\] == 1", ast.unparse(node)))
+    if isinstance(node, ast.Subscript):
+        return ast.unparse(node) == "generator[0]"
+    if not isinstance(node, ast.Call):
+        return False
+    given = {each.arg: each.value for each in node.keywords}
+    padding = given.get("padding")
+    longest = isinstance(padding, ast.Constant) and padding.value in (True, "longest") and "truncation" in given
+    return longest or bool(re.fullmatch(r"\w*mask\.sum\(.*\)\.max\(\)", ast.unparse(node)))
+
+
+def _reads(node: ast.AST) -> bool:
+    """A loop over prompts that calls an encoder of text."""
+    if not isinstance(node, ast.For) or not re.fullmatch(r"prompts?", ast.unparse(node.iter)):
+        return False
+    return any(re.search(r"\btext_encoder\w*$", ast.unparse(each.func)) for each in ast.walk(node)
+               if isinstance(each, ast.Call))  # fmt: skip
+
+
+def _tree(function: Any, *, called: bool = False) -> Iterator[ast.FunctionDef]:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))).body[0]
     except (OSError, TypeError, SyntaxError):
         return
-    if isinstance(tree, ast.FunctionDef) and tree.name != "__call__":   # its loop is that of timesteps
+    if isinstance(tree, ast.FunctionDef) and (called or tree.name != "__call__"):   # its loop is that of timesteps
         yield tree
 
 

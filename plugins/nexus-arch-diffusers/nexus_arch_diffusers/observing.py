@@ -14,6 +14,7 @@ import torch
 from nexus_specs import NexusError
 from torch import Tensor, nn
 
+from .calling import natural
 from .passes import Led, Reach
 from .rows import parted, rows
 from .schedule import Schedule
@@ -59,7 +60,7 @@ class PipelineModule(nn.Module):
         handed what is predicted, or its opposite; "image" or
         "video" in 0..1 where that is asked for, or anything looks at the VAE's decoder.
         """
-        call = self.call | _natural(given) | self._many(len(seeds))
+        call = self.call | natural(self.pipeline, given) | self._many(len(seeds))
         led = Led(self._on(seeds.device), self.names, self.schedule, call)
         generators = [torch.Generator("cpu").manual_seed(int(seed)) for seed in seeds]
         start = self._clean(clean, latents)
@@ -85,7 +86,8 @@ class PipelineModule(nn.Module):
         device = next(self.parameters()).device
         known = inspect.signature(type(self.pipeline).__call__).parameters
         wanted = {"generator": generator, "num_inference_steps": steps, "output_type": "np", "return_dict": False}
-        call = self.chosen | _natural(given) | {name: value for name, value in wanted.items() if name in known}
+        wanted = {name: value for name, value in wanted.items() if name in known}
+        call = self.chosen | natural(self.pipeline, given) | wanted
         made = self._on(device)(**call)[0]
         first = torch.as_tensor(made[0])
         return (first.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
@@ -132,8 +134,8 @@ class PipelineModule(nn.Module):
             for timestep, part in zip(own, parted(answer, len(own)), strict=True):
                 led.tell(timestep, part)
 
-    def _predict(self, reached: Mapping[float, Reach], timesteps: Times) -> tuple[Tensor, dict[Any, Any]]:
-        """One forward of each denoiser, all its rows at once."""
+    def _predict(self, reached: Mapping[float, Reach], timesteps: Times) -> tuple[Tensor, dict[Any, Answer]]:
+        """One forward of each denoiser, all its rows at once: what is predicted, and answers by sample and timestep."""
         batch, found = len(timesteps), {}
         wanted = [(sample, timestep) for sample, row in enumerate(timesteps) for timestep in row]
         for name in dict.fromkeys(each.component for each in reached.values()):
@@ -142,8 +144,8 @@ class PipelineModule(nn.Module):
             places = [(own.index(timestep), sample) for sample, timestep in wanted if timestep in own]
             output = getattr(self, name)(**rows([reached[each].arguments for each in own], places, batch))
             keys = [key for key in wanted if key[1] in own]
-            found |= dict(zip(keys, _first(output), strict=True))
-        return torch.stack([found[key] for key in wanted]).unflatten(0, (batch, -1)), found
+            found |= dict(zip(keys, _answers(output), strict=True))
+        return torch.stack([found[key][0] for key in wanted]).unflatten(0, (batch, -1)), found
 
     def _check_rows(self, reach: Reach, batch: int) -> None:
         shown = next(iter(reach.arguments.values()))
@@ -160,12 +162,12 @@ class PipelineModule(nn.Module):
         }
         return _chosen(timesteps, made)
 
-    def _sense(self, led: Led, generators: list[Any], timesteps: Times, output: Mapping[Any, Tensor]) -> int:
+    def _sense(self, led: Led, generators: list[Any], timesteps: Times, output: Mapping[Any, Answer]) -> int:
         """1 where the scheduler is handed what the denoiser predicts, -1 where the pipeline turns its sign before
         (Lumina 2, Z-Image, HiDream: the denoiser predicts x_0 - noise), 0 where it makes something else of it."""
         last = [min(row) for row in timesteps]
-        answer = torch.stack([output[key] for key in enumerate(last)])
-        handed = led.handed(last[0], generators, Answer(answer))
+        given = Answer.together([output[key] for key in enumerate(last)])
+        answer, handed = given[0], led.handed(last[0], generators, given)
         if handed is None:
             return 1
         if handed.numel() == answer.numel():                # without the one frame of a picture (Z-Image)
@@ -178,21 +180,20 @@ class PipelineModule(nn.Module):
 
     def _decoded(
         self, led: Led, generators: list[Any], reached: Mapping[float, Reach], timesteps: Times,
-        output: Mapping[Any, Tensor],
+        output: Mapping[Any, Answer],
     ) -> dict[str, Tensor]:  # fmt: skip
         """The picture that follows from each sample's least noisy timestep."""
         last = [min(row) for row in timesteps]
-        answer = torch.stack([output[key] for key in enumerate(last)])
+        answer = Answer.together([output[key] for key in enumerate(last)])
         whole = torch.cat([reached[timestep].shown[at : at + 1] for at, timestep in enumerate(last)])
 
         def step(prediction: Tensor, handed: Tensor) -> Tensor:
             shown = whole if whole.shape == prediction.shape else handed    # without given frames, say
-            return torch.cat([
-                self.schedule.guess(prediction[at : at + 1], shown[at : at + 1], timestep)
-                for at, timestep in enumerate(last)
-            ])  # fmt: skip
+            each = len(prediction) // len(last)             # frames one after another (ModelScope's films)
+            own = zip(prediction.split(each), shown.split(each), last, strict=True)
+            return torch.cat([self.schedule.guess(*pair) for pair in own])
 
-        made = led.finish(last[0], generators, Answer(answer), whole, step)
+        made = led.finish(last[0], generators, answer, whole, step)
         made = made[0] if isinstance(made, tuple) else made
         last = isinstance(made, np.ndarray)                 # channels, where diffusers gives an array
         made = torch.stack(list(made)) if isinstance(made, (list, tuple)) else torch.as_tensor(made)
@@ -200,32 +201,16 @@ class PipelineModule(nn.Module):
         return {MEDIUM.get(made.ndim, "audio"): made}
 
 
-def _natural(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as a pipeline takes them: uint8 pictures as Pillow's, films as lists of those; one is no list, which
-    some refuse, or take for several pictures of one prompt."""
-    from PIL import Image
-
-    def picture(value: Tensor) -> Any:
-        if value.ndim > 3:                                  # a film
-            return [picture(each) for each in value]
-        return Image.fromarray(value.cpu().numpy())
-
-    def natural(value: Any) -> Any:
-        if isinstance(value, Tensor) and value.dtype == torch.uint8:
-            return picture(value[0]) if len(value) == 1 else [picture(each) for each in value]
-        return value
-
-    return {name: natural(value) for name, value in given.items()}
-
-
 def _chosen(timesteps: Times, values: Mapping[float, Tensor]) -> Tensor:
     """Values by timestep [B, ...] -> [B, S, ...]."""
     return torch.stack([torch.stack([values[each][at] for each in row]) for at, row in enumerate(timesteps)])
 
 
-def _first(output: Any) -> Tensor:
-    """What a denoiser predicts: the first of what it gives; a list of samples as one tensor."""
+def _answers(output: Any) -> list[Answer]:
+    """What a denoiser gives, row by row: the prediction is the first, a list of samples too; a sound may be beside it
+    (LTX-2)."""
     if isinstance(output, Tensor):
-        return output
-    first = output[0]
-    return torch.stack(list(first)) if isinstance(first, (list, tuple)) else first
+        return [Answer(row) for row in output]
+    first, *others = output.values() if isinstance(output, Mapping) else output
+    beside = next((each for each in others if isinstance(each, Tensor) and len(each) == len(first)), None)
+    return [Answer(row, None if beside is None else beside[at]) for at, row in enumerate(first)]

@@ -104,7 +104,7 @@ class Led:
         assert native is not None
         if hasattr(pipe, "decode_latents"):
             pipe.__dict__["decode_latents"] = whole_films(pipe)
-        return self._run(pipe, generators, output_type="pt", draw=giving(native, pipe, shown))
+        return self._run(pipe, generators, draw=giving(native, pipe, shown))
 
     def handed(self, timestep: float, generators: list[Any], output: Any) -> Tensor | None:
         """What the call hands its scheduler where the denoiser answers `output`: some pipelines turn its sign, or make
@@ -121,13 +121,12 @@ class Led:
             return reached.arguments["prediction"]
         return None
 
-    def _run(
-        self, pipe: Any, generators: list[Any], *, output_type: str = "latent", draw: Callable[..., Any] | None = None
-    ) -> Any:
-        """`draw`: what draws its latents."""
+    def _run(self, pipe: Any, generators: list[Any], *, draw: Callable[..., Any] | None = None) -> Any:
+        """`draw`: what draws its latents. Tensors are asked for: not every pipeline gives latents (Marigold)."""
         self.memory.at = 0
         known = inspect.signature(type(self.pipeline).__call__).parameters
-        fixed = {"generator": [each.clone_state() for each in generators], "output_type": output_type,
+        drawing = [each.clone_state() for each in generators]           # one is no list, which some refuse (Wan VACE)
+        fixed = {"generator": drawing if len(drawing) > 1 else drawing[0], "output_type": "pt",
                  "num_inference_steps": STEPS, "return_dict": False}  # fmt: skip
         given = {**self.call, **{name: value for name, value in fixed.items() if name in known}}
         given = {name: copy.copy(each) for name, each in given.items()}  # some write into their prompts

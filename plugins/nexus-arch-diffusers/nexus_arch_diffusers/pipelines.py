@@ -19,7 +19,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 
 from .catalogue import models
 from .classes import component_class, pipeline_class
-from .components import WEIGHTS, Diffusion, Encoder, Prefixed
+from .components import WEIGHTS, Diffusion, Prefixed
+from .encoders import Encoder
 from .folder import CONFIG, INDEX, dtype_of, read_json
 from .limits import check_part
 from .observing import DENOISERS
@@ -44,7 +45,7 @@ class PipelineFolder:
             name: (entry[0], entry[1]) for name, entry in self.index.items()
             if _is_component(entry) and name not in _unused(self.index) and (vae or name != "vae")
         }  # fmt: skip
-        self.classes = {name: component_class(*entry, self.place) for name, entry in self.entries.items()}
+        self.classes = {name: component_class(*entry, self.place, self.kind) for name, entry in self.entries.items()}
         self.absent = tuple(name for name in self.entries if not (home / name).is_dir())
         self._read: dict[str, Any] = {}
 

@@ -7,6 +7,8 @@ that comes up to its last block; both for every timestep at which a sample is se
 from __future__ import annotations
 
 import inspect
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +24,8 @@ WORDS, SHRINKING, LASTING = 256, 8, 4
 """Tokens of a prompt, pixels for each latent along a side, and frames for each latent one, where nothing says so."""
 DRAWN = 128
 """Latents along a side that pipelines draw whose denoiser has a configuration for any size (FLUX.1, Qwen-Image)."""
+AREA = "max_area"
+"""What a call names that draws about as many pixels, whatever else is asked for."""
 PACKED = 2
 """Latents along a side that a pipeline packs into one token."""
 
@@ -46,6 +50,8 @@ def _told(folder: PipelineFolder, options: Options, sample: Sample) -> Options:
     high = [each.shape[-3:-1] for name, each in given.items() if name != "latents"]
     if (latents := given.get("latents")) is not None and len(latents.shape) > 2:
         high.append([side * _shrinking(folder) for side in latents.shape[-2:]])
+    if area := _default(folder, AREA):                      # a picture beside it is made as large (FLUX Kontext)
+        return replace(options, height=math.isqrt(area) * (1 + bool(high)), width=math.isqrt(area))
     if not high:
         return options
     height, width = (int(max(side[at] for side in high)) for at in (0, 1))
@@ -58,6 +64,8 @@ def seen(folder: PipelineFolder, options: Options, moments: Sequence[Any] = ()) 
     """Values for one sample; 0 where no configuration says how large its latents are. `moments`: the timesteps at which
     it is seen, where those are known."""
     models = folder.models
+    if (area := _default(folder, AREA)) > options.height * options.width:
+        options = replace(options, height=math.isqrt(area), width=math.isqrt(area))
     name = next((name for name in DENOISERS if name in models), "")
     if not name:
         return 0
@@ -71,7 +79,7 @@ def seen(folder: PipelineFolder, options: Options, moments: Sequence[Any] = ()) 
     patch = _numbers(config.get("patch_size")) or (1,)
     along = PACKED if patch[-1] == 1 and hasattr(folder.kind, "_pack_latents") else patch[-1]
     words = int(options.call.get("max_sequence_length") or _default(folder, "max_sequence_length") or WORDS)
-    width = max((each for stack in models[name].stacks for each in stack.widths), default=0)
+    width = max((0, *(each for stack in models[name].stacks for each in stack.widths)))
     return (places // along**2 + words) * width * times
 
 
@@ -94,16 +102,31 @@ def _sides(folder: PipelineFolder, config: Mapping[str, Any], options: Options) 
     said = _numbers(config.get("sample_size"))
     said = said or (*_numbers(config.get("sample_height")), *_numbers(config.get("sample_width")))
     if not said and default:                                # which the call makes of nothing
-        said = (DRAWN,)
+        said = (_drawn(folder),)
     return said[-2:] if len(said) > 1 else said * 2
+
+
+def _drawn(folder: PipelineFolder) -> int:
+    """Latents along a side that a pipeline draws by its own code, which counts them in those of a VAE that says how
+    much it shrinks (HunyuanImage)."""
+    found = re.search(r"self\.default_sample_size = (\d+)", inspect.getsource(folder.kind.__init__))
+    return int(found[1]) if found and _shrunk(_vae(folder)) else DRAWN
+
+
+def _vae(folder: PipelineFolder) -> Mapping[str, Any]:
+    config = folder.models["vae"].model.config if "vae" in folder.models else {}
+    return config if isinstance(config, Mapping) else {}
+
+
+def _shrunk(config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Pixels for each latent along a side, where a VAE's configuration says it."""
+    return _numbers(config.get("scale_factor_spatial")) or _numbers(config.get("spatial_compression_ratio"))
 
 
 def _shrinking(folder: PipelineFolder) -> int:
     """Pixels for each latent along a side."""
-    config = folder.models["vae"].model.config if "vae" in folder.models else {}
-    if not isinstance(config, Mapping):
-        return SHRINKING
-    said = _numbers(config.get("scale_factor_spatial")) or _numbers(config.get("spatial_compression_ratio"))
+    config = _vae(folder)
+    said = _shrunk(config)
     steps = len(_numbers(config.get("block_out_channels")))
     return max(1, said[0] if said else 2 ** (steps - 1) if steps else SHRINKING)
 

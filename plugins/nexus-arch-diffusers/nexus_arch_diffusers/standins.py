@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +70,7 @@ class StandIn:
         memory = self._memory
         memory.asked.add(name)
         if memory.at == len(memory.answers):
-            memory.answers.append(function(*map(self._fitting, args), **kwargs))
+            memory.answers.append(_seeded(function(*map(self._fitting, args), **kwargs)))
         memory.at += 1
         return memory.answers[memory.at - 1]
 
@@ -81,13 +81,28 @@ class StandIn:
         return value.to(dtype) if floats else value
 
 
+def _seeded(answer: Any) -> Any:
+    """A VAE's answer of which a sample that no generator draws is the middle: some pipelines draw their control picture
+    anew at each call (Stable Diffusion 3, CogView 4), and what a sample is given would be another in other company."""
+    posterior = getattr(answer, "latent_dist", None)
+    if posterior is not None:
+        native = posterior.sample
+        posterior.sample = lambda generator=None: posterior.mode() if generator is None else native(generator)
+    return answer
+
+
 class Answer(tuple[Any, ...]):
     """What a denoiser or a scheduler's step gives, as a pipeline may ask for it: the first, both (the next latents and
-    the clean ones that are guessed: LCM), or by name."""
+    the clean ones that are guessed: LCM; film and sound: LTX-2), or by name."""
 
-    def __new__(cls, value: Any) -> Answer:
-        """The value, twice."""
-        return super().__new__(cls, (value, value))
+    def __new__(cls, value: Any, beside: Any = None) -> Answer:
+        """The value, and what is beside it; else the value, twice."""
+        return super().__new__(cls, (value, value if beside is None else beside))
+
+    @classmethod
+    def together(cls, answers: Sequence[Answer]) -> Answer:
+        """Those of several samples as one."""
+        return cls(*(torch.stack([each[at] for each in answers]) for at in range(2)))
 
     @property
     def sample(self) -> Any:

@@ -91,15 +91,15 @@ def _shrinking(pipeline: Any) -> int:
 
 def takes_media(vae: Any) -> bool:
     """Whether a VAE encodes pictures or films, and not sound (its waves, or its spectra of one channel)."""
-    first = _convolution(vae)
+    first = convolution(vae)
     return first is not None and first.in_channels > 1
 
 
 def _takes_pictures(vae: Any) -> bool:
-    return isinstance(_convolution(vae), nn.Conv2d)
+    return isinstance(convolution(vae), nn.Conv2d)
 
 
-def _convolution(vae: Any) -> nn.Conv2d | nn.Conv3d | None:
+def convolution(vae: Any) -> nn.Conv2d | nn.Conv3d | None:
     """The first of its encoder's over more than one dimension."""
     return next((each for each in vae.encoder.modules() if isinstance(each, (nn.Conv2d, nn.Conv3d))), None)
 

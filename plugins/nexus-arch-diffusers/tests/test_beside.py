@@ -75,6 +75,8 @@ def test_the_sound_beside_a_film_is_as_noisy_as_the_film(
     for name in ("hidden_states", "audio_hidden_states"):
         most, half = asked[0][name]
         torch.testing.assert_close(half, 0.5 * most, rtol=0, atol=1e-5)
+    made = observed(f"{source}&decode=on", [one := sample(text="a red cat")], ["video"])[one.key, "video"]
+    assert made.shape == (5, 3, 32, 32), "the film goes on with its sound beside it"
 
 
 def animated() -> df.DiffusionPipeline:

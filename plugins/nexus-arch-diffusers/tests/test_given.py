@@ -12,9 +12,9 @@ import pytest
 import torch
 from diffusers_files.pipelines import save_made
 from diffusers_files.rarer import RARER
+from nexus_arch_diffusers.calling import natural
 from nexus_arch_diffusers.collate import PipelineCollate
 from nexus_arch_diffusers.conditions import apart, put_back
-from nexus_arch_diffusers.observing import _natural
 from nexus_arch_diffusers.options import Options
 from nexus_specs import Installed, NexusError, Sample
 from nexus_specs.testing import sample
@@ -79,7 +79,7 @@ def test_samples_whose_pictures_are_encoded_one_by_one_pass_alone(kind: str, alo
 
 def test_pictures_and_films_as_a_pipeline_takes_them() -> None:
     one, film = torch.zeros(1, 4, 6, 3, dtype=torch.uint8), torch.zeros(2, 5, 4, 6, 3, dtype=torch.uint8)
-    found = _natural({"image": one, "video": film, "seeds": torch.zeros(2)})
+    found = natural(None, {"image": one, "video": film, "seeds": torch.zeros(2)})
     assert found["image"].size == (6, 4)
     assert [len(each) for each in found["video"]] == [5, 5]
     assert found["video"][0][0].size == (6, 4)

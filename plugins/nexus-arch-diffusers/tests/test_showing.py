@@ -48,6 +48,15 @@ def test_a_denoiser_for_any_size_draws_what_its_pipeline_draws(saved: Callable[[
     assert open_.blueprint.seen == sized.blueprint.seen > 0, "two pixels to a latent"
 
 
+def test_what_is_drawn_of_one_area_whatever_is_asked_for(edited: Callable[..., Path]) -> None:
+    """FLUX Kontext: a million pixels, and as many of a picture that is shown."""
+    home = edited("flux", "model_index.json", lambda index: index | {"_class_name": "FluxKontextPipeline"})
+    small, open_ = (Installed().open(f"{home}{more}") for more in ("#height=16&width=16", ""))
+    assert small.blueprint.seen == open_.blueprint.seen
+    words, shown = (as_shown(open_.blueprint, open_, [each]).seen for each in (sample(text="a"), pictured(16)))
+    assert 1.9 * words < shown < 2 * words
+
+
 def test_latents_and_timesteps_of_samples_count(saved: Callable[[str], Path]) -> None:
     checkpoint = Installed().open(f"{saved('sd3')}#timesteps=500")
     known, given = checkpoint.blueprint, {"text": "a", "latents": np.zeros((4, 8, 8), np.float32)}
