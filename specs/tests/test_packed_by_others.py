@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from nexus_specs import NexusError
 from nexus_torch.hugging_face.weights.packed import Packing
 from safetensors import safe_open
 from torch import Tensor
@@ -64,3 +65,14 @@ def test_a_layer_with_other_bits_than_the_rest_is_read_by_its_shapes(name: str) 
     others = {"o": {"weights": {"num_bits": 4, "type": "int"}}, **said.get("config_groups", {})}
     settings = said | ({"bits": 4} if said["quant_method"] == "gptq" else {"config_groups": others})
     assert torch.equal(Packing.of(settings, raw).unpack(raw)["layer.weight"][::ROWS], expected)
+
+
+@pytest.mark.parametrize("name", ["gptq-4-symmetric", "awq-32"])
+def test_a_layer_with_groups_of_its_own_is_read_by_its_scales(name: str) -> None:
+    """GPTQModel's "dynamic" again, of files without an order of the inputs."""
+    raw, expected = stored(name)
+    raw.pop("layer.g_idx", None)
+    settings = CASES[name] | {"group_size": 8, "dynamic": {"+:layer": {"group_size": CASES[name]["group_size"]}}}
+    assert torch.equal(Packing.of(settings, raw).unpack(raw)["layer.weight"][::ROWS], expected)
+    with pytest.raises(NexusError, match="rows of scales"):
+        Packing.of(settings | {"dynamic": {}}, raw).unpack(raw)["layer.weight"]

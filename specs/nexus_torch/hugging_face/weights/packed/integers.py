@@ -123,6 +123,8 @@ def _groups(name: str, given: Tensor | None, inputs: int, count: int, settings: 
     if given is None:
         size = whole(settings, "group_size", settings.get("q_group_size", -1))
         size = inputs if size <= 0 else size
+        if settings.get("dynamic") and count and inputs % count == 0:
+            size = inputs // count                          # GPTQModel: groups of their own in some layers
         check(-(-inputs // size) == count, name, f"has {inputs} inputs in groups of {size}, and {count} rows of scales")
         return torch.arange(inputs) // size
     check(given.numel() == inputs, name, f"has {inputs} inputs and a g_idx of {given.numel()}")
