@@ -87,10 +87,10 @@ def test_a_device_holds_what_runs_and_the_memory_beside_it_the_rest() -> None:
 
 def test_it_says_how_and_why() -> None:
     how = Sli().estimate(model(7), 10, 0, replace(HALF, memory=20 * GB)).how
-    assert how == "resident: everything in memory, 14.2 GB of 20.0 GB, in bfloat16"
+    assert how == "resident: everything in memory, 14.1 GB of 20.0 GB, in bfloat16"
     how = Sli().estimate(model(7), 10, 0, replace(HALF, memory=12 * GB)).how
     assert how.startswith("stream: layer by layer, ")
-    assert how.endswith("of 12.0 GB, in bfloat16; resident would take 14.2 GB")
+    assert how.endswith("of 12.0 GB, in bfloat16; resident would take 14.1 GB")
     how = Sli().estimate(model(7), 10, 0, replace(HALF, memory=7 * GB, quantise="auto")).how
     assert "resident nf4: " in how
     assert "layers in nf4, the rest in bfloat16" in how

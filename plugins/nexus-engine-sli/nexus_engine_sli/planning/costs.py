@@ -41,6 +41,9 @@ PARALLEL = 0.92
 """What every further thread adds, as a share of the first."""
 UNPACK, WIDEN = 0.6e9, 2.5e9
 """Weights a second and thread that are unpacked (FP8, four bits), or brought from sixteen bits to thirty-two."""
+LENGTH = 256
+"""Tokens of a sample, where unknown, for what takes time and what waits: as long as texts are cut for a corpus. The
+few that pass at a time may be shorter (`working.TOKENS`)."""
 FIRST = 1
 """States that a forward holds besides those that its last layer gave: its code keeps what the first one was given."""
 WAITS = 70_000
@@ -74,7 +77,7 @@ def cost(
 ) -> Cost:
     """What an observation of `samples` samples of `tokens` tokens (0: not known) with `edits` ablations costs where it
     is held in one way."""
-    length = usual(blueprint, tokens)
+    length = usual(blueprint, tokens or LENGTH)
     passes = 1 + edits / 2
     reading = blueprint.bytes / (budget.read_rate or READ)
     unpacking = _unpacking(blueprint, budget)
@@ -82,7 +85,7 @@ def cost(
     arithmetic = _arithmetic(blueprint, samples, length, budget, watched=streamed) * passes
     setup = SETUP + EACH * _layers(blueprint)
     work = unpacking + arithmetic
-    each = waiting(blueprint, samples, tokens) * weight_dtype(blueprint, budget).itemsize if samples else 0
+    each = waiting(blueprint, samples, tokens or LENGTH) * weight_dtype(blueprint, budget).itemsize if samples else 0
     states = round(each * (FIRST + passes))
     held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory
     if streamed or edits:                                   # else one batch ends before the next one begins

@@ -11,7 +11,7 @@ from nexus_torch.files import DTYPES
 from ..memory.allocating import GROWN
 from ..weights.quantising import AT_ONCE, How, bytes_of
 from . import pieces, working
-from .working import SLACK, heard, length
+from .working import SLACK, STATES, heard, length
 
 WIDE = 3.0
 """Stored bytes a parameter from which on a checkpoint counts as float32; packed ones have far less."""
@@ -83,7 +83,7 @@ def pixels(blueprint: Blueprint) -> int:
 
 def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
     """What the states of one sample take at least, when it goes into a layer and comes out of it."""
-    return 2 * round(length(blueprint)) * pieces.width_of(blueprint) * dtype.itemsize
+    return 2 * round(length(blueprint, STATES)) * pieces.width_of(blueprint) * dtype.itemsize
 
 
 def unfilled(blueprint: Blueprint) -> int:

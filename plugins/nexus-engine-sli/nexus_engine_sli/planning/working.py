@@ -17,8 +17,8 @@ from ..memory.allocating import FINE, MAPPED
 from ..outputs.deferring import rows_at_once
 from . import pieces
 
-TOKENS = 256
-"""Tokens of a sample, where unknown."""
+TOKENS, STATES = 48, 256
+"""Tokens of a text, where unknown: a sentence or two. States of a sound, likewise: five seconds."""
 RESIDUAL, ATTENTION, FOUR = 2, 6, 4
 """Tensors of the residual width that a layer keeps beside its products: the residual and its norm; those that attention
 makes, which it holds together (queries, keys, values, of which two are turned, and what it gives); matrices of the
@@ -122,7 +122,7 @@ def heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: floa
 def length(blueprint: Blueprint, tokens: float = 0.0) -> float:
     """Positions of a sample: as many tokens as are said (0: not known), and no more than a text can have; and the
     places of its picture."""
-    wanted = tokens or TOKENS
+    wanted = tokens or (TOKENS if "text" in blueprint.takes else STATES)
     wanted = min(blueprint.context or wanted, wanted) if "text" in blueprint.takes else wanted
     return wanted + blueprint.places
 
@@ -133,7 +133,9 @@ def states(blueprint: Blueprint, samples: int, tokens: float = 0.0) -> int:
 
 
 def _read(blueprint: Blueprint, tokens: float) -> int:
-    """Likewise, of one text."""
+    """Likewise, of one text; none is read where pictures are all that is taken."""
+    if blueprint.seen and {"image", "video"}.issuperset(blueprint.takes):
+        return 0
     return round(length(blueprint, tokens)) * pieces.width_of(blueprint)
 
 
