@@ -13,6 +13,7 @@ from nexus_torch.padding import Collated
 from torch import nn
 from transformers import (
     CLIPImageProcessorPil,
+    Gemma4ImageProcessorPil,
     Glm4vImageProcessorPil,
     PixtralImageProcessorPil,
     PreTrainedConfig,
@@ -33,6 +34,8 @@ from .source import Source
 QWEN = ("qwen2.5o", "qwen2.5vl_merger", "qwen2vl_merger", "qwen3vl_merger")
 GRIDS: Mapping[str, Any] = {"glm4v": Glm4vImageProcessorPil, **dict.fromkeys(QWEN, Qwen2VLImageProcessorPil)}
 """Projectors before which a grid of patches stands -> what makes one of a picture."""
+ANY_SHAPE: Mapping[str, Any] = {"gemma4v": Gemma4ImageProcessorPil, **dict.fromkeys(LFM2, Siglip2ImageProcessorPil)}
+"""Projectors of towers that see pictures of any shape -> the same."""
 RATE = 50
 """Positions of a second in towers of Whisper's kind."""
 
@@ -43,8 +46,8 @@ def processor_class(source: Source) -> Any:
     kind = projector(source)
     if kind in PIXTRAL:
         return PixtralImageProcessorPil
-    if kind in LFM2:
-        return Siglip2ImageProcessorPil
+    if kind in ANY_SHAPE:
+        return ANY_SHAPE[kind]
     squares = SiglipImageProcessorPil if kind in ("internvl", "llama4") else CLIPImageProcessorPil
     return GRIDS.get(kind) or (squares if "v.class_embd" in source.places else SiglipImageProcessorPil)
 
@@ -65,6 +68,8 @@ class TowerPreprocessor(GgufPreprocessor):
         if kind in GRIDS.values():
             sizes = {"patch_size": patch, "temporal_patch_size": FRAMES, "merge_size": self._merged}
             return kind(**sizes, **self._limits, **colours)
+        if kind is Gemma4ImageProcessorPil:                 # its tower turns colours into numbers itself
+            return kind(patch_size=patch)
         if kind is Siglip2ImageProcessorPil:
             return kind(patch_size=patch, **colours)
         if kind is CLIPImageProcessorPil:
@@ -74,6 +79,8 @@ class TowerPreprocessor(GgufPreprocessor):
     def images(self, samples: Sequence[Sample]) -> Collated:
         """As for any checkpoint; towers that see grids have names of their own for them."""
         made = super().images(samples)
+        if "pixel_position_ids" in self.arguments:
+            return Collated({"pixel_values": made["pixel_values"], "pixel_position_ids": made["image_position_ids"]})
         if "grid_thw" not in self.arguments:
             return made
         return Collated({"hidden_states": made["pixel_values"], "grid_thw": made["image_grid_thw"]})

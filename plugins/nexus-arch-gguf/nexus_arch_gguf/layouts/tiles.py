@@ -1,7 +1,7 @@
-"""Vision towers that see a picture, or a tile of one, as one square: InternVL's, Llama 4's, Step3-VL's; and LFM2-VL's
-(SigLIP 2's), which sees pictures of any shape.
+"""Vision towers that see a picture, or a tile of one, as one square: InternVL's, Llama 4's, Step3-VL's; and those that
+see pictures of any shape: LFM2-VL's (SigLIP 2's) and Gemma 4's.
 
-Source: `conversion/{internvl,llama4,lfm2,step3}.py` of llama.cpp, and `tools/mtmd/clip.cpp`.
+Source: `conversion/{gemma,internvl,llama4,lfm2,step3}.py` of llama.cpp, and `tools/mtmd/clip.cpp`.
 """
 
 from __future__ import annotations
@@ -83,6 +83,19 @@ STEP3 = (
     Rule(r"^downsampler2\.(weight|bias)$", ("mm.1.{0}",)),
     *FEEDS,
 )
+GEMMA4 = (
+    Rule(r"^patch_embedder\.input_proj\.weight$", ("v.patch_embd.weight",), colours_last),
+    Rule(r"^patch_embedder\.position_embedding_table$", ("v.position_embd.weight",)),
+    Rule(r"self_attn\.([qkv])_proj\.(?:linear\.)?(\w+)$", ("v.blk.{n}.attn_{0}.{1}",)),
+    Rule(r"self_attn\.o_proj\.(?:linear\.)?(\w+)$", ("v.blk.{n}.attn_out.{0}",)),
+    Rule(r"self_attn\.([qk])_norm\.weight$", ("v.blk.{n}.attn_{0}_norm.weight",)),
+    Rule(r"mlp\.(gate|up|down)_proj\.(?:linear\.)?(\w+)$", ("v.blk.{n}.ffn_{0}.{1}",)),
+    Rule(r"input_layernorm\.weight$", ("v.blk.{n}.ln1.weight",)),
+    Rule(r"post_attention_layernorm\.weight$", ("v.blk.{n}.attn_post_norm.weight",)),
+    Rule(r"pre_feedforward_layernorm\.weight$", ("v.blk.{n}.ln2.weight",)),
+    Rule(r"post_feedforward_layernorm\.weight$", ("v.blk.{n}.ffn_post_norm.weight",)),
+    Rule(r"^std_(bias|scale)$", ("v.std_{0}",)),
+)
 ANY_SHAPE = (Rule(r"patch_embedding\.weight$", ("v.patch_embd.weight",), colours_last),)
 """What SigLIP 2 has beside the rules of SigLIP."""
 
@@ -130,6 +143,25 @@ def _llama4(source: Source, fields: dict[str, Any]) -> None:
         "norm_eps": real(source, "vision.attention.layer_norm_epsilon", 1e-5), "vision_output_dim": second[0],
     }  # fmt: skip
     fields.pop("layer_norm_eps")
+
+
+def gemma4(_: Source) -> Layout:
+    """Gemma 4's."""
+    return Layout(head="Gemma4VisionModel", rules=GEMMA4, fill=_gemma4, embeds=False)
+
+
+def _gemma4(source: Source, fields: dict[str, Any]) -> None:
+    """States may be kept within bounds before and behind a matrix, and be standardised at the end."""
+    head = source.tensors["v.blk.0.attn_q_norm.weight"].shape[0]
+    count = source.tensors["v.blk.0.attn_k.weight"].shape[0] // head
+    fields |= {
+        "head_dim": head, "num_key_value_heads": count, "rms_norm_eps": fields.pop("layer_norm_eps"),
+        "position_embedding_size": source.tensors["v.position_embd.weight"].shape[1],
+        "use_clipped_linears": "v.blk.0.attn_q.input_max" in source.places,
+        "standardize": "v.std_bias" in source.places, "hidden_activation": "gelu_pytorch_tanh",
+    }  # fmt: skip
+    for name in ("hidden_act", "image_size", "num_channels"):
+        fields.pop(name)
 
 
 def any_shape(source: Source, fields: dict[str, Any]) -> None:

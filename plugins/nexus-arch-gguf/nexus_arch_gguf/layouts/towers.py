@@ -54,9 +54,9 @@ TURNED = (
 )  # fmt: skip
 """Pixtral's, whose patches turn with their row and column: it has no table of positions."""
 OTHERS: Mapping[str, Callable[[Source], Layout]] = {
-    "glm4v": grids.glm, "internvl": tiles.intern, "llama4": tiles.llama4, "qwen2.5o": grids.qwen2_5,
-    "qwen2.5vl_merger": grids.qwen2_5, "qwen2vl_merger": grids.qwen2, "qwen3vl_merger": grids.qwen3,
-    "step3vl": tiles.step3,
+    "gemma4v": tiles.gemma4, "glm4v": grids.glm, "internvl": tiles.intern, "llama4": tiles.llama4,
+    "qwen2.5o": grids.qwen2_5, "qwen2.5vl_merger": grids.qwen2_5, "qwen2vl_merger": grids.qwen2,
+    "qwen3vl_merger": grids.qwen3, "step3vl": tiles.step3,
 }
 """Projector -> what makes the layout of the tower before it."""
 LFM2 = ("lfm2",)

@@ -1,11 +1,12 @@
 """Towers of mmproj files that see grids or tiles, or hear: tiny models, and the names that llama.cpp's converter gives
 their tensors. Compared with its own files.
 
-Source: `conversion/{qwenvl,qwen3vl,internvl,llama4,lfm2,step3,ultravox}.py` of llama.cpp.
+Source: `conversion/{gemma,qwenvl,qwen3vl,internvl,llama4,lfm2,step3,ultravox}.py` of llama.cpp.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -25,6 +26,8 @@ SMALL = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "i
 GRID = {"depth": 4, "hidden_size": 32, "out_hidden_size": 64, "intermediate_size": 48, "num_heads": 2}
 HEARS = {"d_model": 32, "encoder_layers": 3, "encoder_attention_heads": 2, "encoder_ffn_dim": 64, "num_mel_bins": 16,
          "max_source_positions": 50}  # fmt: skip
+GEMMA4 = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32,
+          "intermediate_size": 64, "patch_size": 16, "position_embedding_size": 256}  # fmt: skip
 MODELS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "qwen2vl_merger": ("Qwen2VisionTransformerPretrainedModel", "qwen2_vl.modeling_qwen2_vl",
         {"depth": 3, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2, "patch_size": 8}),
@@ -38,6 +41,8 @@ MODELS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "llama4": ("Llama4VisionModel", "", SMALL | {"intermediate_size": 128, "projector_input_dim": 48,
         "projector_output_dim": 48, "vision_output_dim": 48}),
     "lfm2": ("Siglip2VisionModel", "", SMALL | {"num_patches": 64, "vision_use_head": False}),
+    "gemma4v": ("Gemma4VisionModel", "", GEMMA4 | {"standardize": True}),
+    "gemma4v-clipped": ("Gemma4VisionModel", "", GEMMA4 | {"use_clipped_linears": True}),
     "step3vl": ("Step3p7VisionModel", "", SMALL | {"mlp_ratio": 1.5}),
     "qwen2a": ("Qwen2AudioEncoder", "", HEARS),
     "ultravox": ("WhisperEncoder", "whisper.modeling_whisper", HEARS),
@@ -47,6 +52,9 @@ MODELS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
         "intermediate_size": 64, "num_mel_bins": 16, "max_source_positions": 50}),
 }  # fmt: skip
 NAMES: tuple[tuple[str, str], ...] = (
+    (r"\.linear(?=\.)|(?<=patch_embedder)\.input_proj", ""), (r"^patch_embedder(?=\.weight)", "v.patch_embd"),
+    (r"^patch_embedder\.position_embedding_table", "v.position_embd.weight"), (r"^std_", "v.std_"),
+    (r"pre_feedforward_layernorm", "ln2"), (r"post_feedforward_layernorm", "ffn_post_norm"),
     (r"deepstack_merger_list\.0\.(?:linear_)?", "v.deepstack.0."),
     (r"deepstack_merger_list\.1\.(?:linear_)?", "v.deepstack.2."),
     (r"patch_embed\.proj|.*patch_embedding(?:s\.projection|\.linear)?(?=\.)", "v.patch_embd"),
@@ -78,8 +86,9 @@ def tower(kind: str) -> Any:
     torch.manual_seed(0)
     model = made._from_config(made.config_class(**fields)).float().eval()
     with torch.no_grad():
-        for tensor in model.state_dict().values():
-            tensor.add_(torch.randn_like(tensor) * 0.05)
+        for name, tensor in model.state_dict().items():
+            tensor.fill_(1.5 if name.endswith("max") else -1.5) if tensor.isinf().any() else \
+                tensor.add_(torch.randn_like(tensor) * 0.05)
     return model
 
 
@@ -135,7 +144,7 @@ def metadata(kind: str, c: Any) -> dict[str, Any]:
 
 def stored(kind: str, key: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
     """One weight's tensors in the file."""
-    name = key
+    name = key.replace("post_attention_layernorm", "attn_post_norm") if kind.startswith("gemma4v") else key
     for pattern, replacement in NAMES:
         name = re.sub(pattern, replacement, name)
     if kind in MODELS and "num_mel_bins" in MODELS[kind][2]:
@@ -147,7 +156,8 @@ def stored(kind: str, key: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
     elif "attn_qkv" in name and kind.startswith("qwen2"):
         for letter, part in zip("qkv", tensor.chunk(3), strict=True):
             yield name.replace("qkv", letter), part
-    elif kind == "lfm2" and name == "v.patch_embd.weight":
-        yield name, tensor.reshape(len(tensor), 8, 8, 3).permute(0, 3, 1, 2)
+    elif kind.startswith(("lfm2", "gemma4v")) and name == "v.patch_embd.weight":
+        side = math.isqrt(tensor.shape[1] // 3)
+        yield name, tensor.reshape(len(tensor), side, side, 3).permute(0, 3, 1, 2)
     else:
-        yield name, tensor
+        yield name, tensor if tensor.ndim else tensor[None]
