@@ -38,6 +38,7 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "bfloat16 stream in float32": ("bfloat16", {"residency": "stream", "precision": "float32"}),
     "bfloat16 resident, four texts at once":
         ("bfloat16", {"residency": "resident", "tokens": "512", "batch": "4"}),
+    "bfloat16 stream nf4": ("bfloat16", {"residency": "stream", "quantise": "nf4"}),
     "bfloat16 offload": ("bfloat16", {"residency": "offload"}),
     "bfloat16 stream": ("bfloat16", {"residency": "stream"}),
     "bfloat16 resident, long texts": ("bfloat16", {"residency": "resident", "tokens": "2000"}),
@@ -48,6 +49,7 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "tied table resident": ("tied", {"residency": "resident"}),
     "tied table nf4": ("tied", {"residency": "resident", "quantise": "nf4"}),
     "tied table stream": ("tied", {"residency": "stream"}),
+    "tied table stream in float32": ("tied", {"residency": "stream", "precision": "float32"}),
     "encoder-decoder resident": ("encoders", {"residency": "resident"}),
     "encoder-decoder stream": ("encoders", {"residency": "stream"}),
     "sound resident": ("sound", {"residency": "resident", "tokens": "500"}),

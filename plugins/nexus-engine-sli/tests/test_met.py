@@ -9,7 +9,7 @@ import pytest
 from nexus_engine_sli.planning.headroom import choose
 from nexus_engine_sli.planning.layerwise import layerwise
 from nexus_engine_sli.planning.pieces import Piece, apart, largest, met, second, tables
-from nexus_engine_sli.planning.predicting import PIXELS
+from nexus_engine_sli.planning.predicting import LIBRARY, PIXELS, RUNTIME
 from nexus_specs import Blueprint, Budget, Stack
 
 MB = 10**6
@@ -134,3 +134,18 @@ def test_a_tied_table_is_made_before_any_layer() -> None:
                        dtype="BF16")  # fmt: skip
     found = layerwise(stored, Budget(residency="stream", micro_batch=1), 1.0)
     assert 6 * words <= found < 6 * words + layer, "as it is stored, and as it stays"
+
+
+@pytest.mark.parametrize("how", ["nf4", "int8"])
+def test_a_layer_is_quantised_before_the_next_one_is_sent_for(how: Any) -> None:
+    """A Llama of 0.4 B, streamed in four bits: 376 MB were predicted, and 223 taken."""
+    layer, words = 25 * MB, 32_000 * 1536
+    stacks = (Stack(path="layers", count=12, widths=(1536,) * 12, layer_bytes=(2 * layer,) * 12,
+                    layer_parameters=(layer,) * 12),)  # fmt: skip
+    total = 12 * layer + 2 * words
+    model = Blueprint(family="llama", head="LlamaForCausalLM", takes=("text",), gives=("text",), stacks=stacks,
+                      vocabulary=32_000, parameters=total, active_parameters=total, bytes=2 * total,
+                      dtype="BF16", context=4096)  # fmt: skip
+    few = Budget(residency="stream", precision="bfloat16", micro_batch=1)
+    found = layerwise(model, replace(few, quantise=how), 1.0)
+    assert found < layerwise(model, few, 1.0) + LIBRARY + RUNTIME - layer, "one layer, and what packs it"

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import torch
 from nexus_specs import Blueprint, Budget
 
-from ..weights.quantising import AT_ONCE
+from ..weights.quantising import AT_ONCE, How, bytes_of
 from . import pieces, working
 from .predicting import (
+    LASTING,
     LIBRARY,
     MATRICES,
     QUANTISING,
@@ -79,17 +80,32 @@ class _Passing:
 
     def layer_and_next(self) -> float:
         """One layer runs, with a batch's tensors, and another arrives. Of what reads, and of what sees."""
-        wide = pieces.making(self.blueprint) * self.dtype.itemsize
-        unpacked = pieces.met(self.blueprint).parameters // MATRICES * self.dtype.itemsize
-        beside = max(0, self.unpacking - unpacked)          # what is unpacked is not there yet
         behind = pieces.heads(self.blueprint) and (self.words.table.parameters or self.words.later)
-        arriving = max(self.coming, self.words.table.stored if behind else 0) + self.more
+        arriving = max(self.coming, self.words.table.stored if behind else 0) + self.reading
         return max(
-            min(round(pieces.met(each).parameters * wide) + arriving, self.most)
-            + max(beside, working.streamed(each, self.budget, self.dtype, self.tokens).layer)
-            - (0 if each.gives else self.words.later)
+            self._running(each, arriving) - (0 if each.gives else self.words.later)
             for each in pieces.apart(self.blueprint)
         )
+
+    def _running(self, each: Blueprint, arriving: int) -> float:
+        """One that is quantised is made, and packed, before the next one is sent for."""
+        layer, made = working.streamed(each, self.budget, self.dtype, self.tokens).layer, self._made(each)
+        unpacked = pieces.met(self.blueprint).parameters // MATRICES * self.dtype.itemsize
+        beside = max(0, self.unpacking - unpacked)          # what is unpacked is not there yet
+        if not self.budget.quantise:
+            return min(made + arriving, self.most) + max(beside, layer)
+        stored = 0 if as_stored(self.blueprint, self.dtype) else self.coming
+        packing = min(made + stored + self.reading, self.most) + LIBRARY - LASTING + max(beside, self.packing)
+        return max(packing, min(self.packed(each) + arriving, self.most) + layer)
+
+    def _made(self, each: Blueprint) -> int:
+        """A layer, in the dtype of weights."""
+        return round(pieces.met(each).parameters * pieces.making(self.blueprint) * self.dtype.itemsize)
+
+    def packed(self, each: Blueprint) -> int:
+        """A layer once it is quantised."""
+        how: How = "nf4" if self.budget.quantise == "nf4" else "int8"
+        return bytes_of(pieces.met(each).parameters, max(pieces.width_of(each), 1), how)
 
     def around_words(self) -> float:
         """A table of words is there: behind it the head's scores are made, and what is kept to read into is there, or
@@ -100,14 +116,14 @@ class _Passing:
         made = 0 if self.plain or blueprint.quantisation else table.stored      # it is there in both forms
         opened = _opened(pieces.table(blueprint), self.dtype) if self.unpacking else 0
         if not pieces.heads(blueprint):
-            beside = max(pieces.first(blueprint) // 2, made) + 2 * ROUNDING
-        elif table.parameters:
-            beside = max(layer.stored, made) + self.more + max(self.unpacking, opened)  # the last buffers are there
-        else:
-            beside = layer.stored + self.more + self.unpacking
+            beside = max(pieces.first(blueprint) // 2, made) + self.reading
+        else:                                               # the last buffers are there
+            kept = self.packed(blueprint) if self.budget.quantise else layer.stored
+            beside = self.reading + (max(kept, made) + max(self.unpacking, opened) if table.parameters
+                                     else kept + self.unpacking)  # fmt: skip
         scores = working.streamed(blueprint, self.budget, self.dtype, self.tokens).head
         last = min(table.parameters * self.dtype.itemsize + spare + beside, self.most) + scores
-        return last if table.parameters else max(last, min(table.stored + opened + 2 * ROUNDING, self.most))
+        return last if table.parameters else max(last, min(table.stored + opened + self.reading, self.most))
 
     @cached_property
     def dtype(self) -> torch.dtype:
@@ -146,12 +162,15 @@ class _Passing:
         return unpacking(self.blueprint, pieces.met(self.blueprint).parameters)
 
     @cached_property
-    def more(self) -> int:
-        """What reading takes beside what arrives, and packing it."""
-        if not self.budget.quantise:
-            return 2 * ROUNDING
+    def reading(self) -> int:
+        """What reading takes beside what arrives; and what the library that packs has taken."""
+        return 2 * ROUNDING + (LASTING if self.budget.quantise else 0)
+
+    @cached_property
+    def packing(self) -> int:
+        """What it takes to quantise a layer."""
         values = min(pieces.met(self.blueprint).parameters // MATRICES, AT_ONCE)
-        return 2 * ROUNDING + LIBRARY + values * QUANTISING.get(self.budget.quantise, 0)
+        return values * QUANTISING.get(self.budget.quantise, 0)
 
 
 def _opened(table: pieces.Piece, dtype: torch.dtype) -> int:
