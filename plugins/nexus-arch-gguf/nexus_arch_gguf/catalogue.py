@@ -20,6 +20,10 @@ REASONS = {
 }
 
 
+TOWER, OF_TOWERS = "clip", ("grids", "sounds", "tiles")
+"""The architecture of mmproj files, and the modules of `layouts` that hold towers alone."""
+
+
 @cache
 def names() -> frozenset[str]:
     """Every architecture that the installed gguf names."""
@@ -33,7 +37,7 @@ def rows() -> list[dict[str, Any]]:
         {
             "name": name,
             "loader": "gguf",
-            "modalities": ["image" if name == "clip" else "text"],
+            "modalities": ["image", "audio"] if name == TOWER else ["text"],
             "heads": list(heads.get(name, ())),
             "generates": any(is_head_of(head, *GENERATIVE) for head in heads.get(name, ())),
             "gguf": name,
@@ -73,7 +77,8 @@ def classes() -> Mapping[str, tuple[str, ...]]:
     for key, value in zip(getattr(table, "keys", ()), getattr(table, "values", ()), strict=True):
         chosen = functions.get(value.attr, ()) if isinstance(value, ast.Attribute) else _heads(value)
         found[str(ast.literal_eval(key))] = tuple(dict.fromkeys(chosen))
-    return found
+    more = (head for name in OF_TOWERS for head in _heads(trees[name]))     # of which its function chooses by tables
+    return found | {TOWER: tuple(dict.fromkeys((*found[TOWER], *more)))}
 
 
 def _heads(node: ast.AST) -> list[str]:

@@ -12,6 +12,7 @@ import torch
 from gguf_files.reading import loaded
 from gguf_files.towers import MODELS, tower, write
 from nexus_arch_gguf.architecture import Gguf
+from nexus_arch_gguf.catalogue import classes, rows
 from nexus_specs import Budget, Installed, NexusError, Sample, Tap
 from nexus_specs.testing import ListSink
 
@@ -44,6 +45,11 @@ def test_a_tower_is_the_model_that_it_was_made_of(kind: str, tmp_path: Path) -> 
     assert signal.outputs["embedding"].shape[0] == 1
     checkpoint.save_preprocessor(tmp_path / "saved")
     assert (tmp_path / "saved" / "preprocessor_config.json").is_file()
+
+
+def test_every_tower_is_listed() -> None:
+    assert {head for head, *_ in MODELS.values()} <= set(classes()["clip"])
+    assert next(row["modalities"] for row in rows() if row["name"] == "clip") == ["image", "audio"]
 
 
 @pytest.mark.parametrize("kind", ["qwen2.5vl_merger", "qwen3vl_merger", "voxtral"])

@@ -17,11 +17,6 @@ from ..layout import Layout
 from ..rules import Rule
 from ..source import Source
 
-HEARING: Mapping[str, tuple[str, str]] = {
-    "musicflamingo": ("AudioFlamingo3Encoder", ""), "qwen2a": ("Qwen2AudioEncoder", ""),
-    "ultravox": ("WhisperEncoder", "whisper.modeling_whisper"), "voxtral": ("VoxtralEncoder", ""),
-}  # fmt: skip
-"""Projector -> the class before it, and where that is."""
 WHISPER = (
     Rule(r"^conv([12])\.(weight|bias)$", ("a.conv1d.{0}.{1}",)),
     Rule(r"^embed_positions\.weight$", ("a.position_embd.weight",)),
@@ -35,10 +30,13 @@ WHISPER = (
 )
 
 
-def hearing(kind: str) -> Layout:
-    """The layout of the tower before a projector of sound."""
-    head, within = HEARING[kind]
-    return Layout(head=head, within=within, rules=WHISPER, embeds=False)
+HEARING: Mapping[str, Layout] = {
+    "musicflamingo": Layout(head="AudioFlamingo3Encoder", rules=WHISPER, embeds=False),
+    "qwen2a": Layout(head="Qwen2AudioEncoder", rules=WHISPER, embeds=False),
+    "ultravox": Layout(head="WhisperEncoder", within="whisper.modeling_whisper", rules=WHISPER, embeds=False),
+    "voxtral": Layout(head="VoxtralEncoder", rules=WHISPER, embeds=False),
+}
+"""Projector -> the layout of the tower before it."""
 
 
 def sound_configuration(source: Source, layout: Layout) -> PreTrainedConfig:

@@ -19,7 +19,7 @@ from ..rules import Rule
 from ..source import Source
 from ..values import rotated
 from . import grids, tiles
-from .sounds import HEARING, hearing
+from .sounds import HEARING
 
 CLIP = ("mlp", "mlp_norm", "ldp", "ldpv2")
 SIGLIP = ("gemma3", "idefics3")
@@ -67,7 +67,7 @@ def tower(source: Source) -> Layout:
     """The class behind a projector. NexusError for towers that are in no class of their own."""
     kind, patched = projector(source), "v.patch_embd.weight" in source.places
     if kind in HEARING:
-        return hearing(kind)
+        return HEARING[kind]
     if kind in OTHERS and patched:
         return OTHERS[kind](source)
     if kind in PIXTRAL and patched:
