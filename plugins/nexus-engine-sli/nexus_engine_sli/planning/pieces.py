@@ -42,13 +42,18 @@ def fused(blueprint: Blueprint) -> bool:
 
 def tied(blueprint: Blueprint) -> bool:
     """Whether the head is the embedding."""
-    return "text" in blueprint.gives and rest(blueprint) < 2 * _words(blueprint)
+    return ("text" in blueprint.gives or scores_words(blueprint)) and rest(blueprint) < 2 * _words(blueprint)
+
+
+def scores_words(blueprint: Blueprint) -> bool:
+    """Whether it gives scores of every word (a BERT's of hidden ones), not those of a few classes for each token."""
+    return "scores" in blueprint.gives and not blueprint.labels
 
 
 def heads(blueprint: Blueprint) -> bool:
     """Whether a table of words comes behind layers: one that gives scores, or the next encoder's of a pipeline. Else it
     is only looked up, before anything else."""
-    return "scores" in blueprint.gives or not {"embedding", "label"} & set(blueprint.gives)
+    return scores_words(blueprint) or not {"embedding", "label", "scores"} & set(blueprint.gives)
 
 
 def first(blueprint: Blueprint) -> int:

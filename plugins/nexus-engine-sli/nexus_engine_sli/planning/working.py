@@ -165,4 +165,4 @@ def _scores(blueprint: Blueprint, budget: Budget, made: int, tokens: float) -> i
     rows = min(every, rows_at_once(blueprint.vocabulary))
     if "text" in blueprint.gives:
         return blueprint.vocabulary * (rows * made + min(rows, round(length(blueprint, tokens))) * 4)
-    return blueprint.vocabulary * (rows + every) * made if "scores" in blueprint.gives else 0
+    return blueprint.vocabulary * (rows + every) * made if pieces.scores_words(blueprint) else 0
