@@ -40,12 +40,29 @@ class MeanAblation:
         if self.total is None:
             self.total, self.count = torch.zeros_like(total), 0
         if self.total.shape != total.shape:             # lengths differ from batch to batch: one mean for all places
-            self.count *= len(self.total) if self.total.ndim > 1 else 1
-            count *= len(total) if total.ndim > 1 else 1
-            self.total = self.total.sum(0) if self.total.ndim > 1 else self.total
-            total = total.sum(0) if total.ndim > 1 else total
+            (self.total, self.count), (total, count) = (
+                _merged(self.total, self.count, total), _merged(total, count, self.total)
+            )  # fmt: skip
         self.total += total
         self.count += count
+
+
+def _merged(total: Tensor, count: int, other: Tensor) -> tuple[Tensor, int]:
+    """A sum, and of how many it is, without the axes in which another is unlike it: states [T, D], and those of a
+    convolution over a sound, [D, T].
+
+    >>> total, count = _merged(torch.ones(3, 5), 2, torch.ones(3, 4))
+    >>> total.shape, count
+    (torch.Size([3, 1]), 10)
+    >>> _merged(torch.ones(3, 5), 2, torch.ones(5))[0].shape
+    torch.Size([5])
+    """
+    while total.ndim > other.ndim:
+        total, count = total.sum(0), count * len(total)
+    inner = zip(range(-total.ndim, 0), total.shape, other.shape[other.ndim - total.ndim :], strict=True)
+    for axis in [axis for axis, size, wanted in inner if size != wanted]:
+        total, count = total.sum(axis, keepdim=True), count * total.shape[axis]
+    return total, count
 
 
 def contribution(inputs: Tensor, output: Tensor) -> Tensor:

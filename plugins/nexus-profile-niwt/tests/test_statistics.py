@@ -94,6 +94,16 @@ def test_lengths_that_differ_share_one_mean() -> None:
     torch.testing.assert_close(found, torch.full((1, 3, 1), 3.0))
 
 
+def test_channels_of_sounds_keep_means_of_their_own() -> None:
+    """A convolution's states are [D, T]: sounds of other lengths differ in the last axis."""
+    edit = MeanAblation("layer")
+    for length, value in ((2, 1.0), (4, 4.0), (1, 0.0)):
+        by_channel = torch.tensor([value, 10 * value])[:, None].expand(1, 2, length)
+        edit.seen("layer", torch.zeros(1, 1, length), by_channel, None)
+    found = edit.apply("layer", torch.zeros(1, 1, 3), torch.zeros(1, 2, 3))
+    torch.testing.assert_close(found, torch.tensor([18.0, 180.0])[:, None].expand(1, 2, 3) / 7)
+
+
 @pytest.mark.parametrize(
     ("chances", "kept"),
     [
