@@ -23,6 +23,7 @@ from .catalogue import is_head_of, tasks
 from .giving import gives
 from .heads import bodiless, lost, writers
 from .reading import read_config, said, text_part
+from .routing import routed_exactly
 
 __all__ = ["gives", "headless", "is_paired", "model_class", "read_config", "runnable", "skeleton", "takes"]
 
@@ -139,6 +140,7 @@ def skeleton(config: PreTrainedConfig, kind: type[PreTrainedModel] | None = None
         ) from error
     use_blocks(module)
     called(module)
+    routed_exactly(module)
     return module.eval()
 
 
