@@ -76,8 +76,8 @@ def _cuts(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return False
     given = {each.arg: each.value for each in node.keywords}
-    padding = given.get("padding")
-    longest = isinstance(padding, ast.Constant) and padding.value in (True, "longest") and "truncation" in given
+    padding = [each.value for each in ast.walk(given.get("padding", node.func)) if isinstance(each, ast.Constant)]
+    longest = "truncation" in given and any(each is True or each == "longest" for each in padding)
     return longest or bool(re.fullmatch(r"\w*mask\.sum\(.*\)\.max\(\)", ast.unparse(node)))
 
 

@@ -35,12 +35,13 @@ class Options:
     """Whether a picture is always made of what is predicted ("image", "video"), not only where a layer of the VAE's
     decoder is looked at."""
     call: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of the pipeline's own call: max_sequence_length, fps, motion_bucket_id, guidance_scale, ..."""
+    """Arguments of the pipeline's own call: max_sequence_length, fps, motion_bucket_id, audio_length_in_s, ..."""
 
 
 CALL: Mapping[str, Callable[[str], Any]] = {
     "max_sequence_length": int, "clip_skip": int, "fps": int, "frame_rate": float, "motion_bucket_id": int,
-    "noise_aug_strength": float, "guidance_scale": float,
+    "noise_aug_strength": float, "guidance_scale": float, "audio_length_in_s": float, "audio_end_in_s": float,
+    "video_length": int,
 }  # fmt: skip
 """Arguments of a pipeline's call that a source may set."""
 

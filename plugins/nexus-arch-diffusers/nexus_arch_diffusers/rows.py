@@ -26,8 +26,13 @@ Place = tuple[int, int]
 
 
 def rows(values: Sequence[Mapping[str, Any]], places: Sequence[Place], samples: int) -> dict[str, Any]:
-    """The arguments row by row: row r is sample `places[r][1]` of `values[places[r][0]]`."""
-    return {name: _together(name, [each[name] for each in values], places, samples) for name in values[0]}
+    """The arguments row by row: row r is sample `places[r][1]` of `values[places[r][0]]`. Frames that pass as rows
+    (AnimateDiff's ControlNet) have a timestep each."""
+    found = {name: _together(name, [each[name] for each in values], places, samples) for name in values[0]}
+    main = next(iter(found.values()))
+    frames = len(main) // len(places) if isinstance(main, Tensor) and main.ndim > 3 else 1
+    single = (name for name, each in found.items() if isinstance(each, Tensor) and each.shape == (len(places),))
+    return found | {name: found[name].repeat_interleave(frames) for name in single if frames > 1}
 
 
 def parted(value: Any, count: int) -> list[Any]:

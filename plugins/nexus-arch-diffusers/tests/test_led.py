@@ -229,6 +229,14 @@ def test_lists_are_of_samples_or_of_blocks() -> None:
     assert [each.shape for each in found["x"]] == [(2, 1, 4, 4)] * 4
 
 
+def test_frames_that_are_rows_have_a_timestep_each() -> None:
+    """AnimateDiff's ControlNet is shown three frames of a film as three rows."""
+    calls = [{"sample": torch.zeros(3, 4, 8, 8), "timestep": torch.tensor(each)} for each in (900, 100)]
+    found = by_row(calls, [(0, 0), (1, 0)], 1)
+    assert found["sample"].shape[0] == 6
+    assert found["timestep"].tolist() == [900, 900, 900, 100, 100, 100]
+
+
 @pytest.mark.parametrize("samples", [1, 3])
 def test_positions_along_frames_rows_and_columns_are_of_no_sample(samples: int) -> None:
     """Three lists of numbers (Kandinsky 5), the first as long as there are frames: of a picture one."""

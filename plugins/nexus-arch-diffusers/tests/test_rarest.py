@@ -118,6 +118,7 @@ def test_calls_that_are_told_by_their_source() -> None:
     assert takes_one(df.WanVACEPipeline)
     assert not takes_one(df.WanPipeline)
     assert all(map(alone, (df.CogView4Pipeline, df.Kandinsky3Pipeline, df.BriaPipeline, df.LTX2ConditionPipeline)))
+    assert alone(df.AudioLDM2Pipeline), "for one of its two tokenizers"
     assert not any(map(alone, (df.StableDiffusionXLPipeline, df.StableDiffusion3Pipeline, df.FluxPipeline)))
 
 
