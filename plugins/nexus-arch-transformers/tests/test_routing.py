@@ -31,6 +31,11 @@ def test_a_router_that_asks_for_float32_has_it() -> None:
     assert any(torch.equal(each, linear(states, gate.weight)) for each in found if isinstance(each, torch.Tensor))
 
 
+def test_it_is_followed_without_weights() -> None:
+    found = router()(torch.empty(5, 32, device="meta"))
+    assert all(each.is_meta for each in found)
+
+
 def test_other_modules_are_left_alone() -> None:
     plain = hf.LlamaModel(hf.LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
                                          num_attention_heads=1))  # fmt: skip

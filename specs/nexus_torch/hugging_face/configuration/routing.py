@@ -34,6 +34,8 @@ def _asks(forward: Callable[..., Any]) -> bool:
 def _without_autocast(own: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(own)
     def forward(states: torch.Tensor, *given: Any, **more: Any) -> Any:
+        if states.is_meta:                                  # followed for its shapes alone: no kind of device
+            return own(states, *given, **more)
         with torch.autocast(states.device.type, enabled=False):
             return own(states, *given, **more)
 
