@@ -32,7 +32,7 @@ def test_a_router_that_asks_for_float32_has_it() -> None:
 
 
 def test_it_is_followed_without_weights() -> None:
-    found = router()(torch.empty(5, 32, device="meta"))
+    found = router().to("meta")(torch.empty(5, 32, device="meta"))
     assert all(each.is_meta for each in found)
 
 
