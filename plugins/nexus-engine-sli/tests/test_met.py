@@ -110,16 +110,16 @@ def test_an_adapter_changes_layers_and_no_table() -> None:
     assert predicted(2 * layer + more) - predicted(2 * layer) < words
 
 
-def test_a_packed_table_is_unpacked_whole() -> None:
-    """A Llama of 0.6 B in Q8_0 with 32000 words, streamed: 388 MB were predicted, and 480 taken."""
+def test_a_packed_table_is_unpacked_some_rows_at_a_time() -> None:
+    """A Llama of 0.6 B in Q8_0 with 32000 words, streamed: 528 MB were predicted, and 232 taken."""
     words, layer = 32_000 * 2048, 4 * MB
     stacks = (Stack(path="layers", count=8, widths=(2048,) * 8, layer_bytes=(layer,) * 8,
                     layer_parameters=(layer,) * 8),)  # fmt: skip
     facts: dict[str, Any] = {"parameters": words + 8 * layer, "active_parameters": words + 8 * layer, "dtype": "q8_0"}
     packed = Blueprint(family="llama", head="LlamaForCausalLM", takes=("text",), gives=("text",), stacks=stacks,
                        vocabulary=32_000, bytes=words + 8 * layer, quantisation="q8_0", **facts)  # fmt: skip
-    read, whole, stays = words, 4 * words, 2 * words
-    assert layerwise(packed, Budget(residency="stream", precision="bfloat16")) > read + whole + stays
+    read, stays = words, 2 * words
+    assert stays < layerwise(packed, Budget(residency="stream", precision="bfloat16")) < read + stays + words
 
 
 def test_a_tied_table_is_made_before_any_layer() -> None:

@@ -40,7 +40,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     most_of_both = round(max(passing.layer_and_next(), passing.around_words()))
     found = staying + blueprint.buffers + kernels(blueprint, passing.dtype) + pixels(blueprint) + most_of_both
     if blueprint.quantisation or budget.quantise:
-        found += RUNTIME                                    # what unpacks takes
+        found += RUNTIME // 2 if pieces.by_rows(blueprint) else RUNTIME     # what unpacks takes
     if sound := working.heard(blueprint, budget, passing.dtype, tokens):
         beside = pieces.largest(blueprint).stored if blueprint.passing else 0   # what it was read into is kept
         found = max(found, staying + RUNTIME + sound + beside)
@@ -95,8 +95,9 @@ class _Passing:
         if not self.budget.quantise:
             return min(made + arriving, self.most) + max(beside, layer)
         stored = 0 if as_stored(self.blueprint, self.dtype) else self.coming
-        packing = min(made + stored + self.reading, self.most) + LIBRARY - LASTING + max(beside, self.packing)
-        return max(packing, min(self.packed(each) + arriving, self.most) + layer)
+        packing = min(made + stored + self.reading, self.most) + max(beside, self.packing)
+        first = LIBRARY - LASTING - RUNTIME // 2            # as it is imported no product was made
+        return max(first + packing, min(self.packed(each) + arriving, self.most) + layer)
 
     def _made(self, each: Blueprint) -> int:
         """A layer, in the dtype of weights."""
@@ -114,16 +115,17 @@ class _Passing:
         blueprint, layer, table = self.blueprint, pieces.met(self.blueprint), self.words.table
         spare = 0 if table.parameters else min(self.coming, layer.parameters * self.dtype.itemsize)
         made = 0 if self.plain or blueprint.quantisation else table.stored      # it is there in both forms
-        opened = _opened(pieces.table(blueprint), self.dtype) if self.unpacking else 0
+        rows = pieces.by_rows(blueprint)                    # what is unpacked is gone before scores are made
         if not pieces.heads(blueprint):
             beside = max(pieces.first(blueprint) // 2, made) + self.reading
         else:                                               # the last buffers are there
             kept = self.packed(blueprint) if self.budget.quantise else layer.stored
-            beside = self.reading + (max(kept, made) + max(self.unpacking, opened) if table.parameters
-                                     else kept + self.unpacking)  # fmt: skip
+            beside = self.reading + (max(kept, made) if table.parameters else kept) + (0 if rows else self.unpacking)
         scores = working.streamed(blueprint, self.budget, self.dtype, self.tokens).head
+        scores = max(scores, self.unpacking) if rows else scores
         last = min(table.parameters * self.dtype.itemsize + spare + beside, self.most) + scores
-        return last if table.parameters else max(last, min(table.stored + opened + self.reading, self.most))
+        first = table.stored + self.reading + (self.unpacking if rows else 0)
+        return last if table.parameters else max(last, min(first, self.most))
 
     @cached_property
     def dtype(self) -> torch.dtype:
@@ -171,8 +173,3 @@ class _Passing:
         """What it takes to quantise a layer."""
         values = min(pieces.met(self.blueprint).parameters // MATRICES, AT_ONCE)
         return values * QUANTISING.get(self.budget.quantise, 0)
-
-
-def _opened(table: pieces.Piece, dtype: torch.dtype) -> int:
-    """All of a packed table (GGUF's) in float32, of which what stays is made."""
-    return table.parameters * torch.float32.itemsize if table.stored < table.parameters * dtype.itemsize else 0

@@ -11,8 +11,10 @@ from nexus_specs import Blueprint, Stack
 
 from ..weights.units import LARGE
 
-SHARED = re.compile(r"(?:i|t)?q\d\w*|mxfp4|nvfp4")
-"""Packings in which all experts of a layer are one tensor: types of GGUF's blocks, and MXFP4."""
+BLOCKS = re.compile(r"(?:i|t)?q\d\w*")
+"""Types of GGUF's blocks."""
+TOGETHER = frozenset({"mxfp4", "nvfp4"})
+"""Packings besides in which all experts of a layer are one tensor."""
 
 
 class Piece(NamedTuple):
@@ -32,7 +34,12 @@ def making(blueprint: Blueprint) -> float:
 
 def shared(blueprint: Blueprint) -> bool:
     """Whether experts of a pack share a tensor, of which some are unpacked at a time, as they stay."""
-    return fused(blueprint) and SHARED.fullmatch(blueprint.quantisation) is not None
+    return fused(blueprint) and (by_rows(blueprint) or blueprint.quantisation in TOGETHER)
+
+
+def by_rows(blueprint: Blueprint) -> bool:
+    """Whether what is packed is unpacked some rows at a time, into the dtype in which it stays (GGUF)."""
+    return BLOCKS.fullmatch(blueprint.quantisation) is not None
 
 
 def fused(blueprint: Blueprint) -> bool:

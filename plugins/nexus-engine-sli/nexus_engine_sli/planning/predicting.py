@@ -32,6 +32,8 @@ MATRICES = 4
 """A layer's largest matrix is about this part of it."""
 DIRECT = frozenset({"fp8", "fbgemm_fp8", "mxfp4", "mxfp8"})
 """Packings whose weights are unpacked into the dtype in which they stay, without all of a matrix in float32."""
+ROWS = 1 << 22
+"""Numbers of a tensor of GGUF that are unpacked at a time."""
 ROUNDING = 2 << 20
 """Buffers that files are read into are whole pages of this size."""
 
@@ -127,6 +129,8 @@ def alike(blueprint: Blueprint, dtype: torch.dtype) -> bool:
 
 
 def unpacking(blueprint: Blueprint, most: int) -> int:
-    """What it takes to unpack the largest matrix of a layer: its values in float32, and once more."""
+    """What it takes to unpack the largest matrix of a layer: its values in float32, and once more. Of GGUF's, which are
+    unpacked some rows at a time, no more than these."""
     packed = blueprint.quantisation and blueprint.quantisation not in DIRECT and not pieces.shared(blueprint)
-    return 2 * most // MATRICES * torch.float32.itemsize if packed and pieces.making(blueprint) == 1 else 0
+    values = min(most // MATRICES, ROWS) if pieces.by_rows(blueprint) else most // MATRICES
+    return 2 * values * torch.float32.itemsize if packed and pieces.making(blueprint) == 1 else 0
