@@ -105,7 +105,11 @@ class PipelineCheckpoint:
     def _collator(self) -> PipelineCollate:
         if self._collate is None:
             if "scheduler" not in self.folder.entries or "scheduler" in self.folder.absent:
-                raise NexusError(f"'{self.home}' has no scheduler: its timesteps are not known.")
+                single = next((name for name in DENOISERS if name in self.models), "COMPONENT")
+                raise NexusError(
+                    f"'{self.home}' has no scheduler: its timesteps are not known. Observe one model of it: "
+                    f"FOLDER#{single}."
+                )
             spread = self.options.timesteps or Schedule(self.folder.read("scheduler")).spread(self.options.count)
             self._collate = PipelineCollate(
                 self.folder.arguments, self.options, spread, self.home.name, reads=self.folder.reads,
