@@ -107,7 +107,9 @@ class Niwt:
         self, teacher: Teacher, chosen: Sequence[Sample], found: Sequence[LayerProfile], states: States | None
     ) -> Mapping[str, Basis]:
         paths = spread([layer.path for layer in found if layer.critical], [layer.path for layer in found], self.options)
-        spectra = Spectra(skip=int(teacher.blueprint.gives == ("text",)))
+        stacks = teacher.blueprint.stacks
+        widths = {f"{each.path}.{at}": width for each in stacks for at, width in enumerate(each.widths)}
+        spectra = Spectra(skip=int(teacher.blueprint.gives == ("text",)), widths=widths)
         if states is None or not states.give(paths, [sample.key for sample in chosen], spectra):
             teacher.observe(chosen, [Tap(path=path) for path in paths], spectra)
         if states is not None:

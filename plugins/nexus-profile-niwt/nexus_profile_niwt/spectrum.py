@@ -52,9 +52,11 @@ class Covariance:
 class Spectra:
     """A sink that keeps nothing but covariances, by module path."""
 
-    def __init__(self, *, skip: int) -> None:
+    def __init__(self, *, skip: int, widths: Mapping[str, int] | None = None) -> None:
         self.skip = skip
         """Rows at the beginning of each sample that are left out: the start token."""
+        self.widths = widths or {}
+        """Of the states behind a module, where that is known."""
         self.found: dict[str, Covariance] = {}
         self.seen: set[tuple[str, tuple[str, ...]]] = set()
 
@@ -63,10 +65,16 @@ class Spectra:
         if (piece.tap, piece.keys) in self.seen:
             return
         self.seen.add((piece.tap, piece.keys))
-        rows = without_outliers(torch.cat([value[self.skip :] for value in piece.values]))
+        rows = without_outliers(torch.cat([self._rows(each, piece.tap) for each in piece.values]))
         if piece.tap not in self.found:
             self.found[piece.tap] = Covariance(rows.shape[1])
         self.found[piece.tap].add(rows)
+
+    def _rows(self, states: Tensor, path: str) -> Tensor:
+        """States as rows [T, D]: those of a convolution over a sound lie across, [D, T]."""
+        width = self.widths.get(path, -1)
+        across = states.ndim == 2 and states.shape[1] != width == states.shape[0]
+        return (states.T if across else states)[self.skip :]
 
     def flush(self) -> None:
         """Nothing waits."""

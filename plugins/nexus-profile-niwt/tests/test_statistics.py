@@ -9,7 +9,8 @@ from nexus_profile_niwt.ablation import MeanAblation
 from nexus_profile_niwt.importance import discoveries, importance
 from nexus_profile_niwt.judging import ByDivergence, ByLikelihood, ByMetric
 from nexus_profile_niwt.options import NiwtOptions
-from nexus_profile_niwt.spectrum import Covariance, bases, basis, without_outliers
+from nexus_profile_niwt.spectrum import Covariance, Spectra, bases, basis, without_outliers
+from nexus_specs import Piece
 from nexus_specs.testing import sample
 
 
@@ -102,6 +103,16 @@ def test_channels_of_sounds_keep_means_of_their_own() -> None:
         edit.seen("layer", torch.zeros(1, 1, length), by_channel, None)
     found = edit.apply("layer", torch.zeros(1, 1, 3), torch.zeros(1, 2, 3))
     torch.testing.assert_close(found, torch.tensor([18.0, 180.0])[:, None].expand(1, 2, 3) / 7)
+
+
+def test_states_that_lie_across_are_turned() -> None:
+    """A convolution over sounds gives [D, T]: its directions are of its D channels, whatever the lengths."""
+    spectra = Spectra(skip=0, widths={"layer": 3, "other": 3})
+    for key, length in (("a", 40), ("b", 55)):
+        states = rows(length, 3)
+        spectra.put(Piece(keys=(key,), tap="layer", values=[states.T]))
+        spectra.put(Piece(keys=(key,), tap="other", values=[states]))
+    torch.testing.assert_close(spectra.found["layer"].scatter, spectra.found["other"].scatter)
 
 
 @pytest.mark.parametrize(
