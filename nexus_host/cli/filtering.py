@@ -10,7 +10,7 @@ from nexus_specs import NexusError
 from ..words import did_you_mean, listed
 
 Row = dict[str, Any]
-NAMED_BY = ("name", "id", "aliases", "tags", "heads", "gguf", "capability")
+NAMED_BY = ("name", "id", "aliases", "tags", "heads", "gguf", "capability", "distribution")
 """Fields that a word is looked for in."""
 MODALITIES = ("modalities", "modality", "takes")
 EVERYTHING = "all"

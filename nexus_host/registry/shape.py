@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -150,13 +150,15 @@ def card_at(path: Path) -> type[BaseModel]:
 def _message(error: ErrorDetails, path: Path) -> str:
     card, written = card_at(path), error["input"]
     if error["type"] == "extra_forbidden":
-        known = card.model_fields
-        return f"unknown field.{did_you_mean(str(path[-1]), known)} Allowed: {listed(known)}."
+        known, name = card.model_fields, str(path[-1])
+        of_run = name in RunCard.model_fields and card in SECTIONS.values()
+        hint = f" It stands in run: `run.{name}`." if of_run else did_you_mean(name, known)
+        return f"unknown field.{hint} Allowed: {listed(known)}."
     if error["type"] == "missing":
         about = card.model_fields[str(path[-1])].description
         return f"is missing{': ' + about if about else ''}"
     if error["type"] == "literal_error":
-        return _choice(error, str(written))
+        return _choice(error, str(written)) + _other_field(card, str(path[-1]), written)
     if error["type"] == "value_error":
         return str(error.get("ctx", {}).get("error", error["msg"]))
     return f"is {written!r:.60}; {_hint(error)}{_as_number(written) if error['type'] == 'float_type' else ''}"
@@ -183,3 +185,13 @@ def _choice(error: ErrorDetails, written: str) -> str:
     if written in allowed:
         return f"is the text '{written}'; write {written} without quotes"
     return f"is '{written}'; allowed: {listed(allowed)}.{did_you_mean(written, allowed)}"
+
+
+def _other_field(card: type[BaseModel], field: str, written: Any) -> str:
+    """The field beside this one in which a value is right."""
+    value = str(written).lower()
+    for name, other in card.model_fields.items():
+        kinds = [other.annotation, *get_args(other.annotation)]
+        if name != field and any(value in get_args(kind) for kind in kinds):
+            return f" That belongs into another field: `{name}: {value}`."
+    return ""

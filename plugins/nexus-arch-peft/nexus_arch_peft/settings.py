@@ -31,6 +31,8 @@ KINDS: Mapping[str, str] = {
     "ROAD": "", "TRAINABLE_TOKENS": "", "C3A": "", "GRALORA": "", "SHIRA": "", "HIRA": "", "PVERA": "",
 }  # fmt: skip
 """Kinds whose numbers become part of the weights of a base -> the field with what scales them."""
+UNSAID = 8
+"""Alpha, and rank, of which the file does not speak: PEFT's own for every kind of KINDS that has them."""
 UNFOLLOWED = (
     "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "monteclora_config", "use_bdlora",
     "use_qalora", "velora_config",
@@ -146,7 +148,7 @@ def base_of(home: Path, settings: Settings) -> str:
 
 
 def _number(home: Path, found: Mapping[str, Any], name: str) -> float:
-    value = found.get(name)
+    value = found.get(name, UNSAID)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise NexusError(f"{name} is {value!r} in '{home / CONFIG}'; a number. Fetch the adapter again.")
     if not math.isfinite(value):

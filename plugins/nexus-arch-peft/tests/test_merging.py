@@ -381,6 +381,17 @@ def test_what_cannot_be_merged_is_refused_in_words(
         Peft().open(str(tmp_path), Installed())
 
 
+def test_an_alpha_that_the_file_does_not_name_is_pefts_own(tmp_path: Path) -> None:
+    for kind, made in (("LORA", peft.LoraConfig), ("ADALORA", peft.AdaLoraConfig), ("LOHA", peft.LoHaConfig),
+                       ("LOKR", peft.LoKrConfig)):  # fmt: skip
+        facts = {"peft_type": kind, "base_model_name_or_path": "a/b"}
+        (tmp_path / "adapter_config.json").write_text(json.dumps(facts))
+        own: Any = made(total_step=1) if kind == "ADALORA" else made()
+        found = read(tmp_path)
+        assert found.alpha == (own.alpha if kind in ("LOHA", "LOKR") else own.lora_alpha), kind
+        assert kind != "LOKR" or found.rank == own.r
+
+
 def test_products_of_another_size_are_refused(base: Base, tmp_path: Path) -> None:
     write(tmp_path, base("llama"), product(QUERY, 48))
     with pytest.raises(NexusError, match=r"q_proj.weight' is \(48, 32\); the weight is \(32, 32\)"):

@@ -71,8 +71,8 @@ def knows(score: float, floor: float, *, higher: bool) -> bool:
 
 def exact(budget: Budget) -> Budget:
     """The budget in float32 and not quantised: what is judged is the model itself, whatever a machine multiplies
-    natively. What would only fit quantised is streamed instead."""
-    held = "auto" if budget.quantise else budget.residency
+    natively. What would only fit quantised is streamed instead; what is to be streamed is so always."""
+    held = "auto" if budget.quantise and budget.residency != "stream" else budget.residency
     return dataclasses.replace(budget, precision="float32", quantise="", residency=held)
 
 

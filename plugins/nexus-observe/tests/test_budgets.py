@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from nexus_observe.profiling import beside
+from nexus_observe.rows import exact
 from nexus_observe.tapping import Taps
 from nexus_observe.unfinished import Unfinished
 from nexus_specs import Blueprint, Budget, Installed, Machine, Stack
@@ -37,6 +38,15 @@ def test_states_of_a_profile_and_the_engine_share_the_disk(parts: tuple[Any, Any
     assert beside(profiler, engine, small, replace(BUDGET, residency="resident")).disk == BUDGET.disk
     assert beside(profiler, engine, LARGE, replace(BUDGET, disk=0)).disk == 0, "no limit"
     assert beside(object(), engine, LARGE, BUDGET) is BUDGET, "who keeps nothing"
+
+
+@pytest.mark.parametrize("residency", ["auto", "resident", "offload", "stream"])
+@pytest.mark.parametrize("quantise", ["", "nf4"])
+def test_what_is_judged_is_unpacked_and_streams_where_it_should(residency: Any, quantise: Any) -> None:
+    found = exact(replace(BUDGET, residency=residency, quantise=quantise))
+    assert (found.precision, found.quantise) == ("float32", "")
+    held = residency if residency == "stream" or not quantise else "auto"
+    assert found.residency == held, "what was to fit packed may not fit so"
 
 
 def test_the_memory_stays_what_it_was_when_the_work_began(parts: tuple[Any, Any], tmp_path: Path) -> None:

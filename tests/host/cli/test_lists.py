@@ -111,6 +111,8 @@ def test_a_word_keeps_the_rows_that_it_names(rows):
     assert [row["name"] for row in rows("towers", "IMA")] == ["image"]
     assert len(rows("towers", "all")) == len(rows("towers")) > 1
     assert rows("towers", "nothing-like-it") == []
+    one = rows("plugins")[0]
+    assert one in rows("plugins", one["distribution"]), "pip knows it by this name"
 
 
 def test_filters_know_what_there_is(rows, whole, capsys):

@@ -132,6 +132,25 @@ def test_all_at_once_with_places(plugins, tmp_path, monkeypatch):
         ("student: {component: 'a/b'}", "bad.yaml:1:11: student.component: 'a/b' is a path to code"),
         ("losses: [1, {name: kl, x: 1}, 2]", "bad.yaml:1:24: losses.1.x: unknown field"),
         ("towers: {a: }", "bad.yaml:1:10: towers.a: is None; write a mapping"),
+        (
+            "run: {residency: int8}",
+            "bad.yaml:1:7: run.residency: is 'int8'; allowed: auto, resident, offload, stream. "
+            "That belongs into another field: `quantise: int8`.",
+        ),
+        (
+            "teachers: {a: {source: x, residency: NF4}}",
+            "bad.yaml:1:27: teachers.a.residency: is 'NF4'; allowed: auto, "
+            "resident, offload, stream. That belongs into another field: `quantise: nf4`.",
+        ),
+        (
+            "teachers: {a: {source: x, quantise: stream}}",
+            "bad.yaml:1:27: teachers.a.quantise: is 'stream'; allowed: "
+            "none, auto, nf4, int8. That belongs into another field: `residency: stream`.",
+        ),
+        (
+            "teachers: {a: {source: x, memory: 8GB}}",
+            "bad.yaml:1:27: teachers.a.memory: unknown field. It stands in run: `run.memory`. Allowed: source",
+        ),
         ("run: {seed: true}", "bad.yaml:1:7: run.seed: is True; write a whole number"),
         ("run: {memory: true}", "bad.yaml:1:7: run.memory: is 'True'; allowed: auto, or write a whole number"),
         ("teachers: {a: {source: x, aliases: [1]}}", "bad.yaml:1:37: teachers.a.aliases.0: is 1; write text"),
