@@ -70,9 +70,10 @@ def first(blueprint: Blueprint) -> int:
 
 
 def tables(blueprint: Blueprint) -> int:
-    """How many embeddings and heads come and go, since they are large."""
-    words = _words(blueprint)
-    return rest(blueprint) // words if words and rest_stored(blueprint) >= LARGE else 0
+    """How many embeddings and heads come and go, since each is large; one of letters stays (VITS)."""
+    words, every = _words(blueprint), rest(blueprint)
+    large = every > 0 and rest_stored(blueprint) * words // every >= LARGE
+    return every // words if words and large else 0
 
 
 def table(blueprint: Blueprint) -> Piece:
