@@ -19,6 +19,12 @@ PARTIAL = (
 """Names that say that a position looks at some of the others only."""
 DISENTANGLED = "pos_att_type"
 """Names the kinds of scores that are added to those of the contents (DeBERTa: of either with the other's place)."""
+BIASED, WHOLE = "use_rel_pos", "global_attn_indexes"
+"""Says that a bias is made for each pair, also where a kernel has the rest; names the layers in which every position
+looks at every other one, of a tower whose other ones look at windows (SAM)."""
+BIASES, EVERY = 2, 3
+"""Tensors of every pair that such a bias takes (it, and what the kernel makes of it), and those where there is no
+kernel: scores, mask and softmax."""
 
 
 def scored(module: nn.Module, paths: Iterable[str]) -> int:
@@ -39,10 +45,17 @@ def _uneven(config: PreTrainedConfig) -> bool:
 
 
 def _scores(config: PreTrainedConfig | None) -> int:
+    if config is not None and getattr(config, BIASED, False) and getattr(config, WHOLE, None):
+        kept = EVERY if getattr(config, "_attn_implementation", "") == "eager" else BIASES
+        return _heads(config) * kept // EVERY
     if config is None or (getattr(config, "_attn_implementation", "") != "eager" and not _uneven(config)):
         return 0
     if any(getattr(config, name, None) for name in PARTIAL):
         return 0
-    heads = max(whole(config, name) for name in HEADS)
+    heads = _heads(config)
     kinds = getattr(config, DISENTANGLED, None)
     return heads * (1 + len(kinds)) if isinstance(kinds, (list, tuple)) else heads
+
+
+def _heads(config: PreTrainedConfig) -> int:
+    return max(whole(config, name) for name in HEADS)
