@@ -32,6 +32,10 @@ from .predicting import (
 )
 
 
+NEARLY = 1.01
+"""What is stored beside tables of words and layers (a norm) is no more than this."""
+
+
 def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: float = math.inf) -> int:
     """Most bytes that running a layer at a time takes: what stays, and the most that comes and goes at one time. Where
     what runs and what arrives may take `most`, what is too large for it comes in parts (`units`)."""
@@ -39,8 +43,10 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     staying = passing.words.staying * passing.dtype.itemsize
     most_of_both = round(max(passing.layer_and_next(), passing.around_words()))
     found = staying + blueprint.buffers + kernels(blueprint, passing.dtype) + pixels(blueprint) + most_of_both
-    if blueprint.quantisation or budget.quantise:
-        found += RUNTIME // 2 if pieces.by_rows(blueprint) else RUNTIME     # what unpacks takes
+    if pieces.by_rows(blueprint) and not budget.quantise:
+        found += RUNTIME // 2                               # what unpacks takes
+    elif budget.quantise or (blueprint.quantisation and pieces.fused(blueprint)):
+        found += RUNTIME
     if sound := working.heard(blueprint, budget, passing.dtype, tokens):
         beside = pieces.largest(blueprint).stored if blueprint.passing else 0   # what it was read into is kept
         found = max(found, staying + RUNTIME + sound + beside)
@@ -88,12 +94,13 @@ class _Passing:
         )
 
     def _running(self, each: Blueprint, arriving: int) -> float:
-        """One that is quantised is made, and packed, before the next one is sent for."""
+        """One is made, unpacked and packed before the next one is sent for."""
         layer, made = working.streamed(each, self.budget, self.dtype, self.tokens).layer, self._made(each)
         unpacked = pieces.met(self.blueprint).parameters // MATRICES * self.dtype.itemsize
         beside = max(0, self.unpacking - unpacked)          # what is unpacked is not there yet
         if not self.budget.quantise:
-            return min(made + arriving, self.most) + max(beside, layer)
+            unpacks = min(made + self.coming + self.reading, self.most) + beside if beside else 0
+            return max(unpacks, min(made + arriving, self.most) + layer)
         stored = 0 if as_stored(self.blueprint, self.dtype) else self.coming
         packing = min(made + stored + self.reading, self.most) + max(beside, self.packing)
         first = LIBRARY - LASTING - RUNTIME // 2            # as it is imported no product was made
@@ -114,13 +121,13 @@ class _Passing:
         any layer."""
         blueprint, layer, table = self.blueprint, pieces.met(self.blueprint), self.words.table
         spare = 0 if table.parameters else min(self.coming, layer.parameters * self.dtype.itemsize)
-        made = 0 if self.plain or blueprint.quantisation else table.stored      # it is there in both forms
         rows = pieces.by_rows(blueprint)                    # what is unpacked is gone before scores are made
+        made = 0 if self.plain or rows else table.stored    # it is there in both forms
         if not pieces.heads(blueprint):
             beside = max(pieces.first(blueprint) // 2, made) + self.reading
         else:                                               # the last buffers are there
             kept = self.packed(blueprint) if self.budget.quantise else layer.stored
-            beside = self.reading + (max(kept, made) if table.parameters else kept) + (0 if rows else self.unpacking)
+            beside = self.reading + (max(kept, made) if table.parameters else kept)
         scores = working.streamed(blueprint, self.budget, self.dtype, self.tokens).head
         scores = max(scores, self.unpacking) if rows else scores
         last = min(table.parameters * self.dtype.itemsize + spare + beside, self.most) + scores
@@ -134,9 +141,13 @@ class _Passing:
 
     @cached_property
     def plain(self) -> bool:
-        """Whether a table runs in the form in which it is stored, layers or not: an adapter is merged into those."""
+        """Whether a table runs in the form in which it is stored, layers or not: an adapter is merged into those, and
+        they may be packed: then its size tells."""
         table = pieces.table(self.blueprint)
-        untouched = alike(self.blueprint, self.dtype) and table.stored == table.parameters * self.dtype.itemsize
+        wide = table.parameters * self.dtype.itemsize
+        if self.blueprint.quantisation:
+            return wide <= table.stored < NEARLY * wide
+        untouched = alike(self.blueprint, self.dtype) and table.stored == wide
         return untouched or as_stored(self.blueprint, self.dtype)
 
     @cached_property

@@ -34,6 +34,9 @@ DIRECT = frozenset({"fp8", "fbgemm_fp8", "mxfp4", "mxfp8"})
 """Packings whose weights are unpacked into the dtype in which they stay, without all of a matrix in float32."""
 ROWS = 1 << 22
 """Numbers of a tensor of GGUF that are unpacked at a time."""
+UNPACKED, OF_FEW_BITS, EIGHT_BITS = 8, 15, 0.75
+"""Bytes for each value that is unpacked: it in float32, and once more; of those in fewer than eight bits, which take
+less than so many bytes, besides the number that was found in a word, in 32 bits, and its scale."""
 ROUNDING = 2 << 20
 """Buffers that files are read into are whole pages of this size."""
 
@@ -129,8 +132,13 @@ def alike(blueprint: Blueprint, dtype: torch.dtype) -> bool:
 
 
 def unpacking(blueprint: Blueprint, most: int) -> int:
-    """What it takes to unpack the largest matrix of a layer: its values in float32, and once more. Of GGUF's, which are
-    unpacked some rows at a time, no more than these."""
+    """What it takes to unpack the largest matrix of a layer. Of GGUF's, which are unpacked some rows at a time, no more
+    than these."""
     packed = blueprint.quantisation and blueprint.quantisation not in DIRECT and not pieces.shared(blueprint)
-    values = min(most // MATRICES, ROWS) if pieces.by_rows(blueprint) else most // MATRICES
-    return 2 * values * torch.float32.itemsize if packed and pieces.making(blueprint) == 1 else 0
+    if not packed or pieces.making(blueprint) != 1:
+        return 0
+    if pieces.by_rows(blueprint):
+        return UNPACKED * min(most // MATRICES, ROWS)
+    largest = pieces.largest(blueprint)
+    few = largest.stored < EIGHT_BITS * largest.parameters
+    return (OF_FEW_BITS if few else UNPACKED) * (most // MATRICES)
