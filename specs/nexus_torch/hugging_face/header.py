@@ -15,6 +15,8 @@ BITS = {
     "I64": 64, "U64": 64, "F64": 64, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
 }  # fmt: skip
 """Bits of one number, by safetensors' name of its dtype."""
+RARE = frozenset({"C64", "F4", "F6_E2M3", "F6_E3M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"})
+"""Dtypes of the format beyond these: a checkpoint may hold some beside what a model takes of it."""
 
 
 def file_extents(file: str) -> list[Extent]:
@@ -48,6 +50,11 @@ def _extent(file: str, start: int, key: str, entry: Any) -> Extent:
     whole = math.prod(shape) * BITS.get(dtype, 0) // 8
     if not 0 <= first <= last or min(shape, default=0) < 0 or (dtype in BITS and whole != last - first):
         raise NexusError(f"'{file}' has a damaged header: the entry of '{key}' is no tensor. Fetch the file again.")
+    if dtype not in BITS and dtype not in RARE:
+        raise NexusError(
+            f"'{file}' has a damaged header: the tensor '{key}' is of the dtype '{dtype:.20}', which safetensors has "
+            f"not; {', '.join(BITS)} are read. Fetch the file again."
+        )
     return Extent(key=key, dtype=dtype, shape=shape, file=file, start=start + first, stop=start + last)
 
 
