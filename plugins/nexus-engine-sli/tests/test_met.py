@@ -133,7 +133,7 @@ def test_a_tied_table_is_made_before_any_layer() -> None:
                        vocabulary=50_000, parameters=total, active_parameters=total, bytes=2 * total,
                        dtype="BF16")  # fmt: skip
     found = layerwise(stored, Budget(residency="stream", micro_batch=1), 1.0)
-    assert 6 * words <= found < 6 * words + layer, "as it is stored, and as it stays"
+    assert 6 * words <= found < 6 * words + 2 * layer, "as it is stored, and as it stays"
 
 
 @pytest.mark.parametrize("how", ["nf4", "int8"])
@@ -194,3 +194,15 @@ def test_a_packed_layer_is_unpacked_before_the_next_one_is_sent_for() -> None:
     assert predicted(45 * MB, "fp8", "F32") == pytest.approx(243e6, rel=0.1)
     wide = replace(few, precision="float32")
     assert predicted(45 * MB, "fp8", "F32", wide) == pytest.approx(404e6, rel=0.1), "371: its tables in both forms"
+
+
+def test_what_stays_is_there_in_both_forms_before_any_layer() -> None:
+    """A Gemma 3n of 0.3 B, whose tables are no head's alone, stored in bfloat16 and streamed in float32: 494 MB were
+    predicted, and 632 taken."""
+    layer, rest = 15_500_000, 89_800_000
+    stacks = (Stack(path="layers", count=12, widths=(4096,) * 12, layer_bytes=(2 * layer,) * 12,
+                    layer_parameters=(layer,) * 12),)  # fmt: skip
+    total = 12 * layer + rest
+    model = Blueprint(family="gemma3n", head="Gemma3nForCausalLM", takes=("text",), gives=("text",), stacks=stacks,
+                      vocabulary=32_000, parameters=total, active_parameters=total, bytes=2 * total, dtype="BF16")
+    assert layerwise(model, Budget(residency="stream", micro_batch=1), 1.0) > 6 * rest + layer

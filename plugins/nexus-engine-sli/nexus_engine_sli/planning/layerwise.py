@@ -31,7 +31,6 @@ from .predicting import (
     weight_dtype,
 )
 
-
 NEARLY = 1.01
 """What is stored beside tables of words and layers (a norm) is no more than this."""
 
@@ -50,7 +49,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     if sound := working.heard(blueprint, budget, passing.dtype, tokens):
         beside = pieces.largest(blueprint).stored if blueprint.passing else 0   # what it was read into is kept
         found = max(found, staying + RUNTIME + sound + beside)
-    return found
+    return max(found, passing.at_first())
 
 
 def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
@@ -83,6 +82,15 @@ class _Passing:
     budget: Budget
     tokens: float
     most: float
+
+    def at_first(self) -> int:
+        """What stays is made before any layer, and is there in both forms while the first one arrives."""
+        blueprint, words = self.blueprint, self.words
+        if self.plain or blueprint.quantisation or not words.staying:
+            return 0
+        share = words.staying / max(pieces.rest(blueprint), 1)
+        read = round(share * pieces.rest_stored(blueprint)) + pieces.first(blueprint) // 2 + self.reading
+        return words.staying * self.dtype.itemsize + blueprint.buffers + read
 
     def layer_and_next(self) -> float:
         """One layer runs, with a batch's tensors, and another arrives. Of what reads, and of what sees."""
