@@ -42,6 +42,7 @@ def pipeline_blueprint(folder: PipelineFolder, parts: Sequence[Part]) -> Bluepri
         quantisation=next((each.model.quantisation for each in models if isinstance(each.model, Diffusion)
                            and each.model.quantisation), ""),
         tokenizer=_tokenizer(folder, missing),
+        alive=max((each.model.alive for each in models), default=0),
         buffers=sum(each.model.buffers for each in models),
         missing=tuple(missing),
         **_stored(parts, [each.model for each in models]),

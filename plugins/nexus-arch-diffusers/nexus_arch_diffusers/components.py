@@ -24,6 +24,7 @@ from .measured import measured
 from .stacks import order, stacks
 from .streams import hidden_first
 from .tables import sparing
+from .turning import turning
 from .vae import TILED
 from .widths import widths
 
@@ -39,6 +40,8 @@ class Model(Protocol):
     stacks: Sequence[Stack]
     parameters: int
     buffers: int
+    alive: int
+    """Values that a block has at most for each position, where that is known (`Blueprint.alive`)."""
     quantisation: str
     config: Any
     missing: Sequence[str]
@@ -85,6 +88,7 @@ class Diffusion:
         self.parameters = _size(module)
         self.buffers = sum(each.numel() * each.itemsize for each in module.buffers())
         self.expected = {sizes.name: _expected(module, found_stacks, sizes)} if sizes else {}
+        self.alive = turning(module, order(self.layers))
         self.stacks = _wide(module, found_stacks)
 
     def skeleton(self) -> ModelMixin:

@@ -28,7 +28,7 @@ class Encoder:
         self.missing = tuple(each for each in blueprint.missing if each.startswith("weights"))
         self.expected = {blueprint.dtype: blueprint.bytes} if gone else {}
         self.parts, self.stacks, self.parameters = self.inner.parts, blueprint.stacks, blueprint.parameters
-        self.buffers = blueprint.buffers
+        self.buffers, self.alive = blueprint.buffers, 0         # beside a denoiser's it is small
         self.quantisation, self.packing = blueprint.quantisation, self.inner.packing
 
     def skeleton(self) -> nn.Module:

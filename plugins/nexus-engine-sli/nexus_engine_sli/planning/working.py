@@ -26,6 +26,8 @@ residual width that attention has."""
 WIDEST, DRAWN = 24, 8
 """Residual widths that a MLP makes of a token at most: one of eight widths, gated; of what is drawn, a plain one of
 four, for its blocks have weights that a token does not meet (a second stream, modulations, convolutions)."""
+WORDY = frozenset({"text", "label", "embedding", "scores"})
+"""What is given by others than denoisers."""
 ALIKE = 0.1
 """How near, in matrices of the residual width, the MLPs of an encoder and a decoder are if they are the same but for
 norms and biases."""
@@ -39,6 +41,9 @@ everything is resident the heap is not trimmed behind a layer, so more are left,
 up to which the holes of the batches before stay, since the heap is not trimmed for less."""
 HOLES, UNTRIMMED_HOLES = 11, 6
 """Likewise, beside all that is known to be there."""
+TURNED = 10
+"""Tensors of that width that a block makes besides of sixteen bits where it turns what attention asks and looks up, for
+that is in float32 (FLUX)."""
 FRAMES, SCANS = 4, 3
 """Tensors of a sound's frames; those of a scan (decay, input, and both)."""
 
@@ -53,6 +58,7 @@ class Working(NamedTuple):
 def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
     """Where layers come one by one, and large blocks go back as soon as they are freed."""
     leaves = (HOLES if blueprint.alive else LEFT) if "text" in blueprint.gives else LEFT_IN_TOWERS
+    leaves = 0 if _turned(blueprint) else leaves            # which what is turned fits into
     found, left = _working(blueprint, budget, dtype, tokens, leaves, MAPPED, WAITING)
     return Working(found.layer + min(SLACK, 2 * left), found.head + (SLACK if pieces.heads(blueprint) else 0))
 
@@ -60,9 +66,10 @@ def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: f
 def resident(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
     """Where all layers are there; no state waits, so what the first layer was given counts here."""
     mapped = FINE if budget.quantise or pieces.fused(blueprint) else MAPPED
-    leaves = UNTRIMMED_HOLES if blueprint.alive else UNTRIMMED
+    whole = blueprint.alive and not _turned(blueprint)
+    leaves = UNTRIMMED_HOLES if whole else UNTRIMMED
     found, _ = _working(blueprint, budget, dtype, tokens, leaves, mapped)
-    if blueprint.alive:
+    if whole:
         return found
     first = states(blueprint, budget.micro_batch, tokens) * dtype.itemsize
     both = min(_read(blueprint, tokens), blueprint.seen) * max(1, budget.micro_batch) * product(budget, dtype).itemsize
@@ -77,7 +84,10 @@ def _working(
     positions = states(blueprint, budget.micro_batch, tokens)
     made = product(budget, dtype).itemsize
     state = positions * made
-    if blueprint.alive:
+    if _turned(blueprint):
+        narrow = TURNED if made < torch.float32.itemsize else 0
+        held = round((blueprint.alive / pieces.width_of(blueprint) + narrow) * state)
+    elif blueprint.alive:
         products_of_one = max(0, blueprint.alive - KEPT * pieces.width_of(blueprint))
         held = (KEPT - waiting) * positions * dtype.itemsize
         held += products_of_one * _positions(blueprint, budget, tokens) * made
@@ -89,6 +99,11 @@ def _working(
     layer = held + left + whole + cast * pieces.largest(blueprint).parameters // FOUR
     head = pieces.table(blueprint).parameters if pieces.heads(blueprint) else 0
     return Working(layer, _scores(blueprint, budget, made, tokens) + cast * head), left
+
+
+def _turned(blueprint: Blueprint) -> bool:
+    """Whether what is known to be there is of a denoiser's blocks, which turn states of a picture and its prompt."""
+    return blueprint.alive > 0 and blueprint.seen > 0 and not WORDY & set(blueprint.gives)
 
 
 def product(budget: Budget, dtype: torch.dtype) -> torch.dtype:
@@ -108,7 +123,7 @@ def products(blueprint: Blueprint) -> float:
     most = max(found)
     if any(abs(most - FOUR - each) < ALIKE for each in found if each > 0):
         most -= FOUR                                        # a decoder's, which attends to an encoder's states as well
-    return min(most, WIDEST if {"text", "label", "embedding", "scores"} & set(blueprint.gives) else DRAWN)
+    return min(most, WIDEST if WORDY & set(blueprint.gives) else DRAWN)
 
 
 def heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:

@@ -77,9 +77,12 @@ class Fused(TorchFunctionMode):
     """Attention as its kernel does it on a processor, which keeps no scores; the meta device would make them."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is scaled_dot_product_attention and len(args) > 2 and args[0].shape[-1] == args[2].shape[-1]:
-            return torch.empty_like(args[0])
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func is scaled_dot_product_attention:            # diffusers names its arguments
+            given = [*args, *(kwargs[name] for name in ("query", "key", "value") if name in kwargs)]
+            if len(given) > 2 and given[0].shape[-1] == given[2].shape[-1]:
+                return torch.empty_like(given[0])
+        return func(*args, **kwargs)
 
 
 class Following(TorchDispatchMode):

@@ -1,0 +1,56 @@
+"""How much a block of a denoiser has at one time that turns what attention asks and looks up (rotary embeddings): its
+own code runs on the meta device, as that of texts does (`alive`)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import torch
+from nexus_torch.hugging_face.inputs.alive import Following, Fused
+from torch import nn
+
+POSITIONS = 64
+"""Of a picture, and as many of its prompt."""
+TURNS = "image_rotary_emb"
+"""The argument with sines and cosines."""
+
+
+def turning(module: nn.Module, layers: Iterable[str]) -> int:
+    """Values that a block has at most for each position; 0 where none turns anything, or
+    its arguments are others."""
+    blocks = {type(found): found for found in map(module.get_submodule, layers)}
+    return max((_most(each) for each in blocks.values()), default=0)
+
+
+def _most(block: nn.Module) -> int:
+    names = [inspect.signature(inspect.unwrap(kind.forward)).parameters for kind in type(block).__mro__
+             if "forward" in vars(kind)]                    # one whose streams are swapped takes anything (`streams`)
+    arguments = next((each for each in names if TURNS in each), {})
+    weight = next(block.parameters(), None)
+    heads = [each for each in (getattr(block, "attn", None), getattr(block, "attn1", None)) if each is not None]
+    if TURNS not in arguments or weight is None or not weight.is_meta or not heads:
+        return 0
+    with suppress(Exception), Following(block) as following, Fused(), torch.no_grad():
+        block(**_given(heads[0], arguments, weight.dtype))
+        return following.most // (2 * POSITIONS)
+    return 0
+
+
+def _given(attention: Any, arguments: Iterable[str], dtype: torch.dtype) -> dict[str, Any]:
+    """States of a picture and of a prompt, of one timestep, and what turns them."""
+    width = int(attention.inner_dim)
+    each = int(getattr(attention, "head_dim", 0) or width // attention.heads)
+    turns = torch.empty(2 * POSITIONS, each, device="meta")
+    given: dict[str, Any] = {
+        "hidden_states": torch.empty(1, POSITIONS, width, dtype=dtype, device="meta"),
+        "encoder_hidden_states": torch.empty(1, POSITIONS, width, dtype=dtype, device="meta"),
+        "temb": torch.empty(1, width, dtype=dtype, device="meta"),
+        TURNS: (turns, turns),
+    }
+    if "encoder_hidden_states" not in arguments:            # both have come together before
+        given["hidden_states"] = torch.empty(1, 2 * POSITIONS, width, dtype=dtype, device="meta")
+    return {name: value for name, value in given.items() if name in arguments}
+
