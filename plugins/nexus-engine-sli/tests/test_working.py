@@ -138,13 +138,14 @@ def test_what_samples_showed_of_a_forward_counts_in_place_of_its_layers() -> Non
 
 
 def test_words_come_behind_what_is_heard() -> None:
-    """A Whisper's table was counted beside its encoder's states: 593 MB were predicted where 475 were taken."""
+    """A Whisper's table was counted beside its encoder's states and the next layer: 593 MB were predicted where 475 were
+    taken. It arrives while the last layer of the encoder runs: 423 were predicted without it, and 501 taken."""
     heard = model(vocabulary=52_000, seen=1500 * WIDTH)
     towers = replace(heard.stacks[0], path="encoder.layers", sees=True)
     total = heard.parameters + LAYERS * LAYER - 52_000 * WIDTH                      # one table, which is the head too
     both = replace(heard, stacks=(towers, *heard.stacks), parameters=total, active_parameters=total, bytes=2 * total)
     after, before = (memory(replace(both, takes=takes), HALF, 16) for takes in (("audio",), ("audio", "text")))
-    assert 60e6 < before - after <= 52_000 * WIDTH * 2
+    assert 25e6 < before - after < 60e6, "a layer"
 
 
 def test_a_text_of_unknown_length_is_short() -> None:

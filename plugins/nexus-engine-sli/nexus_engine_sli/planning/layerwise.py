@@ -96,10 +96,12 @@ class _Passing:
         """One layer runs, with a batch's tensors, and another arrives. Of what reads, and of what sees."""
         behind = pieces.heads(self.blueprint) and (self.words.table.parameters or self.words.later)
         arriving = max(self.coming, self.words.table.stored if behind else 0) + self.reading
-        return max(
-            self._running(each, arriving) - (0 if each.gives else self.words.later)
+        words = self.words.later if self.plain else self.words.table.stored + self.reading
+        return max(                                         # words arrive while the last layer of a tower runs
+            max(self._running(each, most) - (0 if each.gives else self.words.later)
+                for most in (arriving, 0 if each.gives or not self.words.later else words))
             for each in pieces.apart(self.blueprint)
-        )
+        )  # fmt: skip
 
     def _running(self, each: Blueprint, arriving: int) -> float:
         """One is made, unpacked and packed before the next one is sent for."""
