@@ -138,8 +138,8 @@ def test_what_samples_showed_of_a_forward_counts_in_place_of_its_layers() -> Non
 
 
 def test_words_come_behind_what_is_heard() -> None:
-    """A Whisper's table was counted beside its encoder's states and the next layer: 593 MB were predicted where 475 were
-    taken. It arrives while the last layer of the encoder runs: 423 were predicted without it, and 501 taken."""
+    """A Whisper's table was counted beside its encoder's states and the next layer: 593 MB were predicted where 475
+    were taken. It arrives while the last layer of the encoder runs: 423 were predicted without it, and 501 taken."""
     heard = model(vocabulary=52_000, seen=1500 * WIDTH)
     towers = replace(heard.stacks[0], path="encoder.layers", sees=True)
     total = heard.parameters + LAYERS * LAYER - 52_000 * WIDTH                      # one table, which is the head too
