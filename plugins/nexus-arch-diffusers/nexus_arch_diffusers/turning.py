@@ -19,10 +19,11 @@ TURNS = "image_rotary_emb"
 
 
 def turning(module: nn.Module, layers: Iterable[str]) -> int:
-    """Values that a block has at most for each position; 0 where none turns anything, or
-    its arguments are others."""
+    """Values that the largest block, which is there with the next one, has at most for each position; 0 where it turns
+    nothing, or its arguments are others."""
     blocks = {type(found): found for found in map(module.get_submodule, layers)}
-    return max((_most(each) for each in blocks.values()), default=0)
+    largest = max(blocks.values(), key=lambda block: sum(each.numel() for each in block.parameters()), default=None)
+    return 0 if largest is None else _most(largest)
 
 
 def _most(block: nn.Module) -> int:

@@ -8,8 +8,8 @@ from nexus_arch_diffusers.streams import hidden_first
 from nexus_arch_diffusers.turning import turning
 
 
-def test_a_block_with_a_mlp_beside_attention_holds_fifteen_widths() -> None:
-    """FLUX's one stream; its two streams hold eleven. However its streams are swapped."""
+def test_the_largest_block_says_it() -> None:
+    """FLUX's two streams hold eleven widths, its one stream fifteen. However its streams are swapped."""
     with torch.device("meta"):
         module = FluxTransformer2DModel(num_layers=1, num_single_layers=1, attention_head_dim=32, num_attention_heads=4,
                                         axes_dims_rope=(8, 12, 12), joint_attention_dim=64,
@@ -17,7 +17,8 @@ def test_a_block_with_a_mlp_beside_attention_holds_fifteen_widths() -> None:
     two, one = "transformer_blocks.0", "single_transformer_blocks.0"
     hidden_first(module, [two, one])
     assert 10 * 128 < turning(module, [two]) < 13 * 128
-    assert 14 * 128 < turning(module, [two, one]) < 17 * 128
+    assert 14 * 128 < turning(module, [one]) < 17 * 128
+    assert turning(module, [two, one]) == turning(module, [two]), "the next one is there with it"
 
 
 def test_what_turns_nothing_is_not_known() -> None:

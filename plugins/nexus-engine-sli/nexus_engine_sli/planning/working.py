@@ -41,7 +41,7 @@ everything is resident the heap is not trimmed behind a layer, so more are left,
 up to which the holes of the batches before stay, since the heap is not trimmed for less."""
 HOLES, UNTRIMMED_HOLES = 11, 6
 """Likewise, beside all that is known to be there."""
-TURNED = 10
+TURNED = 8
 """Tensors of that width that a block makes besides of sixteen bits where it turns what attention asks and looks up, for
 that is in float32 (FLUX)."""
 FRAMES, SCANS = 4, 3
@@ -58,7 +58,6 @@ class Working(NamedTuple):
 def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
     """Where layers come one by one, and large blocks go back as soon as they are freed."""
     leaves = (HOLES if blueprint.alive else LEFT) if "text" in blueprint.gives else LEFT_IN_TOWERS
-    leaves = 0 if _turned(blueprint) else leaves            # which what is turned fits into
     found, left = _working(blueprint, budget, dtype, tokens, leaves, MAPPED, WAITING)
     return Working(found.layer + min(SLACK, 2 * left), found.head + (SLACK if pieces.heads(blueprint) else 0))
 
