@@ -31,8 +31,9 @@ COUNTS = ("layers", "num_attention_heads", "num_heads", "num_blocks", "depth")
 def check(config: Mapping[str, Any], place: Path) -> None:
     """NexusError for numbers with which no model can be made in the memory of any machine."""
     for name, number in _numbers(config, "", 0, place):
-        most = _most(name.rpartition(".")[2])
-        below = number < 0 and _counts(leaf := name.rpartition(".")[2]) and not (number == -1 and "heads" in leaf)
+        leaf = name.rpartition(".")[2]
+        most = _most(leaf)
+        below = number < 0 and _counts(leaf) and not (number == -1 and "heads" in leaf)
         if below or not abs(number) <= most:                # nor what is no number
             bounds = "none less than 0" if below else f"at most {most:,}"
             raise NexusError(

@@ -54,4 +54,3 @@ def _given(attention: Any, arguments: Iterable[str], dtype: torch.dtype) -> dict
     if "encoder_hidden_states" not in arguments:            # both have come together before
         given["hidden_states"] = torch.empty(1, 2 * POSITIONS, width, dtype=dtype, device="meta")
     return {name: value for name, value in given.items() if name in arguments}
-

@@ -124,7 +124,7 @@ def _let_go(belongings: Belongings) -> None:
 
 def _noting(native: Callable[..., None]) -> Callable[..., None]:
     def changed(module: nn.Module, name: str, *args: Any, **kwargs: Any) -> None:
-        for each in _watching:
+        for each in tuple(_watching):                       # another thread may end its own meanwhile
             each.note(module, name)
         native(module, name, *args, **kwargs)
 
