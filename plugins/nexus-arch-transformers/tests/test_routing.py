@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import pytest
 import torch
 import transformers as hf
 from nexus_torch.hugging_face.configuration.classes import skeleton
-from nexus_torch.hugging_face.configuration.routing import routed_exactly
+from nexus_torch.hugging_face.configuration.routing import EXACT, routed_exactly
 from torch.nn.functional import linear
+
+ASKED = re.compile(r"^.*linear\(.*\bself\..*(?:\.float\(\)|float32).*\).*$", re.MULTILINE)
+"""A line with a product and a demand for float32, spelt in any way."""
+KNOWN = 38
+"""Products of that kind in transformers 5.23."""
 
 
 def router(kind: type[hf.PreTrainedModel] = hf.Glm4MoeForCausalLM) -> torch.nn.Module:
@@ -41,3 +50,47 @@ def test_other_modules_are_left_alone() -> None:
                                          num_attention_heads=1))  # fmt: skip
     routed_exactly(plain)
     assert not any("forward" in vars(each) for each in plain.modules())
+
+
+@pytest.mark.parametrize("line", [
+    "F.linear(hidden_states.type(torch.float32), self.weight.type(torch.float32))",
+    "F.linear(hidden_states.type(torch.float32), self.classifier.weight.type(torch.float32))",
+    "F.linear(hidden_states.float(), self.weight.float())",
+    "F.linear(states.to(torch.float32), self.weight.to(dtype=torch.float32))",
+    "F.linear(flattened, self.fn.float())",
+    "F.linear(\n    hidden_states.float(), self.weight.float(), self.bias.float()\n)",
+])  # fmt: skip
+def test_a_product_in_float32_is_known_in_each_spelling(line: str) -> None:
+    assert EXACT.search(f"    router_logits = {line}\n")
+
+
+def test_a_product_that_is_turned_afterwards_asks_for_nothing() -> None:
+    assert not EXACT.search("F.linear(hidden_states, self.weight).float()")
+
+
+def test_no_product_of_the_library_evades_the_pattern() -> None:
+    """A new release may spell it in another way: this fails then, and EXACT is to learn it."""
+    places = sorted((Path(hf.__file__).parent / "models").glob("*/modeling_*.py"))
+    texts = {path.name: path.read_text(encoding="utf-8") for path in places}
+    evading = [
+        f"{name}: {line.strip()}" for name, text in texts.items() for line in ASKED.findall(text)
+        if not EXACT.search(line) and not re.search(r"\)\.float\(\)\s*(?:#|$)", line)
+    ]  # fmt: skip
+    assert not evading
+    assert sum(len(EXACT.findall(text)) for text in texts.values()) >= KNOWN
+
+
+@torch.no_grad()
+def test_streams_are_mixed_in_float32() -> None:
+    """DeepSeek-V4's connections ask for one side, the other is in float32 already."""
+    from transformers.models.deepseek_v4.modeling_deepseek_v4 import DeepseekV4HyperConnection
+
+    torch.manual_seed(0)
+    module = DeepseekV4HyperConnection(hf.DeepseekV4Config(hidden_size=32, hc_mult=2))
+    for each in module.parameters():
+        each.normal_()
+    states = torch.randn(1, 3, 2, 32)
+    expected = module(states)
+    routed_exactly(module)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(module(states), expected, strict=True))

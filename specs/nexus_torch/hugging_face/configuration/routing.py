@@ -1,5 +1,6 @@
-"""Routers that choose experts in float32, whatever the rest computes in: their classes ask for it product by product,
-which autocast does not hear. In bfloat16 another expert is chosen wherever two are nearly as good."""
+"""Modules that compute in float32, whatever the rest computes in: routers of experts, and what mixes the streams of
+DeepSeek-V4. Their classes ask for it product by product, which autocast does not hear. In bfloat16 another expert is
+chosen wherever two are nearly as good."""
 
 from __future__ import annotations
 
@@ -12,8 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
-_EXACT = re.compile(r"F\.linear\(\w+\.type\(torch\.float32\), self\.(\w+\.)?weight\.type\(torch\.float32\)\)")
-"""A product of which a forward asks for both sides in float32 (DeepSeek-V3, GLM 4.5, ...)."""
+EXACT = re.compile(
+    r"F\.linear\((?:[^()]|\([^()]*\))+,\s*self\.[\w.]+\.(?:float\(\)|(?:type|to)\((?:dtype=)?torch\.float32\)),?\s*\)"
+)
+"""A product of which a forward asks for the weight in float32 (DeepSeek-V3, GLM 4.5, Hy3, ...), and so for its states:
+torch multiplies no others with it."""
 
 
 def routed_exactly(module: nn.Module) -> None:
@@ -26,7 +30,7 @@ def routed_exactly(module: nn.Module) -> None:
 @cache
 def _asks(forward: Callable[..., Any]) -> bool:
     try:
-        return _EXACT.search(inspect.getsource(forward)) is not None
+        return EXACT.search(inspect.getsource(forward)) is not None
     except (OSError, TypeError):                            # a class that was made as it runs has no source
         return False
 
