@@ -17,6 +17,12 @@ bitsandbytes = pytest.importorskip("bitsandbytes")
 OLD_BIT = 2**31
 
 
+@pytest.fixture(autouse=True)
+def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is larger than this is unpacked in several pieces."""
+    monkeypatch.setattr("nexus_torch.hugging_face.weights.packed.layout.AT_ONCE", 1024)
+
+
 def unpacked(raw: dict[str, Tensor], dtype: torch.dtype | None = None, **settings: Any) -> Tensor:
     """The one weight that these tensors make."""
     found = Packing.of(settings, raw, dtype).unpack(raw)
@@ -203,8 +209,7 @@ def test_gptq_of_wrong_groups_and_words_is_refused() -> None:
         unpacked(raw, quant_method="gptq", bits=4)
 
 
-def test_awq(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nexus_torch.hugging_face.weights.packed.integers.COLUMNS", 16)
+def test_awq() -> None:
     torch.manual_seed(0)
     inputs, outputs, size = 64, 40, 32
     numbers = torch.randint(16, (inputs, outputs))

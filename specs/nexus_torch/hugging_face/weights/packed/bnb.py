@@ -14,7 +14,7 @@ import torch
 from nexus_specs import NexusError
 from torch import Tensor
 
-from .layout import Layout, Settings, Stored, check, need, whole
+from .layout import Layout, Settings, Stored, at_once, check, looked_up, need, whole
 
 INT8_MOST = 127
 ROWS = 0
@@ -23,22 +23,27 @@ tensor cores of one generation take (col32, col_turing, col_ampere), which no re
 """
 
 
-def four_bits(name: str, stored: Stored, _: Settings) -> Tensor:
-    """float32 in the shape that the state names."""
+def four_bits(name: str, stored: Stored, _: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`dtype` in the shape that the state names."""
     weight, absmax, codes, state = need(name, stored, "weight", "absmax", "quant_map", "state")
     facts = _facts(name, state)
     shape = facts.get("shape")
     check(isinstance(shape, list) and all(type(each) is int and each > 0 for each in shape), name, "has no shape")
-    block, found = whole(facts, "blocksize", 64, 1), _high_first(weight)
+    block, packed = whole(facts, "blocksize", 64, 1), weight.contiguous().view(torch.uint8).flatten()
     total = int(torch.tensor(shape).prod())
-    check(total <= found.numel() <= total + 1 and codes.numel() == 16, name, f"does not hold {shape} values of 4 bits")
+    fits = total <= 2 * packed.numel() <= total + 1 and codes.numel() == 16
+    check(fits, name, f"does not hold {shape} values of 4 bits")
     scale = _scales(name, absmax, stored, facts)
     check(scale.numel() == -(-total // block), name, f"has {scale.numel()} scales for blocks of {block}")
-    values = codes.float()[found[:total]]
-    whole_blocks = total // block * block
-    values[:whole_blocks].view(-1, block).mul_(scale[: total // block, None])
-    values[whole_blocks:] *= scale[-1]
-    return values.view(shape)
+    result, meaning = torch.empty(total, dtype=dtype), codes.float().tolist()
+    for pair in at_once(-(-total // (2 * block)), 2 * block):       # whole bytes, if a block is not
+        first, last = 2 * block * pair.start, min(total, 2 * block * pair.stop)
+        values = looked_up(packed[first // 2 : -(-last // 2)], 4, meaning, high_first=True)[: last - first]
+        whole_blocks = values.numel() // block * block
+        values[:whole_blocks].view(-1, block).mul_(scale[first // block : last // block, None])
+        values[whole_blocks:] *= scale[-1]
+        result[first:last] = values
+    return result.view(shape)
 
 
 def eight_bits(name: str, stored: Stored, _: Settings) -> Tensor:
@@ -54,12 +59,6 @@ def eight_bits(name: str, stored: Stored, _: Settings) -> Tensor:
             "bitsandbytes 0.45 or newer."
         )
     return weight.float().mul_(scale.float().reshape(-1, 1) / INT8_MOST)
-
-
-def _high_first(packed: Tensor) -> Tensor:
-    """The values of four bits in each byte, the high ones first [N], as int32 that can index."""
-    values = packed.contiguous().view(torch.uint8).flatten().to(torch.int32)
-    return torch.stack((values >> 4, values & 15), dim=-1).flatten()
 
 
 def _scales(name: str, absmax: Tensor, stored: Stored, facts: Mapping[str, Any]) -> Tensor:
@@ -97,6 +96,7 @@ LAYOUTS = (
             "state": (".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4"),
         },
         four_bits,
+        narrow=True,
     ),
     Layout(".SCB", ".weight", {"weight": (".weight",), "scale": (".SCB",), "format": (".weight_format",)}, eight_bits),
 )

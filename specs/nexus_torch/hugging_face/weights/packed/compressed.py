@@ -16,7 +16,20 @@ import torch
 from torch import Tensor
 
 from . import fp8
-from .layout import Layout, Settings, Stored, check, fields, four_bits, length, need, whole
+from .layout import (
+    Layout,
+    Settings,
+    Stored,
+    at_once,
+    check,
+    fields,
+    four_bits,
+    length,
+    need,
+    numbers,
+    scaled,
+    whole,
+)
 
 FORMATS = (
     "dense", "naive-quantized", "int-quantized", "float-quantized", "pack-quantized", "nvfp4-pack-quantized",
@@ -37,22 +50,25 @@ def unread(settings: Settings) -> str:
     return next((each for each in UNREAD if each in said), "")
 
 
-def packed(name: str, stored: Stored, settings: Settings) -> Tensor:
-    """float32 [O, I]."""
+def packed(name: str, stored: Stored, settings: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`dtype` [O, I]."""
     words, scale = need(name, stored, "packed", "scale")
     if words.dtype == torch.uint8:
-        return _floats(name, words, scale, stored.get("whole"))
+        return _floats(name, words, scale, stored.get("whole"), dtype)
     check(words.dtype == torch.int32 and words.ndim == 2, name, f"lies in {words.dtype} {tuple(words.shape)}")
     rows, columns = _shape(name, stored, words, settings)
+    result = words.new_empty(rows, columns, dtype=dtype)
     if words.is_meta:
-        return words.new_empty(rows, columns, dtype=torch.float32)
+        return result
     bits = _bits(name, words, columns, settings)
-    numbers = fields(words, bits)[:, :columns].sub_(2 ** (bits - 1))
-    scale = scale.float().reshape(1 if scale.numel() == 1 else rows, -1)
+    scale = scale.float().reshape(1 if scale.numel() == 1 else rows, -1).expand(rows, -1)
     groups = _groups(name, stored.get("order"), columns, scale.shape[-1])
+    zero = torch.full_like(scale, 2 ** (bits - 1))
     if "zero" in stored:
-        numbers -= _zeros(name, stored["zero"], bits, rows, scale.shape[-1])[:, groups]
-    return numbers.float() * scale[:, groups]
+        zero += _zeros(name, stored["zero"], bits, rows, scale.shape[-1])
+    for some in at_once(rows, columns):
+        result[some] = scaled(numbers(words[some], bits)[:, :columns], zero[some], scale[some], groups)
+    return result
 
 
 def plain(name: str, stored: Stored, settings: Settings) -> Tensor:
@@ -68,26 +84,30 @@ def plain(name: str, stored: Stored, settings: Settings) -> Tensor:
     groups = _groups(name, None, weight.shape[1], scale.shape[-1] if scale.ndim == 2 else 1)
     if weight.is_meta:
         return weight.float()
-    numbers = weight.float()
+    found = weight.float()
     if "zero" in stored:
-        numbers -= stored["zero"].float().reshape(-1, scale.shape[-1] if scale.ndim == 2 else 1)[:, groups]
-    return numbers * scale.float().reshape(-1, int(groups.max()) + 1)[:, groups]
+        found -= stored["zero"].float().reshape(-1, scale.shape[-1] if scale.ndim == 2 else 1)[:, groups]
+    return found * scale.float().reshape(-1, int(groups.max()) + 1)[:, groups]
 
 
-def _floats(name: str, packed: Tensor, scale: Tensor, whole_scale: Tensor | None) -> Tensor:
-    """Two e2m1 values a byte [O, I / 2], a scale [O, G] for each group: float32 [O, I]."""
-    values = four_bits(packed)
-    if values.is_meta:
-        return values
+def _floats(name: str, packed: Tensor, scale: Tensor, whole_scale: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Two e2m1 values a byte [O, I / 2], a scale [O, G] for each group: `dtype` [O, I]."""
+    check(packed.ndim == 2, name, f"has the shape {tuple(packed.shape)}")
+    rows, columns = packed.shape[0], 2 * packed.shape[1]
+    result = packed.new_empty(rows, columns, dtype=dtype)
+    if packed.is_meta:
+        return result
     if scale.dtype == torch.uint8:
-        check(scale.shape[-1] * SHARED == values.shape[-1], name, f"has {scale.shape[-1]} exponents a row")
+        check(scale.shape[-1] * SHARED == columns, name, f"has {scale.shape[-1]} exponents a row")
         by = fp8.exponents(scale)
     else:
         check(whole_scale is not None and whole_scale.numel() == 1, name, "has no weight_global_scale")
         by = scale.float() / (1.0 if whole_scale is None else whole_scale.float().reshape(()))
-    groups = _groups(name, None, values.shape[-1], scale.shape[-1])
-    check(len(by) == len(values), name, f"has {len(values)} rows and scales of {len(by)}")
-    return values * by[:, groups]
+    groups = _groups(name, None, columns, scale.shape[-1])
+    check(len(by) == rows, name, f"has {rows} rows and scales of {len(by)}")
+    for some in at_once(rows, columns):
+        result[some] = scaled(four_bits(packed[some]), None, by[some], groups)
+    return result
 
 
 def _shape(name: str, stored: Stored, words: Tensor, settings: Settings) -> tuple[int, int]:
@@ -135,6 +155,6 @@ def _weights(settings: Settings) -> list[Mapping[str, Any]]:
 _ROLES = {"scale": (".weight_scale",), "zero": (".weight_zero_point",), "order": (".weight_g_idx",)}
 _PACKED = {"packed": (".weight_packed",), "shape": (".weight_shape",), "whole": (".weight_global_scale",)}
 LAYOUTS = (
-    Layout(".weight_packed", ".weight", {**_PACKED, **_ROLES}, packed),
+    Layout(".weight_packed", ".weight", {**_PACKED, **_ROLES}, packed, narrow=True),
     Layout(".weight_scale", ".weight", {"weight": (".weight",), **_ROLES}, plain),
 )

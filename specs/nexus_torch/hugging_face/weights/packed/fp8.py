@@ -12,12 +12,9 @@ import torch
 from nexus_specs import NexusError
 from torch import Tensor
 
-from .layout import Layout, Settings, Stored, check, four_bits, need
+from .layout import AT_ONCE, Layout, Settings, Stored, check, four_bits, need
 
 BLOCK, MICRO = (128, 128), (1, 32)
-AT_ONCE = 1 << 17
-"""Values that are put into float32 at a time: they stay in the cache, and are all that a weight needs beside its
-result."""
 EXPONENT_BIAS = 127
 NO_NUMBER, RAISED = 0x7F, 256.0
 """The code of e4m3 that is no number; a code's bits at their place in a float16 are its value divided by this."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .layout import Layout, Settings, Stored, check, fields, length, need, whole
+from .layout import Layout, Settings, Stored, at_once, check, fields, length, need, numbers, scaled, whole
 
 GPTQ_BITS = (2, 3, 4, 8)
 GPTQ_FORMATS = ("gptq", "gptq_v2")
@@ -29,26 +29,26 @@ ROUNDED: Mapping[str, Mapping[str, str]] = {
     "auto_round:auto_awq": _AWQ, "auto_round:awq": _AWQ,
 }  # fmt: skip
 """AutoRound's "packing_format" -> the settings of the layout that it means."""
-COLUMNS = 1024
-"""Outputs that are unpacked at a time: what a weight needs beside its result."""
+AWQ_SHIFTS = tuple(AWQ_BITS * AWQ_ORDER.index(column) for column in range(len(AWQ_ORDER)))
+"""Column -> its place in a word."""
 
 
-def gptq(name: str, stored: Stored, settings: Settings) -> Tensor:
-    """float32 [O, I]."""
+def gptq(name: str, stored: Stored, settings: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`dtype` [O, I]."""
     weight, zeros, scales = need(name, stored, "qweight", "qzeros", "scales")
     check(weight.dtype == zeros.dtype == torch.int32, name, f"lies in words of {weight.dtype}, which are not int32")
     bits = _bits(name, stored, settings)
     inputs, outputs = weight.shape[0] * 32 // bits, weight.shape[1]
     _fits(name, scales, zeros, outputs, bits)
-    result = torch.empty(outputs, inputs, dtype=torch.float32, device=weight.device)
+    result = torch.empty(outputs, inputs, dtype=dtype, device=weight.device)
     if result.is_meta:
         return result                                       # asked what it would be, before anything is read
     groups = _groups(name, stored.get("g_idx"), inputs, scales.shape[0], settings)
     offset = 0 if gptq_format(settings) == "gptq_v2" else 1
-    zero = (fields(zeros, bits)[:, :outputs] + offset) & (2**bits - 1)
-    for first in range(0, outputs, COLUMNS):
-        some = slice(first, min(outputs, first + COLUMNS))
-        result[some] = _values(fields(weight[:, some].T, bits).T, zero[:, some], scales[:, some], groups)
+    zero = ((fields(zeros, bits)[:, :outputs] + offset) & (2**bits - 1)).float().T.contiguous()
+    scale = scales.float().T.contiguous()
+    for some in at_once(outputs, inputs):
+        result[some] = scaled(numbers(weight[:, some].T, bits), zero[some], scale[some], groups)
     return result
 
 
@@ -66,32 +66,27 @@ def rounded(settings: Settings) -> Settings:
     return {**settings, **found} if found and whole_numbers else settings
 
 
-def awq(name: str, stored: Stored, settings: Settings) -> Tensor:
-    """float32 [O, I]."""
+def awq(name: str, stored: Stored, settings: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`dtype` [O, I]."""
     weight, zeros, scales = need(name, stored, "qweight", "qzeros", "scales")
     check(weight.dtype == zeros.dtype == torch.int32, name, f"lies in words of {weight.dtype}, which are not int32")
-    inputs, outputs = weight.shape[0], weight.shape[1] * len(AWQ_ORDER)
+    place = len(AWQ_ORDER)
+    inputs, outputs = weight.shape[0], weight.shape[1] * place
     _fits(name, scales, zeros, outputs, AWQ_BITS)
     groups = _groups(name, None, inputs, scales.shape[0], settings)
-    result = torch.empty(outputs, inputs, dtype=torch.float32, device=weight.device)
+    result = torch.empty(outputs, inputs, dtype=dtype, device=weight.device)
     if result.is_meta:
         return result
-    zero, place = _ordered(zeros), len(AWQ_ORDER)
-    for first in range(0, outputs, COLUMNS):
-        some = slice(first, min(outputs, first + COLUMNS))
-        found = _ordered(weight[:, first // place : -(-some.stop // place)])
-        result[some] = _values(found, zero[:, some], scales[:, some], groups)
+    turned, zero, scale = weight.T.contiguous(), _by_outputs(zeros.T.contiguous()), scales.float().T.contiguous()
+    for some in at_once(len(turned), inputs * place):
+        rows = slice(some.start * place, some.stop * place)
+        result[rows] = scaled(_by_outputs(turned[some]), zero[rows], scale[rows], groups)
     return result
 
 
 def awq_version(settings: Settings) -> str:
     """How AWQ's tensors lie, as the settings name it."""
     return str(settings.get("version") or settings.get("format") or AWQ_VERSION).lower()
-
-
-def _values(found: Tensor, zero: Tensor, scales: Tensor, groups: Tensor) -> Tensor:
-    """Integers [I, O], zeros and scales [G, O], the group of each input [I] -> values [O, I]."""
-    return ((found - zero[groups]).float() * scales.float()[groups]).T
 
 
 def _bits(name: str, stored: Stored, settings: Settings) -> int:
@@ -111,11 +106,10 @@ def _bits(name: str, stored: Stored, settings: Settings) -> int:
     return said if said in found else found[0]
 
 
-def _ordered(words: Tensor) -> Tensor:
-    """AWQ's words [R, N] -> values [R, 8 N], column by column."""
-    found = torch.empty(*words.shape, len(AWQ_ORDER), dtype=torch.int32)
-    found[..., list(AWQ_ORDER)] = fields(words, AWQ_BITS).unflatten(-1, (-1, len(AWQ_ORDER)))
-    return found.flatten(-2)
+def _by_outputs(words: Tensor) -> Tensor:
+    """AWQ's words, turned [N, R] -> values [8 N, R], float32."""
+    shifts = torch.tensor(AWQ_SHIFTS, dtype=torch.int32)[:, None]
+    return (words[:, None] >> shifts).bitwise_and_(2**AWQ_BITS - 1).float().flatten(0, 1)
 
 
 def _groups(name: str, given: Tensor | None, inputs: int, count: int, settings: Settings) -> Tensor:
@@ -138,5 +132,5 @@ def _fits(name: str, scales: Tensor, zeros: Tensor, outputs: int, bits: int) -> 
 
 
 _ROLES = {"qweight": (".qweight",), "qzeros": (".qzeros",), "scales": (".scales",), "g_idx": (".g_idx",)}
-GPTQ = (Layout(".qweight", ".weight", _ROLES, gptq),)
-AWQ = (Layout(".qweight", ".weight", _ROLES, awq),)
+GPTQ = (Layout(".qweight", ".weight", _ROLES, gptq, narrow=True),)
+AWQ = (Layout(".qweight", ".weight", _ROLES, awq, narrow=True),)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -74,25 +75,61 @@ WORD = 32
 """Bits of a word of packed numbers."""
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
 """What the sixteen codes of a float of four bits mean."""
-BELOW = 2.0**14
-"""By what a code of E2M1 is less where its bits stand at their places in a float16."""
+WIDE = {2: torch.complex128, 4: torch.float64, 8: torch.float32}
+"""Bits of a number -> what is as wide as the float32 of all that lie in a byte."""
+AT_ONCE = 1 << 17
+"""Values that are unpacked at a time: they stay in a processor's cache, and take little beside the result."""
 
 
-def nibbles(packed: Tensor) -> Tensor:
-    """Bytes [..., N] -> their low and high four bits in turn [..., 2 N], as int32 that can index."""
-    values = packed.contiguous().view(torch.uint8).to(torch.int32)
-    return torch.stack((values & 15, values >> 4), dim=-1).flatten(-2)
+def at_once(rows: int, columns: int) -> Iterator[slice]:
+    """Rows that are unpacked together: about AT_ONCE values."""
+    step = max(1, AT_ONCE // max(1, columns))
+    return (slice(first, min(rows, first + step)) for first in range(0, rows, step))
 
 
 def four_bits(packed: Tensor) -> Tensor:
-    """Bytes [..., N] -> what their low and high four bits mean as E2M1, in turn: float32 [..., 2 N]. Each half of a
-    byte is brought to its place in a float16 of its own, both in one int32: ten times as fast as by a table."""
+    """Bytes [..., N] -> what their low and high four bits mean as E2M1, in turn: float32 [..., 2 N]."""
+    if packed.is_meta:
+        return packed.new_empty(*packed.shape[:-1], 2 * packed.shape[-1], dtype=torch.float32)
+    return looked_up(packed, 4, E2M1)
+
+
+def numbers(words: Tensor, bits: int) -> Tensor:
+    """`fields` in float32: int32 [..., N] -> [..., 32 N / bits]."""
+    return looked_up(words, bits, range(1 << bits)) if bits in WIDE else fields(words, bits).float()
+
+
+def looked_up(packed: Tensor, bits: int, meaning: Sequence[float], *, high_first: bool = False) -> Tensor:
+    """What the numbers of so many bits mean that lie in bytes, lowest first: float32 [..., 8 / bits for each byte]. All
+    of a byte are looked up at once, as one wide number: many times as fast as one by one."""
     codes = packed.contiguous().view(torch.uint8).to(torch.int32)
-    both = (codes & 0x07) << 9
-    both |= (codes & 0x08) << 12
-    both |= (codes & 0x70) << 21
-    both |= (codes & 0x80) << 24
-    return both.view(torch.float16).float().mul_(BELOW)
+    table = _table(bits, tuple(meaning), high_first)
+    return table.index_select(0, codes.flatten()).view(torch.float32).view(*codes.shape[:-1], -1)
+
+
+@lru_cache(maxsize=16)
+def _table(bits: int, meaning: tuple[float, ...], high_first: bool) -> Tensor:
+    """What each of the 256 bytes means [256], as one number for all that lie in it."""
+    shifts = torch.arange(0, 8, bits)
+    codes = (torch.arange(256)[:, None] >> (shifts.flip(0) if high_first else shifts)) & ((1 << bits) - 1)
+    return torch.tensor(meaning, dtype=torch.float32)[codes].view(WIDE[bits]).flatten()
+
+
+def scaled(values: Tensor, zeros: Tensor | None, scales: Tensor, groups: Tensor) -> Tensor:
+    """(Values [O, I] - zeros [O, G]) * scales [O, G] in place, by the group of each input [I]; all float32."""
+    count = scales.shape[1]
+    even = in_turn(groups, count)
+    view = values.unflatten(1, (count, -1)) if even else values
+    for change, each in ((view.sub_, zeros), (view.mul_, scales)):
+        if each is not None:
+            change(each[..., None] if even else each.index_select(1, groups))
+    return values
+
+
+def in_turn(groups: Tensor, count: int) -> bool:
+    """Whether so many groups of one size follow each other [I]."""
+    size = groups.numel() // max(1, count)
+    return size > 0 and bool(torch.equal(groups, torch.arange(size * count) // size))
 
 
 def fields(words: Tensor, bits: int) -> Tensor:

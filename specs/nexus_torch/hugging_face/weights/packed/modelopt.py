@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import fp8
-from .layout import Layout, Settings, Stored, check, four_bits, need
+from .layout import Layout, Settings, Stored, at_once, check, four_bits, need
 
 METHOD = "modelopt"
 SHARED = 16
@@ -26,17 +26,23 @@ def algorithm(settings: Settings) -> str:
     return str(settings.get("quant_algo") or "").upper()
 
 
-def four(name: str, stored: Stored, _: Settings) -> Tensor:
-    """NVFP4: float32 [O, I]."""
+def four(name: str, stored: Stored, _: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
+    """NVFP4: `dtype` [O, I]."""
     packed, scale, whole = need(name, stored, "weight", "scale", "whole")
     check(packed.dtype == torch.uint8, name, f"lies in {packed.dtype}, and floats of four bits in bytes")
-    values = four_bits(packed)
-    fits = scale.shape == (*values.shape[:-1], values.shape[-1] // SHARED)
+    result = packed.new_empty(*packed.shape[:-1], 2 * packed.shape[-1], dtype=dtype)
+    fits = scale.shape == (*result.shape[:-1], result.shape[-1] // SHARED)
     shapes = f"has the shape {tuple(packed.shape)}, scales {tuple(scale.shape)}"
-    check(fits and values.shape[-1] % SHARED == 0, name, f"{shapes}, one for {SHARED} inputs")
+    check(fits and result.shape[-1] % SHARED == 0, name, f"{shapes}, one for {SHARED} inputs")
     check(whole.numel() == 1, name, f"has a weight_scale_2 of the shape {tuple(whole.shape)}")
     by = scale.float() * whole.float().reshape(())
-    return values.unflatten(-1, (-1, SHARED)).mul(by[..., None]).flatten(-2)
+    if not result.is_meta:
+        rows, packs, factors = (each.flatten(0, -2) for each in (result, packed, by))
+        for some in at_once(*rows.shape):
+            values = four_bits(packs[some])
+            values.unflatten(1, (-1, SHARED)).mul_(factors[some, :, None])
+            rows[some] = values
+    return result
 
 
 def eight(name: str, stored: Stored, _: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -51,6 +57,6 @@ def eight(name: str, stored: Stored, _: Settings, dtype: torch.dtype = torch.flo
 
 _ROLES = {"weight": (".weight",), "scale": (".weight_scale",)}
 LAYOUTS = (
-    Layout(".weight_scale_2", ".weight", {**_ROLES, "whole": (".weight_scale_2",)}, four),
+    Layout(".weight_scale_2", ".weight", {**_ROLES, "whole": (".weight_scale_2",)}, four, narrow=True),
     Layout(".weight_scale", ".weight", _ROLES, eight, narrow=True),
 )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .fp8 import AT_ONCE, exponents
-from .layout import Layout, Settings, Stored, check, four_bits, need
+from .fp8 import exponents
+from .layout import Layout, Settings, Stored, at_once, check, four_bits, need
 
 
 def dequantise(name: str, stored: Stored, _: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -21,10 +21,10 @@ def dequantise(name: str, stored: Stored, _: Settings, dtype: torch.dtype = torc
     *outer, outputs, groups, width = blocks.shape
     result = torch.empty(*outer, outputs, groups * width * 2, dtype=dtype, device=blocks.device)
     if not result.is_meta:                                  # asked what it would be, before anything is read
-        rows, step = result.view(-1, groups, width * 2), max(1, AT_ONCE // max(1, groups * width * 2))
-        some = (each.split(step) for each in (rows, blocks.reshape(-1, groups, width), scales.reshape(-1, groups)))
-        for row, block, scale in zip(*some, strict=True):
-            row.copy_(four_bits(block).mul_(exponents(scale)[..., None]))
+        rows, packs = result.view(-1, groups, width * 2), blocks.reshape(-1, groups, width)
+        factors = exponents(scales).view(-1, groups, 1)
+        for some in at_once(len(rows), groups * width * 2):
+            rows[some] = four_bits(packs[some]).mul_(factors[some])
     return result.transpose(-1, -2)
 
 
