@@ -4,11 +4,13 @@ what a batch takes. Bytes. `benchmarks/memory.py` measures how near that comes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from nexus_specs import Blueprint, Budget
 from nexus_torch.files import DTYPES
 
-from ..memory.allocating import GROWN
+from ..memory.allocating import GROWN, MAPPED
 from ..weights.quantising import AT_ONCE, How, bytes_of
 from . import pieces, working
 from .working import SLACK, STATES, heard, length
@@ -34,9 +36,9 @@ DIRECT = frozenset({"fp8", "fbgemm_fp8", "mxfp4", "mxfp8"})
 """Packings whose weights are unpacked into the dtype in which they stay, without all of a matrix in float32."""
 ROWS = 1 << 22
 """Numbers of a tensor of GGUF that are unpacked at a time."""
-UNPACKED, OF_FEW_BITS, EIGHT_BITS = 8, 15, 0.75
-"""Bytes for each value that is unpacked: it in float32, and once more; of those in fewer than eight bits, which take
-less than so many bytes, besides the number that was found in a word, in 32 bits, and its scale."""
+UNPACKED, EIGHT_BITS = 8, 0.75
+"""Bytes for each value that is unpacked: it in float32, and once more; those that are stored in less than so many bytes
+have fewer than eight bits, and are unpacked some at a time into the dtype in which they stay."""
 ROUNDING = 2 << 20
 """Buffers that files are read into are whole pages of this size."""
 
@@ -63,11 +65,26 @@ def resident(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
 
 def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float = 0.0) -> int:
     """What the tensors of one batch take, and what computes them, where all weights are there."""
+    if blueprint.held:
+        return _shown(blueprint, budget, dtype, tokens)
     batch = working.resident(blueprint, budget, dtype, tokens)
     runtime = RUNTIME // 2 if budget.quantise else RUNTIME             # the rest is in what quantising takes
     sound = heard(blueprint, budget, dtype, tokens)
     most = sound if blueprint.passing else max(*batch, sound)
     return runtime + kernels(blueprint, dtype) + pixels(blueprint) + most
+
+
+def _shown(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
+    """Likewise, as samples of pictures showed; of a text beside them as it is long."""
+    most = working.held(blueprint, budget, dtype)
+    if "text" in blueprint.takes:
+        reading = tuple(stack for stack in blueprint.stacks if not stack.sees)
+        alone = replace(blueprint, stacks=reading, seen=0, held={})
+        most = max(most, *working.resident(alone, budget, dtype, tokens))
+    wasted = 0 if budget.quantise or not as_stored(blueprint, dtype) else unused(blueprint)
+    state = working.states(blueprint, budget.micro_batch) * dtype.itemsize
+    most += working.UNTRIMMED_HOLES * state if state < MAPPED else 0
+    return RUNTIME + kernels(blueprint, dtype) + wasted + max(most, budget.micro_batch * blueprint.making)
 
 
 def slack(weights: int) -> int:
@@ -83,6 +100,8 @@ def kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
 
 def pixels(blueprint: Blueprint) -> int:
     """What making tensors of samples takes, where they have pictures."""
+    if blueprint.held:
+        return RUNTIME // 2                                 # the rest is counted as it is
     return PIXELS if {"image", "video"} & set(blueprint.takes) and blueprint.seen else 0
 
 
@@ -94,6 +113,11 @@ def one_sample(blueprint: Blueprint, dtype: torch.dtype) -> int:
 def unfilled(blueprint: Blueprint) -> int:
     """What is lost where every part stays in the buffer that it was read into."""
     return (len(pieces.layers(blueprint)) + 1) * ROUNDING
+
+
+def unused(blueprint: Blueprint) -> int:
+    """What of it is lost behind layers: the rest of the last page of each."""
+    return sum(-layer.stored % ROUNDING for layer in pieces.layers(blueprint) if layer.stored >= ROUNDING)
 
 
 def _held(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
@@ -140,5 +164,4 @@ def unpacking(blueprint: Blueprint, most: int) -> int:
     if pieces.by_rows(blueprint):
         return UNPACKED * min(most // MATRICES, ROWS)
     largest = pieces.largest(blueprint)
-    few = largest.stored < EIGHT_BITS * largest.parameters
-    return (OF_FEW_BITS if few else UNPACKED) * (most // MATRICES)
+    return 0 if largest.stored < EIGHT_BITS * largest.parameters else UNPACKED * (most // MATRICES)
