@@ -87,6 +87,13 @@ class Blueprint:
     passing: int = 0
     """Values that a forward over one sound or picture has at most at one time, beside weights, where samples showed it
     and `seen` says nothing (`Checkpoint.shown`: codecs, ResNet); 0: not known."""
+    held: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Bytes that a forward over one sample has at most at one time beside weights, while a layer of a stack runs (by
+    its path; "": none), in bfloat16 and in float32, as samples of pictures showed; {}: not known."""
+    given: int = 0
+    """Bytes of the tensors that are made of one sample, where `held` is known."""
+    making: int = 0
+    """Bytes that it takes to make them, likewise."""
     unmet: tuple[str, ...] = ()
     """Paths of stacks that no sample comes to, as far as it was told what samples show (`Checkpoint.shown`): the VAE of
     prompts alone."""

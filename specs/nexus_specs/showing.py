@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .data import Sample
@@ -30,6 +30,12 @@ class Shown:
     """Paths of stacks that none of them comes to."""
     passing: int = 0
     """Values that a forward over it has at most at one time, beside weights."""
+    held: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Bytes that it has while a stack runs."""
+    given: int = 0
+    """Bytes of the tensors that are made of it."""
+    making: int = 0
+    """Bytes that it takes to make them."""
 
 
 def as_shown(blueprint: Blueprint, checkpoint: Any, samples: Sequence[Sample], paths: Sequence[str] = ()) -> Blueprint:
@@ -43,7 +49,8 @@ def as_shown(blueprint: Blueprint, checkpoint: Any, samples: Sequence[Sample], p
     except NexusError:                                      # it is said where they are run
         return blueprint
     return blueprint if found is None else replace(
-        blueprint, seen=found.seen, places=found.places, unmet=found.unmet, passing=found.passing
+        blueprint, seen=found.seen, places=found.places, unmet=found.unmet, passing=found.passing, held=found.held,
+        given=found.given, making=found.making,
     )  # fmt: skip
 
 
@@ -66,14 +73,14 @@ def standing_out(samples: Iterable[Sample]) -> list[Sample]:
 
 def _sizes(fields: Mapping[str, Any]) -> tuple[float, ...]:
     """How much there is of a sample's arrays: values, arrays, and the largest of what their sides say."""
-    shapes = [shape for value in fields.values() for shape in _shapes(value)]
+    shapes = [shape for value in fields.values() for shape in shapes_of(value)]
     sides = [(shape[-3], shape[-2]) if len(shape) > 2 else (shape[0], shape[-1]) for shape in shapes if all(shape)]
     ends = (max((float(side[at]) for side in sides), default=0.0) for at in (0, 1))
     long = (max((side[at] / side[1 - at] for side in sides), default=0.0) for at in (0, 1))
     return (float(sum(map(math.prod, shapes))), float(len(shapes)), *ends, *long)
 
 
-def _shapes(value: Any) -> list[tuple[int, ...]]:
+def shapes_of(value: Any) -> list[tuple[int, ...]]:
     """Of an array, or of several in a list."""
     several = value if isinstance(value, (list, tuple)) else (value,)
     return [tuple(each.shape) for each in several if getattr(each, "shape", ())]

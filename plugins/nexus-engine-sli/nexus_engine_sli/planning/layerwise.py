@@ -5,7 +5,7 @@ most of what runs with what arrives meanwhile, or stands around a table of words
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -41,6 +41,8 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     passing = _Passing(blueprint, budget, tokens, most)
     staying = passing.words.staying * passing.dtype.itemsize
     most_of_both = round(max(passing.layer_and_next(), passing.around_words()))
+    if blueprint.held:
+        most_of_both = max(most_of_both, passing.beside_layers())
     found = staying + blueprint.buffers + kernels(blueprint, passing.dtype) + pixels(blueprint) + most_of_both
     if pieces.by_rows(blueprint) and not budget.quantise:
         found += RUNTIME // 2                               # what unpacks takes
@@ -98,10 +100,16 @@ class _Passing:
         arriving = max(self.coming, self.words.table.stored if behind else 0) + self.reading
         words = self.words.later if self.plain else self.words.table.stored + self.reading
         return max(                                         # words arrive while the last layer of a tower runs
-            max(self._running(each, most) - (0 if each.gives else self.words.later)
+            max(self._running(each, min(most, self._behind(each))) - (0 if each.gives else self.words.later)
                 for most in (arriving, 0 if each.gives or not self.words.later else words))
             for each in pieces.apart(self.blueprint)
         )  # fmt: skip
+
+    def beside_layers(self) -> int:
+        """Tensors of samples are made before anything runs; what no layer computes is there while one arrives."""
+        beside = replace(self.blueprint, held={"": self.blueprint.held.get("", (0, 0))})
+        batch = max(self.budget.micro_batch, 1) * self.blueprint.making
+        return self.coming + self.reading + max(working.held(beside, self.budget, self.dtype), batch)
 
     def _running(self, each: Blueprint, arriving: int) -> float:
         """One is made, unpacked and packed before the next one is sent for."""
@@ -115,6 +123,11 @@ class _Passing:
         packing = min(made + stored + self.reading, self.most) + max(beside, self.packing)
         first = LIBRARY - LASTING - RUNTIME // 2            # as it is imported no product was made
         return max(first + packing, min(self.packed(each) + arriving, self.most) + layer)
+
+    def _behind(self, each: Blueprint) -> float:
+        """What arrives at most while a stack runs, where that is known of it alone."""
+        alone = self.blueprint.held and len(each.stacks) == 1 and "text" not in each.takes
+        return pieces.behind(self.blueprint, each.stacks[0]) + self.reading if alone else math.inf
 
     def _made(self, each: Blueprint) -> int:
         """A layer, in the dtype of weights."""

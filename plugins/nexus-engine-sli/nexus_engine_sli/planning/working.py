@@ -57,9 +57,13 @@ class Working(NamedTuple):
 
 def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
     """Where layers come one by one, and large blocks go back as soon as they are freed."""
+    known = held(blueprint, budget, dtype)
+    if known and "text" not in blueprint.takes:
+        return Working(known, 0)
     leaves = (HOLES if blueprint.alive else LEFT) if "text" in blueprint.gives else LEFT_IN_TOWERS
     found, left = _working(blueprint, budget, dtype, tokens, leaves, MAPPED, WAITING)
-    return Working(found.layer + min(SLACK, 2 * left), found.head + (SLACK if pieces.heads(blueprint) else 0))
+    layer = max(known, found.layer + min(SLACK, 2 * left))
+    return Working(layer, found.head + (SLACK if pieces.heads(blueprint) else 0))
 
 
 def resident(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
@@ -73,6 +77,23 @@ def resident(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: f
     first = states(blueprint, budget.micro_batch, tokens) * dtype.itemsize
     both = min(_read(blueprint, tokens), blueprint.seen) * max(1, budget.micro_batch) * product(budget, dtype).itemsize
     return found._replace(layer=found.layer + first + (UNTRIMMED * both if both < mapped else 0))
+
+
+def held(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
+    """What a batch has at most while any stack runs, as samples showed, beside what it was given; and the weights of a
+    product, in the dtype that it is made in. 0 where they did not show it."""
+    if not blueprint.held:
+        return 0
+    narrow, wide = map(max, zip(*blueprint.held.values(), strict=True))
+    mixed = product(budget, dtype) != dtype
+    most = narrow if dtype == torch.bfloat16 else (narrow + wide) // 2 if mixed else wide
+    cast = torch.bfloat16.itemsize * pieces.largest(blueprint).parameters // FOUR if mixed else 0
+    return max(1, budget.micro_batch) * (most + given(blueprint, dtype)) + cast
+
+
+def given(blueprint: Blueprint, dtype: torch.dtype) -> int:
+    """Bytes that a sample's tensors take: as they are made, and in the dtype of weights, if that is another one."""
+    return blueprint.given + (blueprint.given // 2 if dtype == torch.bfloat16 else 0)
 
 
 def _working(

@@ -19,27 +19,27 @@ def passing(module: Any, batch: Mapping[str, Any]) -> int:
     not run without numbers. `module` is on the meta device, and of no use behind it."""
     given = {name: each.to("meta") if isinstance(each, Tensor) else each for name, each in batch.items()}
     module.eval()
-    with suppress(Exception), _Convolving(module) as following, _Mixed(), torch.no_grad():
+    with suppress(Exception), _Convolving(module) as following, Mixed(), torch.no_grad():
         module(**given)
         return int(following.most)
     return 0
 
 
-class _Mixed(Fused):
+class Mixed(Fused):
     """Buffers are real, and meet what is not; a recurrent network would run step by step."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         if len({each.is_meta for each in given}) > 1:
-            args, kwargs = tree_map(_as_meta, args), tree_map(_as_meta, kwargs)
+            args, kwargs = tree_map(as_meta, args), tree_map(as_meta, kwargs)
         if getattr(func, "__name__", "") == "lstm" and isinstance(args[0], Tensor) and args[0].is_meta:
             (long, short), both = args[1], 2 if args[-2 if isinstance(args[-1], bool) else -1] is True else 1
             return args[0].new_empty(*args[0].shape[:-1], short.shape[-1] * both), long.clone(), short.clone()
         return super().__torch_function__(func, types, args, kwargs)
 
 
-def _as_meta(given: Any) -> Any:
+def as_meta(given: Any) -> Any:
     """A single number stays: it says sizes."""
     return given.to("meta") if isinstance(given, Tensor) and given.ndim else given
 

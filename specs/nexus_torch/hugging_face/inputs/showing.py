@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from nexus_specs import Batch, Blueprint, Sample, Shown, standing_out
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
+from .alive import LEAST
 from .collate import Preprocessor
+from .holding import given, held, making
 from .passing import passing
 from .seeing import pair, tower, whole
 
@@ -40,11 +43,21 @@ class Showing:
         """What samples show of it, as the tensors of those say that stand out; None where nothing differs."""
         if not {"image", "video", "audio"} & set(self.preprocessor.takes):
             return None
-        return shown(self.described, self.bare(), [self.collate([each]) for each in standing_out(samples)])
+        few = standing_out(samples)
+        batches, bare = [self.collate([each]) for each in few], self.bare()
+        seeing = bool({"image", "video"} & set(self.preprocessor.takes)) and self.described.parameters >= LEAST
+        layers = {stack.path: stack.layers for stack in self.described.stacks}
+        lit = [batch for batch in batches if seeing and any(name.startswith(SEEN) for name in batch)]
+        known = held(bare, max(lit, key=given), layers) if lit else {}
+        found = shown(self.described, self.bare() if lit else bare, batches, passes=not known)
+        if not known:
+            return found
+        made = max(making(each, batch) for each, batch in zip(few, batches, strict=True))
+        return replace(found, held=known, given=max(map(given, batches)), making=made)
 
 
-def shown(blueprint: Blueprint, module: nn.Module, batches: Sequence[Batch]) -> Shown:
-    """What batches of one sample each show at most."""
+def shown(blueprint: Blueprint, module: nn.Module, batches: Sequence[Batch], *, passes: bool = True) -> Shown:
+    """What batches of one sample each show at most. `passes`: a whole forward is looked at where nothing else tells."""
     config: Any = module.config
     beside = "text" in blueprint.takes                      # else what sees is all that there is
     towers = {stack.path: found for stack in blueprint.stacks
@@ -57,7 +70,7 @@ def shown(blueprint: Blueprint, module: nn.Module, batches: Sequence[Batch]) -> 
         seen=most,
         places=max(_places(config, batch, blueprint.places) for batch in batches),
         unmet=tuple(towers) if dark else (),
-        passing=0 if beside or most else max(passing(module, batch) for batch in batches),
+        passing=0 if beside or most or not passes else max(passing(module, batch) for batch in batches),
     )
 
 

@@ -1,0 +1,87 @@
+"""What a forward over a picture holds, by the model's own forward on the meta device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers as hf
+from nexus_specs import Budget, Checkpoint, Installed, Sample, as_shown
+from nexus_specs.testing import sample
+from nexus_torch.hugging_face.inputs import showing
+from nexus_torch.hugging_face.inputs.holding import held, making
+
+WIDTH, WIDE, PATCHES = 64, 256, 16 + 1
+SHAPE: dict[str, Any] = {
+    "hidden_size": WIDTH, "intermediate_size": WIDE, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "image_size": 56, "patch_size": 14,
+}  # fmt: skip
+
+
+def seen(side: int) -> Sample:
+    return sample(image=np.zeros((side, side, 3), np.uint8))
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    home = tmp_path_factory.mktemp("vit")
+    hf.ViTForImageClassification(hf.ViTConfig(**SHAPE)).save_pretrained(home)
+    hf.ViTImageProcessorPil(size={"height": 56, "width": 56}).save_pretrained(home)
+    return Installed().open(str(home))  # type: ignore[no-any-return]
+
+
+def test_a_tower_holds_what_its_mlp_makes(vit: Any) -> None:
+    (stack,) = vit.blueprint.stacks
+    found = held(vit.bare(), vit.collate([seen(56)]), {stack.path: stack.layers})
+    numbers = PATCHES * (2 * WIDE + 4 * WIDTH)              # before and behind the activation; states around it
+    assert found[stack.path] == (2 * numbers, 4 * numbers)
+    assert 0 < found[""][0] < found[stack.path][0]
+    two = held(vit.bare(), vit.collate([seen(56), seen(28)]), {stack.path: stack.layers})
+    assert two[stack.path] == (4 * numbers, 8 * numbers)
+
+
+def test_what_cannot_run_without_numbers_tells_nothing(vit: Any) -> None:
+    bare = vit.bare()
+    bare.vit.layernorm.register_forward_hook(lambda _, __, output: output.sum().item())
+    assert held(bare, vit.collate([seen(56)]), {}) == {}
+
+
+def test_states_in_float32_are_as_wide_in_either(tmp_path: Path) -> None:
+    """Qwen3-VL turns what attention asks in float32; and places of pictures are counted, which numbers tell."""
+    text = {"num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32, "hidden_size": 32,
+            "vocab_size": 300, "num_key_value_heads": 1, "head_dim": 16,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}}  # fmt: skip
+    vision = {"depth": 3, "hidden_size": 16, "intermediate_size": 32, "num_heads": 2, "out_hidden_size": 32,
+              "patch_size": 16, "deepstack_visual_indexes": [0, 2]}  # fmt: skip
+    config = hf.Qwen3VLConfig(text_config=text, vision_config=vision, image_token_id=257)
+    with torch.device("meta"):
+        module = hf.Qwen3VLForConditionalGeneration(config)
+    batch = {
+        "input_ids": torch.tensor([[1, 2, *[257] * 16, 3]]), "mm_token_type_ids": torch.tensor([[0, 0, *[1] * 16, 0]]),
+        "pixel_values": torch.zeros(64, 1536), "image_grid_thw": torch.tensor([[1, 8, 8]]),
+    }  # fmt: skip
+    tower = "model.visual.blocks"
+    narrow, wide = held(module, batch, {tower: [f"{tower}.{at}" for at in range(3)]})[tower]
+    assert narrow < wide < 2 * narrow
+    less = batch | {"input_ids": torch.tensor([[1, 257, 257, 257, 257, 3]]), "pixel_values": torch.zeros(16, 1536),
+                    "mm_token_type_ids": torch.tensor([[0, 1, 1, 1, 1, 0]]),
+                    "image_grid_thw": torch.tensor([[1, 4, 4]])}  # fmt: skip
+    assert 3 * held(module, less, {tower: [f"{tower}.0"]})[tower][0] < narrow
+
+
+def test_pictures_that_keep_their_size_are_counted(vit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(showing, "LEAST", 0)
+    told = as_shown(vit.blueprint, vit, [seen(56), seen(280)])
+    assert told.given == 3 * 56 * 56 * 4
+    assert told.making == making(seen(280), {}) + 3 * told.given
+    assert making(seen(280), {}) == 280 * 280 * 4
+    assert set(told.held) == {"", *(stack.path for stack in told.stacks)}
+    engine = Installed().make("engine", "sli")
+    for residency in ("resident", "stream"):
+        budget = Budget(residency=residency, precision="float32", memory=1 << 40)
+        few, many = (engine.estimate(told, 2, 0, budget).memory,
+                     engine.estimate(as_shown(vit.blueprint, vit, [seen(2000)]), 2, 0, budget).memory)  # fmt: skip
+        assert many > few + 2 * 4 * (2000**2 - 280**2) * 0.9, "all pictures of a batch are decoded together"
