@@ -32,7 +32,7 @@ from .hooks import ENTRY_POINTS, KINDS, PROJECT, Hooks, hookimpl
 from .installed import Installed, loader
 from .keeping import unchanged
 from .matching import reader_for
-from .models import Blueprint, Budget, Estimate, Extent, Machine, Origin, Part, Stack
+from .models import Blueprint, Budget, Estimate, Extent, Machine, Origin, Outside, Part, Stack
 from .observation import SPECIAL_TAPS, Basis, Batch, Edit, Piece, Signal, Sink, Tap, is_output
 from .records import plain, record
 from .showing import Shown, as_shown, standing_out
@@ -89,6 +89,7 @@ __all__ = [
     "NotDeclared",
     "NotResident",
     "Origin",
+    "Outside",
     "Part",
     "Paused",
     "Piece",

@@ -37,6 +37,18 @@ class Stack:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outside:
+    """A large module that belongs to no layer: an embedding, a head, a convolution."""
+
+    path: str
+    parameters: int
+    behind: int = 0
+    """How many stacks stand before it in the model."""
+    shared: bool = False
+    """Whether another module has the same weight (an embedding that is the head), which counts once, here."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Blueprint:
     """What a checkpoint is, found without reading weights. JSON on disk."""
 
@@ -97,6 +109,9 @@ class Blueprint:
     unmet: tuple[str, ...] = ()
     """Paths of stacks that no sample comes to, as far as it was told what samples show (`Checkpoint.shown`): the VAE of
     prompts alone."""
+    outside: tuple[Outside, ...] = ()
+    """What belongs to no layer and has 2 M parameters or more, in the order in which the model has it; (): nothing has,
+    or it is not known."""
     buffers: int = 0
     """Bytes of tensors that are no weights, such as tables of positions; they stay in memory."""
     missing: tuple[str, ...] = ()

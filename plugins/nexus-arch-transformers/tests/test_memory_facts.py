@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
-from nexus_specs import Blueprint
+from nexus_specs import Blueprint, Outside
 from nexus_torch.hugging_face.inputs.showing import shown
 
 SIZES: dict[str, Any] = {
@@ -78,3 +79,19 @@ def test_a_text_with_a_sound_comes_to_the_tower_that_hears(tmp_path: Path) -> No
     assert (with_sound.seen, with_sound.places, with_sound.unmet) == (1500 * 16, 2, ())
     alone = shown(found, module, [words])
     assert (alone.seen, alone.places, alone.unmet) == (0, 0, (tower,))
+
+
+def test_what_is_large_and_in_no_layer_is_told(tmp_path: Path) -> None:
+    """A head that is the embedding counts once; what is small, and what has buffers, which would go with it, does not
+    count."""
+    words = SIZES | {"hidden_size": 64, "vocab_size": 40_000}
+    tied, apart = (
+        inspect(tmp_path, model_type="llama", architectures=["LlamaForCausalLM"], tie_word_embeddings=each, **words)
+        for each in (True, False)
+    )
+    table = Outside(path="model.embed_tokens", parameters=40_000 * 64)
+    assert tied.outside == (replace(table, shared=True),)
+    assert apart.outside == (table, replace(table, path="lm_head", behind=1))
+    assert inspect(tmp_path, model_type="llama", architectures=["LlamaForCausalLM"], **SIZES).outside == ()
+    scaled = inspect(tmp_path, model_type="gemma3_text", architectures=["Gemma3ForCausalLM"], head_dim=16, **words)
+    assert scaled.outside == (Outside(path="lm_head", parameters=40_000 * 64, behind=1, shared=True),)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from nexus_engine_sli.planning.headroom import choose
 from nexus_engine_sli.planning.layerwise import layerwise
-from nexus_engine_sli.planning.pieces import Piece, apart, largest, met, second, tables, tied
+from nexus_engine_sli.planning.pieces import Piece, apart, largest, met, moving, second, table, tied
 from nexus_engine_sli.planning.predicting import LIBRARY, PIXELS, RUNTIME
 from nexus_specs import Blueprint, Budget, Stack
 
@@ -92,7 +92,8 @@ def test_a_table_that_is_only_looked_up_does_not_come_behind_the_layers(drawing:
     scoring = choose(replace(model, gives=("scores", "embedding")), budget).memory
     assert scoring > looked_up + table / 4, "words are scored behind the layers"
     tower = replace(stack("tower", 20 * MB, 20 * MB), widths=(128, 128), sees=True)
-    assert tables(replace(model, stacks=(*model.stacks, tower), parameters=220 * MB)) == 2, "of 64, not of 128"
+    wide = replace(model, stacks=(*model.stacks, tower), parameters=220 * MB)
+    assert moving(wide) == 2 * 64 * MB, "of 64, not of 128"
 
 
 def test_an_adapter_changes_layers_and_no_table() -> None:
@@ -170,7 +171,7 @@ def test_what_stays_is_no_thousand_tables_of_letters(drawing: Blueprint) -> None
     """VITS: 300 letters, and convolutions that stay while layers come and go: 126 MB predicted, 755 measured."""
     layers = replace(stack("layers", 20 * MB, 20 * MB), widths=(384, 384))
     voice = replace(drawing, stacks=(layers,), gives=("audio",), vocabulary=300)
-    assert tables(voice) == 0
+    assert table(voice) == Piece(0, 0)
     assert choose(voice, Budget(memory=1 << 40, precision="bfloat16", residency="stream")).memory > 2 * 140 * MB
 
 

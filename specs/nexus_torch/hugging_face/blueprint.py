@@ -25,6 +25,7 @@ from .inputs.frames import frames
 from .inputs.scans import chunk, scanned
 from .inputs.scores import scored
 from .inputs.seeing import places, seen, tower
+from .outside import outside
 from .weights.packed import settings
 from .weights.sizes import Expected, commonest, stored_bytes
 from .widths import widths
@@ -91,6 +92,7 @@ def blueprint(
         alive=alive(module, paths, count) if even else 0,
         seen=_seen(module, found),
         places=places(config) if "image" in takes(kind) and gives == ("text",) else 0,
+        outside=outside(module, stacks(module)),
         buffers=sum(each.numel() * each.itemsize for each in module.buffers()),
         missing=tuple(missing),
     )

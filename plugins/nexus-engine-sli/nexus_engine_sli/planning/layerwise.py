@@ -177,12 +177,14 @@ class _Passing:
     def words(self) -> _Words:
         """Read once, for the embedding and the head, where they are one."""
         blueprint, table = self.blueprint, pieces.table(self.blueprint)
-        staying = pieces.rest(blueprint) - pieces.tables(blueprint) * table.parameters
-        running = table.parameters * self.dtype.itemsize
-        if not pieces.tied(blueprint) or running + table.stored > self.most:
+        staying, kept = pieces.rest(blueprint) - pieces.moving(blueprint), pieces.kept(blueprint)
+        running = kept * self.dtype.itemsize
+        if not kept or running + table.stored > self.most:
             return _Words(staying, 0, table)
+        if kept < table.parameters:                         # a larger one goes
+            return _Words(staying + kept, 0, table)
         later = 0 if "text" in blueprint.takes else running
-        return _Words(staying + table.parameters, later, pieces.Piece(0, 0 if self.plain else table.stored))
+        return _Words(staying + kept, later, pieces.Piece(0, 0 if self.plain else table.stored))
 
     @cached_property
     def coming(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise, permutations
 from typing import NamedTuple
 
-from nexus_specs import Blueprint, Stack
+from nexus_specs import Blueprint, Outside, Stack
 
 from ..weights.units import LARGE
 
@@ -69,19 +69,43 @@ def first(blueprint: Blueprint) -> int:
     return max((stack.layer_bytes[0] for stack in reading if stack.layer_bytes), default=0)
 
 
-def tables(blueprint: Blueprint) -> int:
+def outside(blueprint: Blueprint) -> list[tuple[Outside, Piece]]:
+    """What belongs to no layer and comes and goes by itself, since it is stored in many bytes, in the model's order."""
+    every = rest(blueprint)
+    share = rest_stored(blueprint) / every if every else 0.0
+    pieces = [(each, Piece(each.parameters, round(each.parameters * share))) for each in blueprint.outside]
+    return [(each, piece) for each, piece in pieces if piece.stored >= LARGE]
+
+
+def moving(blueprint: Blueprint) -> int:
+    """Parameters of all that. Where nobody says its sizes it is tables of words, as many as there may be."""
+    if blueprint.outside:
+        return sum(piece.parameters for _, piece in outside(blueprint))
+    return _tables(blueprint) * table(blueprint).parameters
+
+
+def kept(blueprint: Blueprint) -> int:
+    """Parameters of what of it stays once it is there, since others hold it too: the head that is the embedding."""
+    if not blueprint.outside:
+        return table(blueprint).parameters if tied(blueprint) else 0
+    return sum(piece.parameters for each, piece in outside(blueprint) if each.shared)
+
+
+def table(blueprint: Blueprint) -> Piece:
+    """The largest of it; nothing where it all stays."""
+    if blueprint.outside:
+        return max((piece for _, piece in outside(blueprint)), default=Piece(0, 0))
+    if not _tables(blueprint):
+        return Piece(0, 0)
+    words = _words(blueprint)
+    return Piece(words, rest_stored(blueprint) * words // max(rest(blueprint), 1))
+
+
+def _tables(blueprint: Blueprint) -> int:
     """How many embeddings and heads come and go, since each is large; one of letters stays (VITS)."""
     words, every = _words(blueprint), rest(blueprint)
     large = every > 0 and rest_stored(blueprint) * words // every >= LARGE
     return every // words if words and large else 0
-
-
-def table(blueprint: Blueprint) -> Piece:
-    """One of them; nothing where they stay."""
-    if not tables(blueprint):
-        return Piece(0, 0)
-    words = _words(blueprint)
-    return Piece(words, rest_stored(blueprint) * words // max(rest(blueprint), 1))
 
 
 def _words(blueprint: Blueprint) -> int:

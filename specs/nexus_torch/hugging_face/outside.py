@@ -1,0 +1,40 @@
+"""What belongs to no layer and is large: embeddings, heads, convolutions before and behind stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nexus_specs import Outside
+from torch import nn
+
+LEAST = 1 << 21
+"""Parameters from which on it is told: in float32 8 MiB, from which on an engine may let it come and go by itself."""
+
+
+def outside(module: nn.Module, stacks: Mapping[str, Sequence[str]]) -> tuple[Outside, ...]:
+    """Modules without children that are in no layer, in the order of the model; of those that share a weight the first.
+    What has buffers is no such: who drops it would drop them."""
+    layers = frozenset(layer for each in stacks.values() for layer in each)
+    holders: dict[int, int] = {}
+    for each in module.modules():
+        for own in each.parameters(recurse=False):
+            holders[id(own)] = holders.get(id(own), 0) + 1
+    found, behind, known = [], 0, set[int]()
+    for path, each in _beside(module, "", layers):
+        behind += path in stacks
+        weights = {id(own): own for own in each.parameters(recurse=False) if id(own) not in known}
+        count = sum(own.numel() for own in weights.values())
+        if count < LEAST or next(each.children(), None) is not None or next(each.buffers(), None) is not None:
+            continue
+        known.update(weights)
+        shared = any(holders[own] > 1 for own in weights)
+        found.append(Outside(path=path, parameters=count, behind=behind, shared=shared))
+    return tuple(found)
+
+
+def _beside(module: nn.Module, path: str, layers: frozenset[str]) -> list[tuple[str, nn.Module]]:
+    """Every module that is no layer and inside none, by its path."""
+    if path in layers:
+        return []
+    inner = [(f"{path}.{name}" if path else name, each) for name, each in module.named_children()]
+    return [(path, module), *(found for place, each in inner for found in _beside(each, place, layers))]
