@@ -42,16 +42,17 @@ def architectures(plugins: Plugins) -> list[Row]:
 
 
 def _kept(place: Path) -> list[Row]:
-    """The rows of a cache; none where there is none, or what is there is damaged."""
+    """The rows of a cache; none where there is none, or what is there is not what was written."""
     try:
         found = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        rows: list[Row] = found["rows"]
+        return rows if found["sha256"] == _digest(rows) else []
+    except (OSError, ValueError, RecursionError, TypeError, KeyError):
         return []
-    right = isinstance(found, list) and all(
-        isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("loader"), str)
-        for row in found
-    )
-    return found if right else []
+
+
+def _digest(rows: Any) -> str:
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def joined(rows: list[Row]) -> list[Row]:
@@ -144,7 +145,8 @@ def _keep(place: Path, rows: list[Row]) -> None:
     """A cache that cannot be written is none; older ones go."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(place, json.dumps(rows).encode(), durable=False)
+        kept = {"sha256": _digest(rows), "rows": rows}
+        write_bytes(place, json.dumps(kept).encode(), durable=False)
         for old in place.parent.glob("architectures-*.json"):
             if old != place:
                 old.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -30,12 +31,14 @@ def filtered(
     loader: str | None = None,
     tag: str | None = None,
 ) -> list[Row]:
-    """Rows with any of the words in what they are named by, of a modality, of a loader, with a tag. NexusError for a
-    modality, loader or tag that no row has: an empty table would look like an answer. Words may be joined by commas, as
-    for --models and --datasets.
+    """Rows with any of the words in what they are named by (where none has, in whatever else they say, or as the
+    initials of a name), of a modality, of a loader, with a tag. NexusError for a modality, loader or tag that no row
+    has: an empty table would look like an answer. Words may be joined by commas, as for --models and --datasets.
 
     >>> filtered([{"name": "llama"}, {"name": "t5"}], ["LLA"])
     [{'name': 'llama'}]
+    >>> filtered([{"name": "word_error_rate"}, {"name": "chrf"}], ["wer"])
+    [{'name': 'word_error_rate'}]
     """
     found = _only(rows, "modality", modality, MODALITIES)
     found = _only(found, "loader", loader, ("loader",)) if found or not loader else found
@@ -43,7 +46,8 @@ def filtered(
     wanted = [each for word in words for part in word.lower().split(",") if (each := part.strip())]
     if not wanted or EVERYTHING in wanted:
         return found
-    return [row for row in found if any(_named(row, word) for word in wanted)]
+    kept = {place for word in wanted for place in _places(found, word)}
+    return [row for place, row in enumerate(found) if place in kept]
 
 
 def _only(rows: Sequence[Row], what: str, value: str | None, fields: Sequence[str]) -> list[Row]:
@@ -66,5 +70,15 @@ def _values(row: Row, fields: Sequence[str]) -> list[str]:
     return [each for each in found if each]
 
 
-def _named(row: Row, word: str) -> bool:
-    return any(word in value.lower() for value in _values(row, NAMED_BY))
+def _places(rows: Sequence[Row], word: str) -> list[int]:
+    """Where rows stand that a word names; where it names none, those that say it."""
+    named = [place for place, row in enumerate(rows) if any(word in each.lower() for each in _values(row, NAMED_BY))]
+    return named or [place for place, row in enumerate(rows) if _says(row, word)]
+
+
+def _says(row: Row, word: str) -> bool:
+    """Whether a row has a word anywhere, or in the initials of its name."""
+    initials = "".join(part[:1] for part in re.split(r"\W|_", str(row.get("name", "")).lower()))
+    texts = _values(row, [field for field, value in row.items() if isinstance(value, (str, list, tuple))])
+    whole = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+    return word == initials or any(whole.search(text.lower()) for text in texts)

@@ -14,7 +14,7 @@ from ..discovery import Plugins
 from ..showing.listing import print_listing
 from ..showing.tables import console
 from ..words import did_you_mean, listed
-from .app import State
+from .app import COMMANDS, State
 from .catalogues import architectures
 from .data_rows import BLANK, own_row
 from .filtering import filtered
@@ -81,7 +81,8 @@ def command(
     """List what is on offer: plugins (default), teachers, datasets, architectures, engines, readers, metrics,
     profilers, losses, towers, students, stages, commands, executors, registries.
 
-    A WORD keeps the rows whose name, alias, tag or class holds it; `all` keeps every row.
+    A WORD keeps the rows whose name, alias, tag or class holds it (where none does, those that say it anywhere, as
+    `wer` does of word_error_rate); `all` keeps every row.
     """
     name = _kind(kind)
     every = LISTINGS[name](Request(state.plugins, registry))
@@ -102,7 +103,7 @@ def _nothing(name: str, every: Sequence[Row], words: Sequence[str]) -> str:
     if not every or not words:
         return f"There are no {name}{' like this' if every else ''}."
     hint = did_you_mean(words[0], [str(row.get("name")) for row in every])
-    return f"None of the {len(every)} {name} has '{listed(words)}' in its name.{hint}"
+    return f"None of the {len(every)} {name} has '{listed(words)}' in its name, nor says it anywhere.{hint}"
 
 
 def _begun(typed: str) -> list[str]:
@@ -148,12 +149,18 @@ def _components(kind: str) -> Callable[[Request], list[Row]]:
             | {"plugin": plugins.provider(kind, name).plugin, "version": plugins.provider(kind, name).version}
             for name, component in plugins.components(kind).items()
         ]
-        return found + [
+        return [_called(row, kind) for row in found] + [
             {"name": name, "summary": f"NOT USED: two plugins offer it: {owners}"}
             for name, owners in plugins.doubles(kind).items()
         ]
 
     return rows
+
+
+def _called(row: Row, kind: str) -> Row:
+    """A row; of a command that Nexus has itself, with what becomes of it."""
+    own = kind == "command" and row["name"] in COMMANDS
+    return row | {"summary": "NOT USED: Nexus has a command of this name"} if own else row
 
 
 def _more(component: Any) -> Row:

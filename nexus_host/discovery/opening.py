@@ -1,13 +1,13 @@
-"""Which loader opens a source, and the catalogues that plugins bring."""
+"""Which loader opens a source."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
-from nexus_specs import Architecture, ArchitectureComponent, Component, Lookup, NexusError, locate, resolve
+from nexus_specs import Architecture, Lookup, NexusError, locate
 from nexus_specs.installed import STOPS, claims_on
 
 from ..words import listed
@@ -21,6 +21,9 @@ _SHOWN = 40
 
 class Offers(Lookup, Protocol):
     """What is needed of `Plugins` here."""
+
+    def absent(self) -> str:
+        """A sentence that names the plugins that did not load."""
 
 
 def loader(lookup: Offers, source: str) -> tuple[str, Architecture]:
@@ -49,7 +52,7 @@ def loader(lookup: Offers, source: str) -> tuple[str, Architecture]:
         first = " Mend what failed first: it may be what opens this." if failed and is_here(source) else ""
         if met := pointers(source):
             raise NexusError(met)
-        raise NexusError(f"No loader opens '{source}': {absence(lookup, source)} {tried}{first}")
+        raise NexusError(f"No loader opens '{source}': {absence(lookup, source)} {tried}{lookup.absent()}{first}")
     if len(names) > 1:
         raise NexusError(f"Two loaders claim '{source}' alike: {' and '.join(names)}. Switch one off with --without.")
     return names[0], claims[names[0]][1]
@@ -91,22 +94,3 @@ def asked(name: str, source: str, ask: Callable[[], _Said]) -> _Said:
             f"The loader '{name}' can make nothing of '{source}' ({type(error).__name__}: {said}). Its files are "
             "damaged, or the loader has a fault: NEXUS_TRACEBACK=1 shows where."
         ) from error
-
-
-def catalogue(lookup: Offers, kind: str) -> list[dict[str, Any]]:
-    """The rows of all catalogues of a kind ("architecture" or "dataset"), in the order of their components."""
-    rows: list[dict[str, Any]] = []
-    for name, component in lookup.components(kind).items():
-        target = component.catalogue if isinstance(component, ArchitectureComponent) else component.target
-        rows += [{kind: name} | dict(row) for row in _rows(component, target)]
-    return rows
-
-
-def _rows(component: Component, target: str) -> Iterable[Mapping[str, Any]]:
-    if not target:
-        return [{"name": component.name, "summary": component.summary}]
-    try:
-        function: Callable[[], Iterable[Mapping[str, Any]]] = resolve(target)
-        return list(function())
-    except (Exception, SystemExit) as error:
-        return [{"name": component.name, "error": f"{type(error).__name__}: {error}"}]

@@ -6,16 +6,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from importlib.util import find_spec
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from nexus_specs import KINDS, Blueprint, Checkpoint, Component, NexusError, Origin, StageComponent, resolve, unchanged
 from packaging.requirements import Requirement
 
 from ..words import did_you_mean, listed
-from . import loading, opening, options
+from . import catalogues, loading, opening, options, targets
 from .options import OptionField
 from .points import Point, normal, points, unmet
 from .records import Plugin, Provider
@@ -98,21 +96,25 @@ class Plugins:
                 "uninstall one, or switch one off with --without."
             )
         known = self.components(kind)
-        absent = [f"{plugin.name} ({plugin.state})" for plugin in self.found.values() if plugin.state != "loaded"]
-        more = f" Not loaded: {listed(absent)}; see `nexus doctor`." if absent else ""
         near, instead = did_you_mean(name, known), _INSTEAD.get(kind, "name another")
-        more += "" if near else f" Install the plugin that brings it, or {instead}."
+        more = self.absent() + ("" if near else f" Install the plugin that brings it, or {instead}.")
         raise NexusError(f"No {kind} is named '{name}'.{near} Available: {listed(known)}.{more}")
+
+    def absent(self) -> str:
+        """A sentence that names the plugins that did not load; empty where all did."""
+        absent = [f"{plugin.name} ({plugin.state})" for plugin in self.found.values() if plugin.state != "loaded"]
+        return f" Not loaded: {listed(absent)}; see `nexus doctor`." if absent else ""
 
     def provider(self, kind: str, name: str) -> Provider:
         """Where a component comes from. Raises NexusError as `component`."""
         plugin, component = self._offer(kind, name)
+        modules = plugin.module, component.target.partition(":")[0]
         return Provider(
             plugin=plugin.name,
             distribution=plugin.distribution,
             version=plugin.version,
             editable=plugin.editable,
-            files=_files({plugin.module.partition(".")[0], component.target.partition(":")[0].partition(".")[0]}),
+            files=targets.files({module.partition(".")[0] for module in modules}),
         )
 
     def fields(self, kind: str, name: str) -> tuple[OptionField, ...]:
@@ -150,12 +152,24 @@ class Plugins:
                 return target()
             return target(**(self.options(kind, name, given) if component.options else given))
 
-    def _target(self, kind: str, plugin: Plugin, component: Component) -> Any:
+    def unmet(self, kind: str, name: str) -> str:
+        """What has to be installed before a component can be made, in words; "" where nothing has to."""
+        plugin, component = self._offer(kind, name)
         for text in component.requires:
             if missing := unmet(Requirement(text)):
-                raise NexusError(
-                    f"The {kind} '{component.name}' of {plugin.title} {missing}. Type: pip install '{text}'"
-                )
+                return f"The {kind} '{name}' of {plugin.title} {missing}. Type: pip install '{text}'"
+        return ""
+
+    def unfound(self, kind: str, name: str) -> str:
+        """A module that a component's target names and its plugin has not, in words; nothing is imported for it."""
+        plugin, component = self._offer(kind, name)
+        if not (missing := targets.missing(component.target)):
+            return ""
+        return f"The {kind} '{name}' of {plugin.title} is said to be {component.target}, and no module is {missing}"
+
+    def _target(self, kind: str, plugin: Plugin, component: Component) -> Any:
+        if said := self.unmet(kind, component.name):
+            raise NexusError(said)
         try:
             return resolve(component.target)
         except (Exception, SystemExit) as error:
@@ -190,8 +204,8 @@ class Plugins:
 
     def catalogue(self, kind: str) -> list[dict[str, Any]]:
         """Rows of every architecture's `catalogue`, or of every dataset card, each with the component's name. A
-        catalogue that fails gives one row with its error."""
-        return opening.catalogue(self, kind)
+        catalogue that fails gives one row with its error, and so does a row that is none."""
+        return catalogues.catalogue(self, kind, lambda name: self.provider(kind, name).plugin)
 
     def notify(self, event: str, **arguments: Any) -> None:
         """Calls an event's observers, each alone: one that fails is named on stderr once and stops nothing."""
@@ -227,15 +241,3 @@ def _found(every: list[Point], blocked: Mapping[str, str]) -> Iterable[Plugin]:
 def _blocker(point: Point, blocked: Mapping[str, str]) -> str:
     """What switched a plugin off, by its own name or its distribution's; empty when nothing did."""
     return blocked.get(normal(point.entry.name)) or blocked.get(normal(point.owner)) or ""
-
-
-def _files(packages: Iterable[str]) -> tuple[Path, ...]:
-    """The Python files of top-level packages or modules."""
-    files: set[Path] = set()
-    for package in packages:
-        spec = find_spec(package)
-        for folder in (spec.submodule_search_locations or ()) if spec else ():
-            files |= set(Path(folder).rglob("*.py"))
-        if spec and spec.origin and not spec.submodule_search_locations:
-            files.add(Path(spec.origin))
-    return tuple(sorted(files))

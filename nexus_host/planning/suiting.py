@@ -109,6 +109,20 @@ def weightless(registry: Registry, known: Mapping[str, Blueprint]) -> Iterator[s
             yield f"{registry.where('teachers', name, 'source')}{without_weights(source, blueprint)}"
 
 
+def unfound(registry: Registry) -> Iterator[str]:
+    """A line for every tower, reader and loss whose module its plugin has not: it would be missed hours later."""
+    model, plugins = registry.model, registry.plugins
+    used: list[tuple[str, str, str | int, str, str]] = [
+        ("tower", "towers", name, "component", card.component) for name, card in registry.towers.items()
+    ]
+    data = dict.fromkeys(card.data for card in registry.teachers.values())
+    used += [("reader", "data", name, "reader", model.data[name].reader) for name in data]
+    used += [("loss", "losses", place, "name", loss.name) for place, loss in enumerate(model.losses)]
+    for kind, section, entry, field, name in used:
+        if name in plugins.components(kind) and (said := plugins.unfound(kind, name)):
+            yield f"{registry.where(section, entry, field)}{said}."
+
+
 def without_weights(source: str, blueprint: Blueprint) -> str:
     """What is missing of a checkpoint that can be described and not opened, and what to do."""
     return (

@@ -24,14 +24,24 @@ class Catalogue:
     def __init__(self, plugins: Plugins) -> None:
         self.plugins = plugins
         self._rows: dict[str, Row] | None = None
+        self._every: Sequence[Row] | None = None
 
     @property
     def rows(self) -> Mapping[str, Row]:
         """By name."""
         if self._rows is None:
-            found = self.plugins.catalogue("dataset")
-            self._rows = {str(row["name"]): row for row in found if "reader" in row and "name" in row}
+            self._rows = {row["name"]: row for row in self._all() if "reader" in row and "error" not in row}
         return self._rows
+
+    def refused(self, name: str) -> str:
+        """Why a set that is in a catalogue cannot be had; "" for any other."""
+        found = [row["error"] for row in self._all() if row["name"] == name and "error" in row]
+        return f"cannot be had: {found[0]}" if found else ""
+
+    def _all(self) -> Sequence[Row]:
+        if self._every is None:
+            self._every = self.plugins.catalogue("dataset")
+        return self._every
 
     def named(self, word: str) -> list[str]:
         """Names of the sets that a word means: a name, an id on the hub, a tag."""
@@ -76,14 +86,13 @@ def unknown(data: Data, plugins: Plugins) -> Iterator[Problem]:
             for place, each in enumerate(_listed(card)):
                 if isinstance(each, str) and each not in catalogue.rows:
                     near = did_you_mean(each, catalogue.rows)
-                    message = (
-                        f"'{each}' is in no catalogue.{near} `nexus list datasets` shows them; or name data: ENTRY"
-                    )
+                    why = f"is in no catalogue.{near} `nexus list datasets` shows them; or name data: ENTRY"
+                    message = f"'{each}' {catalogue.refused(each) or why}"
                     yield Problem(("teachers", name, "datasets", place), message)
         elif isinstance(wanted, str) and wanted and wanted not in entries and not did_you_mean(wanted, entries):
             near = did_you_mean(wanted, catalogue.rows)
-            message = f"'{wanted}' is neither among the data nor in a catalogue.{near} There: {listed(entries)}"
-            yield Problem(("teachers", name, "data"), message)
+            why = f"is neither among the data nor in a catalogue.{near} There: {listed(entries)}"
+            yield Problem(("teachers", name, "data"), f"'{wanted}' {catalogue.refused(wanted) or why}")
 
 
 def _give(data: Data, catalogue: Catalogue, names: list[str], plugins: Plugins) -> None:

@@ -145,9 +145,12 @@ class ComponentChecks:
         assert kind in KINDS, kind
         try:
             found = self.plugins.option_problems(kind, name, given)
+            missing = self.plugins.unmet(kind, name)
         except NexusError as error:
             yield Problem((*path, field), str(error))
             return
+        if missing:
+            yield Problem((*path, field), missing)
         for below, message in found:
             yield Problem((*path, "options", *_steps(below)), message)
 

@@ -68,7 +68,7 @@ class Registry:
         named = selection.chosen(self.model, self.plugins, models, datasets, language_only)
         return replace(self, selected=tuple(name for name in self.selected if name in named))
 
-    def where(self, *keys: str) -> str:
+    def where(self, *keys: str | int) -> str:
         """A value for messages: "registry.yaml:8:3: data.prose: "."""
         return f"{place_of(keys, self.places, str(self.path))}: {dotted(keys)}"
 

@@ -19,7 +19,7 @@ from ..planning import Plan, make_plan
 from ..planning.announced import announce
 from ..planning.resources import budget
 from ..planning.settling import pins
-from ..planning.suiting import lossless, trains_towers, unread, unsuited, weightless
+from ..planning.suiting import lossless, trains_towers, unfound, unread, unsuited, weightless
 from ..registry import Registry, RegistryModel
 from ..registry.loading import FILE
 from ..registry.trust import allow
@@ -78,7 +78,7 @@ def _wrong(registry: Registry, known: Described, target: str, *, shown: bool) ->
             *unread(registry, known.blueprints),
             *lossless(registry, target),
         ]
-    return lines if shown else [*lines, *weightless(registry, known.blueprints)]
+    return lines if shown else [*lines, *weightless(registry, known.blueprints), *unfound(registry)]
 
 
 def planned(

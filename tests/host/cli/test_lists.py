@@ -8,6 +8,7 @@ import pytest
 from nexus_host.__main__ import run
 from nexus_host.cli import catalogues
 from nexus_host.cli.data_rows import own_row
+from nexus_host.cli.filtering import filtered
 from nexus_host.registry.cards import DataCard
 
 KINDS = {
@@ -115,6 +116,22 @@ def test_a_word_keeps_the_rows_that_it_names(rows):
     assert one in rows("plugins", one["distribution"]), "pip knows it by this name"
 
 
+def test_a_word_that_names_no_row_is_looked_for_in_what_rows_say(rows, whole, capsys):
+    assert [row["name"] for row in rows("plugins", "anchor")] == ["whole"], "it offers a loss of this name"
+    found = filtered([{"name": "word_error_rate"}, {"name": "share", "summary": "Of answers (WER)"}, {"name": "x"}],
+                     ["wer"])  # fmt: skip
+    assert [row["name"] for row in found] == ["word_error_rate", "share"], "not what merely holds the letters"
+    assert filtered([{"name": "answer"}, {"name": "word_error_rate"}], ["swer"]) == [{"name": "answer"}]
+    assert run(["list", "towers", "nothing-like-it"]) == 0
+    assert "has 'nothing-like-it' in its name, nor says it anywhere." in capsys.readouterr().out
+
+
+def test_a_command_that_nexus_has_itself_is_listed_as_unused(rows, whole):
+    run_of_its_own = "yield Component(name='run', target='a:b', summary='R')"
+    whole.plugin("shadow", f"@hookimpl\ndef nexus_commands():\n    {run_of_its_own}")
+    assert {row["name"]: row["summary"] for row in rows("commands")}["run"].startswith("NOT USED: Nexus has")
+
+
 def test_filters_know_what_there_is(rows, whole, capsys):
     assert [row["name"] for row in rows("towers", "--modality", "image")] == ["image"]
     assert run(["list", "towers", "--modality", "imge"]) == 2
@@ -144,10 +161,11 @@ def test_architectures_are_asked_once_and_again_after_a_change(rows, whole, tmp_
     assert len(asked) == 2, "another distribution is installed"
     kept = rows("architectures")
     monkeypatch.setattr(catalogues, "_asked", lambda plugins: asked.append(1) or kept)
-    for damage in ("no JSON", "null", "{}", "[1]", '[{"name": 1}]', "[" * 10**5):
+    for damage in ("no JSON", "null", "{}", "[1]", '[{"name": "a", "loader": "b"}]', "[" * 10**5,
+                   '{"rows": [{"name": "a", "loader": "b"}], "sha256": ""}'):  # fmt: skip
         (next((tmp_path / "cache" / "nexus").iterdir())).write_text(damage)
         assert "box" in [row["name"] for row in rows("architectures")], damage
-    assert len(asked) == 8, "a damaged cache is none"
+    assert len(asked) == 9, "a damaged cache is none"
 
 
 def test_architectures_are_asked_again_after_an_upgrade_anywhere(rows, tmp_path, monkeypatch):

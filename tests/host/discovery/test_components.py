@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -181,8 +182,16 @@ def test_what_nothing_opens_is_said_in_words(plugins, tmp_path):
         with pytest.raises(NexusError, match=message):
             plugins.loader(source)
     (tmp_path / "words" / "config.json").write_text('{"model_type": "odd"}')
-    with pytest.raises(NexusError, match="of the model type 'odd', which no loader knows"):
+    with pytest.raises(NexusError, match="of the model type 'odd', which no loader knows") as caught:
         plugins.loader(f"{tmp_path}/words")
+    assert "Not loaded" not in str(caught.value)
+
+
+def test_what_might_have_opened_a_source_is_named(site, tmp_path):
+    site.plugin("acme", "import nothing_like_it")
+    (tmp_path / "config.json").write_text('{"model_type": "odd"}')
+    with pytest.raises(NexusError, match=r"Not loaded: acme \(broken\); see `nexus doctor`\."):
+        site.found().loader(f"{tmp_path}")
 
 
 def test_a_tie_between_loaders_names_both_and_a_failing_one_is_passed_over(whole):
@@ -206,6 +215,56 @@ def test_dataset_cards_are_joined(plugins):
     assert plugins.catalogue("dataset") == [
         {"dataset": "cards", "name": "shakes", "summary": "Plays", "licence": "CC0"}
     ]
+
+
+CATALOGUE = """
+    @hookimpl
+    def nexus_datasets():
+        yield DatasetComponent(name="{name}", target="{name}_rows:rows", summary="Cards")
+"""
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("7", r"is 7; give a mapping"),
+        ("{}", "has no name"),
+        ("{'name': 5}", "has 5 as name; give a text"),
+        ("{'name': 'a', 'tags': 'code'}", "has 'code' as tags; give a list of words"),
+        ("{'name': 'a', 'columns': None}", "has None as columns; give a list of words"),
+        ("{'name': 'a', 'options': []}", r"has \[\] as options; give a mapping"),
+        ("{'name': 'a', 'rows': {1}}", "holds what JSON does not keep"),
+    ],
+)
+def test_a_row_that_is_none_spoils_no_other(site, row, reason):
+    site.plugin("acme", CATALOGUE.format(name="acme"))
+    site.module("acme_rows", f"def rows():\n    return [{row}, {{'name': 'sums'}}]")
+    wrong, right = site.found().catalogue("dataset")
+    assert re.search(f"row 0 of its catalogue {reason}", wrong["error"])
+    assert wrong["name"] == "acme"
+    assert right == {"dataset": "acme", "name": "sums"}
+
+
+def test_a_data_set_of_two_catalogues_is_of_neither(site):
+    for name in ("one", "two"):
+        site.plugin(name, CATALOGUE.format(name=name))
+        site.module(f"{name}_rows", f"def rows():\n    return [{{'name': 'sums'}}, {{'name': '{name}'}}]")
+    rows = site.found().catalogue("dataset")
+    assert [row["name"] for row in rows if "error" not in row] == ["one", "two"]
+    assert "the plugins one and two both offer it, so neither is used" in rows[0]["error"]
+
+
+def test_what_is_missing_of_a_component_is_known_without_importing_it(site):
+    body = "yield LossComponent(name='{0}', target='{1}', summary='L', requires={2})"
+    losses = [("here", "bits.heavy:Loss", ()), ("gone", "bits.nothing:Loss", ()), ("poor", "bits:Loss", ("nosuch>=2",))]
+    site.plugin("more", "@hookimpl\ndef nexus_losses():\n    " + "\n    ".join(body.format(*each) for each in losses))
+    site.module("bits.__init__", "raise RuntimeError")
+    site.module("bits.heavy", "raise RuntimeError")
+    plugins = site.found()
+    assert [plugins.unfound("loss", name) for name, *_ in losses if name != "gone"] == ["", ""]
+    assert plugins.unfound("loss", "gone").endswith("is said to be bits.nothing:Loss, and no module is bits.nothing")
+    assert [bool(plugins.unmet("loss", name)) for name, *_ in losses] == [False, False, True]
+    assert "bits" not in sys.modules
 
 
 def test_stage_switches_are_found(plugins):

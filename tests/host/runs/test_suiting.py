@@ -119,6 +119,29 @@ def test_a_checkpoint_without_weights_is_planned_and_not_run(toy):
     assert not toy.status()["units"]
 
 
+LOSS = """
+from nexus_specs import LossComponent, hookimpl
+@hookimpl
+def nexus_losses():
+    yield LossComponent(name="gone", target="acme_losses.nothing:Loss", summary="L")
+"""
+
+
+def test_a_loss_whose_module_is_not_there_is_refused_before_anything_runs(toy, tmp_path, monkeypatch):
+    info = tmp_path / "site" / "acme_losses-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-losses\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[nexus.plugins]\nacme = acme_losses\n")
+    (tmp_path / "site" / "acme_losses.py").write_text(LOSS)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    toy.registry["losses"] = [{"name": "kl"}, {"name": "gone"}]
+    toy.command(command="plan")
+    _, err = toy.command(code=2)
+    assert "losses.1.name: The loss 'gone' of plugin 'acme' (acme-losses 1.0) is said to be" in err
+    assert f"{toy.path}:" in err
+    assert not toy.status()["units"]
+
+
 def test_other_things_may_be_missing(toy):
     spoil(toy, "code", "missing:tokenizer.json")
     out, _ = toy.command(command="plan")
