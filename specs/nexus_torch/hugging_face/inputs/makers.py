@@ -8,14 +8,21 @@ from typing import Any
 
 from nexus_specs import NexusError
 from nexus_specs.installed import STOPS
-from transformers import AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer, AutoVideoProcessor
+from transformers import (
+    AutoFeatureExtractor,
+    AutoImageProcessor,
+    AutoTokenizer,
+    AutoVideoProcessor,
+    PreTrainedTokenizerFast,
+)
 
 from ..configuration.reading import told
 from ..folder import parsed
+from ..text.pieces import readable
 from ..text.vocabulary import VOCABULARIES, check_tokenizer
 from . import processor
 from .fields import PICTURES, TOKENIZER, check_fields
-from .named import check_classes
+from .named import check_classes, program
 
 TEMPLATE = "chat_template.json"
 """Where a processor's files say how a conversation is written."""
@@ -37,11 +44,24 @@ class Makers:
                 "checkpoint beside its weights."
             )
         self.risk = check_tokenizer(self.home)
-        made = self._load(AutoTokenizer, "tokenizer.json", **told(self.home))
+        if own := program(self.home):
+            made = self._without(own)
+        else:
+            with readable():
+                made = self._load(AutoTokenizer, "tokenizer.json", **told(self.home))
         if not getattr(made, "chat_template", None) and (self.home / TEMPLATE).is_file():
             template = parsed(self.home / TEMPLATE).get("chat_template")
             made.chat_template = template if isinstance(template, str) else None
         return made
+
+    def _without(self, own: str) -> Any:
+        """The tokenizer of a checkpoint that brings a program for it: what tokenizer.json says, where it has one."""
+        if (self.home / "tokenizer.json").is_file():
+            return self._load(PreTrainedTokenizerFast, "tokenizer.json")
+        raise NexusError(
+            f"The tokenizer of '{self.home.name}' is a program of its makers ({own}), which is never run, and there is "
+            "no tokenizer.json. Put one of the same vocabulary beside the weights, or give the samples `input_ids`."
+        )
 
     @cached_property
     def image_processor(self) -> Any:
@@ -75,8 +95,18 @@ class Makers:
         except (NexusError, *STOPS):
             raise
         except BaseException as error:                      # a missing file is anything from OSError to Rust's panic
+            if isinstance(error, ImportError):
+                raise NexusError(f"transformers needs more for '{self.home}': {_needed(error)}") from error
             check_fields(self.home, *(TOKENIZER if kind is AutoTokenizer else PICTURES))
             raise NexusError(
                 f"'{self.home}' has no {file} that transformers can use here: {error}\n"
                 "Put the preprocessor's files of the checkpoint beside its weights."
             ) from error
+
+
+def _needed(error: ImportError) -> str:
+    """What a class asks for, and what to type, in one line."""
+    text = " ".join(str(error).split())
+    if "SentencePiece" in text:                             # of the slow tokenizers: Marian, M2M-100, SpeechT5
+        return f"{text.split()[0]} reads its vocabulary with SentencePiece. Type: pip install sentencepiece protobuf"
+    return text[:300]

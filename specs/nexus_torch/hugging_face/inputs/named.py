@@ -43,6 +43,19 @@ def check_classes(home: Path) -> None:
                 )
 
 
+def program(home: Path) -> str:
+    """The class that a folder's tokenizer is, where that is a program beside the weights and transformers has none of
+    its name; "" for all others."""
+    place = home / "tokenizer_config.json"
+    values = parsed(place) if place.is_file() else {}
+    mapped = values.get("auto_map")
+    own = mapped.get("AutoTokenizer") if isinstance(mapped, Mapping) else mapped
+    named = [each.rpartition(".")[2] for each in (own if isinstance(own, list) else [own]) if isinstance(each, str)]
+    said = values.get("tokenizer_class")
+    known = [each for each in (said, *named) if isinstance(each, str) and hasattr(transformers, each)]
+    return "" if not named or known else named[0]
+
+
 def makes_tensors(name: str) -> bool:
     """Whether a name is that of such a class, or of nothing that transformers has here."""
     try:

@@ -20,6 +20,7 @@ from .panics import risky
 VOCABULARIES = (
     "tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model",
     "sentencepiece.bpe.model", "source.spm", "vocab.bpe", "tokenizer.tiktoken", "tekken.json", "bpe.codes",
+    "spm.model", "sentencepiece.model", "spm_char.model", "tiktoken.model",
 )  # fmt: skip
 """Files of which a tokenizer has one."""
 FILES = (*VOCABULARIES, "merges.txt", "target.spm", "special_tokens_map.json", "added_tokens.json")
