@@ -11,6 +11,7 @@ from typing import Any
 
 from diffusers import ConfigMixin, DiffusionPipeline, ModelMixin, SchedulerMixin
 from nexus_specs import NexusError
+from nexus_specs.installed import STOPS
 from nexus_torch.hugging_face.configuration.reading import said
 from nexus_torch.hugging_face.inputs.named import check_classes, without_models
 from nexus_torch.hugging_face.text.vocabulary import check_tokenizer
@@ -200,7 +201,7 @@ def _read(home: Path, kind: type[Any]) -> Any:
     kind = without_models(kind) if issubclass(kind, ProcessorMixin) else kind
     try:
         return kind.from_pretrained(str(home), local_files_only=True, **more)
-    except (KeyboardInterrupt, GeneratorExit, NexusError):
+    except (NexusError, *STOPS):
         raise
     except BaseException as error:                          # files of a tokenizer can be damaged in any way
         out = "Install that." if isinstance(error, ImportError) else "Fetch it again."

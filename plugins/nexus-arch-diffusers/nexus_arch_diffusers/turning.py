@@ -31,11 +31,11 @@ def _most(block: nn.Module) -> int:
              if "forward" in vars(kind)]                    # one whose streams are swapped takes anything (`streams`)
     arguments = next((each for each in names if TURNS in each), {})
     weight = next(block.parameters(), None)
-    heads = [each for each in (getattr(block, "attn", None), getattr(block, "attn1", None)) if each is not None]
-    if TURNS not in arguments or weight is None or not weight.is_meta or not heads:
+    attention = getattr(block, "attn", None) or getattr(block, "attn1", None)
+    if TURNS not in arguments or weight is None or not weight.is_meta or attention is None:
         return 0
     with suppress(Exception), Following(block) as following, Fused(), torch.no_grad():
-        block(**_given(heads[0], arguments, weight.dtype))
+        block(**_given(attention, arguments, weight.dtype))
         return following.most // (2 * POSITIONS)
     return 0
 

@@ -14,7 +14,8 @@ import torch
 from diffusers_files.pipelines import save_made
 from diffusers_files.rarest import RAREST, wan_vae
 from nexus_arch_diffusers.architecture import Diffusers
-from nexus_arch_diffusers.conditions import alone, takes_one
+from nexus_arch_diffusers.catalogue import pipelines
+from nexus_arch_diffusers.conditions import alone, apart, takes_one
 from nexus_specs import NexusError, Sample
 from nexus_specs.testing import sample
 
@@ -119,7 +120,18 @@ def test_calls_that_are_told_by_their_source() -> None:
     assert not takes_one(df.WanPipeline)
     assert all(map(alone, (df.CogView4Pipeline, df.Kandinsky3Pipeline, df.BriaPipeline, df.LTX2ConditionPipeline)))
     assert alone(df.AudioLDM2Pipeline), "for one of its two tokenizers"
+    assert alone(df.LattePipeline), "for a text alone in its call"
     assert not any(map(alone, (df.StableDiffusionXLPipeline, df.StableDiffusion3Pipeline, df.FluxPipeline)))
+
+
+@pytest.mark.slow
+def test_patterns_find_what_they_found() -> None:
+    """Of all pipelines of the installed release: a newer one may be written otherwise, and nothing else would say so."""
+    found = [getattr(df, name, None) for name in sorted(pipelines())]
+    kinds = [each for each in found if isinstance(each, type) and issubclass(each, df.DiffusionPipeline)]
+    assert len(kinds) >= 280
+    assert sum(map(apart, kinds)) >= 98, "101 of diffusers 0.42 encode pictures one by one"
+    assert sum(map(alone, kinds)) >= 36, "38 of them depend on their company"
 
 
 def test_frames_one_after_another(rarest: Callable[[str], Path], observed: Callable[..., Any]) -> None:

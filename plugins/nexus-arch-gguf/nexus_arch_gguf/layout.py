@@ -83,8 +83,13 @@ class Layout:
 def configuration(source: Source, layout: Layout) -> PreTrainedConfig:
     """The configuration that the metadata describes. NexusError where it describes none."""
     bounded(source, layout)
+    return made(source, layout, lambda: _made(source, layout))
+
+
+def made(source: Source, layout: Layout, make: Callable[[], PreTrainedConfig]) -> PreTrainedConfig:
+    """The configuration that somebody makes of fields, of the layout's class. NexusError where it cannot be made."""
     try:
-        return _made(source, layout)
+        found = make()
     except NexusError:
         raise
     except Exception as error:                              # whatever a damaged file makes of a rule or of a class
@@ -92,6 +97,8 @@ def configuration(source: Source, layout: Layout) -> PreTrainedConfig:
         raise NexusError(
             f"'{source.path}': no {layout.head} can be made of its metadata: {said}. Fetch or convert the file again."
         ) from error
+    found.architectures = [layout.head]
+    return found
 
 
 def _made(source: Source, layout: Layout) -> PreTrainedConfig:
@@ -117,12 +124,11 @@ def _made(source: Source, layout: Layout) -> PreTrainedConfig:
     if layout.fill is not None:
         layout.fill(source, found)
     tied = found["tie_word_embeddings"]
-    made = kind(**found) if inner is None else outer(text_config=found, tie_word_embeddings=tied)
-    made.architectures = [layout.head]
-    _check_window(source, made.get_text_config())
-    for each in {id(made): made, id(text := made.get_text_config()): text}.values():
-        each.use_cache = False
-    return made
+    config = kind(**found) if inner is None else outer(text_config=found, tie_word_embeddings=tied)
+    text = config.get_text_config()
+    _check_window(source, text)
+    config.use_cache = text.use_cache = False
+    return config
 
 
 def _check_window(source: Source, text: Any) -> None:

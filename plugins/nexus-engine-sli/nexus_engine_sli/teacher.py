@@ -170,7 +170,7 @@ class SliTeacher:
         narrow = self.room.dtype != torch.float32
         try:
             with self._precision(self.budget.precision == "bfloat16" and not narrow):
-                output = self._called(placed(each.batch, self.budget.device, self.room.dtype), each.keys)
+                output = self._called(placed(each.batch, self.budget.device, self.room.dtype), each.keys, taps)
             signal = self.checkpoint.read(output, each.batch)
             if self.resident and not edit and not self.looked:
                 watch((signal.hidden, signal.outputs), self._look)      # a head's own weights show in the logits alone
@@ -179,14 +179,16 @@ class SliTeacher:
         finally:
             del self.current[greenlet.getcurrent()]
 
-    def _called(self, batch: Mapping[str, Any], keys: Sequence[str]) -> Any:
+    def _called(self, batch: Mapping[str, Any], keys: Sequence[str], taps: Taps) -> Any:
         """What the model gives. NexusError where its own code refuses what it is given; Mismatch where it does so on
-        the way back to where it was, with zeros in the place of states."""
+        the way back to where it was, with zeros in the place of states; what a sink raises, as it is."""
         try:
             return self.room.module(**batch)
         except (*TOLD, Mismatch):
             raise
         except Exception as error:                          # models fail in their own ways
+            if error is taps.failed:
+                raise
             if getattr(greenlet.getcurrent(), "replaying", False):
                 raise Mismatch("the forward fails on the way back") from error
             raise NexusError(refused(self.room.module, batch, keys, error)) from error

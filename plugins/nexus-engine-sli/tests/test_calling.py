@@ -13,7 +13,8 @@ import transformers as hf
 from nexus_engine_sli.calling import feeding, placed
 from nexus_engine_sli.engine import Sli
 from nexus_engine_sli.planning import predicting
-from nexus_specs import Budget, Checkpoint, Installed, NexusError, Sample, content_key
+from nexus_specs import Budget, Checkpoint, Installed, NexusError, Piece, Sample, Tap, content_key
+from nexus_specs.testing import ListSink
 from torch import nn
 
 SIZES: dict[str, Any] = {
@@ -64,6 +65,23 @@ def test_a_sample_that_a_model_cannot_answer(
         monkeypatch.setattr(teacher.module, "forward", lambda **_: torch.ones(2) @ torch.ones(3))
         with pytest.raises(NexusError, match=rf"ViTForImageClassification cannot run the sample '{samples[0].key}'"):
             teacher.generate(samples)
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+@pytest.mark.parametrize("path", ["logits", "model.layers.0"])
+def test_what_a_sink_raises_is_not_laid_to_a_sample(
+    opened: Callable[[str], Checkpoint], inputs: Callable[[str], Sequence[Sample]], residency: str, path: str
+) -> None:
+    class Broken(ListSink):
+        def put(self, piece: Piece) -> None:
+            raise ValueError(f"no place for {piece.tap}")
+
+    with Sli().load(opened("decoder"), Budget(residency=residency)) as teacher:
+        with pytest.raises(ValueError, match=f"^no place for {path}$"):
+            teacher.observe(inputs("decoder")[:2], [Tap(path=path)], Broken())
+        found = ListSink()
+        teacher.observe(inputs("decoder")[:2], [Tap(path=path)], found)
+        assert found.pieces
 
 
 def test_samples_of_one_name_are_answered_each(

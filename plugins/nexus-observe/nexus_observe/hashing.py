@@ -68,7 +68,8 @@ class Hashing:
 
     def _noting(self, made: Making, packs: Sequence[str], *, whole: bool) -> Making:
         """The same weights, each hashed as it is made; noted with the last of them. Parts of weights (not `whole`) tell
-        nothing, unless they are experts."""
+        nothing, unless they are experts. None is made narrow (`Making.narrow`): its hash would be of rounded values,
+        and another one with each precision of a run."""
         found: dict[str, list[list[str]]] = {}
         apart = set[str]()
 

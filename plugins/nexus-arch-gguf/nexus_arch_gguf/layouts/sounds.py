@@ -13,7 +13,7 @@ from nexus_specs import NexusError
 from transformers import PreTrainedConfig
 
 from ..fields import LARGEST, whole
-from ..layout import Layout
+from ..layout import Layout, made
 from ..rules import Rule
 from ..source import Source
 
@@ -59,10 +59,4 @@ def sound_configuration(source: Source, layout: Layout) -> PreTrainedConfig:
     }  # fmt: skip
     kind = layout.kind.config_class
     names = kind.attribute_map
-    try:
-        made: PreTrainedConfig = kind(**{names.get(name, name): value for name, value in fields.items()})
-    except Exception as error:                              # whatever a damaged file makes of a class
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise NexusError(f"'{source.path}': no {layout.head} can be made of its metadata: {said}.") from error
-    made.architectures = [layout.head]
-    return made
+    return made(source, layout, lambda: kind(**{names.get(name, name): value for name, value in fields.items()}))

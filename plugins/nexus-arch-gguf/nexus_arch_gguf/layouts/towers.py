@@ -14,7 +14,7 @@ from nexus_specs import NexusError
 from transformers import PreTrainedConfig
 
 from ..fields import LARGEST, real, whole
-from ..layout import Layout
+from ..layout import Layout, made
 from ..rules import Rule
 from ..source import Source
 from ..values import rotated
@@ -115,15 +115,7 @@ def tower_configuration(source: Source, layout: Layout) -> PreTrainedConfig:
             f"'{source.path}': the metadata says {count} layers and {patches} positions, and the tensors are of "
             f"{len(numbers)} layers and {positions.shape if positions else 'no'} positions. Fetch the file again."
         )
-    try:
-        made = _made(source, layout, width, count)
-    except NexusError:
-        raise
-    except Exception as error:                              # whatever a damaged file makes of a rule or of a class
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise NexusError(f"'{source.path}': no {layout.head} can be made of its metadata: {said}.") from error
-    made.architectures = [layout.head]
-    return made
+    return made(source, layout, lambda: _made(source, layout, width, count))
 
 
 def _made(source: Source, layout: Layout, width: int, count: int) -> PreTrainedConfig:
@@ -143,5 +135,5 @@ def _made(source: Source, layout: Layout, width: int, count: int) -> PreTrainedC
         fields["hidden_act"] = "silu" if silu else "gelu"
     if layout.fill is not None:
         layout.fill(source, fields)
-    made: PreTrainedConfig = layout.kind.config_class(**fields)
-    return made
+    found: PreTrainedConfig = layout.kind.config_class(**fields)
+    return found

@@ -42,6 +42,8 @@ class Taps:
     """How often a piece went out."""
     before: Counter[tuple[object, ...]] = field(default_factory=Counter)
     """Those of them that come once more, since the forwards began again: they are not sent twice."""
+    failed: Exception | None = None
+    """What the sink raised: no fault of the samples."""
 
     def __post_init__(self) -> None:
         """NexusError for a module that is named twice, since pieces are known by its path, and for a basis of what is
@@ -121,7 +123,11 @@ class Taps:
         self.sent[name] += 1
         if not isinstance(values, Scores):
             values = [value.cpu() for value in values]
-        self.sink.put(Piece(keys=tuple(keys), tap=tap.path, values=values, edit=edit))
+        try:
+            self.sink.put(Piece(keys=tuple(keys), tap=tap.path, values=values, edit=edit))
+        except Exception as error:
+            self.failed = error
+            raise
 
 
 def special(signal: Signal, tap: Tap, count: int, vocabulary: int = 0) -> Sequence[Any]:
