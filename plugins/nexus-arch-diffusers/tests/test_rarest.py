@@ -126,7 +126,7 @@ def test_calls_that_are_told_by_their_source() -> None:
 
 @pytest.mark.slow
 def test_patterns_find_what_they_found() -> None:
-    """Of all pipelines of the installed release: a newer one may be written otherwise, and nothing else would say so."""
+    """Of all pipelines of the installed release: a newer one may be written otherwise, and nothing would say so."""
     found = [getattr(df, name, None) for name in sorted(pipelines())]
     kinds = [each for each in found if isinstance(each, type) and issubclass(each, df.DiffusionPipeline)]
     assert len(kinds) >= 280
