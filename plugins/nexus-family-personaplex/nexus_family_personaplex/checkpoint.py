@@ -22,10 +22,13 @@ from transformers import PreTrainedModel
 from .layout import TEXT, mimi_settings, settings, sizes
 from .model import DuplexOutput, PersonaPlexConfig, PersonaPlexForConditionalGeneration, configuration_of
 from .names import MIMI_PREFIX, KyutaiNames
+from .words import Words
 
 
 class PersonaPlexCheckpoint(HuggingFaceCheckpoint):
     """Kind "checkpoint": a voice in (with what is said meanwhile), text and codes out."""
+
+    prepares = Words
 
     @classmethod
     def of(cls, home: Path) -> PersonaPlexCheckpoint:
