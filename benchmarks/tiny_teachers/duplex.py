@@ -209,7 +209,7 @@ ROWS = (
         outputs=(0, 1),
         checked="Kyutai's two files: fused projections in rotary pairs, weights by codebook, delays, both voices",
         silent=("audio_encoder.decoder.",),
-        absent="the codec's way back to sound, which is filled and does not run; its tokenizer is a tokenizer.json here; "
-        "Kyutai's own, a model of SentencePiece, is read in the plugin's tests",
+        absent="the codec's way back to sound, which is filled and does not run; its tokenizer is a tokenizer.json "
+        "here; Kyutai's own, a model of SentencePiece, is read in the plugin's tests",
     ),
 )

@@ -3,13 +3,11 @@ text: one run of letters, with a space before it and none doubled."""
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nexus_specs import NexusError
 from nexus_torch.hugging_face.inputs.collate import Preprocessor
-from nexus_torch.hugging_face.inputs.makers import Makers
 from nexus_torch.hugging_face.text.pieces import proto
 from nexus_torch.hugging_face.text.vocabulary import check_size
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
@@ -28,12 +26,11 @@ OWN = 4
 class Words(Preprocessor):
     """What makes inputs of samples, with the tokenizer that lies beside Kyutai's weights."""
 
-    @cached_property
-    def tokenizer(self) -> Any:
+    def words(self) -> Any:
         """A tokenizer.json, where somebody put one there, else Kyutai's own file."""
         file = self.home / str(settings(self.home).get("tokenizer_name", TEXT))
         if (self.home / "tokenizer.json").is_file() or not file.is_file():
-            return Makers.tokenizer.func(self)
+            return super().words()
         return read(file)
 
 

@@ -37,6 +37,10 @@ class Makers:
 
     @cached_property
     def tokenizer(self) -> Any:
+        """The tokenizer, made when it is needed first."""
+        return self.words()
+
+    def words(self) -> Any:
         """The tokenizer. Some classes make an empty one where there are no files: that is none."""
         if not any((self.home / name).is_file() for name in VOCABULARIES):
             raise NexusError(
