@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from nexus_engine_sli.planning.headroom import choose
 from nexus_engine_sli.planning.pieces import Piece, kept, moving, table
+from nexus_engine_sli.planning.predicting import as_stored
 from nexus_specs import Blueprint, Budget, Outside, Stack
 
 MB, WIDTH = 10**6, 1024
@@ -45,3 +47,10 @@ def test_an_encoders_words_stay_once_they_are_there(speaking: Blueprint) -> None
     staying, layers = 4 * (WORDS + 5 * MB), 2 * 4 * LAYER
     assert staying + layers < choose(speaking, budget).memory < staying + layers + 40 * MB
     assert choose(speaking, budget).memory - choose(alone, budget).memory > 60 * MB, "it goes, and is larger"
+
+
+def test_what_is_computed_and_not_stored_is_no_packing(speaking: Blueprint) -> None:
+    """Marian's table of positions is in no file: its words were counted in both forms (581 MB for 480)."""
+    fewer = replace(speaking, bytes=speaking.bytes - 2 * MB)
+    assert as_stored(fewer, torch.float32)
+    assert not as_stored(replace(speaking, bytes=speaking.bytes * 9 // 10), torch.float32)

@@ -39,6 +39,8 @@ ROWS = 1 << 22
 UNPACKED, EIGHT_BITS = 8, 0.75
 """Bytes for each value that is unpacked: it in float32, and once more; those that are stored in less than so many bytes
 have fewer than eight bits, and are unpacked some at a time into the dtype in which they stay."""
+ALL = 0.98
+"""The part of the weights, at least, that is stored."""
 ROUNDING = 2 << 20
 """Buffers that files are read into are whole pages of this size."""
 
@@ -100,7 +102,7 @@ def kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
 
 def pixels(blueprint: Blueprint) -> int:
     """What making tensors of samples takes, where they have pictures."""
-    if blueprint.held:
+    if blueprint.held and "text" not in blueprint.gives:
         return RUNTIME // 2                                 # the rest is counted as it is
     return PIXELS if {"image", "video"} & set(blueprint.takes) and blueprint.seen else 0
 
@@ -147,7 +149,8 @@ def _loading(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
 def as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
     """Whether weights run in the form in which they are stored."""
     least = blueprint.parameters * dtype.itemsize           # buffers may be stored with them (codebooks, statistics)
-    return alike(blueprint, dtype) and least <= blueprint.bytes <= least + blueprint.buffers
+    most = least + blueprint.buffers                        # what is computed may not be (Marian's table of positions)
+    return alike(blueprint, dtype) and least * ALL <= blueprint.bytes <= most
 
 
 def alike(blueprint: Blueprint, dtype: torch.dtype) -> bool:
