@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_specs import NexusError
+from nexus_torch.hugging_face.configuration.reading import said
 from torch import Tensor, nn
 
 from .arranging import arranged, whole_films
@@ -141,7 +142,7 @@ class Led:
                 f"Install that: pip install {error.name}"
             ) from error
         except Exception as error:
-            raise NexusError(f"{type(self.pipeline).__name__} refuses these samples: {error}") from error
+            raise NexusError(f"{type(self.pipeline).__name__} refuses these samples: {said(error)}.") from error
 
     def _answers(self, timestep: float, denoised: Callable[..., Any]) -> Callable[..., Any]:
         """How models answer at a timestep: guides what they were told, in order; then `denoised`."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from nexus_specs import NexusError
 
 from .fields import whole
+from .layout import Layout
 from .source import Source
-
-if TYPE_CHECKING:
-    from .layout import Layout
 
 ATTENTION = re.compile(r"blk\.\d+\.attn_(?:q|qkv)\.weight")
 NUMBER, DECODER = re.compile(r"(?:enc\.)?blk\.(\d+)\."), re.compile(r"dec\.blk\.(\d+)\.")

@@ -21,8 +21,8 @@ from nexus_torch.skeleton import without_weights
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from .configuration import configuration
 from .dequantise import unreadable
-from .layout import configuration
 from .layouts import layout
 from .plan import divide, joined, members, recipes, unused, weights
 from .preprocessing import FIRST, LAST, GgufPreprocessor, pooled

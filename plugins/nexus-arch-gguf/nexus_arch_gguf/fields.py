@@ -120,6 +120,16 @@ def real(source: Source, key: str, default: float) -> float:
     return _real(source, key, source.get("{arch}." + key, default))
 
 
+def head_width(source: Source) -> int:
+    """Columns of one attention head: as metadata says, else the rows of the queries, else the width shared out."""
+    if isinstance(said := source.get("{arch}.attention.key_length"), int):
+        return said
+    heads = whole(source, "attention.head_count")
+    queries = source.tensors.get("blk.0.attn_q.weight")
+    width = queries.shape[0] if queries is not None else source.whole("{arch}.embedding_length", 0)
+    return int(width // heads) if heads else 0
+
+
 def settable(config: PreTrainedConfig, name: str) -> bool:
     """Whether a configuration has a field that can be given."""
     fixed = getattr(type(config), name, None)

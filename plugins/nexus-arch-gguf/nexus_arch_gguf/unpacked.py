@@ -21,7 +21,7 @@ from .values import BY_ROWS
 EXPERTS = "_exps."
 """In the names of tensors that hold all experts of a layer, along their first dimension."""
 AT_ONCE = 1 << 22
-"""Numbers of experts that are made at a time."""
+"""Numbers of a weight that are made at a time, where it is made in pieces."""
 ALL = slice(None)
 
 

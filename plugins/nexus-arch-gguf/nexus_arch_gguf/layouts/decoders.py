@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..fields import real, whole
-from ..layout import Fill, Layout, head_width
+from ..fields import head_width, real, whole
+from ..layout import Fill, Layout
 from ..rules import Rule
 from ..source import Source
 from ..values import (

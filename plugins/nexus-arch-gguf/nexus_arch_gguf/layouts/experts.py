@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..fields import SIGMOID, real, round_to_short, whole
-from ..layout import Layout, head_width
+from ..fields import SIGMOID, head_width, real, round_to_short, whole
+from ..layout import Layout
 from ..rules import Rule
 from ..source import Source
 from ..values import joined, merged_experts, merged_experts_transposed

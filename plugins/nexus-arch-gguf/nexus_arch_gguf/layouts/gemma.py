@@ -5,8 +5,7 @@ from __future__ import annotations
 from statistics import NormalDist
 from typing import Any
 
-from ..fields import whole
-from ..layout import head_width
+from ..fields import head_width, whole
 from ..rotary import PER_FREQUENCY, factors
 from ..rules import Rule
 from ..source import Source

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..fields import whole
-from ..layout import Layout, head_width
+from ..fields import head_width, whole
+from ..layout import Layout
 from ..rules import Rule
 from ..source import Source
 from ..values import convolutions, rotated

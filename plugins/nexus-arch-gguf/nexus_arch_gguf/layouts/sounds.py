@@ -12,8 +12,9 @@ from typing import Any
 from nexus_specs import NexusError
 from transformers import PreTrainedConfig
 
+from ..configuration import made
 from ..fields import LARGEST, whole
-from ..layout import Layout, made
+from ..layout import Layout
 from ..rules import Rule
 from ..source import Source
 
