@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from . import processor
 from .fields import PICTURES, TOKENIZER, check_fields
 from .named import check_classes, program
 
+_LIBRARY = re.compile(r"(\w+) requires the (\w+) library")
 TEMPLATE = "chat_template.json"
 """Where a processor's files say how a conversation is written."""
 
@@ -111,6 +113,10 @@ class Makers:
 def _needed(error: ImportError) -> str:
     """What a class asks for, and what to type, in one line."""
     text = " ".join(str(error).split())
-    if "SentencePiece" in text:                             # of the slow tokenizers: Marian, M2M-100, SpeechT5
-        return f"{text.split()[0]} reads its vocabulary with SentencePiece. Type: pip install sentencepiece protobuf"
-    return text[:300]
+    if (found := _LIBRARY.match(text)) is None:
+        return text[:300]
+    name = found[2].lower()                                 # SentencePiece: of Marian, M2M-100, SpeechT5
+    return (
+        f"{found[1]} needs {found[2]}, which is not installed. Type: pip install {name}. Or give the samples the "
+        "arguments of the forward ready made."
+    )
