@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
+from nexus_engine_sli.calling import narrowed
 from nexus_specs import Budget, Checkpoint, Installed, Sample, as_shown
 from nexus_specs.testing import sample
 from nexus_torch.hugging_face.inputs import showing
@@ -76,12 +77,23 @@ def test_pictures_that_keep_their_size_are_counted(vit: Any, monkeypatch: pytest
     monkeypatch.setattr(showing, "LEAST", 0)
     told = as_shown(vit.blueprint, vit, [seen(56), seen(280)])
     assert told.given == 3 * 56 * 56 * 4
-    assert told.making == making(seen(280), {}) + 3 * told.given
-    assert making(seen(280), {}) == 280 * 280 * 4
+    assert told.making == making(seen(280), {}) + 2 * told.given
+    assert making(seen(280), {}) == 280 * 280 * (4 + 3)
     assert set(told.held) == {"", *(stack.path for stack in told.stacks)}
     engine = Installed().make("engine", "sli")
     for residency in ("resident", "stream"):
         budget = Budget(residency=residency, precision="float32", memory=1 << 40)
         few, many = (engine.estimate(told, 2, 0, budget).memory,
                      engine.estimate(as_shown(vit.blueprint, vit, [seen(2000)]), 2, 0, budget).memory)  # fmt: skip
-        assert many > few + 2 * 4 * (2000**2 - 280**2) * 0.9, "all pictures of a batch are decoded together"
+        assert many > few + 2 * 4 * (2000**2 - 280**2), "all pictures of a batch are decoded together"
+
+
+def test_what_pictures_become_waits_as_narrow_as_weights(vit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a corpus all of it waits where layers come one by one: in float32 it would be more than the states."""
+    batch = narrowed(vit.collate([seen(56)]), torch.bfloat16)
+    assert {each.dtype for each in batch.values()} == {torch.bfloat16}
+    monkeypatch.setattr(showing, "LEAST", 0)
+    told = as_shown(vit.blueprint, vit, [seen(56)])
+    engine, budget = Installed().make("engine", "sli"), Budget(residency="stream", precision="float32")
+    few, many = (engine.estimate(told, count, 0, budget).memory for count in (8, 108))
+    assert many - few > 100 * (told.given + 2 * told.seen * 4)

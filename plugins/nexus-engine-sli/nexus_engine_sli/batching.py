@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+import torch
 from nexus_specs import Checkpoint, Sample
 
+from .calling import narrowed
 from .running.streaming import MicroBatch
 
 BATCHES_AT_ONCE = 32
@@ -27,8 +29,9 @@ keeps a mask of tokens x tokens for each of its texts while it waits: 36 MB at 6
 class Batching:
     """The micro-batches of a checkpoint's samples."""
 
-    def __init__(self, checkpoint: Checkpoint, micro_batch: int) -> None:
-        self.checkpoint, self.micro_batch = checkpoint, micro_batch
+    def __init__(self, checkpoint: Checkpoint, micro_batch: int, dtype: torch.dtype = torch.float32) -> None:
+        """`dtype` is that of weights, in which tensors of samples wait: pictures of a corpus take more than states."""
+        self.checkpoint, self.micro_batch, self.dtype = checkpoint, micro_batch, dtype
 
     def chunked(self, samples: Iterable[Sample]) -> Iterator[MicroBatch]:
         """The batches, made when they are asked for."""
@@ -38,7 +41,7 @@ class Batching:
     def batches(self, samples: Sequence[Sample]) -> Iterator[MicroBatch]:
         """Likewise, of samples that are grouped together."""
         for chunk in self.grouped(samples):
-            batch = self.checkpoint.collate(chunk)
+            batch = narrowed(self.checkpoint.collate(chunk), self.dtype)
             yield MicroBatch(tuple(sample.key for sample in chunk), batch)
 
     def grouped(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from nexus_specs import NexusError, Paused
+from nexus_specs import Batch, NexusError, Paused
 from nexus_torch.padding import to_device
 from torch import nn
 
@@ -18,9 +18,14 @@ TOLD = (NexusError, Paused, OSError, MemoryError, torch.OutOfMemoryError)
 def placed(batch: Mapping[str, Any], device: str, dtype: torch.dtype) -> dict[str, Any]:
     """Tensors on the device; of a narrow model floating ones in its dtype, as whoever calls such a model gives them."""
     given = to_device(batch, device)
-    if dtype == torch.float32:
-        return given
-    return {name: item.to(dtype) if _wide(item) else item for name, item in given.items()}
+    return {name: item.to(dtype) if _wide(item) and dtype != torch.float32 else item for name, item in given.items()}
+
+
+def narrowed(batch: Batch, dtype: torch.dtype) -> Batch:
+    """The same batch, whose floating tensors are in the dtype in which they will be placed."""
+    if isinstance(batch, MutableMapping):
+        batch.update({name: item.to(dtype) for name, item in batch.items() if _wide(item) and dtype != torch.float32})
+    return batch
 
 
 @contextmanager

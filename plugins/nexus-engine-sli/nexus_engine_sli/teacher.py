@@ -54,7 +54,7 @@ class SliTeacher:
         self.blueprint: Blueprint = checkpoint.blueprint
         self.resident = isinstance(room, Resident)
         self.module: nn.Module | None = room.module if self.resident else None
-        self.batching = Batching(checkpoint, budget.micro_batch)
+        self.batching = Batching(checkpoint, budget.micro_batch, room.dtype)
         self.current: dict[Any, tuple[MicroBatch, str]] = {}
         self.looked, self.closed, self.lock = False, False, threading.RLock()
         self.process = os.getpid()

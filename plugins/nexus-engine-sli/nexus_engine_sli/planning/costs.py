@@ -27,6 +27,7 @@ from .headroom import Way
 from .layerwise import layerwise
 from .pieces import tied, width_of
 from .predicting import weight_dtype
+from .working import given
 from .working import length as usual
 from .working import states as waiting
 
@@ -86,7 +87,8 @@ def cost(
     setup = SETUP + EACH * _layers(blueprint)
     work = unpacking + arithmetic
     each = waiting(blueprint, samples, tokens or LENGTH) * weight_dtype(blueprint, budget).itemsize if samples else 0
-    states = round(each * (FIRST + passes))
+    inputs = samples * given(blueprint, weight_dtype(blueprint, budget))
+    states = round(each * (FIRST + passes)) + inputs
     held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory
     if streamed or edits:                                   # else one batch ends before the next one begins
         held += _batches(samples, budget) * (1 + edits) * WAITS

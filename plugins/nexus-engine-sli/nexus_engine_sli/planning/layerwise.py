@@ -108,8 +108,8 @@ class _Passing:
     def beside_layers(self) -> int:
         """Tensors of samples are made before anything runs; what no layer computes is there while one arrives."""
         beside = replace(self.blueprint, held={"": self.blueprint.held.get("", (0, 0))})
-        batch = max(self.budget.micro_batch, 1) * self.blueprint.making
-        return self.coming + self.reading + max(working.held(beside, self.budget, self.dtype), batch)
+        runs = self.coming + working.held(beside, self.budget, self.dtype)
+        return self.reading + max(runs, working.made(self.blueprint, self.budget))
 
     def _running(self, each: Blueprint, arriving: int) -> float:
         """One is made, unpacked and packed before the next one is sent for."""

@@ -86,7 +86,7 @@ def _shown(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: flo
     wasted = 0 if budget.quantise or not as_stored(blueprint, dtype) else unused(blueprint)
     state = working.states(blueprint, budget.micro_batch) * dtype.itemsize
     most += working.UNTRIMMED_HOLES * state if state < MAPPED else 0
-    return RUNTIME + kernels(blueprint, dtype) + wasted + max(most, budget.micro_batch * blueprint.making)
+    return RUNTIME + kernels(blueprint, dtype) + wasted + max(most, working.made(blueprint, budget))
 
 
 def slack(weights: int) -> int:

@@ -86,14 +86,19 @@ def held(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
         return 0
     narrow, wide = map(max, zip(*blueprint.held.values(), strict=True))
     mixed = product(budget, dtype) != dtype
-    most = narrow if dtype == torch.bfloat16 else (narrow + wide) // 2 if mixed else wide
+    most = narrow if dtype == torch.bfloat16 else (2 * narrow + wide) // 3 if mixed else wide
     cast = torch.bfloat16.itemsize * pieces.largest(blueprint).parameters // FOUR if mixed else 0
     return max(1, budget.micro_batch) * (most + given(blueprint, dtype)) + cast
 
 
+def made(blueprint: Blueprint, budget: Budget) -> int:
+    """What it takes to make the tensors of a batch: of each sample, and once more of the one that is turned."""
+    return (max(1, budget.micro_batch) + 1) * blueprint.making
+
+
 def given(blueprint: Blueprint, dtype: torch.dtype) -> int:
-    """Bytes that a sample's tensors take: as they are made, and in the dtype of weights, if that is another one."""
-    return blueprint.given + (blueprint.given // 2 if dtype == torch.bfloat16 else 0)
+    """Bytes that a sample's tensors take in the dtype of weights, as long as its forward lasts."""
+    return blueprint.given // (torch.float32.itemsize // dtype.itemsize)
 
 
 def _working(

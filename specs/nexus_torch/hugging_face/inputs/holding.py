@@ -21,8 +21,8 @@ from .passing import Mixed
 
 BESIDE = ""
 """The name of what is no layer's."""
-PIXEL, COPIES = 4, 3
-"""Bytes of a pixel as Pillow has it; how often a processor has what it makes (of every channel, scaled, and put
+PIXEL, COPIES = 4 + 3, 2
+"""Bytes of a pixel as Pillow has it, and as numbers; how often a processor has what it makes (of each picture, and put
 together)."""
 DTYPES = (torch.bfloat16, torch.float32)
 """In which it runs, one time each: what a model turns into float32 itself is as wide in either."""

@@ -29,7 +29,8 @@ def picture(pixels: Any, channels: int) -> Image.Image:
     if array.dtype != np.uint8 or array.ndim not in (2, 3):
         raise NexusError(f"Images are uint8 [height, width, channels]; this one is {array.dtype} {array.shape}.")
     image = Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)
-    return image.convert("L" if channels == 1 else "RGB")
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)     # which would copy it
 
 
 def spread(film: Any, count: int) -> Sequence[Any]:
