@@ -19,7 +19,7 @@ from torch.nn.functional import linear
 from transformers.quantizers.base import HfQuantizer
 from transformers.quantizers.quantizers_utils import should_convert_module
 
-from .layout import Layout, Settings, Stored, check, need
+from .layout import Layout, Settings, Stored, at_once, check, need
 
 METHOD, DIVIDED, MULTIPLIED = "bitnet", "bitlinear", "autobitlinear"
 IN_A_BYTE, SMALLEST, LOWEST, HIGHEST = 4, 1e-5, -128, 127
@@ -71,20 +71,23 @@ def online(settings: Settings) -> bool:
     return settings.get("linear_class") == MULTIPLIED and settings.get("quantization_mode", "offline") == "online"
 
 
-def ternary(name: str, stored: Stored, settings: Settings) -> Tensor:
-    """float32 [O, I]: -1, 0 and 1, times their scale where the module has none."""
+def ternary(name: str, stored: Stored, settings: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`dtype` [O, I]: -1, 0 and 1, times their scale where the module has none (then float32)."""
     (weight,) = need(name, stored, "weight")
     if weight.dtype == torch.uint8:
         check(weight.ndim == 2 and not online(settings), name, f"has bytes of the shape {tuple(weight.shape)}")
-        parts = [((weight >> 2 * at) & 3).float() for at in range(IN_A_BYTE)]
-        return torch.cat(parts).sub_(1)
+        result = weight.new_empty(IN_A_BYTE * len(weight), weight.shape[1], dtype=dtype)
+        for at, part in enumerate(result.chunk(IN_A_BYTE)):
+            for some in at_once(*weight.shape) if not weight.is_meta else ():
+                part[some] = ((weight[some] >> 2 * at) & 3).float().sub_(1)
+        return result
     if not online(settings):
         return weight.float()
     scale = 1.0 / weight.float().abs().mean().clamp_(min=SMALLEST)
     return (weight.float() * scale).round_().clamp_(-1, 1) / scale
 
 
-LAYOUT = Layout(".weight", ".weight", {"weight": (".weight",)}, ternary)
+LAYOUT = Layout(".weight", ".weight", {"weight": (".weight",)}, ternary, narrow=True)
 
 
 def made(module: nn.Module, targets: Mapping[str, tuple[str, Any]]) -> dict[str, tuple[Layout, Mapping[str, str]]]:

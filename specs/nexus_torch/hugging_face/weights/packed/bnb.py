@@ -46,8 +46,8 @@ def four_bits(name: str, stored: Stored, _: Settings, dtype: torch.dtype = torch
     return result.view(shape)
 
 
-def eight_bits(name: str, stored: Stored, _: Settings) -> Tensor:
-    """float32 [O, I]."""
+def eight_bits(name: str, stored: Stored, _: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`dtype` [O, I]."""
     weight, scale = need(name, stored, "weight", "scale")
     shapes = f"has the shape {tuple(weight.shape)} and scales {tuple(scale.shape)}"
     check(weight.ndim == 2 and scale.numel() == weight.shape[0], name, shapes)
@@ -58,7 +58,10 @@ def eight_bits(name: str, stored: Stored, _: Settings) -> Tensor:
             f"{order.flatten().tolist()}), which is not read; rows, {ROWS}, are. Pack the model again with "
             "bitsandbytes 0.45 or newer."
         )
-    return weight.float().mul_(scale.float().reshape(-1, 1) / INT8_MOST)
+    result, by = weight.new_empty(weight.shape, dtype=dtype), scale.float().reshape(-1, 1) / INT8_MOST
+    for some in at_once(*weight.shape) if not weight.is_meta else ():
+        result[some] = weight[some].float().mul_(by[some])
+    return result
 
 
 def _scales(name: str, absmax: Tensor, stored: Stored, facts: Mapping[str, Any]) -> Tensor:
@@ -98,5 +101,11 @@ LAYOUTS = (
         four_bits,
         narrow=True,
     ),
-    Layout(".SCB", ".weight", {"weight": (".weight",), "scale": (".SCB",), "format": (".weight_format",)}, eight_bits),
+    Layout(
+        ".SCB",
+        ".weight",
+        {"weight": (".weight",), "scale": (".SCB",), "format": (".weight_format",)},
+        eight_bits,
+        narrow=True,
+    ),
 )

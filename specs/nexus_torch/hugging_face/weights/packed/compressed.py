@@ -71,8 +71,8 @@ def packed(name: str, stored: Stored, settings: Settings, dtype: torch.dtype = t
     return result
 
 
-def plain(name: str, stored: Stored, settings: Settings) -> Tensor:
-    """Eight bits, floats or integers, each with scales of rows, groups or blocks: float32 [O, I]."""
+def plain(name: str, stored: Stored, settings: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Eight bits, floats or integers, each with scales of rows, groups or blocks: `dtype` [O, I]."""
     weight, scale = need(name, stored, "weight", "scale")
     if weight.is_floating_point():
         block = next((each["block_structure"] for each in _weights(settings) if each.get("block_structure")), None)
@@ -80,14 +80,18 @@ def plain(name: str, stored: Stored, settings: Settings) -> Tensor:
             columns = weight.shape[1]
             check(columns % scale.shape[1] == 0, name, f"has {columns} inputs and {scale.shape[1]} groups")
             block = [1, columns // scale.shape[1]]
-        return fp8.dequantise(name, stored, {"weight_block_size": block} if block else {})
-    groups = _groups(name, None, weight.shape[1], scale.shape[-1] if scale.ndim == 2 else 1)
+        return fp8.dequantise(name, stored, {"weight_block_size": block} if block else {}, dtype)
+    rows, columns = weight.shape
+    count = scale.shape[-1] if scale.ndim == 2 else 1
+    groups = _groups(name, None, columns, count)
+    result = weight.new_empty(rows, columns, dtype=dtype)
     if weight.is_meta:
-        return weight.float()
-    found = weight.float()
-    if "zero" in stored:
-        found -= stored["zero"].float().reshape(-1, scale.shape[-1] if scale.ndim == 2 else 1)[:, groups]
-    return found * scale.float().reshape(-1, int(groups.max()) + 1)[:, groups]
+        return result
+    zero = stored["zero"].float().reshape(-1, count).expand(rows, -1) if "zero" in stored else None
+    by = scale.float().reshape(-1, count).expand(rows, -1)
+    for some in at_once(rows, columns):
+        result[some] = scaled(weight[some].float(), None if zero is None else zero[some], by[some], groups)
+    return result
 
 
 def _floats(name: str, packed: Tensor, scale: Tensor, whole_scale: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -156,5 +160,5 @@ _ROLES = {"scale": (".weight_scale",), "zero": (".weight_zero_point",), "order":
 _PACKED = {"packed": (".weight_packed",), "shape": (".weight_shape",), "whole": (".weight_global_scale",)}
 LAYOUTS = (
     Layout(".weight_packed", ".weight", {**_PACKED, **_ROLES}, packed, narrow=True),
-    Layout(".weight_scale", ".weight", {"weight": (".weight",), **_ROLES}, plain),
+    Layout(".weight_scale", ".weight", {"weight": (".weight",), **_ROLES}, plain, narrow=True),
 )

@@ -12,7 +12,7 @@ import torch
 from nexus_specs import NexusError
 from torch import Tensor
 
-from .layout import AT_ONCE, Layout, Settings, Stored, check, four_bits, need
+from .layout import AT_ONCE, Layout, Settings, Stored, at_once, check, four_bits, need
 
 BLOCK, MICRO = (128, 128), (1, 32)
 EXPONENT_BIAS = 127
@@ -30,11 +30,11 @@ def dequantise(name: str, stored: Stored, settings: Settings, dtype: torch.dtype
     if weight.dtype == torch.int8:                          # experts of DeepSeek-V4: two values a byte, 32 a scale
         weight, settings = four_bits(weight), {"weight_block_size": MICRO}
     if scale.numel() == 1:
-        return (weight.float() * scale.reshape(())).to(dtype)
+        return _by_one(weight[None], scale.flatten(), dtype)[0]
     check(weight.ndim >= 2, name, f"has the shape {tuple(weight.shape)} with {scale.numel()} scales")
     rows, columns = weight.shape[-2:]
     if scale.numel() == weight.shape[:-2].numel():          # one for each expert
-        return weight.float() * scale.reshape(*weight.shape[:-2], 1, 1)
+        return _by_one(weight.flatten(0, -3), scale.flatten(), dtype).view(weight.shape)
     if scale.ndim == 1:
         scale = scale[:, None]
     block = (1, columns) if scale.shape[-2:] == (rows, 1) else _block(settings)
@@ -75,6 +75,16 @@ def values(weight: Tensor) -> Tensor:
     if size.numel() and int(size.max()) == NO_NUMBER:
         return weight.float()
     return size.bitwise_left_shift_(7).bitwise_or_((codes & 0x80) << 8).view(torch.float16).float().mul_(RAISED)
+
+
+def _by_one(weight: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
+    """Weights [E, ...], each times one number of [E]: `dtype`."""
+    result = weight.new_empty(weight.shape, dtype=dtype)
+    if not result.is_meta:
+        for one, of, by in zip(result.flatten(1), weight.flatten(1), scales, strict=True):
+            for some in at_once(one.numel(), 1):
+                one[some] = values(of[some]).mul_(by)
+    return result
 
 
 def _scaled(result: Tensor, weight: Tensor, scale: Tensor, block: tuple[int, int]) -> None:
