@@ -23,6 +23,7 @@ from .limits import check
 from .measured import measured
 from .stacks import order, stacks
 from .streams import hidden_first
+from .suspects import suspects
 from .tables import sparing
 from .turning import turning
 from .vae import TILED
@@ -99,9 +100,10 @@ class Diffusion:
         except NexusError:
             raise
         except Exception as error:                          # a configuration can be wrong in any way
+            said = " ".join(str(error).split())[:300].rstrip(".")
             raise NexusError(
-                f"diffusers cannot make a {self.kind.__name__} of '{self.home / CONFIG}': {error}. Fetch it again, or "
-                "update diffusers."
+                f"diffusers cannot make a {self.kind.__name__} of '{self.home / CONFIG}': {said}."
+                f"{suspects(self.kind, self.config)} Fetch it again, or update diffusers."
             ) from error
         if self.kind.__name__ in TILED:
             module.enable_tiling()

@@ -56,6 +56,8 @@ def test_code_beside_a_checkpoint_is_never_run(edited: Edited) -> None:
 
 
 CONFIGS: list[tuple[Any, str]] = [
+    (setting(num_attention_heads=None), r"Look at num_attention_heads = null \(the class has 18\)\. Fetch"),
+    (setting(patch_size=[0]), r"Look at patch_size = \[0\] \(the class has 2\)"),
     (setting(num_layers=10**9), "at most"),
     (setting(num_layers=10**400), "at most"),
     (setting(attention_head_dim=1 << 40), "at most"),

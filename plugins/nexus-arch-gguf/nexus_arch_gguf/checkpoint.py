@@ -21,7 +21,7 @@ from nexus_torch.skeleton import without_weights
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from .configuration import configuration
+from .configuration import configuration, noughts
 from .dequantise import unreadable
 from .layouts import layout
 from .plan import divide, joined, members, recipes, unused, weights
@@ -77,7 +77,7 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
 
     def bare(self) -> PreTrainedModel:
         """The module without what no GGUF file holds: towers of other modalities (they are in an mmproj file)."""
-        with self._named():
+        with self._named(noughts(self.source)):
             module = skeleton(self.config, self.layout.kind if self.layout.within else None)
         for path in self.layout.absent:
             owner, _, leaf = path.rpartition(".")
@@ -187,12 +187,12 @@ class GgufCheckpoint(HuggingFaceCheckpoint):
         self.config.save_pretrained(folder)
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
-        """An error from parts that know of no file names it."""
+    def _named(self, hint: str = "") -> Iterator[None]:
+        """An error from parts that know of no file names it, and ends with what else may be said."""
         try:
             yield
         except NexusError as error:
-            raise NexusError(f"'{self.home}': {error}") from error
+            raise NexusError(f"'{self.home}': {error}{hint}") from error
 
     def _told(self) -> str:
         """The hash of the tokenizer, of a large one that of its metadata."""

@@ -49,12 +49,21 @@ def made(source: Source, layout: Layout, make: Callable[[], PreTrainedConfig]) -
     except NexusError:
         raise
     except Exception as error:                              # whatever a damaged file makes of a rule or of a class
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".")
         raise NexusError(
-            f"'{source.path}': no {layout.head} can be made of its metadata: {said}. Fetch or convert the file again."
+            f"'{source.path}': no {layout.head} can be made of its metadata: {said}.{noughts(source)} Fetch or convert "
+            "the file again."
         ) from error
     found.architectures = [layout.head]
     return found
+
+
+def noughts(source: Source) -> str:
+    """A sentence about the numbers of a model's metadata that are 0: where a class fails, one of them is why as a rule,
+    and the class does not name it. "" where none is."""
+    of_model = ((key, value) for key, value in source.metadata.items() if key.startswith(f"{source.architecture}."))
+    found = [key for key, value in of_model if type(value) is int and not value]
+    return f" Look at what is 0: {', '.join(found)}." if found else ""
 
 
 def _made(source: Source, layout: Layout) -> PreTrainedConfig:

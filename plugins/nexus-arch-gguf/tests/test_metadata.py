@@ -27,6 +27,7 @@ CHANGED: dict[str, tuple[Any, str]] = {
     "expert_count": (4, "lacks tensors"),
     "attention.layer_norm_rms_epsilon": ("small", "allowed: a number"),
 }
+NOUGHTS = ("attention.head_count", "attention.key_length")
 MUTANTS = ("llama", "deepseek_v3", "gemma3n", "mamba2", "qwen3_5", "falcon-40b", "nemotron_h", "bert",
            "laguna", "hrm_text", "deepseek_v4", "dots3_note")  # fmt: skip
 VALUES = st.one_of(
@@ -77,3 +78,10 @@ def test_any_value_anywhere_is_opened_or_refused(row: str, data: Any, tmp_path: 
     except NexusError as error:
         said = str(error)
     assert not said or "mutant.gguf" in said
+
+
+@pytest.mark.parametrize("key", NOUGHTS)
+def test_a_nought_that_a_class_fails_on_is_named(key: str, tmp_path: Path) -> None:
+    source = rewritten("llama", tmp_path / "nought.gguf", {key: 0})
+    with pytest.raises(NexusError, match=rf"Look at what is 0: llama\.{key}\."):
+        loaded(Gguf()._checkpoint(source))
