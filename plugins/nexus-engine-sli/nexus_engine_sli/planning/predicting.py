@@ -32,13 +32,11 @@ QUANTISING, LIBRARY, LASTING = {"nf4": 12, "int8": 4}, 90_000_000, 45_000_000
 packs; those that stay when all is packed."""
 MATRICES = 4
 """A layer's largest matrix is about this part of it."""
-DIRECT = frozenset({"fp8", "fbgemm_fp8", "mxfp4", "mxfp8"})
-"""Packings whose weights are unpacked into the dtype in which they stay, without all of a matrix in float32."""
 ROWS = 1 << 22
 """Numbers of a tensor of GGUF that are unpacked at a time."""
-UNPACKED, EIGHT_BITS = 8, 0.75
-"""Bytes for each value that is unpacked: it in float32, and once more; those that are stored in less than so many bytes
-have fewer than eight bits, and are unpacked some at a time into the dtype in which they stay."""
+UNPACKED, WHOLE = 8, 2
+"""Bytes for each value that is unpacked: it in float32, and once more; those that are stored in so many bytes are whole
+and are rounded as they are read (BitNet), others are unpacked some at a time into the dtype in which they stay."""
 ALL = 0.98
 """The part of the weights, at least, that is stored."""
 ROUNDING = 2 << 20
@@ -159,12 +157,11 @@ def alike(blueprint: Blueprint, dtype: torch.dtype) -> bool:
 
 
 def unpacking(blueprint: Blueprint, most: int) -> int:
-    """What it takes to unpack the largest matrix of a layer. Of GGUF's, which are unpacked some rows at a time, no more
-    than these."""
-    packed = blueprint.quantisation and blueprint.quantisation not in DIRECT and not pieces.shared(blueprint)
-    if not packed or pieces.making(blueprint) != 1:
+    """What it takes to unpack the largest matrix of a layer: of GGUF's no more than some rows, of others nothing but
+    where they are whole."""
+    if not blueprint.quantisation or pieces.shared(blueprint) or pieces.making(blueprint) != 1:
         return 0
     if pieces.by_rows(blueprint):
         return UNPACKED * min(most // MATRICES, ROWS)
     largest = pieces.largest(blueprint)
-    return 0 if largest.stored < EIGHT_BITS * largest.parameters else UNPACKED * (most // MATRICES)
+    return UNPACKED * (most // MATRICES) if largest.stored >= WHOLE * largest.parameters else 0

@@ -51,13 +51,18 @@ def dequantise(name: str, stored: Stored, settings: Settings, dtype: torch.dtype
     return result
 
 
-def columns(name: str, stored: Stored, _: Settings) -> Tensor:
+def columns(name: str, stored: Stored, _: Settings, dtype: torch.dtype = torch.float32) -> Tensor:
     """Experts [E, I, O] that multiply from the left, with a scale for each of their outputs (Llama 4 by fbgemm: as
-    [E, 1, O] or [E, O, 1]): float32 [E, I, O]."""
+    [E, 1, O] or [E, O, 1]): `dtype` [E, I, O]."""
     weight, scale = need(name, stored, "weight", "scale")
     shapes = f"has the shape {tuple(weight.shape)} and scales {tuple(scale.shape)}"
     check(weight.ndim == 3 and scale.numel() == weight.shape[0] * weight.shape[2], name, f"{shapes}, one for an output")
-    return weight.float() * scale.float().reshape(weight.shape[0], 1, weight.shape[2])
+    result = weight.new_empty(weight.shape, dtype=dtype)
+    if not result.is_meta:
+        for one, of, by in zip(result, weight, scale.float().reshape(weight.shape[0], -1), strict=True):
+            for some in at_once(*one.shape):
+                one[some] = values(of[some]).mul_(by)
+    return result
 
 
 def exponents(bytes_: Tensor) -> Tensor:
@@ -118,5 +123,6 @@ LAYOUTS = (
     ),
 )
 """A weight in rows of outputs: the scale is its module's, whatever it is called."""
-FBGEMM = (*LAYOUTS, Layout("_proj_scale", "_proj", {"weight": ("_proj",), "scale": ("_proj_scale",)}, columns))
+_OF_EXPERTS = {"weight": ("_proj",), "scale": ("_proj_scale",)}
+FBGEMM = (*LAYOUTS, Layout("_proj_scale", "_proj", _OF_EXPERTS, columns, narrow=True))
 """And experts that multiply from the left."""
