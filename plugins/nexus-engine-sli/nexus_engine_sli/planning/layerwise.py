@@ -40,7 +40,8 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     what runs and what arrives may take `most`, what is too large for it comes in parts (`units`)."""
     passing = _Passing(blueprint, budget, tokens, most)
     staying = passing.words.staying * passing.dtype.itemsize
-    most_of_both = round(max(passing.layer_and_next(), passing.around_words()))
+    early = 0 if pieces.heads(blueprint) else pixels(blueprint)     # words are looked up before products are made
+    most_of_both = round(max(passing.layer_and_next(), passing.around_words() - early))
     if blueprint.held:
         most_of_both = max(most_of_both, passing.beside_layers())
     found = staying + blueprint.buffers + kernels(blueprint, passing.dtype) + pixels(blueprint) + most_of_both
