@@ -86,6 +86,17 @@ def test_deberta_as_it_is_published_has_its_tokens(worded: Callable[..., list[in
     assert names(ids[1:-1]) == ["▁hello", "▁wor", "ld"]
 
 
+def test_what_is_kept_of_a_teacher_is_read_without_it(worded: Callable[..., list[int]], tmp_path: Path) -> None:
+    """The student reads the tokenizer of a profile's folder with transformers alone."""
+    config = json.dumps({"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>"}).encode()
+    files = {"tokenizer.model": sentencepiece(), "tokenizer_config.json": config}
+    ids = worded(hf.LlamaForCausalLM, small(hf.LlamaConfig), files)
+    opened = Installed().make("architecture", "transformers").open(str(tmp_path), Installed())
+    opened.save_preprocessor(tmp_path / "kept")
+    plain = hf.AutoTokenizer.from_pretrained(tmp_path / "kept")
+    assert plain("hello world", add_special_tokens=False)["input_ids"] == ids[1:]
+
+
 def test_a_list_of_tiktoken_is_read_without_its_library(worded: Callable[..., list[int]]) -> None:
     tokens = [bytes([at]) for at in range(256)] + [b"he", b"ll", b"hell", b"hello"]
     listed = "\n".join(f"{base64.b64encode(each).decode()} {at}" for at, each in enumerate(tokens)).encode()
@@ -112,7 +123,7 @@ def test_a_charsmap_that_leads_astray_is_no_model() -> None:
         proto(sentencepiece() + message((3, message((2, b"\xff" * 9)))))
 
 
-def test_a_tokenizer_that_is_a_program_is_never_run(worded: Callable[..., list[int]]) -> None:
+def test_a_tokenizer_that_is_a_program_is_never_run(worded: Callable[..., list[int]], tmp_path: Path) -> None:
     """What it is in tokenizer.json is read; where there is none, that is said."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -124,6 +135,9 @@ def test_a_tokenizer_that_is_a_program_is_never_run(worded: Callable[..., list[i
     with pytest.raises(NexusError, match=r"OwnTokenizer.*never run"):
         worded(*given, {"tokenizer.model": sentencepiece(), "tokenizer_config.json": config})
     assert worded(*given, {"tokenizer.json": inner.to_str().encode()}) == [0, 1, 2]
+    opened = Installed().make("architecture", "transformers").open(str(tmp_path), Installed())
+    opened.save_preprocessor(tmp_path / "kept")
+    assert hf.AutoTokenizer.from_pretrained(tmp_path / "kept")("hello world")["input_ids"] == [1, 2]
 
 
 def test_a_library_that_only_transformers_can_use_is_named(worded: Callable[..., list[int]]) -> None:

@@ -28,8 +28,9 @@ _SHARD = re.compile(r"-\d{5}-(?=of-\d{5}\.safetensors$)")
 PREPROCESSOR_FILES = (
     CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "spiece.model", "tokenizer.model",
-    "sentencepiece.bpe.model", "preprocessor_config.json", "processor_config.json",
-    "video_preprocessor_config.json", "chat_template.jinja", "chat_template.json",
+    "sentencepiece.bpe.model", "sentencepiece.model", "spm.model", "spm_char.model", "source.spm", "target.spm",
+    "vocab.bpe", "bpe.codes", "tokenizer.tiktoken", "tiktoken.model", "tekken.json", "preprocessor_config.json",
+    "processor_config.json", "video_preprocessor_config.json", "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
 """Files beside the weights that say how inputs become tensors."""
 MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

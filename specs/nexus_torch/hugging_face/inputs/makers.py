@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from transformers import (
 )
 
 from ..configuration.reading import told
-from ..folder import parsed
+from ..folder import copy_preprocessor, parsed
 from ..text.pieces import readable
 from ..text.vocabulary import VOCABULARIES, check_tokenizer
 from . import processor
 from .fields import PICTURES, TOKENIZER, check_fields
 from .named import check_classes, program
 
+LIBRARIES = frozenset({".model", ".spm", ".tiktoken"})
+"""Endings of vocabularies that other libraries have written."""
 _LIBRARY = re.compile(r"(\w+) requires the (\w+) library")
 TEMPLATE = "chat_template.json"
 """Where a processor's files say how a conversation is written."""
@@ -59,6 +62,19 @@ class Makers:
             template = parsed(self.home / TEMPLATE).get("chat_template")
             made.chat_template = template if isinstance(template, str) else None
         return made
+
+    def keep(self, home: Path, folder: Path) -> None:
+        """Copies the files of a checkpoint that say how inputs become tensors. A tokenizer in files of other libraries,
+        or that is a program, is kept as a tokenizer.json: transformers alone could not read it there."""
+        copy_preprocessor(home, folder)
+        own = program(self.home)
+        others = any((self.home / name).suffix in LIBRARIES and (self.home / name).is_file() for name in VOCABULARIES)
+        if not own and (not others or (self.home / "tokenizer.json").is_file()):
+            return
+        with suppress(NexusError):                          # what reads no text needs none
+            if getattr(self.tokenizer, "is_fast", False):
+                self.tokenizer.init_kwargs.pop("auto_map", None)
+                self.tokenizer.save_pretrained(folder)
 
     def _without(self, own: str) -> Any:
         """The tokenizer of a checkpoint that brings a program for it: what tokenizer.json says, where it has one."""

@@ -20,7 +20,7 @@ from ..configuration.catalogue import is_head_of
 from ..configuration.classes import gives, headless, runnable, skeleton, takes
 from ..configuration.giving import body, writer
 from ..described import Described, hashed_files
-from ..folder import copy_preprocessor, extents
+from ..folder import extents
 from ..inputs.choosing import ChoicePreprocessor, texts
 from ..inputs.collate import Preprocessor
 from ..inputs.films import follows, lead
@@ -212,7 +212,7 @@ class HuggingFaceCheckpoint(Showing, Described):
 
     def save_preprocessor(self, folder: Path) -> None:
         """Copies what makes tensors of samples, never weights."""
-        copy_preprocessor(self.home, folder)
+        self.preprocessor.keep(self.home, folder)
 
     def _weights_without(self, module: PreTrainedModel) -> str:
         """Which weights no file holds, in words; "" for a layout whose names are a family's own."""
