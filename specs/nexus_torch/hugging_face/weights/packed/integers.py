@@ -46,9 +46,9 @@ def gptq(name: str, stored: Stored, settings: Settings, dtype: torch.dtype = tor
     groups = _groups(name, stored.get("g_idx"), inputs, scales.shape[0], settings)
     offset = 0 if gptq_format(settings) == "gptq_v2" else 1
     zero = ((fields(zeros, bits)[:, :outputs] + offset) & (2**bits - 1)).float().T.contiguous()
-    scale = scales.float().T.contiguous()
+    turned, scale = weight.T.contiguous(), scales.float().T.contiguous()
     for some in at_once(outputs, inputs):
-        result[some] = scaled(numbers(weight[:, some].T, bits), zero[some], scale[some], groups)
+        result[some] = scaled(numbers(turned[some], bits), zero[some], scale[some], groups)
     return result
 
 
