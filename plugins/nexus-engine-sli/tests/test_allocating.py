@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from nexus_engine_sli.memory import allocating
 from nexus_engine_sli.outputs.scores import logprob
+from nexus_engine_sli.rooms import resident
+from nexus_specs import Checkpoint, Sample
 
 SCRIPT = """
 import torch
@@ -62,3 +65,19 @@ def test_holes_of_smaller_blocks_are_given_back(monkeypatch: pytest.MonkeyPatch)
     assert len(trims) == 1
     heap.give_back()                                                        # 420: 220 more, 390 stay
     assert len(trims) == 2
+
+
+def test_a_large_resident_model_gives_holes_back_before_each_layer(
+    opened: Callable[[str], Checkpoint], inputs: Callable[[str], Sequence[Sample]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch of long texts left holes behind every layer, which nobody trimmed before its end."""
+    checkpoint, asked, looking = opened("decoder"), list[int](), list[int]()
+    monkeypatch.setattr(resident, "give_back", lambda: asked.append(1))
+    for least, wanted in ((checkpoint.blueprint.parameters + 1, 0), (1, checkpoint.blueprint.stacks[0].count)):
+        monkeypatch.setattr(resident, "LARGE", least)
+        room = resident.Resident(checkpoint, "cpu")
+        looking.append(sum(len(each._forward_hooks) for each in room.module.modules()))
+        room.module(**checkpoint.collate(inputs("decoder")[:1]))
+        assert len(asked) == wanted
+        room.close()
+    assert looking[0] == looking[1], "a pipeline decodes where anybody looks at what its VAE gives"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from nexus_engine_sli.engine import Sli
 from nexus_engine_sli.memory.allocating import MAPPED
-from nexus_engine_sli.planning.working import LEFT, SLACK, products, streamed
+from nexus_engine_sli.planning.working import LEFT, SLACK, TRIMMED, products, resident, slack, streamed
 from nexus_specs import Blueprint, Budget, Stack
 
 WIDTH, LAYERS, WORDS, LAYER = 1024, 24, 8192, 12_849_152
@@ -171,3 +171,13 @@ def test_a_picture_is_no_text() -> None:
     tower = model(takes=("image",), gives=("label",), seen=257 * WIDTH)
     held = replace(HALF, residency="resident")
     assert memory(tower, held, 16) == memory(tower, held, 0)
+
+
+def test_holes_of_long_texts_are_what_the_heap_may_hold() -> None:
+    """A Llama of 890 MB took 150 MB of holes for two texts of 2000 tokens: .86 of what it took was predicted."""
+    known = model(alive=4 * WIDTH + 3 * 2816)
+    two = replace(HALF, residency="resident", micro_batch=2)
+    layer = {tokens: resident(known, two, torch.bfloat16, tokens).layer for tokens in (64, 2000)}
+    state, there = 2 * WIDTH * torch.bfloat16.itemsize, 2 * known.alive * torch.bfloat16.itemsize
+    assert layer[64] == pytest.approx(64 * (there + TRIMMED * state), rel=0.01), "as many as layers leave"
+    assert layer[2000] == pytest.approx(2000 * there + slack(known.bytes), rel=0.01), "the heap is trimmed for more"

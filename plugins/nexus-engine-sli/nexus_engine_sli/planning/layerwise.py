@@ -50,8 +50,9 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     elif budget.quantise or (blueprint.quantisation and pieces.fused(blueprint)):
         found += RUNTIME
     if sound := working.heard(blueprint, budget, passing.dtype, tokens):
-        beside = pieces.largest(blueprint).stored if blueprint.passing else 0   # what it was read into is kept
-        found = max(found, staying + RUNTIME + sound + beside)
+        kept = pieces.largest(blueprint).stored if blueprint.passing else 0     # what it was read into is kept
+        beside = kept if blueprint.frames else 2 * kept                         # or two layers are there
+        found = max(found, staying + RUNTIME // 2 + sound + beside)
     return max(found, passing.at_first())
 
 
@@ -98,7 +99,8 @@ class _Passing:
     def layer_and_next(self) -> float:
         """One layer runs, with a batch's tensors, and another arrives. Of what reads, and of what sees."""
         behind = pieces.heads(self.blueprint) and (self.words.table.parameters or self.words.later)
-        arriving = max(self.coming, self.words.table.stored if behind else 0) + self.reading
+        table = pieces.last(self.blueprint) if self.words.table.parameters else self.words.table
+        arriving = max(self.coming, table.stored if behind else 0) + self.reading
         words = self.words.later if self.plain else self.words.table.stored + self.reading
         return max(                                         # words arrive while the last layer of a tower runs
             max(self._running(each, min(most, self._behind(each))) - (0 if each.gives else self.words.later)
@@ -154,6 +156,10 @@ class _Passing:
             beside = self.reading + (max(kept, made) if table.parameters else kept)
         scores = working.streamed(blueprint, self.budget, self.dtype, self.tokens).head
         scores = max(scores, self.unpacking) if rows else scores
+        if table.parameters and pieces.last(blueprint).parameters < table.parameters:
+            looked_up = table.parameters * self.dtype.itemsize + max(pieces.first(blueprint) // 2, made) + self.reading
+            head = pieces.last(blueprint).parameters * self.dtype.itemsize + beside + scores
+            return max(min(looked_up, self.most), head)
         last = min(table.parameters * self.dtype.itemsize + spare + beside, self.most) + scores
         first = table.stored + self.reading + (self.unpacking if rows else 0)
         return last if table.parameters else max(last, min(first, self.most))

@@ -52,6 +52,11 @@ def tied(blueprint: Blueprint) -> bool:
     return ("text" in blueprint.gives or scores_words(blueprint)) and rest(blueprint) < 2 * _words(blueprint)
 
 
+def reads_text(blueprint: Blueprint) -> bool:
+    """Whether it reads texts as long as they are; a pipeline fills up or cuts its prompts."""
+    return "text" in blueprint.takes and blueprint.vocabulary > 0
+
+
 def scores_words(blueprint: Blueprint) -> bool:
     """Whether it gives scores of every word (a BERT's of hidden ones), not those of a few classes for each token."""
     return "scores" in blueprint.gives and not blueprint.labels
@@ -88,17 +93,29 @@ def kept(blueprint: Blueprint) -> int:
     """Parameters of what of it stays once it is there, since others hold it too: the head that is the embedding."""
     if not blueprint.outside:
         return table(blueprint).parameters if tied(blueprint) else 0
-    return sum(piece.parameters for each, piece in outside(blueprint) if each.shared)
+    return sum(piece.parameters for each, piece in _run(blueprint) if each.shared)
 
 
 def table(blueprint: Blueprint) -> Piece:
-    """The largest of it; nothing where it all stays."""
+    """The largest of it that runs; nothing where it all stays."""
     if blueprint.outside:
-        return max((piece for _, piece in outside(blueprint)), default=Piece(0, 0))
+        return max((piece for _, piece in _run(blueprint)), default=Piece(0, 0))
     if not _tables(blueprint):
         return Piece(0, 0)
     words = _words(blueprint)
     return Piece(words, rest_stored(blueprint) * words // max(rest(blueprint), 1))
+
+
+def last(blueprint: Blueprint) -> Piece:
+    """The largest of it that may come behind layers: the head, as a rule."""
+    if blueprint.outside:
+        return max((piece for each, piece in _run(blueprint) if each.behind), default=Piece(0, 0))
+    return table(blueprint)
+
+
+def _run(blueprint: Blueprint) -> list[tuple[Outside, Piece]]:
+    """What of it samples come to."""
+    return [(each, piece) for each, piece in outside(blueprint) if each.path not in blueprint.unmet]
 
 
 def _tables(blueprint: Blueprint) -> int:
@@ -137,14 +154,17 @@ def second(blueprint: Blueprint) -> int:
     denoiser."""
     away = [stack.path in blueprint.unmet for stack in blueprint.stacks]
     until = next((at for at, (one, behind) in enumerate(pairwise(away), 1) if behind and not one), len(away))
-    stacks = [each for each, gone in zip(blueprint.stacks[:until], away, strict=False) if not gone] or blueprint.stacks
+    vain = [(each.behind, piece.stored) for each, piece in outside(blueprint) if each.path in blueprint.unmet][:1]
+    until = min(until, *(at for at, _ in vain), until)
+    stacks = [each for each, gone in zip(blueprint.stacks[:until], away, strict=False) if not gone]
+    stacks = stacks or ([] if vain else list(blueprint.stacks))
     runs = [[layer.stored for layer in layers_of(blueprint, stack)] for stack in stacks if stack.layer_bytes]
     pairs = [pair for run in runs for pair in pairwise(run)]
     pairs += [(one[-1], other[0]) for one, other in permutations(runs, 2)]
     come, behind = _met(blueprint)
     largest_of_all = max((layer.stored for layer in come or layers(blueprint)), default=0)
     together = max(map(sum, pairs), default=0) - largest_of_all
-    return max(together, *(layer.stored for layer in behind), 0)
+    return max(together, *(layer.stored for layer in behind), *(stored for _, stored in vain), 0)
 
 
 def _met(blueprint: Blueprint) -> tuple[list[Piece], list[Piece]]:
@@ -173,8 +193,7 @@ def apart(blueprint: Blueprint) -> list[Blueprint]:
 
 def _apart(blueprint: Blueprint, towers: tuple[Stack, ...], others: tuple[Stack, ...]) -> list[Blueprint]:
     """Likewise, every stack of what sees by itself, since samples showed what is there while it runs."""
-    reads = "text" in blueprint.takes
-    seeing = towers if reads else blueprint.stacks
+    seeing = towers if (reads := reads_text(blueprint)) else blueprint.stacks
     found = [
         replace(blueprint, stacks=(stack,), held={stack.path: blueprint.held[stack.path]}, gives=(), takes=("image",))
         for stack in seeing if stack.path in blueprint.held and stack.path not in blueprint.unmet

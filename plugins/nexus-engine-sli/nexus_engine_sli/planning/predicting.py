@@ -10,10 +10,10 @@ import torch
 from nexus_specs import Blueprint, Budget
 from nexus_torch.files import DTYPES
 
-from ..memory.allocating import GROWN, MAPPED
+from ..memory.allocating import MAPPED
 from ..weights.quantising import AT_ONCE, How, bytes_of
 from . import pieces, working
-from .working import SLACK, STATES, heard, length
+from .working import STATES, heard, length
 
 WIDE = 3.0
 """Stored bytes a parameter from which on a checkpoint counts as float32; packed ones have far less."""
@@ -77,7 +77,7 @@ def activations(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens
 def _shown(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
     """Likewise, as samples of pictures showed; of a text beside them as it is long."""
     most = working.held(blueprint, budget, dtype)
-    if "text" in blueprint.takes:
+    if pieces.reads_text(blueprint):
         reading = tuple(stack for stack in blueprint.stacks if not stack.sees)
         alone = replace(blueprint, stacks=reading, seen=0, held={})
         most = max(most, *working.resident(alone, budget, dtype, tokens))
@@ -85,12 +85,6 @@ def _shown(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: flo
     state = working.states(blueprint, budget.micro_batch) * dtype.itemsize
     most += working.UNTRIMMED_HOLES * state if state < MAPPED else 0
     return RUNTIME + kernels(blueprint, dtype) + wasted + max(most, working.made(blueprint, budget))
-
-
-def slack(weights: int) -> int:
-    """Bytes that a streamed model's heap may hold beyond what is used, by those of the weights that are there at a
-    time."""
-    return min(GROWN, max(SLACK, weights // 10))
 
 
 def kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from nexus_specs import Blueprint, Budget
 
-from ..memory.allocating import FINE, MAPPED
+from ..memory.allocating import FINE, GROWN, MAPPED
 from ..outputs.deferring import rows_at_once
 from . import pieces
 
@@ -41,6 +41,8 @@ everything is resident the heap is not trimmed behind a layer, so more are left,
 up to which the holes of the batches before stay, since the heap is not trimmed for less."""
 HOLES, UNTRIMMED_HOLES = 11, 6
 """Likewise, beside all that is known to be there."""
+TRIMMED = 24
+"""Likewise, of texts, by all layers: the heap is trimmed where it has grown by more than is allowed."""
 TURNED = 8
 """Tensors of that width that a block makes besides of sixteen bits where it turns what attention asks and looks up, for
 that is in float32 (FLUX)."""
@@ -58,7 +60,7 @@ class Working(NamedTuple):
 def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
     """Where layers come one by one, and large blocks go back as soon as they are freed."""
     known = held(blueprint, budget, dtype)
-    if known and "text" not in blueprint.takes:
+    if known and not pieces.reads_text(blueprint):
         return Working(known, 0)
     leaves = (HOLES if blueprint.alive else LEFT) if "text" in blueprint.gives else LEFT_IN_TOWERS
     found, left = _working(blueprint, budget, dtype, tokens, leaves, MAPPED, WAITING)
@@ -70,13 +72,19 @@ def resident(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: f
     """Where all layers are there; no state waits, so what the first layer was given counts here."""
     mapped = FINE if budget.quantise or pieces.fused(blueprint) else MAPPED
     whole = blueprint.alive and not _turned(blueprint)
-    leaves = UNTRIMMED_HOLES if whole else UNTRIMMED
-    found, _ = _working(blueprint, budget, dtype, tokens, leaves, mapped)
+    found, _ = _working(blueprint, budget, dtype, tokens, 0 if whole else UNTRIMMED, mapped)
     if whole:
-        return found
+        state = states(blueprint, budget.micro_batch, tokens) * product(budget, dtype).itemsize
+        holes = min(TRIMMED * state, slack(blueprint.bytes)) if state < mapped else 0
+        return found._replace(layer=found.layer + holes)
     first = states(blueprint, budget.micro_batch, tokens) * dtype.itemsize
     both = min(_read(blueprint, tokens), blueprint.seen) * max(1, budget.micro_batch) * product(budget, dtype).itemsize
     return found._replace(layer=found.layer + first + (UNTRIMMED * both if both < mapped else 0))
+
+
+def slack(weights: int) -> int:
+    """Bytes that the heap may hold beyond what is used, by those of the weights that are there at a time."""
+    return min(GROWN, max(SLACK, weights // 10))
 
 
 def held(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
@@ -152,10 +160,12 @@ def products(blueprint: Blueprint) -> float:
 
 
 def heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
-    """What convolutions over a sound compute with, before any layer; as samples showed, all that a forward does: in
-    float32, which processors convolve and normalise bfloat16 in."""
+    """What convolutions over a sound compute with, before any layer; as samples showed, all that a forward does: over
+    waves in float32, which processors convolve and normalise bfloat16 in."""
     if blueprint.passing:
-        return max(1, budget.micro_batch) * blueprint.passing * torch.float32.itemsize
+        spectra = "audio" in blueprint.takes and not blueprint.frames           # layers have the most
+        made = product(budget, dtype) if spectra else torch.float32
+        return max(1, budget.micro_batch) * blueprint.passing * made.itemsize
     return _positions(blueprint, budget, tokens) * FRAMES * blueprint.frames * dtype.itemsize
 
 

@@ -16,7 +16,7 @@ from ..files.fetching import files_for
 from ..files.reading import Reader, buffers_for
 from ..memory.allocating import allow, give_back, map_large_blocks, mapping_finely
 from ..planning.fitting import Fitting
-from ..planning.predicting import slack
+from ..planning.working import slack
 from ..weights.checking import Finder, watch
 from ..weights.groups import Groups
 from ..weights.placing import Placing, bare, keeps_float32, one_by_one
