@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from nexus_specs import Batch, NexusError, Part, Sample, Shown, Signal
+from nexus_torch.hugging_face.inputs.alive import LEAST
 from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.text import tokenizer_hash
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from .encoders import encoder_checkpoint, encoder_config
 from .fields import ModelCollate
 from .folder import dtype_of, has_weights
 from .guidance import embeds
+from .holding import holding, narrowing
 from .observing import DENOISERS, PipelineModule
 from .options import Options, check_taken
 from .pipelines import PipelineFolder, scheduler_of
@@ -77,8 +79,12 @@ class PipelineCheckpoint:
         return self._collator.groups(samples)
 
     def shown(self, samples: Sequence[Sample], paths: Sequence[str] = ()) -> Shown:
-        """How large the largest of samples is, and whether they come to the VAE."""
-        return shown(self.folder, self.options, samples, self._collator.spread, paths)
+        """How large the largest of samples is, whether they come to the VAE, and what its own forward holds."""
+        found, most = shown(self.folder, self.options, samples, self._collator.spread, paths)
+        if self.blueprint.parameters < LEAST or not narrowing(self.blueprint.stacks):
+            return found
+        layers = {stack.path: stack.layers for stack in self.blueprint.stacks if stack.path not in found.unmet}
+        return dataclasses.replace(found, held=holding(self.skeleton(), self.collate([most]), layers))
 
     def read(self, output: Any, batch: Batch) -> Signal:
         """"output" [B, S * ...] is the prediction, flat; "prediction", "noisy", "target" [B, S, ...]; "image"."""

@@ -31,17 +31,18 @@ PACKED = 2
 
 
 def shown(folder: PipelineFolder, options: Options, samples: Sequence[Sample], spread: Sequence[float],
-          paths: Sequence[str]) -> Shown:  # fmt: skip
-    """What of a pipeline these samples come to, as large as the largest of them; `paths`: modules that are looked
-    at."""
+          paths: Sequence[str]) -> tuple[Shown, Sample]:  # fmt: skip
+    """What of a pipeline these samples come to, as large as the largest of them, and which that is; `paths`: modules
+    that are looked at."""
     most = range(max(len(timesteps(each, spread)) for each in samples))
-    found = [seen(folder, _told(folder, options, each), most) for each in standing_out(samples)]
+    found = [(seen(folder, _told(folder, options, each), most), each) for each in standing_out(samples)]
+    largest, one = max(found, key=lambda each: (each[0], len(each[1].fields)))
     pictured = any(each.fields.get(medium) is not None for each in samples for medium in MEDIA)
     away = [*(["encoder"] if not pictured else []), *(["decoder"] if not options.decode else [])]
-    return Shown(seen=max(found), unmet=tuple(
+    return Shown(seen=largest, unmet=tuple(
         stack.path for stack in (folder.models["vae"].stacks if "vae" in folder.models else ())
         if stack.path.split(".")[1] in away and not any(f"{path}.".startswith("vae.") for path in paths)
-    ))  # fmt: skip
+    )), one  # fmt: skip
 
 
 def _told(folder: PipelineFolder, options: Options, sample: Sample) -> Options:
