@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from nexus_specs import NexusError
 from nexus_torch.hugging_face.weights.packed import Packing
 from torch import Tensor
 
@@ -54,3 +55,19 @@ def test_pieces_of_a_weight_are_rounded_as_the_whole(name: str, monkeypatch: pyt
     assert whole.shape == (96, 128)
     assert torch.equal(found, whole.bfloat16())
     assert whole.abs().sum() > 0
+
+
+def test_experts_in_one_matrix_of_four_bits_are_refused() -> None:
+    """Their scales would be taken for those of others."""
+    raw = {"layer.weight_packed": torch.zeros(3, 8, 4, dtype=torch.uint8), "layer.weight_scale": torch.rand(3, 8, 1),
+           "layer.weight_global_scale": torch.ones(1)}  # fmt: skip
+    with pytest.raises(NexusError, match=r"'layer\.weight' has the shape \(3, 8, 4\)"):
+        Packing.of({"quant_method": "compressed-tensors"}, raw).unpack(raw)["layer.weight"]
+
+
+def test_weights_of_nothing_and_of_one_number() -> None:
+    raw = {"layer.qweight": drawn(0, 8), "layer.qzeros": drawn(1, 1), "layer.scales": torch.rand(1, 8)}
+    with pytest.raises(NexusError, match=r"'layer\.weight' is not packed as 'gptq' packs one"):
+        Packing.of({"quant_method": "gptq", "group_size": -1}, raw).unpack(raw)["layer.weight"]
+    one = {"layer.weight": torch.tensor(1.5).to(torch.float8_e4m3fn), "layer.weight_scale": torch.tensor([2.0])}
+    assert Packing.of({"quant_method": "fp8"}, one).unpack(one)["layer.weight"] == 3

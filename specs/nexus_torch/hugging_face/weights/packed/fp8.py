@@ -86,7 +86,7 @@ def _by_one(weight: Tensor, scales: Tensor, dtype: torch.dtype) -> Tensor:
     """Weights [E, ...], each times one number of [E]: `dtype`."""
     result = weight.new_empty(weight.shape, dtype=dtype)
     if not result.is_meta:
-        for one, of, by in zip(result.flatten(1), weight.flatten(1), scales, strict=True):
+        for one, of, by in zip(result.view(len(result), -1), weight.reshape(len(result), -1), scales, strict=True):
             for some in at_once(one.numel(), 1):
                 one[some] = values(of[some]).mul_(by)
     return result

@@ -120,7 +120,7 @@ class Packing:
             narrow = [self.dtype] if layout.narrow else []
             values = layout.dequantise(name, stored, self.settings, *narrow).to(self.dtype)
             return values.T if name in self.turned else values
-        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (ArithmeticError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             shapes = ", ".join(f"{role} {list(tensor.shape)}" for role, tensor in sorted(stored.items()))
             raise NexusError(
                 f"The weight '{name}' is not packed as '{self.settings.get('quant_method')}' packs one ({shapes}): "
