@@ -12,6 +12,8 @@ import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
 from nexus_specs import Blueprint, Outside
+from nexus_torch.hugging_face.configuration.classes import skeleton
+from nexus_torch.hugging_face.inputs.holding import unmet
 from nexus_torch.hugging_face.inputs.showing import shown
 
 SIZES: dict[str, Any] = {
@@ -95,3 +97,21 @@ def test_what_is_large_and_in_no_layer_is_told(tmp_path: Path) -> None:
     assert inspect(tmp_path, model_type="llama", architectures=["LlamaForCausalLM"], **SIZES).outside == ()
     scaled = inspect(tmp_path, model_type="gemma3_text", architectures=["Gemma3ForCausalLM"], head_dim=16, **words)
     assert scaled.outside == (Outside(path="lm_head", parameters=40_000 * 64, behind=1, shared=True),)
+
+
+def test_a_text_does_not_come_to_a_codec(tmp_path: Path) -> None:
+    """CSM's codec, its stack over codes and its table of codes counted where a text alone is read: 556 MB for 301."""
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    codes = {"num_codebooks": 4, "vocab_size": 33, "num_key_value_heads": 2, "head_dim": 8}
+    depth = small | codes | {"model_type": "csm_depth_decoder_model", "backbone_hidden_size": 32}
+    codec = small | {"model_type": "mimi", "num_filters": 4, "codebook_size": 32, "codebook_dim": 16,
+                     "vector_quantization_hidden_dimension": 16, "upsampling_ratios": [4, 4, 2],
+                     "upsample_groups": 32}  # fmt: skip
+    found = inspect(
+        tmp_path, model_type="csm", architectures=["CsmForConditionalGeneration"], text_vocab_size=70_000,
+        depth_decoder_config=depth, codec_config=codec, **small | codes,
+    )  # fmt: skip
+    (words,) = found.outside
+    module = skeleton(hf.AutoConfig.from_pretrained(tmp_path), hf.CsmForConditionalGeneration)
+    away = unmet(module, {"input_ids": torch.tensor([[5, 6, 7]])}, found)
+    assert (words.path, away) == ("embed_text_tokens", tuple(each.path for each in found.stacks[1:]))

@@ -155,7 +155,7 @@ def second(blueprint: Blueprint) -> int:
     away = [stack.path in blueprint.unmet for stack in blueprint.stacks]
     until = next((at for at, (one, behind) in enumerate(pairwise(away), 1) if behind and not one), len(away))
     vain = [(each.behind, piece.stored) for each, piece in outside(blueprint) if each.path in blueprint.unmet][:1]
-    until = min(until, *(at for at, _ in vain), until)
+    until = min([until, *(at for at, _ in vain)])
     stacks = [each for each, gone in zip(blueprint.stacks[:until], away, strict=False) if not gone]
     stacks = stacks or ([] if vain else list(blueprint.stacks))
     runs = [[layer.stored for layer in layers_of(blueprint, stack)] for stack in stacks if stack.layer_bytes]

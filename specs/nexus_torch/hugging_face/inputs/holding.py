@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
-from nexus_specs import Sample
+from nexus_specs import Blueprint, Sample
 from nexus_specs.showing import shapes_of
 from torch import Tensor, nn
 from torch.fx.experimental import _config as symbolic
@@ -44,6 +44,22 @@ def held(module: Any, batch: Mapping[str, Any], paths: Mapping[str, Sequence[str
     if len(found) < len(DTYPES):
         return {}
     return {path: (found[0][path], found[1][path]) for path in found[0]}
+
+
+def unmet(module: Any, batch: Mapping[str, Any], blueprint: Blueprint) -> tuple[str, ...]:
+    """Paths of stacks, and of large modules beside them, that a forward does not run; none where it does not run
+    without numbers. Scores are made behind what is looked at. `module` is on the meta device, and of no use behind
+    it."""
+    paths: dict[str, Sequence[str]] = {stack.path: stack.layers for stack in blueprint.stacks}
+    head = getattr(module, "get_output_embeddings", lambda: None)()
+    for each in blueprint.outside:
+        own = {id(weight) for weight in module.get_submodule(each.path).parameters()}
+        if head is None or own.isdisjoint(map(id, head.parameters())):
+            paths[each.path] = [
+                path for path, other in module.named_modules()
+                if not own.isdisjoint(map(id, other.parameters(recurse=False)))
+            ]  # fmt: skip
+    return tuple(path for path, most in held(module, batch, paths).items() if path and not any(most))
 
 
 def given(batch: Mapping[str, Any]) -> int:

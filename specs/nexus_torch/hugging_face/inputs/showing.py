@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig
 
 from .alive import LEAST
 from .collate import Preprocessor
-from .holding import given, held, making
+from .holding import given, held, making, unmet
 from .passing import passing
 from .seeing import pair, tower, whole
 
@@ -41,19 +41,29 @@ class Showing:
 
     def shown(self, samples: Sequence[Sample], paths: Sequence[str] = ()) -> Shown | None:
         """What samples show of it, as the tensors of those say that stand out; None where nothing differs."""
-        if not {"image", "video", "audio"} & set(self.preprocessor.takes):
-            return None
+        kinds, blueprint = set(self.preprocessor.takes), self.described
+        speaks = "audio" in blueprint.gives and len(blueprint.stacks) > 1 and blueprint.parameters >= LEAST
+        if not {"image", "video", "audio"} & kinds:
+            return self._spoken(samples) if speaks else None
         few = standing_out(samples)
         batches, bare = [self.collate([each]) for each in few], self.bare()
-        seeing = bool({"image", "video"} & set(self.preprocessor.takes)) and self.described.parameters >= LEAST
-        layers = {stack.path: stack.layers for stack in self.described.stacks}
+        seeing = bool({"image", "video"} & kinds) and blueprint.parameters >= LEAST
         lit = [batch for batch in batches if seeing and any(name.startswith(SEEN) for name in batch)]
+        layers = {stack.path: stack.layers for stack in blueprint.stacks}
         known = held(bare, max(lit, key=given), layers) if lit else {}
-        found = shown(self.described, self.bare() if lit else bare, batches, passes=not known)
+        found = shown(blueprint, self.bare() if lit else bare, batches, passes=not known)
+        if speaks and "text" in kinds and not any(name.startswith(HEARD) for batch in batches for name in batch):
+            found = replace(found, unmet=(*found.unmet, *unmet(self.bare(), batches[0], blueprint)))
         if not known:
             return found
         made = max(making(each, batch) for each, batch in zip(few, batches, strict=True))
         return replace(found, held=known, given=max(map(given, batches)), making=made)
+
+    def _spoken(self, samples: Sequence[Sample]) -> Shown:
+        """Of what speaks: which of its parts no text comes to (a codec, a decoder in depth)."""
+        blueprint, few = self.described, standing_out(samples)
+        away = unmet(self.bare(), self.collate(few[:1]), blueprint)
+        return Shown(seen=blueprint.seen, places=blueprint.places, unmet=away, passing=blueprint.passing)
 
 
 def shown(blueprint: Blueprint, module: nn.Module, batches: Sequence[Batch], *, passes: bool = True) -> Shown:
