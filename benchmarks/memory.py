@@ -63,6 +63,8 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "pictures of any size stream": ("grids", {"residency": "stream"}),
     "pictures of any size, text alone stream": ("grids", {"residency": "stream", "picture": "0"}),
     "pictures alone resident": ("towers", {"residency": "resident"}),
+    "pictures alone stream": ("towers", {"residency": "stream"}),
+    "photographs alone stream": ("towers", {"residency": "stream", "picture": "3500"}),
     "films stream": ("films", {"residency": "stream"}),
     "scores of every word stream": ("words", {"residency": "stream", "tokens": "500", "batch": "4"}),
     "SD3 stream": ("sd3", {"residency": "stream", "source": DRAWN, "picture": "0"}),

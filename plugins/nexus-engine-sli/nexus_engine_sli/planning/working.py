@@ -59,7 +59,7 @@ class Working(NamedTuple):
 
 def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> Working:
     """Where layers come one by one, and large blocks go back as soon as they are freed."""
-    known = held(blueprint, budget, dtype)
+    known = held(blueprint, budget, dtype) + _left(blueprint, budget, dtype)
     if known and not pieces.reads_text(blueprint):
         return Working(known, 0)
     leaves = (HOLES if blueprint.alive else LEFT) if "text" in blueprint.gives else LEFT_IN_TOWERS
@@ -97,6 +97,12 @@ def held(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
     most = narrow if dtype == torch.bfloat16 else (2 * narrow + wide) // 3 if mixed else wide
     cast = torch.bfloat16.itemsize * pieces.largest(blueprint).parameters // FOUR if mixed else 0
     return max(1, budget.micro_batch) * (most + given(blueprint, dtype)) + cast
+
+
+def _left(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
+    """Holes that batches of pictures leave, beside what samples showed to be there."""
+    state = max(1, budget.micro_batch) * blueprint.seen * dtype.itemsize
+    return min(SLACK, LEFT_IN_TOWERS * state) if blueprint.given and state < MAPPED else 0
 
 
 def made(blueprint: Blueprint, budget: Budget) -> int:
