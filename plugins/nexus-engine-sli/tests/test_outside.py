@@ -9,7 +9,7 @@ import pytest
 import torch
 from nexus_engine_sli.planning.headroom import choose
 from nexus_engine_sli.planning.pieces import Piece, kept, last, moving, second, table
-from nexus_engine_sli.planning.predicting import as_stored
+from nexus_engine_sli.planning.predicting import as_stored, buffers
 from nexus_engine_sli.planning.working import heard
 from nexus_specs import Blueprint, Budget, Outside, Stack
 
@@ -86,3 +86,11 @@ def test_spectra_are_computed_as_narrow_as_they_are_asked_for(speaking: Blueprin
     budget = Budget(precision="bfloat16", micro_batch=2)
     spectra, waves = (heard(replace(hearing, frames=each), budget, torch.bfloat16, 0) for each in (0, 64))
     assert (spectra, waves) == (200 * MB, 400 * MB)
+
+
+def test_codebooks_are_as_narrow_as_weights_where_these_are(speaking: Blueprint) -> None:
+    """CSM in bfloat16: 67 MB were counted of tensors that take 34."""
+    known = replace(speaking, buffers=60 * MB)
+    narrow = replace(known, bytes=2 * known.parameters + 30 * MB, dtype="BF16")
+    assert (buffers(narrow, torch.bfloat16), buffers(narrow, torch.float32)) == (30 * MB, 60 * MB)
+    assert buffers(known, torch.float32) == 60 * MB

@@ -24,6 +24,7 @@ from .predicting import (
     activations,
     alike,
     as_stored,
+    buffers,
     kernels,
     pixels,
     unfilled,
@@ -44,15 +45,16 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
     most_of_both = round(max(passing.layer_and_next(), passing.around_words() - early))
     if blueprint.held:
         most_of_both = max(most_of_both, passing.beside_layers())
-    found = staying + blueprint.buffers + kernels(blueprint, passing.dtype) + pixels(blueprint) + most_of_both
+    beside = buffers(blueprint, passing.dtype)
+    found = staying + beside + kernels(blueprint, passing.dtype) + pixels(blueprint) + most_of_both
     if pieces.by_rows(blueprint) and not budget.quantise:
         found += RUNTIME // 2                               # what unpacks takes
     elif budget.quantise or (blueprint.quantisation and pieces.fused(blueprint)):
         found += RUNTIME
     if sound := working.heard(blueprint, budget, passing.dtype, tokens):
         kept = pieces.largest(blueprint).stored if blueprint.passing else 0     # what it was read into is kept
-        beside = kept if blueprint.frames else 2 * kept                         # or two layers are there
-        found = max(found, staying + RUNTIME // 2 + sound + beside)
+        kept *= 1 if blueprint.frames else 2                # or two layers are there
+        found = max(found, staying + min(RUNTIME, RUNTIME // 2 + beside) + sound + kept)
     return max(found, passing.at_first())
 
 
@@ -94,7 +96,7 @@ class _Passing:
             return 0
         share = words.staying / max(pieces.rest(blueprint), 1)
         read = round(share * pieces.rest_stored(blueprint)) + pieces.first(blueprint) // 2 + self.reading
-        return words.staying * self.dtype.itemsize + blueprint.buffers + read
+        return words.staying * self.dtype.itemsize + buffers(blueprint, self.dtype) + read
 
     def layer_and_next(self) -> float:
         """One layer runs, with a batch's tensors, and another arrives. Of what reads, and of what sees."""

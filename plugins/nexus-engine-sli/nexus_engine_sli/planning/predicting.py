@@ -117,7 +117,7 @@ def unused(blueprint: Blueprint) -> int:
 def _held(blueprint: Blueprint, quantise: str, dtype: torch.dtype) -> int:
     """The weights once they are loaded."""
     layers = sum(layer.parameters for layer in pieces.layers(blueprint))
-    rest = pieces.rest(blueprint) * dtype.itemsize + blueprint.buffers
+    rest = pieces.rest(blueprint) * dtype.itemsize + buffers(blueprint, dtype)
     if not quantise:
         return rest + layers * dtype.itemsize
     how: How = "nf4" if quantise == "nf4" else "int8"
@@ -148,6 +148,15 @@ def as_stored(blueprint: Blueprint, dtype: torch.dtype) -> bool:
 def alike(blueprint: Blueprint, dtype: torch.dtype) -> bool:
     """Whether weights are stored in a dtype, and not packed."""
     return DTYPES.get(blueprint.dtype) == dtype and not blueprint.quantisation
+
+
+def buffers(blueprint: Blueprint, dtype: torch.dtype) -> int:
+    """Bytes of tensors that are no weights, of which those that are stored beside weights of sixteen bits are as narrow
+    (codebooks)."""
+    if dtype.itemsize >= torch.float32.itemsize or not alike(blueprint, dtype):
+        return blueprint.buffers
+    stored = blueprint.bytes - blueprint.parameters * dtype.itemsize
+    return blueprint.buffers - min(max(stored, 0), blueprint.buffers // 2)
 
 
 def unpacking(blueprint: Blueprint, most: int) -> int:
