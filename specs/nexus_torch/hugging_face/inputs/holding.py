@@ -120,7 +120,7 @@ def _end(*_: object) -> None:
 
 
 class _Holding(Following):
-    """Bytes, for each stack apart. What a convolution makes it turns, and has twice."""
+    """Bytes, for each stack apart. What a convolution takes and makes it turns, and has twice."""
 
     def __init__(self, module: nn.Module, paths: Mapping[str, Sequence[str]]) -> None:
         super().__init__(module)
@@ -150,7 +150,7 @@ class _Holding(Following):
         output = super().__torch_dispatch__(func, types, args, kwargs)
         there = sum(each.nbytes() for each in map(_there, self.live.values()) if each is not None)
         if func is torch.ops.aten.convolution.default:
-            there += output.numel() * output.itemsize
+            there += output.nbytes + args[0].nbytes
         self.held[self.inside[-1]] = max(self.held.get(self.inside[-1], 0), there)
         return output
 
