@@ -2,10 +2,11 @@
 
     plugins -> (nexus_torch ->) nexus_specs <- nexus_host
 
-Descriptors (`components`), records and protocols (`data`, `models`, `observation`, `teachers`, `students`,
-`contract`, `work`) and hooks (`hooks`). Records are frozen; tensors appear only in what lives in memory.
+Descriptors (`components`), records and protocols (`data`, `models`, `observation`, `checkpoints`, `teachers`,
+`students`, `contract`, `work`) and hooks (`hooks`). Records are frozen; tensors appear only in what lives in memory.
 """
 
+from .checkpoints import Checkpoint
 from .components import (
     ArchitectureComponent,
     Choice,
@@ -37,7 +38,7 @@ from .observation import SPECIAL_TAPS, Basis, Batch, Edit, Piece, Signal, Sink, 
 from .records import plain, record
 from .showing import Shown, as_shown, standing_out
 from .students import Adapter, Decoder, Link, Loss, Student, StudentMaker, Tower, decoders_of
-from .teachers import Architecture, Checkpoint, Engine, LayerProfile, Metric, Profile, Profiler, Teacher
+from .teachers import Architecture, Engine, LayerProfile, Metric, Profile, Profiler, Teacher
 from .work import (
     Command,
     Context,

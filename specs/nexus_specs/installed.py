@@ -12,11 +12,12 @@ from typing import Any
 
 import pluggy
 
+from .checkpoints import Checkpoint
 from .components import Component, resolve
 from .hooks import ENTRY_POINTS, KINDS, PROJECT, Hooks
 from .keeping import unchanged
 from .models import Blueprint
-from .teachers import Architecture, Checkpoint
+from .teachers import Architecture
 from .work import Lookup, NexusError
 
 STOPS = (KeyboardInterrupt, GeneratorExit)

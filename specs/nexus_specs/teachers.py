@@ -1,4 +1,4 @@
-"""Protocols of teachers, end to end: loader, checkpoint, engine, metric, profiler."""
+"""Protocols of teachers, end to end: loader, engine, metric, profiler."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .checkpoints import Checkpoint
 from .data import Sample
-from .models import Blueprint, Budget, Estimate, Machine, Part
-from .observation import Batch, Edit, Signal, Sink, Tap
+from .models import Blueprint, Budget, Estimate, Machine
+from .observation import Edit, Sink, Tap
+from .work import Context, Lookup
 
 if TYPE_CHECKING:
     from torch.nn import Module
-
-    from .work import Context, Lookup
 
 
 class Architecture(Protocol):
@@ -29,35 +29,6 @@ class Architecture(Protocol):
 
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
         """The checkpoint; `lookup.open` for what the source stands on (the base of an adapter)."""
-
-
-class Checkpoint(Protocol):
-    """Names and meaning of the weights. Reading, quantising and placing them is the engine's: every loader streams.
-
-    One whose samples differ in what they show may have `shown(samples, paths)`: a Shown (or None), from which memory is
-    predicted in place of the most that its blueprint says may come. `paths` are modules that are looked at."""
-
-    blueprint: Blueprint
-    parts: tuple[Part, ...]
-    """In the order in which the forward visits them; what belongs to no layer comes first."""
-
-    def skeleton(self) -> Module:
-        """The module on the meta device, with its own forward."""
-
-    def assemble(self, part: Part, raw: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Stored tensors by key -> the skeleton's tensors by full parameter name."""
-
-    def collate(self, samples: Sequence[Sample]) -> Batch:
-        """Through its own tokenizer or processor; right-padded; text begins with a start token."""
-
-    def read(self, output: Any, batch: Batch) -> Signal:
-        """The forward's output in standard terms."""
-
-    def generate(self, module: Module, samples: Sequence[Sample]) -> Sequence[Any]:
-        """One answer for each sample (greedy)."""
-
-    def save_preprocessor(self, folder: Path) -> None:
-        """Writes tokenizer or processor files, never weights: what training needs when the teacher is closed."""
 
 
 class Teacher(Protocol):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from .checkpoints import Checkpoint
 from .components import Choice, Component, Split
 from .data import Sample
 from .models import Blueprint, Budget, Estimate
-from .teachers import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,8 @@ def test_import_linter_knows_every_plugin():
     assert set(lint["root_packages"]) == packages | {"nexus_specs", "nexus_torch", "nexus_host"}
     (independent,) = [each["modules"] for each in lint["contracts"] if each["type"] == "independence"]
     assert set(independent) == packages | {"nexus_host"}
+    (one_way,) = [each["ancestors"] for each in lint["contracts"] if each["type"] == "acyclic_siblings"]
+    assert {each.partition(".")[0] for each in one_way} == set(lint["root_packages"])
 
 
 def test_licence_is_mit():

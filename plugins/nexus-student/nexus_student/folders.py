@@ -4,27 +4,47 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from nexus_specs import Installed, Lookup, NexusError, plain
 from nexus_torch.files import file_hash, read_tensors, write_json, write_tensors
 from torch import Tensor
 
-from .consolidation import check_step, write_consolidation
+from .consolidation import Consolidation, check_step, write_consolidation
 from .cores import CORE, core_blueprint, quiet, read_tokenizer
 from .lora import CONFIG, WEIGHTS, peft_config, stored_embedding_names, stored_names
 from .specs import SCHEMA, TOWER, read_spec
 from .tower import TowerModule
 
-if TYPE_CHECKING:
-    from .model import NexusModel
-
 OWN, VOCABULARY = "own.safetensors", "vocabulary"
 EMBEDDING = f"{VOCABULARY}/embedding.safetensors"
 
 
-def build_tower(folder: Path, model: NexusModel, lookup: Lookup | None) -> TowerModule:
+class Body(Protocol):
+    """What a tower is built for."""
+
+    core: Any
+    layers: tuple[str, ...]
+    linears: tuple[str, ...]
+
+
+class Whole(Body, Protocol):
+    """A student with its towers, of which some may still lie in its folder."""
+
+    config: Any
+    folder: Path | None
+    consolidation: Consolidation | None
+
+    @property
+    def tower_names(self) -> tuple[str, ...]:
+        """All towers, loaded or not."""
+
+    def tower(self, name: str) -> TowerModule:
+        """A tower, loaded when it is first asked for."""
+
+
+def build_tower(folder: Path, model: Body, lookup: Lookup | None) -> TowerModule:
     """A tower of a folder for this core, its weights not yet read."""
     spec = read_spec(folder)
     component = (lookup or Installed()).make("tower", spec.component, **spec.config)
@@ -32,7 +52,7 @@ def build_tower(folder: Path, model: NexusModel, lookup: Lookup | None) -> Tower
     return TowerModule(spec, model.core, model.linears, len(model.layers), own)
 
 
-def open_tower(folder: Path, model: NexusModel, lookup: Lookup | None) -> TowerModule:
+def open_tower(folder: Path, model: Body, lookup: Lookup | None) -> TowerModule:
     """A tower of a folder with its weights."""
     tower = build_tower(folder, model, lookup)
     names = stored(tower, model.core)
@@ -109,7 +129,7 @@ def write_core(folder: Path, core: Any, tokenizer: Any | None) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def write_student(model: NexusModel, folder: Path) -> None:
+def write_student(model: Whole, folder: Path) -> None:
     """Writes a whole student: config.json, `core/`, `towers/`, and the consolidation step if it has one."""
     if model.consolidation is not None:
         check_step(model.consolidation, model.tower_names)
@@ -123,7 +143,7 @@ def write_student(model: NexusModel, folder: Path) -> None:
         write_consolidation(folder, model.consolidation)
 
 
-def copy_or_write(model: NexusModel, name: str, folder: Path) -> None:
+def copy_or_write(model: Whole, name: str, folder: Path) -> None:
     """A tower that came from a folder is copied, byte for byte; one that is new is written."""
     origin = None if model.folder is None else model.folder / "towers" / name
     if origin is not None and origin.exists():

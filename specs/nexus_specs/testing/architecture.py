@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..checkpoints import Checkpoint
 from ..components import ArchitectureComponent, resolve
 from ..data import Sample
 from ..installed import Installed
-from ..teachers import Checkpoint
 from ..work import Lookup
 from .base import ComponentTests
 from .catalogue import check_catalogue

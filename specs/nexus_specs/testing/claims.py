@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints import Checkpoint
 from ..components import locate
 from ..models import Blueprint
 from ..records import plain, record
-from ..teachers import Architecture, Checkpoint
+from ..teachers import Architecture
 
 
 def check_match(architecture: Architecture, sources: Sequence[str], foreign: Sequence[str]) -> None:

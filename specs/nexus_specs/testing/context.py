@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints import Checkpoint
 from ..components import Choice, Component, Split, StageComponent
 from ..data import Sample
 from ..installed import Installed
 from ..models import Blueprint, Budget
 from ..observation import Piece
-from ..teachers import Checkpoint
 from ..work import NotDeclared, Unit
 
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints import Checkpoint
 from ..data import Sample
 from ..models import Blueprint, Budget, Estimate, Machine
 from ..observation import Tap
-from ..teachers import Checkpoint, Engine, Teacher
+from ..teachers import Engine, Teacher
 from ..work import NotResident
 from .base import ComponentTests
 from .context import ListSink

@@ -7,13 +7,11 @@ import re
 import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from .hub_files import Repository, Stored
-
-if TYPE_CHECKING:
-    from .hub import LocalHub
+from .hub_state import HubState
 
 API = re.compile(
     r"/api/(?P<kind>model|dataset)s/(?P<name>[^/]+/[^/]+)"
@@ -29,7 +27,7 @@ BLOCK = 1 << 16
 class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
-    hub: LocalHub
+    hub: HubState
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -130,9 +128,13 @@ class Handler(BaseHTTPRequestHandler):
         about = {"X-Repo-Commit": commit, "ETag": f'"{file.etag}"'}
         if file.sha256:
             about |= {"X-Linked-Size": str(file.size), "X-Linked-ETag": f'"{file.etag}"'}
-            self._head(302, about | {"Location": f"{self.hub.content_url}/content/{file.sha256}/{name}/{inner}"}, 0)
+            self._head(302, about | {"Location": f"{self._elsewhere()}/content/{file.sha256}/{name}/{inner}"}, 0)
         else:
             self._serve(file, f"{name}/{inner}", about)
+
+    def _elsewhere(self) -> str:
+        """Where large files are: another host, as on the hub, which is sent no token."""
+        return f"http://localhost:{self.connection.getsockname()[1]}"
 
     def _content(self, key: str, name: str) -> None:
         """Where large files are served from, as a content network does: without asking who it is."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints import Checkpoint
 from ..data import Sample
 from ..models import Extent
-from ..teachers import Checkpoint
 from .values import same_batch, shape
 
 SIZES = {

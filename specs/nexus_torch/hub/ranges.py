@@ -14,6 +14,7 @@ from .errors import LOGIN, HubError, Unreachable, in_words, unreachable
 from .listing import lose, lost, resolve
 from .names import Address
 from .settings import endpoint, offline
+from .urls import url
 from .waiting import LONGEST, rest, seconds_of, wanted
 
 TRIES = 6
@@ -93,15 +94,6 @@ def _given_up(address: Address, problem: Exception) -> HubError:
         f"The hub ({endpoint()}) answered {problem.status} to each of {TRIES} questions for '{address}'. Try again "
         "later, or set HF_ENDPOINT to another mirror."
     )
-
-
-def url(address: Address) -> str:
-    """Where the hub serves a file."""
-    from huggingface_hub import hf_hub_url
-
-    hub = address.hub
-    kind = "dataset" if hub.kind == "dataset" else None
-    return str(hf_hub_url(hub.name, address.file, repo_type=kind, revision=hub.revision, endpoint=endpoint()))
 
 
 def _request(address: Address, at: int, stop: int) -> Iterator[bytes]:

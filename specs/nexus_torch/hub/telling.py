@@ -16,6 +16,7 @@ from typing import Any
 from .names import Address, HubId
 from .pages import rows
 from .settings import endpoint
+from .urls import url
 from .waiting import patiently
 
 SIDE_BY_SIDE = 8
@@ -121,8 +122,6 @@ def _whole(hub: HubId, patience: float, file: File) -> File:
 def _asked(address: Address, patience: float) -> tuple[int, str]:
     """Size and tag of a file."""
     from huggingface_hub import get_hf_file_metadata
-
-    from .ranges import url
 
     found = get_hf_file_metadata(url(address), timeout=patience, endpoint=endpoint(), library_name="nexus")
     return -1 if found.size is None else int(found.size), str(found.etag or "")
