@@ -23,7 +23,8 @@ from .refusing import Refused, Stage
 from .table import OURS, THEIRS, Row, empty
 from .watching import Watched
 
-PLACE = re.compile(r"(?<!\w)(?:/[\w.+-]+)+/")
+PLACE = re.compile(r"(?<![\w/:])(?:/[\w.+-]+)+/")
+"""A folder of this machine; not what an address on the web goes on with."""
 AGREE = 1e-5
 """The largest relative difference in float32."""
 DEEP = 6
