@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from nexus_specs import KINDS, Blueprint, Checkpoint, Component, NexusError, Origin, StageComponent, resolve, unchanged
+from nexus_specs.installed import WITHOUT
 from packaging.requirements import Requirement
 
 from ..words import did_you_mean, listed
@@ -18,7 +19,6 @@ from .options import OptionField
 from .points import Point, normal, points, unmet
 from .records import Plugin, Provider
 
-WITHOUT = "NEXUS_WITHOUT"
 _INSTEAD = {"tower": "give the tower another component"}
 """What can be done about a component that there is not, beside naming another one."""
 Offer = tuple[Plugin, Component]

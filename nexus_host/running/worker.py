@@ -9,12 +9,12 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from nexus_specs import Blueprint, Budget, Estimate, Machine, NexusError, Paused, Stage, plain, resolve, unchanged
 
@@ -27,6 +27,8 @@ from .job import Job, Outcome
 from .signals import CAUGHT
 
 LOGS = "logs"
+_Asked = ParamSpec("_Asked")
+_Answer = TypeVar("_Answer")
 
 
 def start(run: str, parent: int) -> None:
@@ -110,42 +112,49 @@ def _words(error: BaseException, where: str) -> str:
     return f"{text} ({where})" if where else text
 
 
+def _or_none(ask: Callable[_Asked, _Answer]) -> Callable[_Asked, _Answer | None]:
+    """The same question, with the answer None where code of a plugin breaks over it; the worker's log says how."""
+
+    @wraps(ask)
+    def asked(*given: _Asked.args, **named: _Asked.kwargs) -> _Answer | None:
+        try:
+            return ask(*given, **named)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # as in `execute`
+            traceback.print_exc()
+            return None
+
+    return asked
+
+
 @unchanged()
+@_or_none
 def estimate(job: Job) -> Mapping[str, Any] | None:
     """What a unit would cost, or None where its stage cannot tell."""
-    try:
-        found = plain(_stage(job).estimate(UnitContext(job, planning(job.without), None)))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # as in `execute`
-        traceback.print_exc()
-        return None
+    found = plain(_stage(job).estimate(UnitContext(job, planning(job.without), None)))
     return found if isinstance(found, Mapping) and set(found) == set(plain(Estimate())) else None
 
 
+@_or_none
 def place(
     source: str, without: tuple[str, ...], name: str, options: Mapping[str, Any], budget: Budget, named: str = ""
 ) -> Mapping[str, Any] | None:
     """How an engine would run a teacher, and where its loader finds it: what they have no opinion of is left out; None
     where they cannot tell. What is wrong shows when a unit runs. `named`: what the card calls a source that is pinned;
     then the commit that this name has by now is told, too."""
-    try:
-        found = planning(without)
-        engine, origin = found.make("engine", name, **options), found.origin(source)
-        said: dict[str, Any] = {"source": origin.source, "missing": origin.missing} if origin else {}
-        if origin and named and (latest := found.latest(source, named)) not in ("", origin.commit):
-            said["latest"] = latest
-        if not hasattr(engine, "place"):
-            return said
-        settled = engine.place(found.inspect(origin.source if origin else source), budget)
-        return said | {"micro_batch": int(settled.micro_batch), "quantise": str(settled.quantise)}
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # as in `execute`
-        traceback.print_exc()
-        return None
+    found = planning(without)
+    engine, origin = found.make("engine", name, **options), found.origin(source)
+    said: dict[str, Any] = {"source": origin.source, "missing": origin.missing} if origin else {}
+    if origin and named and (latest := found.latest(source, named)) not in ("", origin.commit):
+        said["latest"] = latest
+    if not hasattr(engine, "place"):
+        return said
+    settled = engine.place(found.inspect(origin.source if origin else source), budget)
+    return said | {"micro_batch": int(settled.micro_batch), "quantise": str(settled.quantise)}
 
 
+@_or_none
 def describe(source: str, without: tuple[str, ...]) -> Mapping[str, Any] | None:
     """What a teacher is, as its loader says, less its layers and the names of its classes; `error` alone where there
     is something wrong with it; None where nobody can tell."""
@@ -153,23 +162,13 @@ def describe(source: str, without: tuple[str, ...]) -> Mapping[str, Any] | None:
         return plain(dataclasses.replace(planning(without).inspect(source), stacks=(), labels=()))  # type: ignore[no-any-return]
     except NexusError as error:
         return {"error": str(error)}
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # as in `execute`
-        traceback.print_exc()
-        return None
 
 
+@_or_none
 def propose(name: str, teachers: list[Blueprint], tier: int, without: tuple[str, ...]) -> Mapping[str, Any] | None:
     """Options for a new core, as its student proposes them for some teachers and a tier; None where it cannot."""
-    try:
-        maker = plugins(without).make("student", name)
-        return plain(dict(maker.propose(teachers, Budget(), tier)))  # type: ignore[no-any-return]
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # as in `execute`
-        traceback.print_exc()
-        return None
+    maker = plugins(without).make("student", name)
+    return plain(dict(maker.propose(teachers, Budget(), tier)))  # type: ignore[no-any-return]
 
 
 def machine(folder: str, without: tuple[str, ...], name: str, options: Mapping[str, Any]) -> Machine:

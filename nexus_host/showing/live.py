@@ -22,7 +22,6 @@ class LiveView:
     """Draws the board on a terminal; lines for the user scroll above it."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
         self._live = Live(Text("planning ...", "dim"), console=console, refresh_per_second=4, transient=True)
         self._live.start(refresh=True)
 

@@ -21,8 +21,8 @@ MARK = ".nexus-making-"
 """How a temporary name begins; `sweep` finds what a kill left behind by it."""
 LARGEST_JSON = 1 << 28
 """Bytes of a note, a status or a result that is read."""
-_EXCHANGE = 2
-_HERE = -100
+_EXCHANGE, _HERE = 2, -100
+"""RENAME_EXCHANGE and AT_FDCWD, as Linux's headers have them."""
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from .caching import expanded
+
 Split = Literal["train", "development", "held_out"]
 Scope = Literal["teacher", "core", "tower", "student"]
 """What a stage works on. Arrows: teacher -> tower, core teachers -> core -> tower, all -> student."""
@@ -158,9 +160,7 @@ def location(default: Any = "", *, help: str = "A path, a package: resource or a
 def locate(source: str) -> Path:
     """The path behind a source: a path as it is, "package:name/inner/path" inside an installed package."""
     if not source.startswith("package:"):
-        with suppress(RuntimeError):  # "~name" of somebody who is not here is a name like any other
-            return Path(source).expanduser()
-        return Path(source)
+        return expanded(source)
     package, _, inner = source.removeprefix("package:").partition("/")
     found = None
     with suppress(ImportError, ValueError):

@@ -16,16 +16,22 @@ def unchanged() -> Iterator[None]:
     algorithms, random state. A plugin that changes them as it is imported would change the results of whatever comes
     after it in the same process, and what comes after it is chance. Imports nothing.
     """
-    with suppress(OSError):
-        folder = Path.cwd()
-    before = _modes()
+    folder, before = _folder(), _modes()
     try:
         yield
     finally:
-        with suppress(OSError, UnboundLocalError):          # it was removed meanwhile
-            os.chdir(folder)
+        with suppress(OSError):                             # it was removed meanwhile
+            if folder is not None:
+                os.chdir(folder)
         if torch := sys.modules.get("torch"):
             _put_back(torch, before)
+
+
+def _folder() -> Path | None:
+    """The working folder; None where it is gone."""
+    with suppress(OSError):
+        return Path.cwd()
+    return None
 
 
 def _modes() -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Keys of samples: content, and nothing else."""
 
+import re
+
 import numpy
 import pytest
 from nexus_specs import Sample, content_key, prompted
@@ -9,8 +11,7 @@ BASE = {"text": "a", "rate": 8000}
 
 def test_key_is_hexadecimal_and_stable():
     assert content_key(BASE) == content_key(dict(reversed(BASE.items())))
-    assert len(content_key(BASE)) == 32
-    assert int(content_key(BASE), 16) >= 0
+    assert re.fullmatch("[0-9a-f]{32}", content_key(BASE))
 
 
 @pytest.mark.parametrize("other", [{"label": 1}, {"source": "elsewhere"}, {"label": "one", "source": ""}])

@@ -36,7 +36,8 @@ LENGTHS = (64, 512)
 """Bytes of the windows that thresholds are found for; between them they lie on a line over the logarithm."""
 SHARPNESS = 4.0
 """Temperature of a decision, as a share of the score's deviation: one deviation apart is 98 % sure."""
-KEYWORDS = 24
+KEYWORDS, RARE = 24, 50
+"""Words of a row at most; a word that fewer than one text in so many holds is none of them."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,12 @@ def _between(ends: tuple[float, float], length: int) -> float:
 
 
 def keywords(texts: Sequence[str]) -> tuple[str, ...]:
-    """The words of at least four letters that most texts hold, commonest first; common English words left out."""
+    """The words of at least four letters that the most texts hold, one in `RARE` or more of them, commonest first;
+    common English words left out."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(set(words(text)) - COMMON)
-    most = [word for word, count in counts.items() if 50 * count >= len(texts)]
+    most = [word for word, count in counts.items() if RARE * count >= len(texts)]
     return tuple(sorted(most, key=lambda word: (-counts[word], word))[:KEYWORDS])
 
 
