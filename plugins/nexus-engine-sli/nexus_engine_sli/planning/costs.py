@@ -27,7 +27,7 @@ from .headroom import Way
 from .layerwise import layerwise
 from .pieces import tied, width_of
 from .predicting import weight_dtype
-from .working import given
+from .working import TOKENS, given
 from .working import length as usual
 from .working import states as waiting
 
@@ -42,9 +42,9 @@ PARALLEL = 0.92
 """What every further thread adds, as a share of the first."""
 UNPACK, WIDEN = 0.6e9, 2.5e9
 """Weights a second and thread that are unpacked (FP8, four bits), or brought from sixteen bits to thirty-two."""
-LENGTH = 256
+LENGTH, FEW = 256, 64
 """Tokens of a sample, where unknown, for what takes time and what waits: as long as texts are cut for a corpus. The
-few that pass at a time may be shorter (`working.TOKENS`)."""
+few that pass at a time may be shorter (`working.TOKENS`), and of all that wait so many."""
 FIRST = 1
 """States that a forward holds besides those that its last layer gave: its code keeps what the first one was given."""
 WAITS = 70_000
@@ -86,7 +86,8 @@ def cost(
     arithmetic = _arithmetic(blueprint, samples, length, budget, watched=streamed) * passes
     setup = SETUP + EACH * _layers(blueprint)
     work = unpacking + arithmetic
-    each = waiting(blueprint, samples, tokens or LENGTH) * weight_dtype(blueprint, budget).itemsize if samples else 0
+    long = tokens or unsaid(blueprint, samples)
+    each = waiting(blueprint, samples, long) * weight_dtype(blueprint, budget).itemsize if samples else 0
     inputs = samples * given(blueprint, weight_dtype(blueprint, budget))
     states = round(each * (FIRST + passes)) + inputs
     held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory
@@ -99,6 +100,14 @@ def cost(
         memory=held + (min(states, room) if streamed or edits else 0),
         disk=max(0, states - room) if streamed else 0,
     )  # fmt: skip
+
+
+def unsaid(blueprint: Blueprint, samples: int) -> float:
+    """Tokens of each of so many samples that wait, in the mean, where nobody says."""
+    if "text" not in blueprint.takes or not samples:
+        return LENGTH
+    few = min(samples, FEW)
+    return (few * TOKENS + (samples - few) * LENGTH) / samples
 
 
 def streamed_memory(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:

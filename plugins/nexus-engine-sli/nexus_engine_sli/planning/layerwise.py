@@ -51,6 +51,8 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
         found += RUNTIME // 2                               # what unpacks takes
     elif budget.quantise or (blueprint.quantisation and pieces.fused(blueprint)):
         found += RUNTIME
+    elif blueprint.scanned and not blueprint.chunk:
+        found += RUNTIME // 2                               # kernels of its convolution
     if sound := working.heard(blueprint, budget, passing.dtype, tokens):
         kept = pieces.largest(blueprint).stored if blueprint.passing else 0     # what it was read into is kept
         kept *= 1 if blueprint.frames else 2                # or two layers are there

@@ -46,8 +46,10 @@ TRIMMED = 24
 TURNED = 8
 """Tensors of that width that a block makes besides of sixteen bits where it turns what attention asks and looks up, for
 that is in float32 (FLUX)."""
-FRAMES, SCANS = 4, 3
-"""Tensors of a sound's frames; those of a scan (decay, input, and both)."""
+FRAMES, SCANS, INNER = 4, 3, 20
+"""Tensors of a sound's frames; those of a scan (decay, input, and both), and of the residual width what a layer makes
+around it, which is twice as wide: what is projected, convolved and turned, its steps and their sum with a bias, the
+gate (a Mamba's on the meta device)."""
 
 
 class Working(NamedTuple):
@@ -131,7 +133,8 @@ def _working(
         held = (KEPT - waiting) * positions * dtype.itemsize
         held += products_of_one * _positions(blueprint, budget, tokens) * made
     else:
-        held = RESIDUAL * positions * dtype.itemsize + round(max(ATTENTION, products(blueprint)) * state)
+        around = INNER if blueprint.scanned and not blueprint.chunk else ATTENTION
+        held = RESIDUAL * positions * dtype.itemsize + round(max(around, products(blueprint)) * state)
     left = leaves * state if state < mapped else 0
     cast = made if product(budget, dtype) != dtype else 0   # the weights of a product, in the dtype that it is made in
     whole = _scanned(blueprint, budget, tokens) + _pairs(blueprint, budget, made, tokens)
