@@ -116,8 +116,9 @@ def test_pictures_are_what_the_script_draws(tmp_path):
     script = tmp_path / "draw.py"
     script.write_text((DOCS / "images" / "draw.py").read_text(encoding="utf-8"), encoding="utf-8")
     subprocess.run([sys.executable, str(script)], check=True)
-    for drawn in tmp_path.glob("*.svg"):
-        assert drawn.read_text(encoding="utf-8") == page(f"images/{drawn.name}")
+    drawn = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.svg")}
+    assert drawn
+    assert drawn == {name: page(f"images/{name}") for name in drawn}
 
 
 def test_release_has_every_field_of_a_capability():

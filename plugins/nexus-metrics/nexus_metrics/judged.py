@@ -105,7 +105,6 @@ class SpeakerSimilarity(Judged, Ratio):
             raise NexusError(f"{self.name} has nothing to score: no held-out sample has {field}.")
         return float(np.mean([cosine(each, voices[at - 1]) for at, each in enumerate(voices)])) if voices[1:] else 0.0
 
-
     def _voice(self, sample: Sample, field: str) -> NDArray[np.float64]:
         """That of a sample's sound; with its rate, since an encoder hears at one rate alone, and says so."""
         rate = {"rate": sample.fields["rate"]} if field == "audio" and sample.fields.get("rate") is not None else {}
