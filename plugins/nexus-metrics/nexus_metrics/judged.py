@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from .options import EncoderOptions
 from .ratio import Ratio, numbers
 
+SIDE = 224
+"""Of a grey picture."""
+
 
 class Encoder:
     """A checkpoint that is open as long as the metric is, and the embeddings that it gives."""
@@ -127,8 +130,7 @@ class ClipScore(Judged, Ratio):
         texts = [each.fields[name] for each in held_out if (name := self.options.field or "text") in each.fields]
         if not texts:
             raise NexusError(f"{self.name} has nothing to score: no held-out sample has a text.")
-        grey = np.full((224, 224, 3), 128, np.uint8)
-        return float(np.mean([self._row(text, grey)[0] for text in texts]))
+        return float(np.mean([self._row(text, grey())[0] for text in texts]))
 
     def _row(self, text: Any, picture: Any) -> tuple[float, ...]:
         if text is None:
@@ -164,8 +166,8 @@ class FrechetDistance(Judged):
         if len(real) < 2:
             raise NexusError(f"{self.name} has nothing to score: held-out samples have no pictures or films.")
         seen = [self._seen(each) for each in real]
-        grey = [self._seen(np.full_like(np.asarray(each, np.uint8), 128)) for each in real]
-        return frechet(np.array(grey), np.array(seen))
+        nothing = [self._seen(np.full_like(np.asarray(each, np.uint8), 128)) for each in real]
+        return frechet(np.array(nothing), np.array(seen))
 
     def _real(self, sample: Sample) -> Any:
         names = (self.options.field,) if self.options.field else ("video", "image")
@@ -176,6 +178,11 @@ class FrechetDistance(Judged):
         if pixels.ndim == 4 and (count := self.encoder.frames):             # films are longer than what it was made for
             pixels = pixels[np.linspace(0, len(pixels) - 1, count).round().astype(int)]
         return self.encoder.embedding(**{"video" if pixels.ndim == 4 else "image": pixels})
+
+
+def grey() -> NDArray[np.uint8]:
+    """A picture of nothing, for encoders that take one with every text."""
+    return np.full((SIDE, SIDE, 3), 128, np.uint8)
 
 
 def cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

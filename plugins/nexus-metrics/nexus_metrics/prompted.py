@@ -14,13 +14,10 @@ import numpy as np
 from nexus_specs import NexusError, Sample, Tap
 from numpy.typing import NDArray
 
-from .judged import Encoder
+from .judged import Encoder, grey
 from .options import PromptOptions
 from .ratio import Ratio, largest, numbers
 from .references import known
-
-SIDE = 224
-"""Of the grey picture that stands beside a class's words: encoders of both take both."""
 
 
 class ZeroShotAccuracy(Ratio):
@@ -72,8 +69,7 @@ class ZeroShotAccuracy(Ratio):
         return tuple(self.options.labels)
 
     def _words(self, text: str) -> NDArray[np.float64]:
-        grey = np.full((SIDE, SIDE, 3), 128, np.uint8)
-        return self.encoder.pair(image=grey, text=text)[1]
+        return self.encoder.pair(image=grey(), text=text)[1]  # encoders of both take both
 
     def _row(self, sample: Sample, vector: NDArray[np.float64]) -> tuple[float, ...]:
         place = self._place(sample)

@@ -15,6 +15,7 @@ from .ratio import Ratio, numbers
 from .references import expected
 
 SILENCE = 1e-10
+"""A sum of squares below which there is nothing to compare with; as a share of one, what `CLEAREST` decibels are."""
 LEAST = 0.9
 """The share of a sound that an answer gives back at least; frames at its end may be missing."""
 CLEAREST = 100.0
