@@ -188,6 +188,8 @@ class Preprocessor(Texts):
             inputs["audio"] = [self._wave(sample) for sample in samples]
         counts = [{name: len(inputs["images"][at]) if name == "image" else 1 for name in media}
                   for at in range(len(samples))]  # fmt: skip
+        if "image" in media and self.writes:
+            counts = [{name: many for name, many in each.items() if name != "image"} for each in counts]
         texts = [processor.with_places(made, str(sample.fields.get("text") or ""), count)
                  for sample, count in zip(samples, counts, strict=True)]  # fmt: skip
         cut = {"truncation": True, "max_length": self.context} if self.paired and self.context else {}

@@ -110,6 +110,11 @@ class Makers:
 
         return processor.load(self.home, part)
 
+    @cached_property
+    def writes(self) -> bool:
+        """Whether that writes the places of pictures itself."""
+        return processor.writes(self.processor)
+
     def _load(self, kind: Any, file: str, **more: Any) -> Any:
         check_classes(self.home)
         try:

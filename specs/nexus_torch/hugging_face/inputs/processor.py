@@ -12,6 +12,8 @@ from typing import Any
 
 import transformers
 from nexus_specs import NexusError
+from nexus_specs.installed import STOPS
+from PIL import Image
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
 from ..folder import configuration
@@ -22,6 +24,8 @@ NAMES = ("processor_config.json", "preprocessor_config.json", "tokenizer_config.
 BEFORE = ("vision_start_token", "vision_bos_token", "audio_bos_token")
 AFTER = ("vision_end_token", "vision_eos_token", "audio_eos_token")
 """Attributes of processors: what stands around the place of an image, or of a sound, in a text."""
+SMALL = 64
+"""Pixels of the side of a picture with which a processor is tried."""
 PLACES = {"image": "image_token", "audio": "audio_token", "video": "video_token"}
 
 PARTS = {
@@ -80,6 +84,26 @@ def with_places(processor: Any, text: str, media: Mapping[str, int]) -> str:
         if isinstance(token, str) and token not in text:
             text = _around(processor, token, kind) * count + text
     return text
+
+
+def writes(processor: Any) -> bool:
+    """Whether it writes the places of a picture before any text, so that one that stands there is one too many (BLIP-2,
+    Florence-2)."""
+    mark = getattr(processor, PLACES["image"], "")
+    mark = str(getattr(mark, "content", mark))
+    sample = Image.new("RGB", (SMALL, SMALL))
+
+    def places(text: str) -> int:
+        """How many stand in it; -1 where it is refused."""
+        try:
+            ids = processor(text=[text], images=[[sample]])["input_ids"][0]
+            return list(ids).count(processor.tokenizer.convert_tokens_to_ids(mark))
+        except STOPS:
+            raise
+        except BaseException:
+            return -1
+
+    return bool(mark) and (own := places("a")) > 0 and places(f"{mark}a") != own
 
 
 def check_parts(processor: Any, media: Iterable[str], name: str) -> None:
