@@ -135,7 +135,7 @@ class SliTeacher:
 
     def _streamed(self, room: Streamed, samples: Iterable[Sample], taps: Taps, edits: Sequence[Edit]) -> None:
         """Layer by layer; from a checkpoint, if an earlier process was killed at the same work."""
-        layers = layer_paths(room.module, self.blueprint.stacks)
+        layers = [path for path in layer_paths(room.module, self.blueprint.stacks) if path not in room.staying]
         same = fingerprint(self.checkpoint, taps.wanted, self.budget, edits, room.order)
         lending = Lending(taps.again)
         observation = Observation(room, layers, self.budget, same, taps.sink, edits, taps.edited, lending)

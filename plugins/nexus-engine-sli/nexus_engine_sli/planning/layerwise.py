@@ -14,6 +14,7 @@ from nexus_specs import Blueprint, Budget
 
 from ..weights.quantising import AT_ONCE, How, bytes_of
 from . import pieces, working
+from .moving import moved
 from .predicting import (
     LASTING,
     LIBRARY,
@@ -39,6 +40,7 @@ NEARLY = 1.01
 def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: float = math.inf) -> int:
     """Most bytes that running a layer at a time takes: what stays, and the most that comes and goes at one time. Where
     what runs and what arrives may take `most`, what is too large for it comes in parts (`units`)."""
+    blueprint = moved(blueprint, most)
     passing = _Passing(blueprint, budget, tokens, most)
     staying = passing.words.staying * passing.dtype.itemsize
     early = 0 if pieces.heads(blueprint) else pixels(blueprint)     # words are looked up before products are made

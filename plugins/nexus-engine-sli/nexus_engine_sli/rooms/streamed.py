@@ -47,8 +47,8 @@ class Streamed:
         self.placing = Placing(checkpoint, self.module, device, keeps_float32(self.module))
         fitting = Fitting(checkpoint, self.module, dtype, copied=torch.device(device).type != "cpu")
         division = fitting.divided(self.memory)
-        self.units, rest = division.units, division.stay
-        self.stays = rest
+        self.units, self.stays, self.staying = division.units, division.stay, division.staying
+        rest = self.stays
         self.layers = tuple(layer for stack in checkpoint.blueprint.stacks for layer in stack.layers)
         if any(unit.count and not unit.rows for unit in self.units.values()):
             one_by_one(self.module)

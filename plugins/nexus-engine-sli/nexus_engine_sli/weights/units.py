@@ -11,6 +11,7 @@ from nexus_specs import Checkpoint, Extent, Part
 from nexus_torch.files import DTYPES
 from torch import nn
 
+from .standing import standing
 from .stored import by_expert, one_expert, some_rows, stems, stored
 from .unit import Unit, names_under
 
@@ -35,14 +36,25 @@ class Division:
         self.known = {path: at for at, (path, _) in enumerate(module.named_modules())}
         self.units: dict[str, Unit] = {}
         self.stay: list[Part] = []
+        self.staying = self._standing()
+        """Layers that stay: no forward waits for them."""
         for part in checkpoint.parts:
-            if part.path in self.known and part.path:
+            if part.path in self.staying:
+                self.stay.append(part)
+            elif part.path in self.known and part.path:
                 self._add(part)
             else:
                 self._rest(part)
         order = sorted(self.units, key=lambda path: self.known[path.partition("#")[0]])     # groups stand in order
         inner = self._inner()
         self.units = {path: self.units[path].without(inner.get(path, ())) for path in order}
+
+    def _standing(self) -> set[str]:
+        """Those of stacks that are little."""
+        sizes = {part.path: stored(part.extents) for part in self.checkpoint.parts}
+        stacks = {stack.path: stack.layers for stack in self.checkpoint.blueprint.stacks}
+        known = {path: [sizes.get(layer, 0) for layer in layers] for path, layers in stacks.items()}
+        return {layer for path in standing(known, self.most) for layer in stacks[path]}
 
     def _inner(self) -> dict[str, set[str]]:
         """Weights of units that stand inside other ones, by those: what is stored beside layers, and is large, may
