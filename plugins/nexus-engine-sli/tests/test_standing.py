@@ -49,7 +49,7 @@ SAMPLES = sounds()
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A layer of some kilobytes is worth it."""
+    """A layer of some kilobytes is large enough."""
     monkeypatch.setattr(standing, "WORTH", 1 << 10)
 
 
