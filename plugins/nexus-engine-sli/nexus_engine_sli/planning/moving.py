@@ -13,7 +13,7 @@ from ..weights.standing import standing
 def moved(blueprint: Blueprint, most: float) -> Blueprint:
     """The same with those stacks alone whose layers come and go, where a unit may take so many bytes."""
     sizes = {stack.path: stack.layer_bytes for stack in blueprint.stacks}
-    stays = standing(sizes, 0 if math.isinf(most) else most)
+    stays = standing(sizes, 0 if math.isinf(most) else most) if blueprint.frames else frozenset[str]()
     if not stays:
         return blueprint
     stacks = tuple(stack for stack in blueprint.stacks if stack.path not in stays)

@@ -50,7 +50,9 @@ class Division:
         self.units = {path: self.units[path].without(inner.get(path, ())) for path in order}
 
     def _standing(self) -> set[str]:
-        """Those of stacks that are little."""
+        """Those of stacks that are little, where convolutions make long states of a sound before others read them."""
+        if not self.checkpoint.blueprint.frames:
+            return set()
         sizes = {part.path: stored(part.extents) for part in self.checkpoint.parts}
         stacks = {stack.path: stack.layers for stack in self.checkpoint.blueprint.stacks}
         known = {path: [sizes.get(layer, 0) for layer in layers] for path, layers in stacks.items()}
