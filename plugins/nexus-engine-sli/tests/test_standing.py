@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,10 @@ def test_memory_that_is_little_has_it_come_and_go(hearing: Checkpoint) -> None:
     room = Streamed(hearing, "cpu", budget=Budget(memory=4 * layer))
     assert not room.staying
     room.close()
+
+
+def test_what_speaks_streams_every_layer(hearing: Checkpoint) -> None:
+    """A vocoder's convolutions are large, and no text is long before them (VITS)."""
+    layer = max(hearing.blueprint.stacks[1].layer_bytes)
+    speaking = replace(hearing.blueprint, takes=("text",), gives=("audio",))
+    assert moved(speaking, 64 * layer) == speaking

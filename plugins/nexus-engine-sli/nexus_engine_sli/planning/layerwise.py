@@ -40,7 +40,7 @@ NEARLY = 1.01
 def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: float = math.inf) -> int:
     """Most bytes that running a layer at a time takes: what stays, and the most that comes and goes at one time. Where
     what runs and what arrives may take `most`, what is too large for it comes in parts (`units`)."""
-    blueprint = moved(blueprint, most)
+    every, blueprint = blueprint, moved(blueprint, most)
     passing = _Passing(blueprint, budget, tokens, most)
     staying = passing.words.staying * passing.dtype.itemsize
     early = 0 if pieces.heads(blueprint) else pixels(blueprint)     # words are looked up before products are made
@@ -57,7 +57,7 @@ def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: f
         found += RUNTIME // 2                               # kernels of its convolution
     if sound := working.heard(blueprint, budget, passing.dtype, tokens):
         kept = pieces.largest(blueprint).stored if blueprint.passing else 0     # what it was read into is kept
-        kept *= 1 if blueprint.frames else 2                # or two layers are there
+        kept *= 0 if blueprint is not every else 1 if blueprint.frames else 2               # or two layers are there
         found = max(found, staying + min(RUNTIME, RUNTIME // 2 + beside) + sound + kept)
     return max(found, passing.at_first())
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from nexus_specs import Blueprint
 
-from ..weights.standing import standing
+from ..weights.standing import convolves, standing
 
 
 def moved(blueprint: Blueprint, most: float) -> Blueprint:
     """The same with those stacks alone whose layers come and go, where a unit may take so many bytes."""
     sizes = {stack.path: stack.layer_bytes for stack in blueprint.stacks}
-    stays = standing(sizes, 0 if math.isinf(most) else most) if blueprint.frames else frozenset[str]()
+    stays = standing(sizes, 0 if math.isinf(most) else most) if convolves(blueprint) else frozenset[str]()
     if not stays:
         return blueprint
     stacks = tuple(stack for stack in blueprint.stacks if stack.path not in stays)

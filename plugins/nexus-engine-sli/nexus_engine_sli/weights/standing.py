@@ -6,9 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from nexus_specs import Blueprint
+
 STANDING, WORTH = 32 << 20, 1 << 20
 """Bytes that such a stack has at most, or an eighth of what a unit may have if that is less; those that it
 has at least: in a tiny model nothing is gained, and every layer comes by itself."""
+
+
+def convolves(blueprint: Blueprint) -> bool:
+    """Whether convolutions make long states of a sound before other layers read them."""
+    return blueprint.frames > 0 and "audio" in blueprint.takes
 
 
 def standing(stacks: Mapping[str, Sequence[int]], most: float = 0) -> frozenset[str]:

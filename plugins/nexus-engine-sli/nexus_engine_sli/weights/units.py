@@ -11,7 +11,7 @@ from nexus_specs import Checkpoint, Extent, Part
 from nexus_torch.files import DTYPES
 from torch import nn
 
-from .standing import standing
+from .standing import convolves, standing
 from .stored import by_expert, one_expert, some_rows, stems, stored
 from .unit import Unit, names_under
 
@@ -50,8 +50,8 @@ class Division:
         self.units = {path: self.units[path].without(inner.get(path, ())) for path in order}
 
     def _standing(self) -> set[str]:
-        """Those of stacks that are little, where convolutions make long states of a sound before others read them."""
-        if not self.checkpoint.blueprint.frames:
+        """Those of stacks that are little, where sounds are convolved."""
+        if not convolves(self.checkpoint.blueprint):
             return set()
         sizes = {part.path: stored(part.extents) for part in self.checkpoint.parts}
         stacks = {stack.path: stack.layers for stack in self.checkpoint.blueprint.stacks}
