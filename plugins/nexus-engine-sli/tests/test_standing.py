@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_engine_sli.memory.spilling import Spill
+from nexus_engine_sli.planning.costs import LENGTH, unsaid
 from nexus_engine_sli.planning.moving import moved
 from nexus_engine_sli.rooms.resident import Resident
 from nexus_engine_sli.rooms.streamed import Streamed
@@ -120,3 +121,9 @@ def test_what_speaks_streams_every_layer(hearing: Checkpoint) -> None:
     layer = max(hearing.blueprint.stacks[1].layer_bytes)
     speaking = replace(hearing.blueprint, takes=("text",), gives=("audio",))
     assert moved(speaking, 64 * layer) == speaking
+
+
+def test_sounds_wait_with_as_many_states_as_they_have(hearing: Checkpoint) -> None:
+    """16 sounds of 10 s were taken for 5 s each (Wav2Vec2: 337 MB were predicted, and 382 taken)."""
+    known = replace(hearing.blueprint, passing=2 * 500 * hearing.blueprint.frames)
+    assert (unsaid(known, 16), unsaid(hearing.blueprint, 16)) == (500, LENGTH)

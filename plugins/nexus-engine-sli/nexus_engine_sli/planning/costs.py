@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import torch
 from nexus_specs import Blueprint, Budget
 
+from ..weights.standing import convolves
 from .headroom import Way
 from .layerwise import layerwise
 from .pieces import tied, width_of
@@ -45,6 +46,8 @@ UNPACK, WIDEN = 0.6e9, 2.5e9
 LENGTH, FEW = 256, 64
 """Tokens of a sample, where unknown, for what takes time and what waits: as long as texts are cut for a corpus. The
 few that pass at a time may be shorter (`working.TOKENS`), and of all that wait so many."""
+TWICE = 2
+"""What a convolution makes of a sound is there in two layouts."""
 FIRST = 1
 """States that a forward holds besides those that its last layer gave: its code keeps what the first one was given."""
 WAITS = 70_000
@@ -103,7 +106,10 @@ def cost(
 
 
 def unsaid(blueprint: Blueprint, samples: int) -> float:
-    """Tokens of each of so many samples that wait, in the mean, where nobody says."""
+    """Tokens of each of so many samples that wait, in the mean, where nobody says; states of a sound, as long as what
+    its convolutions were seen to make."""
+    if blueprint.passing and convolves(blueprint):
+        return max(1.0, blueprint.passing / (TWICE * blueprint.frames))
     if "text" not in blueprint.takes or not samples:
         return LENGTH
     few = min(samples, FEW)
