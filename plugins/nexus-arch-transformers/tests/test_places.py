@@ -24,7 +24,7 @@ def blip(folder: Path, words: Callable[[], Any]) -> Any:
     config = hf.Blip2Config(
         vision_config={"image_size": 28, "patch_size": 14, **width},
         qformer_config={"encoder_hidden_size": 16, **width},
-        text_config=hf.OPTConfig(vocab_size=320, ffn_dim=32, word_embed_proj_dim=16, max_position_embeddings=64, **width),
+        text_config=hf.OPTConfig(vocab_size=320, ffn_dim=32, word_embed_proj_dim=16, **width),
         num_query_tokens=4, image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
     )  # fmt: skip
     hf.Blip2ForConditionalGeneration(config).save_pretrained(folder)

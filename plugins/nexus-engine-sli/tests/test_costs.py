@@ -156,3 +156,13 @@ def test_a_resident_model_keeps_the_states_of_edits_alone() -> None:
     assert plain == more
     states = 8000 * 256 * 1024 * 4
     assert 4 * states < Sli().estimate(small, 8000, 4, resident).memory - more < 5 * states
+
+
+def test_one_batch_of_pictures_waits_for_nobody() -> None:
+    """All that it has is in what samples showed; of two batches one waits, with what it was given."""
+    seeing = replace(model(12, 12_000_000, width=1024), takes=("image",), gives=("embedding",), seen=10**6)
+    known = replace(seeing, held={"layers": (40 << 20, 80 << 20)}, given=8 << 20, making=24 << 20)
+    budget = replace(FAST, micro_batch=2)
+    none, one, two = (Sli().estimate(known, samples, 0, budget).memory for samples in (0, 2, 4))
+    assert one - none < 1 << 20
+    assert two - one > 2 * (known.given // 2)

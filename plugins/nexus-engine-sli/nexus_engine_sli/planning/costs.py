@@ -90,9 +90,11 @@ def cost(
     setup = SETUP + EACH * _layers(blueprint)
     work = unpacking + arithmetic
     long = tokens or unsaid(blueprint, samples)
-    each = waiting(blueprint, samples, long) * weight_dtype(blueprint, budget).itemsize if samples else 0
-    inputs = samples * given(blueprint, weight_dtype(blueprint, budget))
-    states = round(each * (FIRST + passes)) + inputs
+    dtype = weight_dtype(blueprint, budget)
+    shown = blueprint.held and not edits                    # what the batch that runs was given is counted there
+    wait = max(0, samples - max(1, budget.micro_batch)) if shown else samples
+    each = waiting(blueprint, samples, long) * dtype.itemsize if wait else 0
+    states = round(each * (FIRST + passes)) + wait * given(blueprint, dtype)
     held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory
     if streamed or edits:                                   # else one batch ends before the next one begins
         held += _batches(samples, budget) * (1 + edits) * WAITS

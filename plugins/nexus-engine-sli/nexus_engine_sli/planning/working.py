@@ -39,6 +39,8 @@ LEFT, LEFT_IN_TOWERS, UNTRIMMED, SLACK = 12, 6, 15, 16_000_000
 ones do not fit into: norms in float32 and rotary embeddings of those that write, and of others, which have none; where
 everything is resident the heap is not trimmed behind a layer, so more are left, by a tower beside what reads it. Bytes
 up to which the holes of the batches before stay, since the heap is not trimmed for less."""
+LOST = 28_000_000
+"""Likewise, where nothing but pictures passes, of those beside all that is known to be there."""
 HOLES, UNTRIMMED_HOLES = 11, 6
 """Likewise, beside all that is known to be there."""
 TRIMMED = 24
@@ -104,7 +106,7 @@ def held(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
 def _left(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
     """Holes that batches of pictures leave, beside what samples showed to be there."""
     state = max(1, budget.micro_batch) * blueprint.seen * dtype.itemsize
-    return min(SLACK, LEFT_IN_TOWERS * state) if blueprint.given and state < MAPPED else 0
+    return min(LOST, LEFT_IN_TOWERS * state) if blueprint.given and state < MAPPED else 0
 
 
 def made(blueprint: Blueprint, budget: Budget) -> int:
