@@ -96,7 +96,7 @@ def test_seventy_billion_in_sixteen_bits(blueprint: Any) -> None:
     table = 128256 * 8192
     assert found.parameters == 80 * layer + 2 * table + 8192 == 70_553_706_496
     assert found.bytes == 2 * found.parameters
-    estimate = Sli().estimate(found, SAMPLES, 0, RATES)
+    estimate = Sli().estimate(found, SAMPLES, 0, RATES, tokens=TOKENS)
     assert estimate.how.startswith("stream")
     assert estimate.read == found.bytes, "once, whatever the corpus"
     assert estimate.passes == 1
@@ -138,7 +138,7 @@ def test_experts_in_eight_bits(name: str, config: dict[str, Any], billions: int,
 
 def test_more_samples_take_more_disk_and_no_more_memory(blueprint: Any) -> None:
     found: Blueprint = blueprint("llama", LLAMA)
-    few, many = (Sli().estimate(found, samples, 0, RATES) for samples in (10_000, 20_000))
+    few, many = (Sli().estimate(found, samples, 0, RATES, tokens=TOKENS) for samples in (10_000, 20_000))
     assert few.memory == many.memory == RATES.memory
     frames = 10_000 // 8 * WAITS                            # of the forwards that wait: they stay in memory
     assert many.disk - few.disk == 2 * 10_000 * TOKENS * 8192 * 2 + frames
