@@ -72,7 +72,7 @@ def _runs(blueprint: Blueprint, budget: Budget, estimate: Estimate) -> dict[str,
 def _words(runs: Mapping[str, Any]) -> str:
     reading = f", read in {duration(runs['reading_seconds'])}" if runs["reading_seconds"] is not None else ""
     memory = bytes_text(runs["memory"])
-    return f"{runs['how']}; {memory} of memory{reading}, {runs['micro_batch']} samples at a time"
+    return f"{runs['how']}; {memory} of memory for {runs['micro_batch']} short samples at a time{reading}"
 
 
 def facts(blueprint: Blueprint) -> list[tuple[str, Any]]:

@@ -101,8 +101,9 @@ def planned(
 
 
 def held_here(blueprint: Blueprint, plugins: Plugins, without: tuple[str, ...]) -> tuple[Budget, Estimate] | None:
-    """How a teacher would be held on this machine with nothing else said, as the default engine has it; None where
-    there is no engine that can tell. Asked in this process, which has the loader's libraries already."""
+    """How a teacher would be held on this machine with nothing else said, and what one batch of short samples takes, as
+    the default engine has it; None where there is no engine that can tell. Asked in this process, which has the
+    loader's libraries already."""
     registry, here = Registry(Path(FILE), RegistryModel(), plugins, ()), Path.cwd()
     (engine,) = registry.choices("engine", "student", "student") or (None,)
     if engine is None or engine.name not in plugins.components("engine"):
@@ -113,7 +114,7 @@ def held_here(blueprint: Blueprint, plugins: Plugins, without: tuple[str, ...]) 
         asked = dataclasses.replace(budget(registry, machine, here), micro_batch=0, quantise="")
         made = plugins.make("engine", engine.name, **engine.options)
         placed: Budget = made.place(blueprint, asked)
-        return placed, made.estimate(blueprint, 1, 0, placed)
+        return placed, made.estimate(blueprint, max(1, placed.micro_batch), 0, placed)
     except Exception:
         return None
 
