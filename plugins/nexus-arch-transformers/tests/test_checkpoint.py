@@ -227,3 +227,27 @@ def test_what_was_fetched_from_the_hub_opens_by_its_name(
     with pytest.raises(NexusError, match="'acme/other' is neither a folder here nor in the cache, and HF_HUB_OFFLINE"):
         Transformers().match("acme/other")
     assert Transformers().inspect("hub:acme/tiny").head == "ViTForImageClassification"
+
+
+@pytest.mark.parametrize("size", ["5GB", "40KB"])
+def test_of_two_variants_one_is_read(
+    size: str, checkpoint_folder: Callable[[str], Path], loaded: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(checkpoint_folder("llama"), tmp_path / "two"))
+    model = hf.AutoModelForCausalLM.from_pretrained(home)
+    (home / "model.safetensors").unlink()
+    for variant, factor in (("bf16", 1.0), ("fp16", 2.0)):
+        model.load_state_dict({name: value * factor for name, value in model.state_dict().items()})
+        model.save_pretrained(home, variant=variant, max_shard_size=size)
+    checkpoint = Transformers().open(str(home), Installed())
+    assert {Path(each.file).name[:10] for part in checkpoint.parts for each in part.extents} == {"model.bf16"}
+    right = hf.AutoModelForCausalLM.from_pretrained(home, variant="bf16").state_dict()
+    assert all(torch.equal(value, right[name]) for name, value in loaded(checkpoint).named_parameters())
+
+
+def test_two_savings_in_one_folder_are_not_mixed(checkpoint_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    home = Path(shutil.copytree(checkpoint_folder("llama"), tmp_path / "two"))
+    (home / "model.safetensors").rename(home / "epoch1.safetensors")
+    shutil.copyfile(home / "epoch1.safetensors", home / "epoch2.safetensors")
+    with pytest.raises(NexusError, match=r"epoch1.safetensors' and 'epoch2.safetensors' beside it both hold"):
+        Transformers().open(str(home), Installed())

@@ -14,6 +14,7 @@ from typing import Any
 from nexus_specs import Extent, NexusError, locate
 
 from nexus_torch import hub
+from nexus_torch.hub.snapshots import VARIANT
 
 from .configuration.limits import LARGEST_FILE, LARGEST_INDEX, MOST_VALUES
 from .configuration.originals import elsewhere
@@ -67,7 +68,7 @@ def _read(path: Path) -> Any:
     try:
         if not stat.S_ISREG(path.stat().st_mode):           # a pipe is waited for without end
             raise NexusError(f"'{path}' is no file. Put the file there.")
-        largest = LARGEST_INDEX if path.name == INDEX else LARGEST_FILE
+        largest = LARGEST_INDEX if path.name.startswith(INDEX.removesuffix("json")) else LARGEST_FILE
         if path.stat().st_size > largest:
             raise NexusError(f"'{path}' has {path.stat().st_size:,} bytes; a {path.name} has at most {largest:,}.")
         return json.loads(_few(path, unmarked(path)))
@@ -111,9 +112,25 @@ def extents(home: Path, spared: Spared | None = None) -> list[Extent]:
     missing or unsafe. `spared`: those of an index's tensors that no file need hold, beside those that they do."""
     files = stored_files(home)
     found = [extent for file in files for extent in file_extents(file)]
-    if {Path(file).name for file in files} != {ONE_FILE} and (home / INDEX).is_file():
-        refuse_unlike(home / INDEX, parsed(home / INDEX).get("weight_map"), found, spared)
+    if {Path(file).name for file in files} == {ONE_FILE}:
+        return found
+    if (index := _index(home)) is not None:
+        refuse_unlike(index, parsed(index).get("weight_map"), found, spared)
+    else:
+        _refuse_twice(found)
     return found
+
+
+def _refuse_twice(found: Sequence[Extent]) -> None:
+    """NexusError for a tensor that two files hold of which no index says that they belong together: they are two
+    models, or two savings of one."""
+    first: dict[str, Extent] = {}
+    for extent in found:
+        if (other := first.setdefault(extent.key, extent)) is not extent:
+            raise NexusError(
+                f"'{other.file}' and '{Path(extent.file).name}' beside it both hold the tensor '{extent.key}', and no "
+                f"{INDEX} says which of them is read. Leave one of them, named {ONE_FILE}, or fetch the index."
+            )
 
 
 def refuse_unlike(index: Path, places: Any, found: Sequence[Extent], spared: Spared | None = None) -> None:
@@ -169,24 +186,33 @@ def weight_files(home: Path) -> list[Path]:
     """The safetensors files of a folder, in order."""
     if (home / ONE_FILE).is_file():
         return [home / ONE_FILE]
-    if (home / INDEX).is_file():
-        names = _indexed(home)
+    if (index := _index(home)) is not None:
+        names = _indexed(index)
         if missing := [name for name in names if not (home / name).is_file()]:
-            raise NexusError(f"'{home}' lacks {', '.join(missing)}, which {INDEX} lists. Fetch what is missing.")
+            raise NexusError(f"'{home}' lacks {', '.join(missing)}, which {index.name} lists. Fetch what is missing.")
         return [home / name for name in names]
-    if files := sorted(home.glob("*.safetensors")):
-        return files
+    files = sorted(home.glob("*.safetensors"))
+    variants = [path for path in files if VARIANT.fullmatch(path.name) and not _SHARD.search(path.name)]
+    if variants or files:
+        return variants[:1] or files
     raise NexusError(_no_weights(home))
 
 
-def _indexed(home: Path) -> list[str]:
+def _index(home: Path) -> Path | None:
+    """The index of several files: the plain one, else that of a variant (`model.safetensors.index.fp16.json`)."""
+    if (home / INDEX).is_file():
+        return home / INDEX
+    return min(home.glob(f"{ONE_FILE}.index.*.json"), key=lambda path: (len(path.name), path.name), default=None)
+
+
+def _indexed(index: Path) -> list[str]:
     """The files that an index names: plain names, in the folder itself."""
-    places = parsed(home / INDEX).get("weight_map")
+    places = parsed(index).get("weight_map")
     names = list(places.values()) if isinstance(places, dict) else []
     wrong = [each for each in names if not isinstance(each, str) or Path(each).name != each or len(each) > LONGEST]
     if wrong or not names:
         what = f"names {wrong[0]!r:.80}, which is no file of this folder" if wrong else "names no files"
-        raise NexusError(f"'{home / INDEX}' {what}. Fetch the index again.")
+        raise NexusError(f"'{index}' {what}. Fetch the index again.")
     return sorted(set(names))
 
 
