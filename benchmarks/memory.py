@@ -10,6 +10,12 @@ Target: within 15 % on checkpoints of at least 500 MB.
 
     python benchmarks/memory.py --json
     python benchmarks/memory.py --only "bfloat16 nf4"
+
+--zoo measures published models instead (`zoo/`: a Qwen2.5, a BERT, a LLaVA, a Whisper, ... in their real shapes, cut in
+layers), each streamed and resident, written before and deleted behind: two hours for all; --quick: the first two.
+
+    python benchmarks/memory.py --zoo --json
+    python benchmarks/memory.py --zoo --only llava
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import report
+import zoo
+from streaming.samples import given as given_of
 from streaming.stored import LAYERS, TOKENS
 
 DRAWN = "#height=256&width=256"
@@ -86,18 +95,24 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
 samples that pass together, if not the usual, and what the source says besides."""
 SAMPLES, BATCH, PICTURE = 4, 2, 336
 POLL = 0.004
+WAYS = ("stream", "resident")
+"""Those of the zoo."""
 BEGINS, ENDS = "begins\n", "ends\n"
 
 
 def main() -> None:
     """All cases, or one."""
-    more: dict[str, Any] = {"only": {"default": ""}, "child": {"default": ""}, "budget": {"default": "{}"}}
+    more: dict[str, Any] = {
+        "only": {"default": "", "help": "one case, or one kind of the zoo"},
+        "zoo": {"action": "store_true", "help": "published models in their real shapes"},
+        "child": {"default": ""}, "budget": {"default": "{}"},
+    }  # fmt: skip
     given = report.arguments(__doc__, **more)
     if given.child:
         print(json.dumps(_observed(given.child, json.loads(given.budget))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        rows = _rows(Path(folder), given)
+        rows = _rows_of_the_zoo(Path(folder), given) if given.zoo else _rows(Path(folder), given)
     figures = {"worst": max(abs(row[-1] - 1) for row in rows), **{row[0]: round(row[-1], 3) for row in rows}}
     report.finish(["case", "file MB", "predicted MB", "measured MB", "ratio"], rows, figures, given)
 
@@ -111,11 +126,37 @@ def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
             layers = LAYERS[dtype] // (5 if given.quick else 1)
             writer = Path(__file__).parent / "streaming" / "stored.py"
             subprocess.run([sys.executable, str(writer), str(home), dtype, str(layers)], check=True)
-        command = [sys.executable, __file__, "--child", str(home), "--budget", json.dumps(budget)]
-        found, measured = _watched(command)
-        rows.append([name, *(each // 10**6 for each in (found["bytes"], found["predicted"], measured))])
-        rows[-1].append(found["predicted"] / measured)
+        rows.append(_row(name, home, budget))
     return rows
+
+
+def _rows_of_the_zoo(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
+    """One checkpoint at a time, each line said as it comes; a kind that fails is left out, and said at the end."""
+    rows, failed = [], []
+    names = [name for name in zoo.kinds() if given.only in ("", name)]
+    for name in names[: 2 if given.quick else None]:
+        home = folder / name
+        writer = Path(zoo.__file__).parent / "writing.py"
+        subprocess.run([sys.executable, str(writer), name, str(home)], check=True)
+        for way in WAYS:
+            try:
+                rows.append(_row(f"{name} {way}", home, {"residency": way, "kind": name}))
+            except SystemExit as error:
+                failed.append(str(error))
+            else:
+                print(*rows[-1], file=sys.stderr, flush=True)
+        shutil.rmtree(home)
+    if failed or not rows:
+        raise SystemExit("\n".join(failed) or f"No kind is called {given.only}. There are {', '.join(zoo.kinds())}.")
+    return rows
+
+
+def _row(name: str, home: Path, budget: dict[str, str]) -> list[Any]:
+    """Of the table, measured in a process of its own."""
+    command = [sys.executable, __file__, "--child", str(home), "--budget", json.dumps(budget)]
+    found, measured = _watched(command)
+    sizes = [each // 10**6 for each in (found["bytes"], found["predicted"], measured)]
+    return [name, *sizes, found["predicted"] / measured]
 
 
 def _watched(command: list[str]) -> tuple[dict[str, int], int]:
@@ -145,17 +186,11 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     length, side = int(settings.pop("tokens", TOKENS)), int(settings.pop("picture", PICTURE))
     plenty: dict[str, Any] = {"memory": 1 << 40, "scratch": Path(home) / "scratch"}
     together = int(settings.pop("batch", BATCH))
+    kind = zoo.kinds()[settings.pop("kind")] if "kind" in settings else None
     budget = Budget(**plenty | {"micro_batch": together, "precision": "bfloat16"} | settings)
     takes, gives = checkpoint.blueprint.takes, checkpoint.blueprint.gives
-    drawn = not {"text", "label", "embedding"} & set(gives)
-    worded, heard = "text" in gives, takes == ("audio",)
-    given = [_text(number, length) if worded or not heard else {} for number in range(SAMPLES)]
-    if heard:
-        given = [fields | _sound(number, length) for number, fields in enumerate(given)]
-    if side and ("image" in takes or drawn):
-        given = [fields | _picture(number, side) for number, fields in enumerate(given)]
-    if takes == ("video",):
-        given = [_film(number) for number in range(SAMPLES)]
+    given = [kind.fields(number) if kind else given_of(takes, gives, number, length, side) for number in range(SAMPLES)]
+    worded = "text" in gives and any({"text", "target"} & set(fields) for fields in given)
     samples = [Sample(key=content_key(fields), fields=fields) for fields in given]
     print(BEGINS, end="", flush=True)
     sys.stdin.readline()                                    # it is seen to begin
@@ -163,35 +198,9 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
         teacher.observe(samples, [Tap(path="logprob" if worded else "output")], ListSink())
         print(ENDS, end="", flush=True)
     shown = as_shown(checkpoint.blueprint, checkpoint, samples)             # behind it: making tensors takes memory too
-    predicted = engine.estimate(shown, SAMPLES, 0, budget, tokens=length).memory
+    counts = (checkpoint.lengths(samples) if kind else None) or [length]    # type: ignore[attr-defined]
+    predicted = engine.estimate(shown, SAMPLES, 0, budget, tokens=sum(counts) / len(counts)).memory
     return {"bytes": checkpoint.blueprint.bytes, "predicted": predicted}
-
-
-def _text(number: int, tokens: int) -> dict[str, Any]:
-    """Of so many tokens, in question and answer for those that write an answer."""
-    text = f"{number} " + "a b" * (tokens // 3)
-    return {"text": text, "target": text}
-
-
-def _sound(number: int, states: int) -> dict[str, Any]:
-    """Of so many states of 20 ms, at 16 kHz."""
-    import numpy as np
-
-    return {"audio": np.random.default_rng(number).standard_normal(states * 320).astype("float32")}
-
-
-def _picture(number: int, side: int) -> dict[str, Any]:
-    """Of so many pixels along each side."""
-    import numpy as np
-
-    return {"image": np.random.default_rng(number).integers(256, size=(side, side, 3), dtype="uint8")}
-
-
-def _film(number: int) -> dict[str, Any]:
-    """Of 16 pictures of 224 pixels."""
-    import numpy as np
-
-    return {"video": np.random.default_rng(number).integers(256, size=(16, 224, 224, 3), dtype="uint8")}
 
 
 def anonymous(process: int) -> int:

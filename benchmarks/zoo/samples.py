@@ -1,0 +1,71 @@
+"""What kinds are shown: fields of a sample by its number, always the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .kind import Maker
+
+TOKENS, SECONDS, RATE = 64, 10, 16_000
+
+
+def written(number: int) -> dict[str, Any]:
+    """A text, in question and answer for those that write an answer."""
+    return {"text": _text(number), "target": _text(number)}
+
+
+def read(number: int) -> dict[str, Any]:
+    """A text."""
+    return {"text": _text(number)}
+
+
+def answered(number: int) -> dict[str, Any]:
+    """What is to be written about something else."""
+    return {"target": _text(number)}
+
+
+def after(mark: str) -> Maker:
+    """A text behind the mark of a sound."""
+    return lambda number: {"text": mark + _text(number)}
+
+
+def picture(number: int) -> dict[str, Any]:
+    """As a camera of old takes it."""
+    return {"image": _drawn(number, 480, 640)}
+
+
+def film(number: int) -> dict[str, Any]:
+    """16 pictures."""
+    return {"video": _drawn(number, 16, 240, 320)}
+
+
+def sound(number: int, rate: int = RATE) -> dict[str, Any]:
+    """Ten seconds."""
+    wave = np.random.default_rng(number).standard_normal(SECONDS * rate).astype("float32")
+    return {"audio": 0.1 * wave, "rate": rate}
+
+
+def sound_24(number: int) -> dict[str, Any]:
+    """Ten seconds at 24 kHz."""
+    return sound(number, 24_000)
+
+
+def spectra(mark: int, places: int) -> Maker:
+    """Tensors of half a minute as Whisper's encoder takes it, in so many places of a prompt."""
+
+    def make(number: int) -> dict[str, Any]:
+        random = np.random.default_rng(number)
+        ids = [5, *[mark] * places, *random.integers(10, 200, size=TOKENS).tolist()]
+        return {"input_ids": ids, "input_features": random.standard_normal((1, 128, 3000)).astype("float32")}
+
+    return make
+
+
+def _text(number: int) -> str:
+    return f"{number} " + "a b" * (TOKENS // 3)
+
+
+def _drawn(number: int, *size: int) -> Any:
+    return np.random.default_rng(number).integers(256, size=(*size, 3), dtype="uint8")
