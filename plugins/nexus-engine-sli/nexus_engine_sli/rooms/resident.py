@@ -12,15 +12,13 @@ from torch import Tensor, nn
 
 from ..files.fetching import files_for
 from ..files.reading import Reader
-from ..memory.allocating import FINE, MAPPED, allow, give_back, map_large_blocks
+from ..memory.allocating import FINE, MAPPED, allow, map_large_blocks
 from ..memory.buffers import Buffers
+from ..memory.trimming import trim_between
 from ..planning.pieces import fused
 from ..planning.working import slack
 from ..weights.checking import Finder
 from ..weights.placing import Placing, bare, keeps_float32
-
-LARGE = 100_000_000
-"""Parameters from which on it is looked before each layer whether the heap has grown: that takes some 10 us."""
 
 
 class Room(Protocol):
@@ -69,10 +67,7 @@ class Resident:
         finally:
             reader.close()
         complete(absent(self.module), "")
-        if checkpoint.blueprint.parameters >= LARGE:
-            allow(slack(checkpoint.blueprint.bytes))        # one batch of long texts leaves holes behind every layer
-            for path in layers:                             # before it: who looks at what it gives, asks for that
-                self.module.get_submodule(path).register_forward_pre_hook(lambda *_: give_back())
+        trim_between(self.module, checkpoint.blueprint.parameters, slack(checkpoint.blueprint.bytes))
 
     def enter(self, path: str) -> None:
         """It is there already."""

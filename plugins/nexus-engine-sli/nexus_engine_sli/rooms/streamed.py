@@ -15,6 +15,7 @@ from ..files.disk import Disk
 from ..files.fetching import files_for
 from ..files.reading import Reader, buffers_for
 from ..memory.allocating import allow, give_back, map_large_blocks, mapping_finely
+from ..memory.trimming import trim_between
 from ..planning.fitting import Fitting
 from ..planning.working import slack
 from ..weights.checking import Finder, watch
@@ -69,6 +70,7 @@ class Streamed:
         self._settle(rest)
         self.passing = fitting.passing(self.units.values())
         allow(slack(self.weights))
+        trim_between(self.module, checkpoint.blueprint.parameters, slack(self.weights))
 
     def _settle(self, rest: Sequence[Part]) -> None:
         """Reads what stays; all else is absent from here on."""
