@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ class Peft:
 
     def open(self, source: str, lookup: Lookup) -> Checkpoint:
         """The base with the adapter's products in its weights. NexusError for what cannot be merged exactly."""
-        from .checkpoint import Adapted  # torch and transformers: not for `match`
+        from .checkpoint import Adapted, Foreign  # torch and transformers: not for `match`
+        from .heads import under_its_head
 
         named, adapter = parts(source)
         home = folder(adapter)
@@ -51,7 +53,15 @@ class Peft:
             base: Any = lookup.open(name)
         except NexusError as error:
             raise NexusError(f"The adapter '{source}' stands on '{name}': {error}") from error
-        return Adapted(home, settings, base)
+        try:
+            return Adapted(home, settings, base)
+        except Foreign:
+            headed = None
+            with suppress(NexusError):                      # then the first reason is the plainer one
+                headed = under_its_head(home, settings, base)
+            if headed is None:
+                raise
+            return Adapted(home, settings, headed)
 
     def origin(self, source: str) -> Origin | None:
         """Where adapter and base lie, if one of them is not on this machine: both at one commit, and both to fetch."""

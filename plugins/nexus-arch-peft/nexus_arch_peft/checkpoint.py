@@ -23,6 +23,10 @@ from .stored import extents_of
 TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 
 
+class Foreign(NexusError):
+    """An adapter changes what its base does not have."""
+
+
 class Adapted:
     """Kind "checkpoint": the base's parts with the adapter's stored tensors beside those that they change."""
 
@@ -171,7 +175,7 @@ class Adapted:
         elif change.optional:
             return
         else:
-            raise NexusError(
+            raise Foreign(
                 f"The adapter '{self.home}' changes '{change.name}', which {self.base.blueprint.head} has not. It was "
                 "made for another base or another head: name that one in adapter_config.json."
             )

@@ -63,6 +63,10 @@ class Settings:
     """End of a module's path ("": any) -> the tokens whose rows were trained."""
     parameters: tuple[str, ...] = ()
     """Ends of the names of parameters that are targeted themselves."""
+    task: str = ""
+    """What it was trained for, as PEFT calls it ("SEQ_CLS"); "" where it does not say."""
+    wraps: str = ""
+    """The class of transformers that it was trained on, which PEFT writes where there is no task."""
     spent: list[float] = field(default_factory=lambda: [0.0], repr=False, compare=False)
     """Seconds that patterns have taken so far."""
 
@@ -135,6 +139,8 @@ def read(home: Path, *, named: bool = False) -> Settings:
         told=told(home / CONFIG, found, kind),
         tokens=tokens(home / CONFIG, found, kind),
         parameters=parameters(home / CONFIG, found) if kind == "LORA" else (),
+        task=str(found.get("task_type") or "").upper(),
+        wraps=_wrapped(found.get("auto_mapping")),
     )
 
 
@@ -145,6 +151,11 @@ def base_of(home: Path, settings: Settings) -> str:
     if Path(settings.base).exists() or not settings.revision:
         return settings.base
     return f"{settings.base}@{written(settings.revision)}"
+
+
+def _wrapped(found: Any) -> str:
+    """The class that `auto_mapping` names; "" where it names none."""
+    return str(found.get("base_model_class") or "") if isinstance(found, Mapping) else ""
 
 
 def _number(home: Path, found: Mapping[str, Any], name: str) -> float:

@@ -245,6 +245,33 @@ def test_a_vocabulary_that_grew_and_was_trained(base: Base, tmp_path: Path) -> N
     torch.testing.assert_close(found, made(input_ids=torch.tensor([[1, 305, 2]])).logits, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [
+        (hf.LlamaForSequenceClassification, "SEQ_CLS"), (hf.LlamaForTokenClassification, "TOKEN_CLS"),
+        (hf.LlamaModel, "FEATURE_EXTRACTION"), (hf.LlamaModel, None), (hf.LlamaForSequenceClassification, None),
+    ],
+)  # fmt: skip
+@torch.no_grad()
+def test_an_adapter_brings_a_head_that_its_base_has_not(kind: Any, task: Any, base: Base, tmp_path: Path) -> None:
+    """The base is published as a language model, and opened as what the adapter was trained on."""
+    labels = {"num_labels": 3} if "Classification" in kind.__name__ else {}
+    model = kind.from_pretrained(base("llama"), dtype=torch.float32, **labels)
+    saved = ["score"] if labels and task is None else None
+    settings = peft.LoraConfig(
+        target_modules=["q_proj"], r=4, init_lora_weights=False, task_type=task, modules_to_save=saved
+    )
+    made = peft.get_peft_model(model, settings).eval()
+    made.save_pretrained(tmp_path / "adapter")
+    checkpoint: Any = Installed().open(str(tmp_path / "adapter"))
+    told = checkpoint.blueprint
+    assert (told.head, told.missing, told.vocabulary) == (kind.__name__, (), 300)
+    assert len(told.labels) == labels.get("num_labels", 0)
+    inputs = {"input_ids": torch.arange(9)[None]}
+    found, expected = assembled(checkpoint)(**inputs).to_tuple(), made(**inputs).to_tuple()
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("task", ["CAUSAL_LM", None])
 @torch.no_grad()
 def test_the_command_that_merges_an_adapter_of_another_kind_runs(task: Any, base: Base, tmp_path: Path) -> None:
