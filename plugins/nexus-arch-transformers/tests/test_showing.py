@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import transformers as hf
-from nexus_specs import Checkpoint, Installed, Sample, as_shown
+from nexus_specs import Checkpoint, Installed, Outside, Sample, as_shown
 from nexus_specs.testing import sample
+from nexus_torch.hugging_face.inputs import showing
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 SHAPE: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
@@ -76,6 +78,16 @@ def test_texts_alone_come_to_no_tower(opened: Any) -> None:
         assert [stack.path for stack in checkpoint.blueprint.stacks if stack.sees] == [tower]
         assert "vis" in tower
         assert not as_shown(checkpoint.blueprint, checkpoint, [sample(text="a"), picture(28, 28)]).unmet
+
+
+def test_nor_to_what_joins_it_to_the_text(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Qwen2-VL's merger of 33 MB was counted as a table that every text runs."""
+    monkeypatch.setattr(showing, "LEAST", 1)
+    checkpoint: Any = opened(grids)
+    merger, head = (Outside(path=path, parameters=1) for path in ("model.visual.merger.mlp.0", "lm_head"))
+    checkpoint.__dict__["described"] = replace(checkpoint.blueprint, outside=(merger, head))
+    assert merger.path in checkpoint.shown([sample(text="a")]).unmet
+    assert head.path not in checkpoint.shown([sample(text="a")]).unmet
 
 
 def test_pictures_count_as_large_as_they_become(opened: Any) -> None:

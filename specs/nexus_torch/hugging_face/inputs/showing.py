@@ -52,8 +52,10 @@ class Showing:
         layers = {stack.path: stack.layers for stack in blueprint.stacks}
         known = held(bare, max(lit, key=given), layers) if lit else {}
         found = shown(blueprint, self.bare() if lit else bare, batches, passes=not known)
-        if speaks and "text" in kinds and not any(name.startswith(HEARD) for batch in batches for name in batch):
-            found = replace(found, unmet=(*found.unmet, *unmet(self.bare(), batches[0], blueprint)))
+        dark = not any(name.startswith((*SEEN, *HEARD)) for batch in batches for name in batch)
+        if "text" in kinds and dark and blueprint.parameters >= LEAST:
+            away = unmet(self.bare(), batches[0], blueprint)                # and what joins them to the text
+            found = replace(found, unmet=tuple(dict.fromkeys((*found.unmet, *away))))
         if not known:
             return found
         made = max(making(each, batch) for each, batch in zip(few, batches, strict=True))
