@@ -22,6 +22,7 @@ from .calling import called
 from .catalogue import is_head_of, tasks
 from .giving import gives
 from .heads import bodiless, lost, writers
+from .odd import odd
 from .reading import read_config, said, text_part
 from .routing import routed_exactly
 
@@ -134,9 +135,11 @@ def skeleton(config: PreTrainedConfig, kind: type[PreTrainedModel] | None = None
     except NexusError:
         raise
     except Exception as error:                              # numbers that do not fit, a library that is missing
+        why = said(error)
         raise NexusError(
             f"transformers {transformers.__version__} cannot build {kind.__name__} from this config.json: "
-            f"{said(error)}. Fetch the file again, update transformers, or install what it asks for."
+            f"{why}.{odd(type(config), config.to_dict(), why)} Fetch the file again, update transformers, or "
+            "install what it asks for."
         ) from error
     use_blocks(module)
     called(module)

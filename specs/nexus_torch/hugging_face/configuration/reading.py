@@ -18,6 +18,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from ..folder import CONFIG, configuration, parsed
 from .limits import check
 from .meant import model_type as meant
+from .odd import odd, refuse_nothing
 from .quantisers import with_quantiser
 
 DROPPED = re.compile(r"\w*implementation(_internal)?|_?use_kernels|kernel_config|allow_all_kernels|auto_map|"
@@ -127,13 +128,16 @@ def family_config(home: Path, kind: type[PreTrainedConfig]) -> PreTrainedConfig:
 
 
 def _made(kind: type[PreTrainedConfig], values: Mapping[str, Any], place: str) -> PreTrainedConfig:
+    refuse_nothing(kind, values, place)
     try:
         with _alone():
             config: PreTrainedConfig = kind.from_dict(cleaned(values))
     except ImportError as error:                            # a library that this very model needs
         raise NexusError(f"transformers needs more for '{place}': {said(error)}.") from error
     except Exception as error:                              # whatever a class says about numbers it was not made for
-        raise NexusError(f"transformers cannot read '{place}': {said(error)}. Mend the file.") from error
+        why = said(error)
+        more = odd(kind, values, why)
+        raise NexusError(f"transformers cannot read '{place}': {why}.{more} Mend the file.") from error
     _settle(config)
     return config
 
