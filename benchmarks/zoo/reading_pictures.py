@@ -80,7 +80,7 @@ def blip2() -> Made:
 @kind(picture, written)
 def florence2_large() -> Made:
     """florence-community/Florence-2-large, 6 of 12 layers on either side."""
-    text = words("<image>")
+    text = words(named={"image_token": "<image>"})
     shape = sides(layers=6, attention_heads=16, ffn_dim=4096)
     seen = {"embed_dim": [256, 512, 1024, 2048], "num_heads": [8, 16, 32, 64], "num_groups": [8, 16, 32, 64],
             "projection_dim": 1024, "max_position_embeddings": 50}  # fmt: skip

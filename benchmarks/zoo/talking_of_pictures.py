@@ -105,8 +105,8 @@ def smolvlm() -> Made:
 
 
 @kind(picture, written)
-def smolvlm2_500m() -> Made:
-    """HuggingFaceTB/SmolVLM2-500M-Video-Instruct, whole."""
+def smolvlm_500m() -> Made:
+    """HuggingFaceTB/SmolVLM-500M-Instruct (Idefics 3), whole."""
     tokens = words("<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>")
     seen = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
             "image_size": 512, "patch_size": 16}  # fmt: skip
@@ -115,10 +115,9 @@ def smolvlm2_500m() -> Made:
         num_key_value_heads=5, **ENDS,
     )  # fmt: skip
     marks = ids(tokens, {"image_token_id": "<image>"})
-    config = hf.SmolVLMConfig(vision_config=seen, text_config=text, scale_factor=4, **marks)
-    pictures = hf.SmolVLMImageProcessorPil(size={"longest_edge": 2048}, max_image_size={"longest_edge": 512})
-    about = {"processor_class": "SmolVLMProcessor", "image_seq_len": 64}
-    return hf.SmolVLMForConditionalGeneration(config), pictures, tokens, about
+    config = hf.Idefics3Config(vision_config=seen, text_config=text, scale_factor=4, **marks)
+    pictures = hf.Idefics3ImageProcessorPil(size={"longest_edge": 2048}, max_image_size={"longest_edge": 512})
+    return hf.Idefics3ForConditionalGeneration(config), hf.Idefics3Processor(pictures, tokens, image_seq_len=64)
 
 
 @kind(picture, written)

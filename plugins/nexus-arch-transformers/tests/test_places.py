@@ -11,8 +11,8 @@ import pytest
 import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
-from nexus_specs import Installed
-from nexus_specs.testing import sample
+from nexus_specs import Budget, Installed, Tap
+from nexus_specs.testing import ListSink, sample
 
 SHAPE = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 
@@ -63,3 +63,32 @@ def test_a_processor_that_writes_places_itself_is_given_none(
     batch = Transformers().open(str(tmp_path), Installed()).collate([sample(text="<CAPTION>", image=picture)])
     for name in ("input_ids", "pixel_values"):
         torch.testing.assert_close(batch[name], expected[name], rtol=0, atol=0)
+
+
+def test_words_behind_the_states_of_a_picture_have_their_scores(tmp_path: Path, words: Callable[[], Any]) -> None:
+    """GIT's decoder runs over the patches, then the words, and scores both: those of the words are observed."""
+    torch.manual_seed(0)
+    width = {"hidden_size": 16, **SHAPE}
+    seen = {"image_size": 28, "patch_size": 14, **width}
+    model = hf.GitForCausalLM(hf.GitConfig(vocab_size=320, vision_config=seen, **width)).eval()
+    model.save_pretrained(tmp_path)
+    pictures = hf.CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
+    made = hf.GitProcessor(pictures, words())
+    made.save_pretrained(tmp_path)
+    image = np.random.default_rng(0).integers(256, size=(28, 28, 3), dtype=np.uint8)
+    given = [sample(image=image, text=text) for text in ("x = [1, 2]", "Layers carry")]
+    sink = ListSink()
+    engine = Installed().make("engine", "sli")
+    checkpoint = Transformers().open(str(tmp_path), Installed())
+    budget = Budget(memory=1 << 40, scratch=tmp_path, micro_batch=2, residency="stream")
+    with engine.load(checkpoint, budget) as teacher:
+        teacher.observe(given, [Tap(path=path) for path in ("logprob", "final", "tokens")], sink)
+    for each in given:
+        batch = made(images=[image], text=[each.fields["text"]], return_tensors="pt")
+        with torch.no_grad():
+            scores = model(**batch).logits.float().log_softmax(-1)
+        ids = batch["input_ids"][0]
+        expected = scores[0, -len(ids) :][torch.arange(len(ids) - 1), ids[1:]]
+        torch.testing.assert_close(sink.value(each.key, "logprob")[-len(expected) :], expected, rtol=1e-4, atol=1e-5)
+        assert len(sink.value(each.key, "final")) == len(ids)
+        assert sink.value(each.key, "tokens").tolist() == ids.tolist()

@@ -186,12 +186,16 @@ def _text(output: Any, batch: Batch, channels: int) -> Signal:
     within = getattr(output, "body", None)                  # a decoder whose scores the whole keeps to itself (BLIP)
     told: Any = within if getattr(output, "logits", None) is None and hasattr(within, "logits") else output
     scores = told.logits if getattr(told, "logits", None) is not None else _first(output)
+    final = getattr(told, "final", None)
+    seen = "pixel_values" in batch and not decoded          # a picture's states may stand before the words' (GIT)
+    if seen and tokens is not None and isinstance(scores, Tensor) and scores.ndim == 3:
+        scores, final = (None if each is None else each[:, -tokens.shape[1]:] for each in (scores, final))
     if tokens is None or scores.shape[:2] != tokens.shape[:2]:          # frames of a sound: no token to each
         tokens = mask = None
     if decoded and channels > 1:
         scores, tokens, mask = scores.unflatten(0, (-1, channels)), None, None
     return Signal(
-        hidden=getattr(told, "final", None) if tokens is not None else None,
+        hidden=final if tokens is not None else None,
         tokens=tokens,
         mask=None if mask is None else mask.bool(),
         spans=side.get("spans") if tokens is not None else None,
