@@ -44,6 +44,16 @@ def test_a_tower_holds_what_its_mlp_makes(vit: Any) -> None:
     assert two[stack.path] == (4 * numbers, 8 * numbers)
 
 
+def test_stages_that_grow_narrower_are_told_by_themselves() -> None:
+    with torch.device("meta"):
+        module = hf.SwinModel(hf.SwinConfig(embed_dim=8, depths=[1, 1, 1], num_heads=[1, 1, 1], window_size=2,
+                                            image_size=32, patch_size=2))  # fmt: skip
+    layers = [f"encoder.layers.{at}" for at in range(3)]
+    found = held(module, {"pixel_values": torch.zeros(1, 3, 32, 32)}, {"encoder.layers": layers})
+    assert set(found) == {"", "encoder.layers", *layers[1:]}
+    assert found["encoder.layers"] > found[layers[1]] > found[layers[2]] > (0, 0)
+
+
 def test_what_cannot_run_without_numbers_tells_nothing(vit: Any) -> None:
     bare = vit.bare()
     bare.vit.layernorm.register_forward_hook(lambda _, __, output: output.sum().item())

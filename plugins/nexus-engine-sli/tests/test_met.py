@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from nexus_engine_sli.planning.headroom import choose
 from nexus_engine_sli.planning.layerwise import layerwise
-from nexus_engine_sli.planning.pieces import Piece, apart, largest, met, moving, second, table, tied
+from nexus_engine_sli.planning.apart import apart, behind
+from nexus_engine_sli.planning.pieces import Piece, largest, met, moving, second, table, tied
 from nexus_engine_sli.planning.predicting import LIBRARY, PIXELS, RUNTIME
 from nexus_specs import Blueprint, Budget, Stack
 
@@ -69,6 +70,18 @@ def test_a_tower_and_a_text_are_told_apart(drawing: Blueprint) -> None:
     assert (seeing.stacks, seeing.seen, seeing.places) == (both.stacks[1:], 9, 0)
     assert apart(replace(both, seen=0)) == [replace(both, seen=0)], "no sample has a picture"
     assert apart(drawing) == [drawing]
+
+
+def test_layers_that_hold_less_than_their_stack_are_told_apart(drawing: Blueprint) -> None:
+    """The stages of a Swin: the first has the most states, the third the most weights."""
+    stages = stack("stages", 3 * MB, 360 * MB, 154 * MB)
+    held = {"": (1, 2), "stages": (64, 128), "stages.1": (21, 42), "stages.2": (12, 24)}
+    narrowing = replace(drawing, stacks=(stages, stack("neck", 5 * MB)), held=held, takes=("image",), vocabulary=0)
+    each = [(*piece.held.items(), behind(narrowing, piece.stacks[0])) for piece in apart(narrowing)]
+    assert each == [(("stages.0", (64, 128)), 720 * MB), (("stages.1", (21, 42)), 308 * MB),
+                    (("stages.2", (12, 24)), 10 * MB)]  # fmt: skip
+    alike = replace(narrowing, held={"": (1, 2), "stages": (64, 128)})
+    assert [(piece.stacks, behind(alike, piece.stacks[0])) for piece in apart(alike)] == [((stages,), 720 * MB)]
 
 
 def test_states_of_a_tower_meet_its_own_layers(drawing: Blueprint) -> None:

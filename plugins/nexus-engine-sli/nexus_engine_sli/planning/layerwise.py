@@ -14,6 +14,7 @@ from nexus_specs import Blueprint, Budget
 
 from ..weights.quantising import AT_ONCE, How, bytes_of
 from . import pieces, working
+from .apart import apart, behind
 from .moving import moved
 from .predicting import (
     LASTING,
@@ -104,14 +105,14 @@ class _Passing:
 
     def layer_and_next(self) -> float:
         """One layer runs, with a batch's tensors, and another arrives. Of what reads, and of what sees."""
-        behind = pieces.heads(self.blueprint) and (self.words.table.parameters or self.words.later)
+        after = pieces.heads(self.blueprint) and (self.words.table.parameters or self.words.later)
         table = pieces.last(self.blueprint) if self.words.table.parameters else self.words.table
-        arriving = max(self.coming, table.stored if behind else 0) + self.reading
+        arriving = max(self.coming, table.stored if after else 0) + self.reading
         words = self.words.later if self.plain else self.words.table.stored + self.reading
         return max(                                         # words arrive while the last layer of a tower runs
             max(self._running(each, min(most, self._behind(each))) - (0 if each.gives else self.words.later)
                 for most in (arriving, 0 if each.gives or not self.words.later else words))
-            for each in pieces.apart(self.blueprint)
+            for each in apart(self.blueprint)
         )  # fmt: skip
 
     def beside_layers(self) -> int:
@@ -136,7 +137,7 @@ class _Passing:
     def _behind(self, each: Blueprint) -> float:
         """What arrives at most while a stack runs, where that is known of it alone."""
         alone = self.blueprint.held and len(each.stacks) == 1 and "text" not in each.takes
-        return pieces.behind(self.blueprint, each.stacks[0]) + self.reading if alone else math.inf
+        return behind(self.blueprint, each.stacks[0]) + self.reading if alone else math.inf
 
     def _made(self, each: Blueprint) -> int:
         """A layer, in the dtype of weights."""

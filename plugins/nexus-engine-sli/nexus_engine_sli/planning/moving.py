@@ -17,7 +17,7 @@ def moved(blueprint: Blueprint, most: float) -> Blueprint:
     if not stays:
         return blueprint
     stacks = tuple(stack for stack in blueprint.stacks if stack.path not in stays)
-    held = {path: most for path, most in blueprint.held.items() if path not in stays}
+    held = {path: most for path, most in blueprint.held.items() if not {path, path.rpartition(".")[0]} & stays}
     if gone := [blueprint.held[path] for path in ("", *stays) if path in blueprint.held]:
         held[""] = (max(narrow for narrow, _ in gone), max(wide for _, wide in gone))
     return replace(blueprint, stacks=stacks, held=held)

@@ -178,37 +178,6 @@ def _met(blueprint: Blueprint) -> tuple[list[Piece], list[Piece]]:
     return come, behind
 
 
-def apart(blueprint: Blueprint) -> list[Blueprint]:
-    """What reads and what sees, where a model does both: their layers run one after the other, each with states of its
-    own. Of the latter what only a text has is left out. Anything else as it is."""
-    towers = tuple(stack for stack in blueprint.stacks if stack.sees)
-    others = tuple(stack for stack in blueprint.stacks if not stack.sees)
-    if blueprint.held:
-        return _apart(blueprint, towers, others)
-    if not (towers and others and blueprint.seen):
-        return [blueprint]
-    seeing = replace(blueprint, stacks=towers, gives=(), context=1, places=0, alive=0)
-    return [replace(blueprint, stacks=others, seen=0), seeing]
-
-
-def _apart(blueprint: Blueprint, towers: tuple[Stack, ...], others: tuple[Stack, ...]) -> list[Blueprint]:
-    """Likewise, every stack of what sees by itself, since samples showed what is there while it runs."""
-    seeing = towers if (reads := reads_text(blueprint)) else blueprint.stacks
-    found = [
-        replace(blueprint, stacks=(stack,), held={stack.path: blueprint.held[stack.path]}, gives=(), takes=("image",))
-        for stack in seeing if stack.path in blueprint.held and stack.path not in blueprint.unmet
-    ]  # fmt: skip
-    return [*found, *([replace(blueprint, stacks=others, seen=0)] if reads and others else [])]
-
-
-def behind(blueprint: Blueprint, stack: Stack) -> int:
-    """Stored bytes of the largest that arrives while a stack runs: a layer of its own, or the first of the next one."""
-    at = next(at for at, each in enumerate(blueprint.stacks) if each.path == stack.path)
-    then = blueprint.stacks[at + 1 : at + 2]
-    own = stack.layer_bytes[1:] or stack.layer_bytes
-    return max((*own, *(each.layer_bytes[0] for each in then if each.layer_bytes)), default=0)
-
-
 def width_of(blueprint: Blueprint) -> int:
     """The largest residual width."""
     return max((max(stack.widths, default=0) for stack in blueprint.stacks), default=0)

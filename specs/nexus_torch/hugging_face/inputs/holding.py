@@ -24,13 +24,16 @@ BESIDE = ""
 PIXEL, COPIES = 4 + 3, 2
 """Bytes of a pixel as Pillow has it, and as numbers; how often a processor has what it makes (of each picture, and put
 together)."""
+LESS = 0.9
+"""What a layer has of what the most of its stack has, if it is told by itself: the stages of a Swin grow narrower."""
 DTYPES = (torch.bfloat16, torch.float32)
 """In which it runs, one time each: what a model turns into float32 itself is as wide in either."""
 
 
 def held(module: Any, batch: Mapping[str, Any], paths: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, int]]:
     """Bytes by the path of a stack, "" for what is none's: (in bfloat16, in float32); empty where it does not run
-    without numbers. `paths` are the layers of each stack; `module` is on the meta device, and of no use behind it."""
+    without numbers. Of layers that have less than others of their stack, by their own paths too. `paths` are the layers
+    of each stack; `module` is on the meta device, and of no use behind it."""
     found: list[dict[str, int]] = []
     for dtype in DTYPES:
         given = {name: _meant(each, dtype) for name, each in batch.items()}
@@ -43,7 +46,11 @@ def held(module: Any, batch: Mapping[str, Any], paths: Mapping[str, Sequence[str
             found.append(most)
     if len(found) < len(DTYPES):
         return {}
-    return {path: (found[0][path], found[1][path]) for path in found[0]}
+    most = {path: (found[0][path], found[1][path]) for path in (BESIDE, *paths)}
+    every = ((path, layer) for path, layers in paths.items() for layer in layers if layer not in most)
+    less = {layer: (found[0][layer], found[1][layer]) for path, layer in every
+            if all(0 < each.get(layer, 0) < LESS * each[path] for each in found)}  # fmt: skip
+    return most | less
 
 
 def unmet(module: Any, batch: Mapping[str, Any], blueprint: Blueprint) -> tuple[str, ...]:
@@ -59,7 +66,8 @@ def unmet(module: Any, batch: Mapping[str, Any], blueprint: Blueprint) -> tuple[
                 path for path, other in module.named_modules()
                 if not own.isdisjoint(map(id, other.parameters(recurse=False)))
             ]  # fmt: skip
-    return tuple(path for path, most in held(module, batch, paths).items() if path and not any(most))
+    found = held(module, batch, paths)
+    return tuple(path for path in paths if path in found and not any(found[path]))
 
 
 def given(batch: Mapping[str, Any]) -> int:
@@ -124,14 +132,15 @@ class _Holding(Following):
 
     def __init__(self, module: nn.Module, paths: Mapping[str, Sequence[str]]) -> None:
         super().__init__(module)
-        self.module, self.paths, self.inside = module, paths, [BESIDE]
+        self.module, self.paths, self.inside = module, paths, [(BESIDE,)]
         self.held: dict[str, int] = {}
         self.handles: list[Any] = []
 
     def __enter__(self) -> Any:
         for path, layers in self.paths.items():
-            for each in map(self.module.get_submodule, layers):
-                self.handles.append(each.register_forward_pre_hook(lambda *_, path=path: self.inside.append(path)))
+            for layer in layers:
+                each, both = self.module.get_submodule(layer), (path, layer)
+                self.handles.append(each.register_forward_pre_hook(lambda *_, both=both: self.inside.append(both)))
                 self.handles.append(each.register_forward_hook(lambda *_: self._left()))
         return super().__enter__()
 
@@ -151,7 +160,8 @@ class _Holding(Following):
         there = sum(each.nbytes() for each in map(_there, self.live.values()) if each is not None)
         if func is torch.ops.aten.convolution.default:
             there += output.nbytes + args[0].nbytes
-        self.held[self.inside[-1]] = max(self.held.get(self.inside[-1], 0), there)
+        for path in self.inside[-1]:
+            self.held[path] = max(self.held.get(path, 0), there)
         return output
 
 
