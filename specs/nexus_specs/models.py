@@ -101,7 +101,8 @@ class Blueprint:
     and `seen` says nothing (`Checkpoint.shown`: codecs, ResNet); 0: not known."""
     held: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Bytes that a forward over one sample has at most at one time beside weights, while a layer of a stack runs (by
-    its path; "": none), in bfloat16 and in float32, as samples of pictures showed; {}: not known."""
+    its path; "": none; a layer that has less than others of its stack: by its own path too), in bfloat16 and in
+    float32, as samples of pictures showed; {}: not known."""
     given: int = 0
     """Bytes of the tensors that are made of one sample, where `held` is known."""
     making: int = 0
