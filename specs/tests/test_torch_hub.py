@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -197,6 +198,34 @@ def test_a_hub_that_breaks_every_connection_is_given_up(server: LocalHub, folder
     server.drops, server.drop_after = 1000, 0
     with pytest.raises(NexusError, match="cannot be reached"):
         list(hub.stream(address, 0, 1000))
+
+
+def test_a_hub_that_gives_crumbs_is_given_up(
+    server: LocalHub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add("acme/tiny", folder)
+    listed = hub.resolve(hub.HubId("acme/tiny"))
+    monkeypatch.setattr("nexus_torch.hub.ranges.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("nexus_torch.hub.ranges.CRUMBS", 10)
+    server.drops, server.drop_after = 1000, 64
+    with pytest.raises(NexusError, match="cannot be reached"):
+        hub.fetch(listed, SHARDS[0], lambda size: None)
+    server.drops = 9
+    assert hub.fetch(listed, SHARDS[1]).read_bytes() == (folder / SHARDS[1]).read_bytes()
+
+
+def test_a_file_that_is_listed_and_not_there_is_named(server: LocalHub, folder: Path) -> None:
+    server.add("acme/tiny", folder)
+    listed = hub.resolve(hub.HubId("acme/tiny"))
+    plain: Any = server.server.RequestHandlerClass
+
+    class Bare(plain):  # type: ignore[misc]
+        def do_GET(self) -> None:
+            self._refuse(404, "", "Not found")
+
+    server.server.RequestHandlerClass = Bare
+    with pytest.raises(NexusError, match=rf"lists 'hub:acme/tiny@\w+/{SHARDS[0]}' and has no such file"):
+        hub.fetch(listed, SHARDS[0])
 
 
 def test_a_hub_that_is_away_for_a_while_is_waited_for(

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from .errors import LOGIN, HubError, Unreachable, in_words, unreachable
 from .listing import lose, lost, resolve
@@ -19,6 +19,8 @@ from .waiting import LONGEST, rest, seconds_of, wanted
 
 TRIES = 6
 """Connections in a row that may break without one byte before it is given up."""
+CRUMBS, ENOUGH = 60, 1 << 16
+"""Connections in a row that may break before so many bytes came through them together."""
 PATIENT = 300.0
 """Seconds in which a hub that was there may be away while weights are fetched: hours of work wait for them."""
 FIRST_WAIT, LONGEST_WAIT = 0.25, 8.0
@@ -48,7 +50,7 @@ def stream(address: Address, start: int, stop: int, still: Callable[[], None] | 
     """
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
-    at, failed, since = start, 0, 0.0
+    at, failed, since, sound, crumbs = start, 0, 0.0, start, 0
     if (known := lost(_place(address))) is not None:        # all loaders ask about all sources
         raise type(known)(str(known))
     while at < stop:
@@ -59,8 +61,7 @@ def stream(address: Address, start: int, stop: int, still: Callable[[], None] | 
                 at, failed = at + len(block), 0
             problem = EOFError(f"ended at byte {at} of {stop}")
         except (HfHubHTTPError, UnicodeEncodeError) as error:
-            with in_words(address.hub):
-                raise error
+            _refused(address, error)
         except (HTTPError, _Busy, OSError) as error:
             problem = error
         if at >= stop:
@@ -68,7 +69,8 @@ def stream(address: Address, start: int, stop: int, still: Callable[[], None] | 
         failed += 1
         since = time.monotonic() if failed == 1 else since
         asked, gone = getattr(problem, "after", 0.0), time.monotonic() - since
-        vain = asked + (gone if still is None else 0.0) > LONGEST
+        sound, crumbs = (at, 0) if at - sound >= ENOUGH else (sound, crumbs + (at > sound))
+        vain = crumbs > CRUMBS or asked + (gone if still is None else 0.0) > LONGEST
         if vain or (failed >= TRIES and (still is None or gone >= PATIENT)):
             raise lose(_place(address), _given_up(address, problem)) from problem
         if still is not None:
@@ -80,6 +82,18 @@ def stream(address: Address, start: int, stop: int, still: Callable[[], None] | 
 
 def _place(address: Address) -> str:
     return f"{endpoint()} {address}"
+
+
+def _refused(address: Address, error: Exception) -> NoReturn:
+    """Raises the HubError for what the hub says of a file that its own listing names."""
+    if getattr(getattr(error, "response", None), "status_code", 0) == 404:
+        raise HubError(
+            f"The hub ({endpoint()}) lists '{address}' and has no such file (404). Try again later, name another "
+            "revision, or set HF_ENDPOINT to another mirror."
+        ) from error
+    with in_words(address.hub):
+        raise error
+    raise error
 
 
 def _given_up(address: Address, problem: Exception) -> HubError:
