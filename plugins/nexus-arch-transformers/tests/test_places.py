@@ -92,3 +92,23 @@ def test_words_behind_the_states_of_a_picture_have_their_scores(tmp_path: Path, 
         torch.testing.assert_close(sink.value(each.key, "logprob")[-len(expected) :], expected, rtol=1e-4, atol=1e-5)
         assert len(sink.value(each.key, "final")) == len(ids)
         assert sink.value(each.key, "tokens").tolist() == ids.tolist()
+
+
+def test_no_loss_is_made_of_what_is_only_observed(tmp_path: Path, words: Callable[[], Any]) -> None:
+    """PaliGemma's processor gives labels whenever it gives the types of tokens: scores of all words in float32."""
+    tokenizer = words()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    width = {"hidden_size": 16, "num_key_value_heads": 1, "head_dim": 8, **SHAPE}
+    seen = hf.SiglipVisionConfig(image_size=28, patch_size=14, hidden_size=16, vision_use_head=False, **SHAPE)
+    config = hf.PaliGemmaConfig(
+        vision_config=seen, text_config=hf.GemmaConfig(vocab_size=320, **width), projection_dim=16,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )  # fmt: skip
+    hf.PaliGemmaForConditionalGeneration(config).save_pretrained(tmp_path)
+    pictures = hf.SiglipImageProcessorPil(size={"height": 28, "width": 28})
+    pictures.image_seq_length = 4
+    hf.PaliGemmaProcessor(pictures, tokenizer).save_pretrained(tmp_path)
+    image = np.zeros((28, 28, 3), np.uint8)
+    batch = Transformers().open(str(tmp_path), Installed()).collate([sample(image=image, text="x = [1, 2]")])
+    assert "labels" not in batch
+    assert "token_type_ids" in batch

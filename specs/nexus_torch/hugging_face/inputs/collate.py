@@ -79,7 +79,7 @@ class Preprocessor(Texts):
             )
         with spoken(samples, lambda: self.tokenizer, self.home.name):
             for part in self._parts(samples, present, batch):
-                batch.update({name: value for name, value in part.items() if name not in batch})
+                batch.update({name: part[name] for name in part if name not in (*batch, "labels")})      # no loss of it
                 batch.side |= part.side
         return self._fitting(batch)
 
