@@ -195,7 +195,8 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     print(BEGINS, end="", flush=True)
     sys.stdin.readline()                                    # it is seen to begin
     with engine.load(checkpoint, budget) as teacher:
-        teacher.observe(samples, [Tap(path="logprob" if worded else "output")], ListSink())
+        path = (kind.tap if kind else "") or ("logprob" if worded else "output")
+        teacher.observe(samples, [Tap(path=path)], ListSink())
         print(ENDS, end="", flush=True)
     shown = as_shown(checkpoint.blueprint, checkpoint, samples)             # behind it: making tensors takes memory too
     counts = (checkpoint.lengths(samples) if kind else None) or [length]    # type: ignore[attr-defined]

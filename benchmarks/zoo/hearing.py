@@ -8,14 +8,14 @@ import transformers as hf
 
 from .kind import Made, ids, kind
 from .parts import BEGINS, LARGE, sides, words
-from .samples import answered, sound, sound_24, written
+from .samples import answered, read, sound, sound_24, written
 
 FRONT: dict[str, Any] = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
 HUGE = {"hidden_size": 1280, "intermediate_size": 5120, "num_attention_heads": 16}
 FASTCONFORMER = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 18, "num_attention_heads": 8}
 
 
-@kind(sound)
+@kind(sound, tap="logits")
 def wav2vec2_large() -> Made:
     """facebook/wav2vec2-large-960h-lv60-self, whole."""
     return hf.Wav2Vec2ForCTC(hf.Wav2Vec2Config(**FRONT, **LARGE)), hf.Wav2Vec2FeatureExtractor()
@@ -54,7 +54,7 @@ def ast() -> Made:
     return hf.ASTForAudioClassification(hf.ASTConfig(num_hidden_layers=14, **HUGE)), hf.ASTFeatureExtractor()
 
 
-@kind(sound)
+@kind(sound, tap="logits")
 def parakeet_ctc() -> Made:
     """nvidia/parakeet-ctc-0.6b, 18 of 24 layers."""
     text = words(named={"blank_token": "<blank>"})
@@ -63,7 +63,7 @@ def parakeet_ctc() -> Made:
     return hf.ParakeetForCTC(config), hf.ParakeetProcessor(extractor, text)
 
 
-@kind(sound, answered)
+@kind(sound, answered, tap="logits")
 def parakeet_tdt() -> Made:
     """nvidia/parakeet-tdt-0.6b-v3, 18 of 24 layers, with fewer words."""
     text = words(named={"blank_token": "<blank>"})
@@ -100,7 +100,7 @@ def _seamless(model: Any) -> Made:
     return model(config), hf.SeamlessM4TFeatureExtractor(), words()
 
 
-@kind(sound_24, written)
+@kind(sound_24, read)
 def kyutai_stt() -> Made:
     """kyutai/stt-1b-en_fr-trfs, 6 of 16 layers."""
     config = hf.KyutaiSpeechToTextConfig(

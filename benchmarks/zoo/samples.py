@@ -41,6 +41,12 @@ def film(number: int) -> dict[str, Any]:
     return {"video": _drawn(number, 16, 240, 320)}
 
 
+def frames(number: int) -> dict[str, Any]:
+    """Tensors of 16 pictures."""
+    random = np.random.default_rng(number)
+    return {"pixel_values_videos": random.standard_normal((1, 16, 3, 256, 256)).astype("float32")}
+
+
 def sound(number: int, rate: int = RATE) -> dict[str, Any]:
     """Ten seconds."""
     wave = np.random.default_rng(number).standard_normal(SECONDS * rate).astype("float32")
@@ -59,6 +65,19 @@ def spectra(mark: int, places: int) -> Maker:
         random = np.random.default_rng(number)
         ids = [5, *[mark] * places, *random.integers(10, 200, size=TOKENS).tolist()]
         return {"input_ids": ids, "input_features": random.standard_normal((1, 128, 3000)).astype("float32")}
+
+    return make
+
+
+def patches(mark: int, side: int) -> Maker:
+    """Tensors of a picture as Pixtral's tower takes it, a place of a prompt for each of its patches."""
+
+    def make(number: int) -> dict[str, Any]:
+        random = np.random.default_rng(number)
+        row = [*[mark] * (640 // side), mark + 1]
+        ids = [5, *row * (480 // side), *random.integers(10, 200, size=TOKENS).tolist()]
+        pixels = random.standard_normal((1, 3, 480, 640)).astype("float32")
+        return {"input_ids": ids, "pixel_values": pixels, "image_sizes": [[480, 640]]}
 
     return make
 

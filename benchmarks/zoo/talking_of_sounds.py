@@ -35,7 +35,7 @@ def qwen2_audio() -> Made:
     return hf.Qwen2AudioForConditionalGeneration(config), processor
 
 
-@kind(spectra(PLACE, 375))
+@kind(spectra(PLACE, 375), tap="logits")
 def voxtral() -> Made:
     """mistralai/Voxtral-Mini-3B-2507, 10 of 32 layers that hear and 10 of 30 that write, those a third as wide."""
     tokens = words(named={"audio_token": VOXTRAL})

@@ -8,9 +8,11 @@ import transformers as hf
 
 from .kind import Made, ids, kind
 from .parts import ENDS, square, words
-from .samples import picture, written
+from .samples import patches, picture, written
 
 MARKS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+PLACE = 257
+"""The first token behind those of bytes."""
 NAMES = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
 
 
@@ -76,10 +78,10 @@ def mllama() -> Made:
     return hf.MllamaForConditionalGeneration(config), hf.MllamaProcessor(pictures, tokens)
 
 
-@kind(picture, written)
+@kind(patches(PLACE, 16), tap="logits")
 def pixtral() -> Made:
     """mistral-community/pixtral-12b, 8 of 24 layers that see and 3 of 40 that write, those half as wide and with half
-    as many words."""
+    as many words. Its processor needs torchvision: tensors are shown."""
     tokens = words("[IMG]", "[IMG_BREAK]", "[IMG_END]")
     seen = hf.PixtralVisionConfig(
         hidden_size=1024, intermediate_size=4096, num_hidden_layers=8, num_attention_heads=16, image_size=1024,
@@ -93,6 +95,4 @@ def pixtral() -> Made:
         vision_config=seen, text_config=text, vision_feature_select_strategy="full", vision_feature_layer=-1,
         **ids(tokens, {"image_token_index": "[IMG]"}),
     )  # fmt: skip
-    pictures = hf.PixtralImageProcessorPil(size={"longest_edge": 1024}, patch_size=square(16))
-    about = {"processor_class": "PixtralProcessor", "patch_size": 16, "spatial_merge_size": 1}
-    return hf.LlavaForConditionalGeneration(config), pictures, tokens, about
+    return hf.LlavaForConditionalGeneration(config), tokens
