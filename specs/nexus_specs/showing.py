@@ -32,6 +32,8 @@ class Shown:
     """Values that a forward over it has at most at one time, beside weights."""
     held: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Bytes that it has while a stack runs."""
+    waits: tuple[int, int] = (0, 0)
+    """Bytes that it has where a layer begins."""
     given: int = 0
     """Bytes of the tensors that are made of it."""
     making: int = 0
@@ -50,7 +52,7 @@ def as_shown(blueprint: Blueprint, checkpoint: Any, samples: Sequence[Sample], p
         return blueprint
     return blueprint if found is None else replace(
         blueprint, seen=found.seen, places=found.places, unmet=found.unmet, passing=found.passing, held=found.held,
-        given=found.given, making=found.making,
+        waits=found.waits, given=found.given, making=found.making,
     )  # fmt: skip
 
 

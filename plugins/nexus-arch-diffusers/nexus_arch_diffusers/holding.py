@@ -30,7 +30,7 @@ def holding(module: nn.Module, batch: Mapping[str, Any], paths: Mapping[str, Seq
 
     module.__dict__["forward"] = forward
     with _Staying():
-        found = held(module, batch, paths)
+        found = held(module, batch, paths).most
     ran = [max(sizes) > 0 for path, sizes in found.items() if path.partition(".")[0] in DENOISERS]
     return found if ran and all(ran) else {}
 

@@ -36,11 +36,11 @@ def vit(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 def test_a_tower_holds_what_its_mlp_makes(vit: Any) -> None:
     (stack,) = vit.blueprint.stacks
-    found = held(vit.bare(), vit.collate([seen(56)]), {stack.path: stack.layers})
+    found = held(vit.bare(), vit.collate([seen(56)]), {stack.path: stack.layers}).most
     numbers = PATCHES * (2 * WIDE + 4 * WIDTH)              # before and behind the activation; states around it
     assert found[stack.path] == (2 * numbers, 4 * numbers)
     assert 0 < found[""][0] < found[stack.path][0]
-    two = held(vit.bare(), vit.collate([seen(56), seen(28)]), {stack.path: stack.layers})
+    two = held(vit.bare(), vit.collate([seen(56), seen(28)]), {stack.path: stack.layers}).most
     assert two[stack.path] == (4 * numbers, 8 * numbers)
 
 
@@ -49,15 +49,33 @@ def test_stages_that_grow_narrower_are_told_by_themselves() -> None:
         module = hf.SwinModel(hf.SwinConfig(embed_dim=8, depths=[1, 1, 1], num_heads=[1, 1, 1], window_size=2,
                                             image_size=32, patch_size=2))  # fmt: skip
     layers = [f"encoder.layers.{at}" for at in range(3)]
-    found = held(module, {"pixel_values": torch.zeros(1, 3, 32, 32)}, {"encoder.layers": layers})
+    found = held(module, {"pixel_values": torch.zeros(1, 3, 32, 32)}, {"encoder.layers": layers}).most
     assert set(found) == {"", "encoder.layers", *layers[1:]}
     assert found["encoder.layers"] > found[layers[1]] > found[layers[2]] > (0, 0)
+
+
+def test_states_and_what_the_model_keeps_beside_them_wait_where_a_layer_begins(vit: Any) -> None:
+    (stack,) = vit.blueprint.stacks
+    layers = {stack.path: stack.layers}
+    states = 2 * PATCHES * WIDTH                            # its embeddings have a name until the last layer
+    assert held(vit.bare(), vit.collate([seen(56)]), layers).waits == (2 * states, 4 * states)
+
+
+def test_what_numbers_would_tell_does_not_stop_it(vit: Any) -> None:
+    """Qwen2-Audio compares how many places and states of a sound there are."""
+    bare, (stack,) = vit.bare(), vit.blueprint.stacks
+    bare.vit.layernorm.register_forward_hook(
+        lambda _, __, output: torch._check_with(ValueError, torch.empty(1) is output, lambda: "unlike")
+    )
+    assert held(bare, vit.collate([seen(56)]), {stack.path: stack.layers}).most[stack.path] > (0, 0)
+    with pytest.raises(ValueError, match="unlike"):
+        torch._check_with(ValueError, False, lambda: "unlike")
 
 
 def test_what_cannot_run_without_numbers_tells_nothing(vit: Any) -> None:
     bare = vit.bare()
     bare.vit.layernorm.register_forward_hook(lambda _, __, output: output.sum().item())
-    assert held(bare, vit.collate([seen(56)]), {}) == {}
+    assert held(bare, vit.collate([seen(56)]), {}) == ({}, (0, 0))
 
 
 def test_states_in_float32_are_as_wide_in_either(tmp_path: Path) -> None:
@@ -75,12 +93,12 @@ def test_states_in_float32_are_as_wide_in_either(tmp_path: Path) -> None:
         "pixel_values": torch.zeros(64, 1536), "image_grid_thw": torch.tensor([[1, 8, 8]]),
     }  # fmt: skip
     tower = "model.visual.blocks"
-    narrow, wide = held(module, batch, {tower: [f"{tower}.{at}" for at in range(3)]})[tower]
+    narrow, wide = held(module, batch, {tower: [f"{tower}.{at}" for at in range(3)]}).most[tower]
     assert narrow < wide < 2 * narrow
     less = batch | {"input_ids": torch.tensor([[1, 257, 257, 257, 257, 3]]), "pixel_values": torch.zeros(16, 1536),
                     "mm_token_type_ids": torch.tensor([[0, 1, 1, 1, 1, 0]]),
                     "image_grid_thw": torch.tensor([[1, 4, 4]])}  # fmt: skip
-    assert 3 * held(module, less, {tower: [f"{tower}.0"]})[tower][0] < narrow
+    assert 3 * held(module, less, {tower: [f"{tower}.0"]}).most[tower][0] < narrow
 
 
 def test_pictures_that_keep_their_size_are_counted(vit: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from nexus_engine_sli.planning.apart import apart, behind
 from nexus_engine_sli.planning.headroom import choose
 from nexus_engine_sli.planning.layerwise import layerwise
-from nexus_engine_sli.planning.apart import apart, behind
 from nexus_engine_sli.planning.pieces import Piece, largest, met, moving, second, table, tied
 from nexus_engine_sli.planning.predicting import LIBRARY, PIXELS, RUNTIME
 from nexus_specs import Blueprint, Budget, Stack

@@ -1,4 +1,4 @@
-"""What of a model runs with states of its own: what reads, what sees; where samples showed it, every stack that sees."""
+"""What of a model runs with states of its own: what reads, what sees; where samples showed it, every stack seen."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ from nexus_specs import Blueprint, Budget
 from ..weights.standing import convolves
 from .headroom import Way
 from .layerwise import layerwise
-from .pieces import tied, width_of
+from .pieces import reads_text, tied, width_of
 from .predicting import weight_dtype
-from .working import TOKENS, given
+from .working import TOKENS, given, waits
 from .working import length as usual
 from .working import states as waiting
 
@@ -94,7 +94,10 @@ def cost(
     shown = blueprint.held and not edits                    # what the batch that runs was given is counted there
     wait = max(0, samples - max(1, budget.micro_batch)) if shown else samples
     each = waiting(blueprint, samples, long) * dtype.itemsize if wait else 0
-    states = round(each * (FIRST + passes)) + wait * given(blueprint, dtype)
+    states = round(each * (FIRST + passes))
+    if blueprint.waits != (0, 0) and not edits:
+        states = max(states if reads_text(blueprint) else 0, wait * waits(blueprint, budget, dtype))
+    states += wait * given(blueprint, dtype)
     held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory
     if streamed or edits:                                   # else one batch ends before the next one begins
         held += _batches(samples, budget) * (1 + edits) * WAITS

@@ -116,9 +116,9 @@ class _Passing:
         )  # fmt: skip
 
     def beside_layers(self) -> int:
-        """Tensors of samples are made before anything runs; what no layer computes is there while one arrives."""
-        beside = replace(self.blueprint, held={"": self.blueprint.held.get("", (0, 0))})
-        runs = self.coming + working.held(beside, self.budget, self.dtype)
+        """Tensors of samples are made before anything runs, as is what comes before any layer."""
+        before = replace(self.blueprint, held={"": self.blueprint.held.get("", (0, 0))})
+        runs = working.held(before, self.budget, self.dtype)
         return self.reading + max(runs, working.made(self.blueprint, self.budget))
 
     def _running(self, each: Blueprint, arriving: int) -> float:

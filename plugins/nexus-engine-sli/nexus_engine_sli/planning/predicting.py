@@ -94,7 +94,7 @@ def kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
 
 def pixels(blueprint: Blueprint) -> int:
     """What making tensors of samples takes, where they have pictures."""
-    if blueprint.held and "text" not in blueprint.gives:
+    if blueprint.held and ("text" not in blueprint.gives or "audio" in blueprint.takes):
         return RUNTIME // 2                                 # the rest is counted as it is
     return PIXELS if {"image", "video"} & set(blueprint.takes) and blueprint.seen else 0
 

@@ -97,10 +97,23 @@ def held(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
     if not blueprint.held:
         return 0
     narrow, wide = map(max, zip(*blueprint.held.values(), strict=True))
+    most = _in(dtype, (narrow, wide), budget)
     mixed = product(budget, dtype) != dtype
-    most = narrow if dtype == torch.bfloat16 else (2 * narrow + wide) // 3 if mixed else wide
     cast = torch.bfloat16.itemsize * pieces.largest(blueprint).parameters // FOUR if mixed else 0
     return max(1, budget.micro_batch) * (most + given(blueprint, dtype)) + cast
+
+
+def waits(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
+    """What one sample has where a layer begins, as samples showed. 0 where they did not."""
+    return _in(dtype, blueprint.waits, budget)
+
+
+def _in(dtype: torch.dtype, both: tuple[int, int], budget: Budget) -> int:
+    """Of bytes in bfloat16 and in float32, those where weights are in a dtype, and products in another one maybe."""
+    narrow, wide = both
+    if dtype == torch.bfloat16:
+        return narrow
+    return (2 * narrow + wide) // 3 if product(budget, dtype) != dtype else wide
 
 
 def _left(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
@@ -173,6 +186,8 @@ def products(blueprint: Blueprint) -> float:
 def heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
     """What convolutions over a sound compute with, before any layer; as samples showed, all that a forward does: over
     waves in float32, which processors convolve and normalise bfloat16 in."""
+    if blueprint.held:
+        return 0                                            # it is counted there
     if blueprint.passing:
         spectra = "audio" in blueprint.takes and not blueprint.frames           # layers have the most
         made = product(budget, dtype) if spectra else torch.float32

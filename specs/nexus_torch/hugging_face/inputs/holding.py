@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from nexus_specs import Blueprint, Sample
@@ -20,7 +20,7 @@ from .alive import Following
 from .passing import Mixed
 
 BESIDE = ""
-"""The name of what is no layer's."""
+"""The name of what comes before any layer."""
 PIXEL, COPIES = 4 + 3, 2
 """Bytes of a pixel as Pillow has it, and as numbers; how often a processor has what it makes (of each picture, and put
 together)."""
@@ -30,27 +30,36 @@ DTYPES = (torch.bfloat16, torch.float32)
 """In which it runs, one time each: what a model turns into float32 itself is as wide in either."""
 
 
-def held(module: Any, batch: Mapping[str, Any], paths: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, int]]:
-    """Bytes by the path of a stack, "" for what is none's: (in bfloat16, in float32); empty where it does not run
-    without numbers. Of layers that have less than others of their stack, by their own paths too. `paths` are the layers
-    of each stack; `module` is on the meta device, and of no use behind it."""
-    found: list[dict[str, int]] = []
+class Held(NamedTuple):
+    """Of one sample, in bfloat16 and in float32."""
+
+    most: dict[str, tuple[int, int]]
+    """Bytes by the path of a stack, "" before any layer; what is computed behind a layer and before the next one is
+    there together with it, as its weights are. Of layers that have less than others of their stack, by their own paths
+    too. Empty where it does not run without numbers."""
+    waits: tuple[int, int]
+    """Bytes at most where a layer begins: what waits while other samples pass through the layers before it."""
+
+
+def held(module: Any, batch: Mapping[str, Any], paths: Mapping[str, Sequence[str]]) -> Held:
+    """What a forward over a batch of one sample holds. `paths` are the layers of each stack; `module` is on the meta
+    device, and of no use behind it."""
+    ran: list[_Holding] = []
     for dtype in DTYPES:
         given = {name: _meant(each, dtype) for name, each in batch.items()}
-        most = dict.fromkeys((BESIDE, *paths), 0)
-        with suppress(Exception), torch.no_grad(), symbolic.patch(meta_nonzero_assume_all_nonzero=True):
+        with suppress(Exception), torch.no_grad(), symbolic.patch(meta_nonzero_assume_all_nonzero=True), _unchecked():
             module.to(dtype).eval()
             with _ending(module), _Holding(module, paths) as following, _Placed():
                 module(**given)
-            most |= following.held
-            found.append(most)
-    if len(found) < len(DTYPES):
-        return {}
-    most = {path: (found[0][path], found[1][path]) for path in (BESIDE, *paths)}
+            ran.append(following)
+    if len(ran) < len(DTYPES):
+        return Held({}, (0, 0))
+    both = [each.held for each in ran]
+    most = {path: (both[0].get(path, 0), both[1].get(path, 0)) for path in (BESIDE, *paths)}
     every = ((path, layer) for path, layers in paths.items() for layer in layers if layer not in most)
-    less = {layer: (found[0][layer], found[1][layer]) for path, layer in every
-            if all(0 < each.get(layer, 0) < LESS * each[path] for each in found)}  # fmt: skip
-    return most | less
+    less = {layer: (both[0][layer], both[1][layer]) for path, layer in every
+            if all(0 < each.get(layer, 0) < LESS * each[path] for each in both)}  # fmt: skip
+    return Held(most | less, (ran[0].waits, ran[1].waits))
 
 
 def unmet(module: Any, batch: Mapping[str, Any], blueprint: Blueprint) -> tuple[str, ...]:
@@ -66,7 +75,7 @@ def unmet(module: Any, batch: Mapping[str, Any], blueprint: Blueprint) -> tuple[
                 path for path, other in module.named_modules()
                 if not own.isdisjoint(map(id, other.parameters(recurse=False)))
             ]  # fmt: skip
-    found = held(module, batch, paths)
+    found = held(module, batch, paths).most
     return tuple(path for path in paths if path in found and not any(found[path]))
 
 
@@ -119,6 +128,17 @@ def _ending(module: nn.Module) -> Iterator[None]:
             hook.remove()
 
 
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """While this lasts transformers does not compare how many places and states there are: numbers tell it."""
+    check = torch._check_with
+    torch._check_with = lambda *_: None
+    try:
+        yield
+    finally:
+        torch._check_with = check
+
+
 class _AtTheHead(Exception):
     """All layers have run."""
 
@@ -132,16 +152,17 @@ class _Holding(Following):
 
     def __init__(self, module: nn.Module, paths: Mapping[str, Sequence[str]]) -> None:
         super().__init__(module)
-        self.module, self.paths, self.inside = module, paths, [(BESIDE,)]
+        self.module, self.paths = module, paths
+        self.inside: tuple[str, ...] = (BESIDE,)
         self.held: dict[str, int] = {}
+        self.waits = 0
         self.handles: list[Any] = []
 
     def __enter__(self) -> Any:
         for path, layers in self.paths.items():
             for layer in layers:
                 each, both = self.module.get_submodule(layer), (path, layer)
-                self.handles.append(each.register_forward_pre_hook(lambda *_, both=both: self.inside.append(both)))
-                self.handles.append(each.register_forward_hook(lambda *_: self._left()))
+                self.handles.append(each.register_forward_pre_hook(lambda *_, both=both: self._enter(both)))
         return super().__enter__()
 
     def __exit__(self, *given: Any) -> None:
@@ -149,18 +170,23 @@ class _Holding(Following):
             each.remove()
         super().__exit__(*given)
 
-    def _left(self) -> None:
-        self.inside.pop()
+    def _enter(self, both: tuple[str, ...]) -> None:
+        self.inside = both
+        self._sweep()
+        self.waits = max(self.waits, self._now())
+
+    def _now(self) -> int:
+        return sum(each.nbytes() for each in map(_there, self.live.values()) if each is not None)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = [each for each in tree_leaves((args, kwargs or {})) if isinstance(each, Tensor)]
         if given and not any(each.is_meta for each in given):
             return func(*args, **(kwargs or {}))            # what is here is small
         output = super().__torch_dispatch__(func, types, args, kwargs)
-        there = sum(each.nbytes() for each in map(_there, self.live.values()) if each is not None)
+        there = self._now()
         if func is torch.ops.aten.convolution.default:
             there += output.nbytes + args[0].nbytes
-        for path in self.inside[-1]:
+        for path in self.inside:
             self.held[path] = max(self.held.get(path, 0), there)
         return output
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig
 
 from .alive import LEAST
 from .collate import Preprocessor
-from .holding import given, held, making, unmet
+from .holding import Held, given, held, making, unmet
 from .passing import passing
 from .seeing import pair, tower, whole
 
@@ -47,19 +47,19 @@ class Showing:
             return self._spoken(samples) if speaks else None
         few = standing_out(samples)
         batches, bare = [self.collate([each]) for each in few], self.bare()
-        seeing = bool({"image", "video"} & kinds) and blueprint.parameters >= LEAST
-        lit = [batch for batch in batches if seeing and any(name.startswith(SEEN) for name in batch)]
+        large = blueprint.parameters >= LEAST
+        lit = [batch for batch in batches if large and any(name.startswith((*SEEN, *HEARD)) for name in batch)]
         layers = {stack.path: stack.layers for stack in blueprint.stacks}
-        known = held(bare, max(lit, key=given), layers) if lit else {}
-        found = shown(blueprint, self.bare() if lit else bare, batches, passes=not known)
+        known = held(bare, max(lit, key=given), layers) if lit else Held({}, (0, 0))
+        found = shown(blueprint, self.bare() if lit else bare, batches, passes=not known.most)
         dark = not any(name.startswith((*SEEN, *HEARD)) for batch in batches for name in batch)
         if "text" in kinds and dark and blueprint.parameters >= LEAST:
             away = unmet(self.bare(), batches[0], blueprint)                # and what joins them to the text
             found = replace(found, unmet=tuple(dict.fromkeys((*found.unmet, *away))))
-        if not known:
+        if not known.most:
             return found
         made = max(making(each, batch) for each, batch in zip(few, batches, strict=True))
-        return replace(found, held=known, given=max(map(given, batches)), making=made)
+        return replace(found, held=known.most, waits=known.waits, given=max(map(given, batches)), making=made)
 
     def _spoken(self, samples: Sequence[Sample]) -> Shown:
         """Of what speaks: which of its parts no text comes to (a codec, a decoder in depth)."""

@@ -188,7 +188,7 @@ def _text(output: Any, batch: Batch, channels: int) -> Signal:
     scores = told.logits if getattr(told, "logits", None) is not None else _first(output)
     final = getattr(told, "final", None)
     seen = "pixel_values" in batch and not decoded          # a picture's states may stand before the words' (GIT)
-    if seen and tokens is not None and isinstance(scores, Tensor) and scores.ndim == 3:
+    if seen and tokens is not None and scores.ndim == 3 and scores.shape[1] > tokens.shape[1]:
         scores, final = (None if each is None else each[:, -tokens.shape[1]:] for each in (scores, final))
     if tokens is None or scores.shape[:2] != tokens.shape[:2]:          # frames of a sound: no token to each
         tokens = mask = None
