@@ -6,7 +6,7 @@ import transformers as hf
 
 from .kind import Made, kind
 from .parts import LARGE, square, words
-from .samples import picture, read
+from .samples import named, picture
 from .seeing import CLIP_WORDS
 
 SWIN = {"embed_dim": 224, "depths": [2, 2, 18, 2], "num_heads": [7, 14, 28, 56], "window_size": 12, "image_size": 384}
@@ -44,7 +44,7 @@ def sam_large() -> Made:
     return hf.SamModel(hf.SamConfig(vision_config=seen)), hf.SamProcessor(hf.SamImageProcessorPil())
 
 
-@kind(picture, read)
+@kind(picture, named)
 def owlvit_large() -> Made:
     """google/owlvit-large-patch14, whole."""
     seen = LARGE | {"image_size": 840, "patch_size": 14}

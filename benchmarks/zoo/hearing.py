@@ -8,7 +8,7 @@ import transformers as hf
 
 from .kind import Made, ids, kind
 from .parts import BEGINS, LARGE, sides, words
-from .samples import answered, read, sound, sound_24, written
+from .samples import answered, sound, streams, written
 
 FRONT: dict[str, Any] = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
 HUGE = {"hidden_size": 1280, "intermediate_size": 5120, "num_attention_heads": 16}
@@ -100,9 +100,9 @@ def _seamless(model: Any) -> Made:
     return model(config), hf.SeamlessM4TFeatureExtractor(), words()
 
 
-@kind(sound_24, read)
+@kind(streams, tap="logits")
 def kyutai_stt() -> Made:
-    """kyutai/stt-1b-en_fr-trfs, 6 of 16 layers."""
+    """kyutai/stt-1b-en_fr-trfs, 6 of 16 layers: its forward takes codes."""
     config = hf.KyutaiSpeechToTextConfig(
         hidden_size=2048, num_hidden_layers=6, num_attention_heads=16, num_key_value_heads=16, ffn_dim=11264,
         vocab_size=8001, codebook_vocab_size=2049, num_codebooks=32,

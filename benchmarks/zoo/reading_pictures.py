@@ -89,4 +89,5 @@ def florence2_large() -> Made:
         **ids(text, {"image_token_id": "<image>"}),
     )  # fmt: skip
     pictures = hf.CLIPImageProcessorPil(size=square(768), do_center_crop=False)
+    pictures.image_seq_length = 577
     return hf.Florence2ForConditionalGeneration(config), pictures, text

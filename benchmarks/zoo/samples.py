@@ -26,6 +26,11 @@ def answered(number: int) -> dict[str, Any]:
     return {"target": _text(number)}
 
 
+def named(number: int) -> dict[str, Any]:
+    """What is looked for."""
+    return {"text": f"{number} cats"}
+
+
 def after(mark: str) -> Maker:
     """A text behind the mark of a sound."""
     return lambda number: {"text": mark + _text(number)}
@@ -58,15 +63,27 @@ def sound_24(number: int) -> dict[str, Any]:
     return sound(number, 24_000)
 
 
-def spectra(mark: int, places: int) -> Maker:
-    """Tensors of half a minute as Whisper's encoder takes it, in so many places of a prompt."""
+def spectra(mark: int, places: int, *size: int) -> Maker:
+    """Tensors of a sound as an encoder takes it, in so many places of a prompt."""
 
     def make(number: int) -> dict[str, Any]:
         random = np.random.default_rng(number)
         ids = [5, *[mark] * places, *random.integers(10, 200, size=TOKENS).tolist()]
-        return {"input_ids": ids, "input_features": random.standard_normal((1, 128, 3000)).astype("float32")}
+        return {"input_ids": ids, "input_features": random.standard_normal((1, *size)).astype("float32")}
 
     return make
+
+
+def streams(number: int) -> dict[str, Any]:
+    """Codes of ten seconds, at every step one of a text and 32 of a sound."""
+    return {"input_ids": np.random.default_rng(number).integers(2048, size=(125, 33)).tolist()}
+
+
+def voices(number: int) -> dict[str, Any]:
+    """Codes of ten seconds of a talk: a text, what Moshi says and what is said to it."""
+    random = np.random.default_rng(number)
+    codes = {f"{who}_audio_codes": random.integers(2048, size=(1, 8, 125)) for who in ("moshi", "user")}
+    return {"input_ids": random.integers(2048, size=125).tolist(), **codes}
 
 
 def patches(mark: int, side: int) -> Maker:

@@ -6,7 +6,7 @@ import transformers as hf
 
 from .kind import Made, kind
 from .parts import ENDS, words
-from .samples import read
+from .samples import read, voices
 
 T5_BASE = {"vocab_size": 32128, "d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
 
@@ -23,9 +23,9 @@ def musicgen_small() -> Made:
 
 
 @kind(read)
-def bark_small() -> Made:
-    """suno/bark-small, whole."""
-    each = {"hidden_size": 768, "num_layers": 12, "num_heads": 12}
+def bark() -> Made:
+    """suno/bark, 8 of 24 layers of each of its three."""
+    each = {"hidden_size": 1024, "num_layers": 8, "num_heads": 16}
     config = hf.BarkConfig(
         semantic_config=each | {"input_vocab_size": 129600, "output_vocab_size": 10048},
         coarse_acoustics_config=each | {"input_vocab_size": 12096, "output_vocab_size": 12096},
@@ -49,9 +49,9 @@ def csm_1b() -> Made:
     return hf.CsmForConditionalGeneration(config), words(), extractor
 
 
-@kind(read)
+@kind(voices, tap="logits")
 def moshi() -> Made:
-    """kyutai/moshiko-pytorch-bf16, 16 of 32 layers in time, a quarter as wide, 3 of 6 in depth, half as wide."""
+    """kmhf/hf-moshiko, 16 of 32 layers in time, a quarter as wide, 3 of 6 in depth, half as wide."""
     depth = {"hidden_size": 512, "input_size": 1024, "num_hidden_layers": 3, "num_attention_heads": 8,
              "ffn_dim": 2816, "vocab_size": 32000, "audio_vocab_size": 2048, "num_codebooks": 8}  # fmt: skip
     config = hf.MoshiConfig(

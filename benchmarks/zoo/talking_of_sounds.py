@@ -35,7 +35,7 @@ def qwen2_audio() -> Made:
     return hf.Qwen2AudioForConditionalGeneration(config), processor
 
 
-@kind(spectra(PLACE, 375), tap="logits")
+@kind(spectra(PLACE, 375, 128, 3000), tap="logits")
 def voxtral() -> Made:
     """mistralai/Voxtral-Mini-3B-2507, 10 of 32 layers that hear and 10 of 30 that write, those a third as wide."""
     tokens = words(named={"audio_token": VOXTRAL})
@@ -46,9 +46,10 @@ def voxtral() -> Made:
     return hf.VoxtralForConditionalGeneration(config), tokens, hf.WhisperFeatureExtractor(feature_size=128)
 
 
-@kind(sound, after("<|audio|>"))
+@kind(spectra(PLACE, 102, 500, 160), tap="logits")
 def granite_speech() -> Made:
-    """ibm-granite/granite-speech-3.3-2b, 8 of 16 layers that hear and 4 of 40 that write."""
+    """ibm-granite/granite-speech-3.3-2b, 8 of 16 layers that hear and 4 of 40 that write. Its extractor needs
+    torchaudio: tensors are shown."""
     tokens = words(named={"audio_token": "<|audio|>"})
     heard = {"hidden_dim": 1024, "num_layers": 8, "num_heads": 8, "dim_head": 128, "output_dim": 42}
     text = {"model_type": "granite", "vocab_size": 49160, "hidden_size": 2048, "intermediate_size": 8192,
@@ -59,8 +60,7 @@ def granite_speech() -> Made:
         encoder_config=heard, text_config=text, projector_config=between, has_lora_adapter=False,
         **ids(tokens, {"audio_token_index": "<|audio|>"}),
     )  # fmt: skip
-    processor = hf.GraniteSpeechProcessor(hf.GraniteSpeechFeatureExtractor(), tokens)
-    return hf.GraniteSpeechForConditionalGeneration(config), processor
+    return hf.GraniteSpeechForConditionalGeneration(config), tokens
 
 
 @kind(sound_24, after("<|object_ref_start|><|box_start|><|object_ref_end|>"))
