@@ -76,7 +76,7 @@ def spectra(mark: int, places: int, *size: int) -> Maker:
 
 def streams(number: int) -> dict[str, Any]:
     """Codes of ten seconds, at every step one of a text and 32 of a sound."""
-    return {"input_ids": np.random.default_rng(number).integers(2048, size=(125, 33)).tolist()}
+    return {"input_ids": np.random.default_rng(number).integers(2048, size=(1, 125, 33))}
 
 
 def voices(number: int) -> dict[str, Any]:
