@@ -4,6 +4,7 @@ part of it in memory at a time, and in a process of its own, so that what writin
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ def main(name: str, home: Path) -> None:
     """Weights, configuration, and what makes tensors."""
     with torch.device("meta"):
         model, *processors = kinds()[name].make()
-    model = model.to(torch.bfloat16)
+    _narrow(model)
     home.mkdir(parents=True)
     model.config.architectures = [type(model).__name__]
     model.config.dtype = "bfloat16"
@@ -45,6 +46,15 @@ def main(name: str, home: Path) -> None:
             (home / "processor_config.json").write_text(json.dumps(each))
         else:
             each.save_pretrained(home)
+
+
+def _narrow(model: Any) -> None:
+    """To bfloat16, but for what its class keeps in float32 (a codec), as its publisher's `save_pretrained` has it."""
+    model.to(torch.bfloat16)
+    wide = re.compile("|".join(getattr(model, "_keep_in_fp32_modules_strict", None) or ("(?!)",)))
+    for name, each in (*model.named_parameters(), *model.named_buffers()):
+        if each.is_floating_point() and wide.search(name):
+            each.data = each.data.float()
 
 
 def _groups(model: Any) -> Iterator[dict[str, Tensor]]:

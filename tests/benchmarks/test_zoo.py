@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from nexus_specs import Installed, Sample
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -46,6 +47,22 @@ def test_a_kind_is_written_in_the_names_of_its_publisher(kinds, tmp_path, monkey
     assert len(set(where.values())) > 1
     _, about = hf.MixtralForCausalLM.from_pretrained(tmp_path / "there", output_loading_info=True)
     assert not any(about[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    opened = Installed().open(str(tmp_path / "there"))
+    assert opened.blueprint.head == "MixtralForCausalLM"
+    assert opened.collate([Sample(key="a", fields=kinds["mixtral"].fields(0))])["input_ids"].shape[0] == 1
+
+
+def test_what_a_class_keeps_in_float32_is_written_in_it(kinds):
+    import torch
+    from zoo import writing
+
+    class Speaker(torch.nn.ModuleDict):
+        _keep_in_fp32_modules_strict = ["codec"]
+
+    speaker = Speaker({"codec": torch.nn.Linear(1, 1), "words": torch.nn.Linear(1, 1)})
+    writing._narrow(speaker)
+    assert speaker["codec"].weight.dtype == torch.float32
+    assert speaker["words"].weight.dtype == torch.bfloat16
 
 
 @pytest.mark.slow
