@@ -34,6 +34,8 @@ class Shown:
     """Bytes that it has while a stack runs."""
     waits: tuple[int, int] = (0, 0)
     """Bytes that it has where a layer begins."""
+    behind: Mapping[str, int] = field(default_factory=dict)
+    """Of modules beside layers, by their paths: how many stacks it has come to before them."""
     given: int = 0
     """Bytes of the tensors that are made of it."""
     making: int = 0
@@ -50,9 +52,12 @@ def as_shown(blueprint: Blueprint, checkpoint: Any, samples: Sequence[Sample], p
         found: Shown | None = tell(samples, paths)
     except NexusError:                                      # it is said where they are run
         return blueprint
-    return blueprint if found is None else replace(
-        blueprint, seen=found.seen, places=found.places, unmet=found.unmet, passing=found.passing, held=found.held,
-        waits=found.waits, given=found.given, making=found.making,
+    if found is None:
+        return blueprint
+    outside = (replace(each, behind=found.behind.get(each.path, each.behind)) for each in blueprint.outside)
+    return replace(
+        blueprint, outside=tuple(outside), seen=found.seen, places=found.places, unmet=found.unmet,
+        passing=found.passing, held=found.held, waits=found.waits, given=found.given, making=found.making,
     )  # fmt: skip
 
 

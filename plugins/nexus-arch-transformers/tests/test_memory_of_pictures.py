@@ -13,7 +13,9 @@ from nexus_engine_sli.calling import narrowed
 from nexus_specs import Budget, Checkpoint, Installed, Sample, as_shown
 from nexus_specs.testing import sample
 from nexus_torch.hugging_face.inputs import showing
-from nexus_torch.hugging_face.inputs.holding import held, making
+from nexus_torch.hugging_face.inputs.alive import Following, Fused
+from nexus_torch.hugging_face.inputs.holding import NOTHING, held, making
+from torch import nn
 
 WIDTH, WIDE, PATCHES = 64, 256, 16 + 1
 SHAPE: dict[str, Any] = {
@@ -72,10 +74,40 @@ def test_what_numbers_would_tell_does_not_stop_it(vit: Any) -> None:
         torch._check_with(ValueError, False, lambda: "unlike")
 
 
+def test_pictures_are_here_for_what_asks_what_they_show(vit: Any) -> None:
+    """An Idefics3 leaves out pictures that only fill a row; a Pixtral brings sizes to where its states are."""
+    bare, (stack,) = vit.bare(), vit.blueprint.stacks
+    shown = held(vit.bare(), vit.collate([seen(56)]), {stack.path: stack.layers}).most[stack.path]
+    bare.register_forward_pre_hook(_empty, with_kwargs=True)
+    assert held(bare, vit.collate([seen(56)]), {stack.path: stack.layers}).most[stack.path] == shown
+
+
+def _empty(_: Any, __: Any, given: dict[str, Any]) -> None:
+    there = (given["pixel_values"] == 0.5).sum().item()
+    assert torch.as_tensor(torch.tensor([there]), device="meta").tolist() == [0]
+
+
+def test_modules_beside_layers_are_told_where_they_run(vit: Any) -> None:
+    (stack,) = vit.blueprint.stacks
+    beside = ["classifier", "vit.embeddings.patch_embeddings.projection"]
+    found = held(vit.bare(), vit.collate([seen(56)]), {stack.path: stack.layers}, beside)
+    assert found.behind == {"classifier": 1, "vit.embeddings.patch_embeddings.projection": 0}
+
+
+def test_attention_over_what_is_transposed_is_made_whole() -> None:
+    """As on a processor, whose kernel takes rows (a DaViT's channels)."""
+    flat, most = torch.empty(1, 1, 64, 8, dtype=torch.bfloat16, device="meta"), []
+    for each in (flat, flat.transpose(2, 3)):
+        with Following(nn.Linear(1, 1, device="meta")) as following, Fused():
+            nn.functional.scaled_dot_product_attention(each, each, each)
+            most.append(following.most)
+    assert most[0] == 512 < most[1]
+
+
 def test_what_cannot_run_without_numbers_tells_nothing(vit: Any) -> None:
     bare = vit.bare()
     bare.vit.layernorm.register_forward_hook(lambda _, __, output: output.sum().item())
-    assert held(bare, vit.collate([seen(56)]), {}) == ({}, (0, 0))
+    assert held(bare, vit.collate([seen(56)]), {}) == NOTHING
 
 
 def test_states_in_float32_are_as_wide_in_either(tmp_path: Path) -> None:

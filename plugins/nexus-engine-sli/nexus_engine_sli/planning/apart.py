@@ -23,15 +23,16 @@ def apart(blueprint: Blueprint) -> list[Blueprint]:
 
 
 def _apart(blueprint: Blueprint, towers: tuple[Stack, ...], others: tuple[Stack, ...]) -> list[Blueprint]:
-    """Likewise, every stack of what sees by itself, since samples showed what is there while it runs."""
-    seeing = towers if (reads := pieces.reads_text(blueprint)) else blueprint.stacks
+    """Likewise, every stack by itself, since samples showed what is there while it runs; and a text as it is long."""
+    reads = pieces.reads_text(blueprint)
     found = [
         replace(blueprint, stacks=(each,), gives=(), takes=("image",),
+                seen=blueprint.seen if stack in towers or not reads else 0,
                 held={each.path: blueprint.held.get(each.path, blueprint.held[stack.path])})
-        for stack in seeing if stack.path in blueprint.held and stack.path not in blueprint.unmet
+        for stack in blueprint.stacks if stack.path in blueprint.held and stack.path not in blueprint.unmet
         for each in _alike(blueprint, stack)
     ]  # fmt: skip
-    return [*found, *([replace(blueprint, stacks=others, seen=0)] if reads and others else [])]
+    return [*found, *([replace(blueprint, stacks=others, seen=0, held={"": (0, 0)})] if reads and others else [])]
 
 
 def _alike(blueprint: Blueprint, stack: Stack) -> list[Stack]:
@@ -47,11 +48,18 @@ def _alike(blueprint: Blueprint, stack: Stack) -> list[Stack]:
     ]  # fmt: skip
 
 
+def place(blueprint: Blueprint, stack: Stack) -> int:
+    """Which stack of a model it is, or has it as a layer."""
+    return next(at for at, each in enumerate(blueprint.stacks) if stack.path in (each.path, *each.layers))
+
+
 def behind(blueprint: Blueprint, stack: Stack) -> int:
     """Stored bytes of the largest that arrives while a stack runs, or one layer of it: another layer, or the first of
-    the next stack."""
-    at, whole = next((at, each) for at, each in enumerate(blueprint.stacks) if stack.path in (each.path, *each.layers))
-    then = [each.layer_bytes[0] for each in blueprint.stacks[at + 1 : at + 2] if each.layer_bytes]
+    the next stack, or a table in between."""
+    at = place(blueprint, stack)
+    whole = blueprint.stacks[at]
+    then = [piece.stored for each, piece in pieces.run(blueprint) if each.behind == at + 1]
+    then = then or [each.layer_bytes[0] for each in blueprint.stacks[at + 1 : at + 2] if each.layer_bytes]
     if stack.path != whole.path:
         return next(iter((*whole.layer_bytes, *then)[whole.layers.index(stack.path) + 1 :]), 0)
     return max((*(whole.layer_bytes[1:] or whole.layer_bytes), *then), default=0)

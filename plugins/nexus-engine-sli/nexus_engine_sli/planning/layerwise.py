@@ -14,7 +14,7 @@ from nexus_specs import Blueprint, Budget
 
 from ..weights.quantising import AT_ONCE, How, bytes_of
 from . import pieces, working
-from .apart import apart, behind
+from .apart import apart, behind, place
 from .moving import moved
 from .predicting import (
     LASTING,
@@ -110,10 +110,19 @@ class _Passing:
         arriving = max(self.coming, table.stored if after else 0) + self.reading
         words = self.words.later if self.plain else self.words.table.stored + self.reading
         return max(                                         # words arrive while the last layer of a tower runs
-            max(self._running(each, min(most, self._behind(each))) - (0 if each.gives else self.words.later)
+            max(self._running(each, min(most, self._behind(each))) - self._later(each)
                 for most in (arriving, 0 if each.gives or not self.words.later else words))
             for each in apart(self.blueprint)
         )  # fmt: skip
+
+    def _later(self, each: Blueprint) -> int:
+        """Bytes of words that stay, but are not there yet while a stack runs."""
+        if not self.blueprint.held or len(each.stacks) != 1:
+            return 0 if each.gives else self.words.later
+        at, width = place(self.blueprint, each.stacks[0]), self.dtype.itemsize
+        waiting = [piece.parameters * width for other, piece in pieces.run(self.blueprint)
+                   if other.shared and other.behind > at]  # fmt: skip
+        return 0 if self.words.table.parameters else sum(waiting)
 
     def beside_layers(self) -> int:
         """Tensors of samples are made before anything runs, as is what comes before any layer."""

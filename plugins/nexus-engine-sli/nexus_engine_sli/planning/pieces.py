@@ -93,13 +93,13 @@ def kept(blueprint: Blueprint) -> int:
     """Parameters of what of it stays once it is there, since others hold it too: the head that is the embedding."""
     if not blueprint.outside:
         return table(blueprint).parameters if tied(blueprint) else 0
-    return sum(piece.parameters for each, piece in _run(blueprint) if each.shared)
+    return sum(piece.parameters for each, piece in run(blueprint) if each.shared)
 
 
 def table(blueprint: Blueprint) -> Piece:
     """The largest of it that runs; nothing where it all stays."""
     if blueprint.outside:
-        return max((piece for _, piece in _run(blueprint)), default=Piece(0, 0))
+        return max((piece for _, piece in run(blueprint)), default=Piece(0, 0))
     if not _tables(blueprint):
         return Piece(0, 0)
     words = _words(blueprint)
@@ -109,11 +109,11 @@ def table(blueprint: Blueprint) -> Piece:
 def last(blueprint: Blueprint) -> Piece:
     """The largest of it that may come behind layers: the head, as a rule."""
     if blueprint.outside:
-        return max((piece for each, piece in _run(blueprint) if each.behind), default=Piece(0, 0))
+        return max((piece for each, piece in run(blueprint) if each.behind), default=Piece(0, 0))
     return table(blueprint)
 
 
-def _run(blueprint: Blueprint) -> list[tuple[Outside, Piece]]:
+def run(blueprint: Blueprint) -> list[tuple[Outside, Piece]]:
     """What of it samples come to."""
     return [(each, piece) for each, piece in outside(blueprint) if each.path not in blueprint.unmet]
 

@@ -186,8 +186,8 @@ def products(blueprint: Blueprint) -> float:
 def heard(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: float) -> int:
     """What convolutions over a sound compute with, before any layer; as samples showed, all that a forward does: over
     waves in float32, which processors convolve and normalise bfloat16 in."""
-    if blueprint.held:
-        return 0                                            # it is counted there
+    if blueprint.held or "audio" not in (*blueprint.takes, *blueprint.gives):
+        return 0                                            # it is counted there, or what hears is left out
     if blueprint.passing:
         spectra = "audio" in blueprint.takes and not blueprint.frames           # layers have the most
         made = product(budget, dtype) if spectra else torch.float32

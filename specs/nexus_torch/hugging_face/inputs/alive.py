@@ -74,13 +74,15 @@ def _set(module: nn.Module, path: str, layers: nn.Module) -> None:
 
 
 class Fused(TorchFunctionMode):
-    """Attention as its kernel does it on a processor, which keeps no scores; the meta device would make them."""
+    """Attention as its kernel does it on a processor, which keeps no scores; the meta device would make them. It takes
+    what lies in rows; what is transposed it makes in float32, scores and all."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is scaled_dot_product_attention:            # diffusers names its arguments
             given = [*args, *(kwargs[name] for name in ("query", "key", "value") if name in kwargs)]
-            if len(given) > 2 and given[0].shape[-1] == given[2].shape[-1]:
+            rows = all(each.stride(-1) == 1 for each in given[:3])
+            if len(given) > 2 and rows and given[0].shape[-1] == given[2].shape[-1]:
                 return torch.empty_like(given[0])
         return func(*args, **kwargs)
 
@@ -103,12 +105,16 @@ class Following(TorchDispatchMode):
         output = func(*args, **(kwargs or {}))
         self._sweep()
         for each in tree_leaves(output):
-            if isinstance(each, Tensor) and each.is_meta:
+            if isinstance(each, Tensor) and self.follows(each):
                 storage = each.untyped_storage()
                 if storage._cdata not in self.known and storage._cdata not in self.live:
                     self.live[storage._cdata] = storage._weak_ref(), storage.nbytes() // each.itemsize
         self.most = max(self.most, sum(values for _, values in self.live.values()))
         return output
+
+    def follows(self, made: Tensor) -> bool:
+        """Whether it counts what was made."""
+        return bool(made.is_meta)
 
     def __exit__(self, *given: Any) -> None:
         super().__exit__(*given)

@@ -39,27 +39,42 @@ class Held(NamedTuple):
     too. Empty where it does not run without numbers."""
     waits: tuple[int, int]
     """Bytes at most where a layer begins: what waits while other samples pass through the layers before it."""
+    behind: dict[str, int]
+    """Of modules beside layers, how many stacks have begun where they run first."""
 
 
-def held(module: Any, batch: Mapping[str, Any], paths: Mapping[str, Sequence[str]]) -> Held:
-    """What a forward over a batch of one sample holds. `paths` are the layers of each stack; `module` is on the meta
-    device, and of no use behind it."""
+NOTHING = Held({}, (0, 0), {})
+
+
+def held(
+    module: Any, batch: Mapping[str, Any], paths: Mapping[str, Sequence[str]], beside: Sequence[str] = ()
+) -> Held:
+    """What a forward over a batch of one sample holds. `paths` are the layers of each stack, `beside` modules that come
+    and go as layers do; `module` is on the meta device, and of no use behind it. Where it asks what pictures show
+    (which of them are there only to fill a row), they are as they are until they meet weights."""
+    found = _held(module, batch, paths, beside, here=False)
+    return found if found.most else _held(module, batch, paths, beside, here=True)
+
+
+def _held(
+    module: Any, batch: Mapping[str, Any], paths: Mapping[str, Sequence[str]], beside: Sequence[str], *, here: bool
+) -> Held:
     ran: list[_Holding] = []
     for dtype in DTYPES:
-        given = {name: _meant(each, dtype) for name, each in batch.items()}
+        given = {name: _meant(each, dtype, here) for name, each in batch.items()}
         with suppress(Exception), torch.no_grad(), symbolic.patch(meta_nonzero_assume_all_nonzero=True), _unchecked():
             module.to(dtype).eval()
-            with _ending(module), _Holding(module, paths) as following, _Placed():
+            with _ending(module), _Holding(module, paths, beside, given) as following, _Placed():
                 module(**given)
             ran.append(following)
     if len(ran) < len(DTYPES):
-        return Held({}, (0, 0))
+        return NOTHING
     both = [each.held for each in ran]
     most = {path: (both[0].get(path, 0), both[1].get(path, 0)) for path in (BESIDE, *paths)}
     every = ((path, layer) for path, layers in paths.items() for layer in layers if layer not in most)
     less = {layer: (both[0][layer], both[1][layer]) for path, layer in every
             if all(0 < each.get(layer, 0) < LESS * each[path] for each in both)}  # fmt: skip
-    return Held(most | less, (ran[0].waits, ran[1].waits))
+    return Held(most | less, (ran[0].waits, ran[1].waits), ran[0].behind)
 
 
 def unmet(module: Any, batch: Mapping[str, Any], blueprint: Blueprint) -> tuple[str, ...]:
@@ -91,9 +106,11 @@ def making(sample: Sample, batch: Mapping[str, Any]) -> int:
     return PIXEL * sum(math.prod(shape[:-1]) for shape in shapes) + COPIES * given(batch)
 
 
-def _meant(given: Any, dtype: torch.dtype) -> Any:
-    """Numbers that are computed with are away; those that say what is where are here."""
-    return given.to("meta", dtype) if isinstance(given, Tensor) and given.is_floating_point() else given
+def _meant(given: Any, dtype: torch.dtype, here: bool) -> Any:
+    """Numbers that are computed with are away, or here; those that say what is where are here."""
+    if not isinstance(given, Tensor) or not given.is_floating_point():
+        return given
+    return given.to(given.device if here else "meta", dtype)
 
 
 class _Placed(Mixed):
@@ -102,12 +119,23 @@ class _Placed(Mixed):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.expand_as:                        # a mask as wide as states stays here
             return args[0].expand(args[1].shape)
-        if func is Tensor.to and args[0].dtype is torch.bool:
-            return args[0]
+        if func in (Tensor.to, torch.as_tensor) and (dtype := _kept(args, kwargs or {})):
+            return args[0].to(dtype)
         if func in (Tensor.__getitem__, Tensor.__setitem__) and args[0].is_meta:
             index = args[1] if isinstance(args[1], tuple) else (args[1],)
             args = (args[0], tuple(place for each in index for place in _picked(each)), *args[2:])
         return super().__torch_function__(func, types, args, kwargs)
+
+
+def _kept(given: tuple[Any, ...], named: Mapping[str, Any]) -> torch.dtype | None:
+    """What says what is where stays here, wherever it is sent: the dtype that it is to have."""
+    told = given[0] if given else None
+    if not isinstance(told, Tensor) or told.is_meta or told.is_floating_point():
+        return None
+    others = (*given[1:], *named.values())
+    if any(isinstance(each, Tensor) for each in others):    # as another one is
+        return None
+    return next((each for each in others if isinstance(each, torch.dtype)), told.dtype)
 
 
 def _picked(index: Any) -> tuple[Any, ...]:
@@ -150,8 +178,13 @@ def _end(*_: object) -> None:
 class _Holding(Following):
     """Bytes, for each stack apart. What a convolution takes and makes it turns, and has twice."""
 
-    def __init__(self, module: nn.Module, paths: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, module: nn.Module, paths: Mapping[str, Sequence[str]], beside: Sequence[str], given: Mapping[str, Any]
+    ) -> None:
         super().__init__(module)
+        self.beside, self.begun = beside, set[str]()
+        self.behind: dict[str, int] = {}
+        self.known |= {each.untyped_storage()._cdata for each in given.values() if isinstance(each, Tensor)}
         self.module, self.paths = module, paths
         self.inside: tuple[str, ...] = (BESIDE,)
         self.held: dict[str, int] = {}
@@ -163,6 +196,9 @@ class _Holding(Following):
             for layer in layers:
                 each, both = self.module.get_submodule(layer), (path, layer)
                 self.handles.append(each.register_forward_pre_hook(lambda *_, both=both: self._enter(both)))
+        for path in self.beside:
+            each = self.module.get_submodule(path)
+            self.handles.append(each.register_forward_pre_hook(lambda *_, path=path: self._pass(path)))
         return super().__enter__()
 
     def __exit__(self, *given: Any) -> None:
@@ -170,8 +206,20 @@ class _Holding(Following):
             each.remove()
         super().__exit__(*given)
 
+    def follows(self, made: Tensor) -> bool:
+        """Pictures too that are here."""
+        return bool(made.is_meta or made.is_floating_point())
+
     def _enter(self, both: tuple[str, ...]) -> None:
         self.inside = both
+        self.begun.add(both[0])
+        self._wait()
+
+    def _pass(self, path: str) -> None:
+        self.behind.setdefault(path, len(self.begun))
+        self._wait()
+
+    def _wait(self) -> None:
         self._sweep()
         self.waits = max(self.waits, self._now())
 
@@ -180,8 +228,8 @@ class _Holding(Following):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = [each for each in tree_leaves((args, kwargs or {})) if isinstance(each, Tensor)]
-        if given and not any(each.is_meta for each in given):
-            return func(*args, **(kwargs or {}))            # what is here is small
+        if given and not any(each.is_meta or each.is_floating_point() for each in given):
+            return func(*args, **(kwargs or {}))            # what is here is small, but for pictures
         output = super().__torch_dispatch__(func, types, args, kwargs)
         there = self._now()
         if func is torch.ops.aten.convolution.default:

@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig
 
 from .alive import LEAST
 from .collate import Preprocessor
-from .holding import Held, given, held, making, unmet
+from .holding import NOTHING, given, held, making, unmet
 from .passing import passing
 from .seeing import pair, tower, whole
 
@@ -50,7 +50,8 @@ class Showing:
         large = blueprint.parameters >= LEAST
         lit = [batch for batch in batches if large and any(name.startswith((*SEEN, *HEARD)) for name in batch)]
         layers = {stack.path: stack.layers for stack in blueprint.stacks}
-        known = held(bare, max(lit, key=given), layers) if lit else Held({}, (0, 0))
+        beside = [each.path for each in blueprint.outside]
+        known = held(bare, max(lit, key=given), layers, beside) if lit else NOTHING
         found = shown(blueprint, self.bare() if lit else bare, batches, passes=not known.most)
         dark = not any(name.startswith((*SEEN, *HEARD)) for batch in batches for name in batch)
         if "text" in kinds and dark and blueprint.parameters >= LEAST:
@@ -59,7 +60,8 @@ class Showing:
         if not known.most:
             return found
         made = max(making(each, batch) for each, batch in zip(few, batches, strict=True))
-        return replace(found, held=known.most, waits=known.waits, given=max(map(given, batches)), making=made)
+        return replace(found, given=max(map(given, batches)), making=made,
+                       held=known.most, waits=known.waits, behind=known.behind)  # fmt: skip
 
     def _spoken(self, samples: Sequence[Sample]) -> Shown:
         """Of what speaks: which of its parts no text comes to (a codec, a decoder in depth)."""
