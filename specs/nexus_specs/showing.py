@@ -32,8 +32,8 @@ class Shown:
     """Values that a forward over it has at most at one time, beside weights."""
     held: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Bytes that it has while a stack runs."""
-    waits: tuple[int, int] = (0, 0)
-    """Bytes that it has where a layer begins."""
+    waits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Bytes that it has where a layer begins, or a module beside layers."""
     behind: Mapping[str, int] = field(default_factory=dict)
     """Of modules beside layers, by their paths: how many stacks it has come to before them."""
     given: int = 0

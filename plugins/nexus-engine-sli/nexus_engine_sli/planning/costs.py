@@ -95,7 +95,7 @@ def cost(
     wait = max(0, samples - max(1, budget.micro_batch)) if shown else samples
     each = waiting(blueprint, samples, long) * dtype.itemsize if wait else 0
     states = round(each * (FIRST + passes))
-    if blueprint.waits != (0, 0) and not edits:
+    if blueprint.waits and not edits:
         states = max(states if reads_text(blueprint) else 0, wait * waits(blueprint, budget, dtype))
     states += wait * given(blueprint, dtype)
     held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory

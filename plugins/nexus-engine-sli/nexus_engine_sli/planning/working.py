@@ -104,8 +104,11 @@ def held(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
 
 
 def waits(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
-    """What one sample has where a layer begins, as samples showed. 0 where they did not."""
-    return _in(dtype, blueprint.waits, budget)
+    """What one sample has where a layer begins, or what comes and goes beside layers, as samples showed. 0 where they
+    did not."""
+    moving = {"", *(each.path for each, _ in pieces.outside(blueprint))}
+    found = [_in(dtype, both, budget) for path, both in blueprint.waits.items() if path in moving]
+    return max(found, default=0)
 
 
 def _in(dtype: torch.dtype, both: tuple[int, int], budget: Budget) -> int:

@@ -37,13 +37,14 @@ class Held(NamedTuple):
     """Bytes by the path of a stack, "" before any layer; what is computed behind a layer and before the next one is
     there together with it, as its weights are. Of layers that have less than others of their stack, by their own paths
     too. Empty where it does not run without numbers."""
-    waits: tuple[int, int]
-    """Bytes at most where a layer begins: what waits while other samples pass through the layers before it."""
+    waits: dict[str, tuple[int, int]]
+    """Bytes at most where a layer begins (""), or a module beside layers (by its path): what waits while other samples
+    pass through what is before it."""
     behind: dict[str, int]
     """Of modules beside layers, how many stacks have begun where they run first."""
 
 
-NOTHING = Held({}, (0, 0), {})
+NOTHING = Held({}, {}, {})
 
 
 def held(
@@ -74,7 +75,8 @@ def _held(
     every = ((path, layer) for path, layers in paths.items() for layer in layers if layer not in most)
     less = {layer: (both[0][layer], both[1][layer]) for path, layer in every
             if all(0 < each.get(layer, 0) < LESS * each[path] for each in both)}  # fmt: skip
-    return Held(most | less, (ran[0].waits, ran[1].waits), ran[0].behind)
+    waits = {path: (ran[0].waits[path], ran[1].waits[path]) for path in ran[0].waits}
+    return Held(most | less, waits, ran[0].behind)
 
 
 def unmet(module: Any, batch: Mapping[str, Any], blueprint: Blueprint) -> tuple[str, ...]:
@@ -188,7 +190,7 @@ class _Holding(Following):
         self.module, self.paths = module, paths
         self.inside: tuple[str, ...] = (BESIDE,)
         self.held: dict[str, int] = {}
-        self.waits = 0
+        self.waits: dict[str, int] = {}
         self.handles: list[Any] = []
 
     def __enter__(self) -> Any:
@@ -213,15 +215,15 @@ class _Holding(Following):
     def _enter(self, both: tuple[str, ...]) -> None:
         self.inside = both
         self.begun.add(both[0])
-        self._wait()
+        self._wait(BESIDE)
 
     def _pass(self, path: str) -> None:
         self.behind.setdefault(path, len(self.begun))
-        self._wait()
+        self._wait(path)
 
-    def _wait(self) -> None:
+    def _wait(self, path: str) -> None:
         self._sweep()
-        self.waits = max(self.waits, self._now())
+        self.waits[path] = max(self.waits.get(path, 0), self._now())
 
     def _now(self) -> int:
         return sum(each.nbytes() for each in map(_there, self.live.values()) if each is not None)
