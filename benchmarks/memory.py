@@ -187,7 +187,8 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     plenty: dict[str, Any] = {"memory": 1 << 40, "scratch": Path(home) / "scratch"}
     together = int(settings.pop("batch", BATCH))
     kind = zoo.kinds()[settings.pop("kind")] if "kind" in settings else None
-    budget = Budget(**plenty | {"micro_batch": together, "precision": "bfloat16"} | settings)
+    precision = kind.dtype if kind else "bfloat16"
+    budget = Budget(**plenty | {"micro_batch": together, "precision": precision} | settings)
     takes, gives = checkpoint.blueprint.takes, checkpoint.blueprint.gives
     given = [kind.fields(number) if kind else given_of(takes, gives, number, length, side) for number in range(SAMPLES)]
     worded = "text" in gives and any({"text", "target"} & set(fields) for fields in given)

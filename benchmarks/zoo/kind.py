@@ -26,6 +26,8 @@ class Kind:
     makers: tuple[Maker, ...]
     tap: str = ""
     """What is looked at; if empty, the scores of its words, or else its output."""
+    dtype: str = "bfloat16"
+    """In which it is stored, and runs."""
 
     def fields(self, number: int) -> dict[str, Any]:
         """Of one sample."""
@@ -35,13 +37,13 @@ class Kind:
 KINDS: dict[str, Kind] = {}
 
 
-def kind(*makers: Maker, tap: str = "") -> Callable[[Callable[[], Made]], Callable[[], Made]]:
+def kind(*makers: Maker, tap: str = "", dtype: str = "bfloat16") -> Callable[[Callable[[], Made]], Callable[[], Made]]:
     """Adds one, under the function's name."""
 
     def add(make: Callable[[], Made]) -> Callable[[], Made]:
         if make.__name__ in KINDS:
             raise ValueError(f"Two kinds are called {make.__name__}.")
-        KINDS[make.__name__] = Kind(make, makers, tap)
+        KINDS[make.__name__] = Kind(make, makers, tap, dtype)
         return make
 
     return add

@@ -1,4 +1,4 @@
-"""`python writing.py KIND FOLDER`: a checkpoint of random weights in bfloat16, in the names that its publishers use; a
+"""`python writing.py KIND FOLDER`: a checkpoint of random weights, in the names that its publishers use; a
 part of it in memory at a time, and in a process of its own, so that what writing takes is gone."""
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ ONES = ("running_var", "cluster_usage", "A_log", "dt_bias")
 
 def main(name: str, home: Path) -> None:
     """Weights, configuration, and what makes tensors."""
+    kind = kinds()[name]
     with torch.device("meta"):
-        model, *processors = kinds()[name].make()
-    _narrow(model)
+        model, *processors = kind.make()
+    _narrow(model, getattr(torch, kind.dtype))
     home.mkdir(parents=True)
     model.config.architectures = [type(model).__name__]
-    model.config.dtype = "bfloat16"
+    model.config.dtype = kind.dtype
     model.config.save_pretrained(home)
     if model.can_generate():
         model.generation_config.save_pretrained(home)
@@ -48,9 +49,9 @@ def main(name: str, home: Path) -> None:
             each.save_pretrained(home)
 
 
-def _narrow(model: Any) -> None:
-    """To bfloat16, but for what its class keeps in float32 (a codec), as its publisher's `save_pretrained` has it."""
-    model.to(torch.bfloat16)
+def _narrow(model: Any, dtype: torch.dtype) -> None:
+    """To a dtype, but for what its class keeps in float32 (a codec), as its publisher's `save_pretrained` has it."""
+    model.to(dtype)
     wide = re.compile("|".join(getattr(model, "_keep_in_fp32_modules_strict", None) or ("(?!)",)))
     for name, each in (*model.named_parameters(), *model.named_buffers()):
         if each.is_floating_point() and wide.search(name):

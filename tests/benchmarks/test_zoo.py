@@ -60,7 +60,7 @@ def test_what_a_class_keeps_in_float32_is_written_in_it(kinds):
         _keep_in_fp32_modules_strict = ["codec"]
 
     speaker = Speaker({"codec": torch.nn.Linear(1, 1), "words": torch.nn.Linear(1, 1)})
-    writing._narrow(speaker)
+    writing._narrow(speaker, torch.bfloat16)
     assert speaker["codec"].weight.dtype == torch.float32
     assert speaker["words"].weight.dtype == torch.bfloat16
 
