@@ -104,8 +104,8 @@ class Blueprint:
     its path; "": none; a layer that has less than others of its stack: by its own path too), in bfloat16 and in
     float32, as samples of pictures showed; {}: not known."""
     waits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Bytes of these at most where a layer begins (""), or a module beside layers (by its path): what waits while other
-    samples pass through what is before it; {}: not known."""
+    """Bytes of these at most where a layer of a stack begins, or a module beside layers, by its path: what waits while
+    other samples pass through what is before it; {}: not known."""
     given: int = 0
     """Bytes of the tensors that are made of one sample, where `held` is known."""
     making: int = 0

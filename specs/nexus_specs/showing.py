@@ -33,7 +33,7 @@ class Shown:
     held: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Bytes that it has while a stack runs."""
     waits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Bytes that it has where a layer begins, or a module beside layers."""
+    """Bytes that it has where a layer of a stack begins, or a module beside layers."""
     behind: Mapping[str, int] = field(default_factory=dict)
     """Of modules beside layers, by their paths: how many stacks it has come to before them."""
     given: int = 0

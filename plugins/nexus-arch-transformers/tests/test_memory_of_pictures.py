@@ -60,7 +60,7 @@ def test_states_and_what_the_model_keeps_beside_them_wait_where_a_layer_begins(v
     (stack,) = vit.blueprint.stacks
     layers = {stack.path: stack.layers}
     states = 2 * PATCHES * WIDTH                            # its embeddings have a name until the last layer
-    assert held(vit.bare(), vit.collate([seen(56)]), layers).waits == {"": (2 * states, 4 * states)}
+    assert held(vit.bare(), vit.collate([seen(56)]), layers).waits == {stack.path: (2 * states, 4 * states)}
 
 
 def test_what_numbers_would_tell_does_not_stop_it(vit: Any) -> None:
@@ -92,7 +92,7 @@ def test_modules_beside_layers_are_told_where_they_run(vit: Any) -> None:
     beside = ["classifier", "vit.embeddings.patch_embeddings.projection"]
     found = held(vit.bare(), vit.collate([seen(56)]), {stack.path: stack.layers}, beside)
     assert found.behind == {"classifier": 1, "vit.embeddings.patch_embeddings.projection": 0}
-    assert found.waits[beside[1]] < found.waits[""]
+    assert found.waits[beside[1]] < found.waits[stack.path]
 
 
 def test_attention_over_what_is_transposed_is_made_whole() -> None:

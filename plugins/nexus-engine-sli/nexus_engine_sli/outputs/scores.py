@@ -42,8 +42,9 @@ class Scores(Sequence[Any]):
         """The same, some rows [n, V] at a time."""
         return (block.cpu() for block in self.made(index))
 
+    @torch.no_grad()
     def made(self, index: int) -> Iterator[Tensor]:
-        """The same, where they are made."""
+        """The same, where they are made: also by who kept the piece and reads it when the observation is over."""
         signal, given = self.signal, self.signal.outputs.get("logits")
         if given is None:
             yield from _through(signal.head, row(signal.hidden, signal.mask, index), self.vocabulary)

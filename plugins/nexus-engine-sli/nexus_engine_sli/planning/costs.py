@@ -26,6 +26,7 @@ from nexus_specs import Blueprint, Budget
 from ..weights.standing import convolves
 from .headroom import Way
 from .layerwise import layerwise
+from .moving import moved
 from .pieces import reads_text, tied, width_of
 from .predicting import weight_dtype
 from .working import TOKENS, given, waits
@@ -96,7 +97,8 @@ def cost(
     each = waiting(blueprint, samples, long) * dtype.itemsize if wait else 0
     states = round(each * (FIRST + passes))
     if blueprint.waits and not edits:
-        states = max(states if reads_text(blueprint) else 0, wait * waits(blueprint, budget, dtype))
+        there = wait * waits(moved(blueprint, _unit(budget)), budget, dtype)
+        states = max(states, there) if reads_text(blueprint) else there
     states += wait * given(blueprint, dtype)
     held = streamed_memory(blueprint, budget, tokens) if streamed else way.memory
     if streamed or edits:                                   # else one batch ends before the next one begins
@@ -123,7 +125,12 @@ def unsaid(blueprint: Blueprint, samples: int) -> float:
 
 def streamed_memory(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     """Most bytes of weights and of one batch's work: the unit that runs, the one that arrives, what stays."""
-    return layerwise(blueprint, budget, tokens, SHARE * budget.memory if budget.memory else math.inf)
+    return layerwise(blueprint, budget, tokens, _unit(budget))
+
+
+def _unit(budget: Budget) -> float:
+    """Bytes that may come at a time."""
+    return SHARE * budget.memory if budget.memory else math.inf
 
 
 def operations(blueprint: Blueprint, samples: int, length: float) -> float:

@@ -104,9 +104,8 @@ def held(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
 
 
 def waits(blueprint: Blueprint, budget: Budget, dtype: torch.dtype) -> int:
-    """What one sample has where a layer begins, or what comes and goes beside layers, as samples showed. 0 where they
-    did not."""
-    moving = {"", *(each.path for each, _ in pieces.outside(blueprint))}
+    """What one sample has where something begins that comes and goes, as samples showed. 0 where they did not."""
+    moving = {*(stack.path for stack in blueprint.stacks), *(each.path for each, _ in pieces.outside(blueprint))}
     found = [_in(dtype, both, budget) for path, both in blueprint.waits.items() if path in moving]
     return max(found, default=0)
 

@@ -38,8 +38,8 @@ class Held(NamedTuple):
     there together with it, as its weights are. Of layers that have less than others of their stack, by their own paths
     too. Empty where it does not run without numbers."""
     waits: dict[str, tuple[int, int]]
-    """Bytes at most where a layer begins (""), or a module beside layers (by its path): what waits while other samples
-    pass through what is before it."""
+    """Bytes at most where a layer of a stack begins, or a module beside layers, by its path: what waits while other
+    samples pass through what is before it."""
     behind: dict[str, int]
     """Of modules beside layers, how many stacks have begun where they run first."""
 
@@ -178,7 +178,7 @@ def _end(*_: object) -> None:
 
 
 class _Holding(Following):
-    """Bytes, for each stack apart. What a convolution takes and makes it turns, and has twice."""
+    """Bytes, for each stack apart."""
 
     def __init__(
         self, module: nn.Module, paths: Mapping[str, Sequence[str]], beside: Sequence[str], given: Mapping[str, Any]
@@ -215,7 +215,7 @@ class _Holding(Following):
     def _enter(self, both: tuple[str, ...]) -> None:
         self.inside = both
         self.begun.add(both[0])
-        self._wait(BESIDE)
+        self._wait(both[0])
 
     def _pass(self, path: str) -> None:
         self.behind.setdefault(path, len(self.begun))
@@ -235,10 +235,16 @@ class _Holding(Following):
         output = super().__torch_dispatch__(func, types, args, kwargs)
         there = self._now()
         if func is torch.ops.aten.convolution.default:
-            there += output.nbytes + args[0].nbytes
+            there += _turned(args[0], output)
         for path in self.inside:
             self.held[path] = max(self.held.get(path, 0), there)
         return output
+
+
+def _turned(given: Tensor, made: Tensor) -> int:
+    """What a convolution takes beside what it makes, as oneDNN does it: what it is given as blocks, then what it makes
+    as blocks, of sixteen bits once more (peaks of its memory, measured for shapes of ResNets and decoders)."""
+    return max(given.nbytes, made.nbytes * (2 if made.itemsize < torch.float32.itemsize else 1))
 
 
 def _there(known: tuple[int, int]) -> torch.UntypedStorage | None:
