@@ -123,6 +123,15 @@ def test_logits_of_a_batch_are_never_there_whole(
         assert all(torch.equal(found.value(key, tap), each) for key, each in expected.items()), tap
 
 
+def test_who_reads_logits_when_all_is_over_gets_numbers(wide: Any, texts: Sequence[Sample]) -> None:
+    sink = ListSink()
+    with Sli().load(wide, Budget(micro_batch=4, residency="resident")) as teacher:
+        teacher.observe(texts, [Tap(path="logits")], sink)
+    for sample in texts:
+        made = sink.value(sample.key, "logits")
+        assert made.numpy().shape == made.shape, "with gradients on, what is made so late had a graph"
+
+
 def test_a_head_that_is_not_finite_is_named(
     texts: Sequence[Sample], tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
