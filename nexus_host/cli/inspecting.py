@@ -18,6 +18,9 @@ from ..words import bytes_text, listed
 from .app import State
 from .output import emit_json, emit_table, json_option, say
 
+LARGE = {"image": "pictures", "video": "films", "audio": "sounds"}
+"""What takes as much memory as it is large, by its modality."""
+
 
 @click.command("inspect")
 @click.argument("source")
@@ -34,7 +37,7 @@ def command(state: State, *, source: str, as_json: bool) -> int:
         more = {"stacks": described(blueprint), "runs": _runs(blueprint, *held) if held else None}
         emit_json({"source": source, "loader": loader} | plain(blueprint) | more)
     else:
-        rows = [("runs here", _words(_runs(blueprint, *held)))] if held else []
+        rows = [("runs here", _words(blueprint, _runs(blueprint, *held)))] if held else []
         emit_table(["", source], [("loader", loader), *facts(blueprint), *rows])
     return 0
 
@@ -69,10 +72,12 @@ def _runs(blueprint: Blueprint, budget: Budget, estimate: Estimate) -> dict[str,
     return placed | {"memory": estimate.memory, "reading_seconds": reading, "how": estimate.how}
 
 
-def _words(runs: Mapping[str, Any]) -> str:
+def _words(blueprint: Blueprint, runs: Mapping[str, Any]) -> str:
     reading = f", read in {duration(runs['reading_seconds'])}" if runs["reading_seconds"] is not None else ""
     memory = bytes_text(runs["memory"])
-    return f"{runs['how']}; {memory} of memory for {runs['micro_batch']} short samples at a time{reading}"
+    large = [LARGE[each] for each in blueprint.takes if each in LARGE]
+    yours = f" (a plan says what your {' and '.join(large)} take)" if large else ""
+    return f"{runs['how']}; {memory} of memory for {runs['micro_batch']} short samples at a time{yours}{reading}"
 
 
 def facts(blueprint: Blueprint) -> list[tuple[str, Any]]:

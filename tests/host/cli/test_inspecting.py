@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from nexus_specs import Blueprint
 
 from nexus_host.__main__ import run
+from nexus_host.cli.inspecting import _words
 
 REGISTRY = """
 version: 1
@@ -61,3 +63,13 @@ def test_a_word_that_is_nothing_says_how_the_hub_names_things(told):
 def test_a_misspelt_folder_is_still_asked_after(told, tmp_path):
     (tmp_path / "llama").mkdir()
     assert "Did you mean 'llama'?" in told("inspect", "lama")
+
+
+def test_what_pictures_take_is_left_to_a_plan():
+    """A blueprint does not say how large they will be."""
+    runs = {"how": "resident", "memory": 10**9, "micro_batch": 4, "reading_seconds": None}
+    facts = {"family": "x", "head": "X", "gives": ("text",), "stacks": (),
+             "parameters": 1, "active_parameters": 1, "bytes": 2, "dtype": "BF16"}  # fmt: skip
+    texts, pictures = (_words(Blueprint(takes=takes, **facts), runs) for takes in (("text",), ("image", "text")))
+    assert texts == "resident; 1.0 GB of memory for 4 short samples at a time"
+    assert pictures == f"{texts} (a plan says what your pictures take)"

@@ -244,7 +244,8 @@ class _Holding(Following):
 def _turned(given: Tensor, made: Tensor) -> int:
     """What a convolution takes beside what it makes, as oneDNN does it: what it is given as blocks, then what it makes
     as blocks, of sixteen bits once more (peaks of its memory, measured for shapes of ResNets and decoders)."""
-    return max(given.nbytes, made.nbytes * (2 if made.itemsize < torch.float32.itemsize else 1))
+    blocks: int = made.nbytes * (2 if made.itemsize < torch.float32.itemsize else 1)
+    return max(int(given.nbytes), blocks)
 
 
 def _there(known: tuple[int, int]) -> torch.UntypedStorage | None:
