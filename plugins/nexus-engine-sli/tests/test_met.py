@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from nexus_engine_sli.planning.apart import apart, behind
 from nexus_engine_sli.planning.headroom import choose
 from nexus_engine_sli.planning.layerwise import layerwise
 from nexus_engine_sli.planning.pieces import Piece, largest, met, moving, second, table, tied
@@ -60,28 +59,6 @@ def test_what_arrives_beside_the_largest_is_another_layer(drawing: Blueprint) ->
     alike = replace(drawing, stacks=(stack("blocks", 90 * MB, 90 * MB),))
     assert memory(alike, "bfloat16") - memory(drawing, "bfloat16") == 100 * MB
     assert memory(alike, "float32") == memory(drawing, "float32")
-
-
-def test_a_tower_and_a_text_are_told_apart(drawing: Blueprint) -> None:
-    text, tower = drawing.stacks
-    both = replace(drawing, stacks=(text, replace(tower, sees=True)), seen=9, places=4, gives=("text",))
-    reading, seeing = apart(both)
-    assert (reading.stacks, reading.seen, reading.places) == ((text,), 0, 4)
-    assert (seeing.stacks, seeing.seen, seeing.places) == (both.stacks[1:], 9, 0)
-    assert apart(replace(both, seen=0)) == [replace(both, seen=0)], "no sample has a picture"
-    assert apart(drawing) == [drawing]
-
-
-def test_layers_that_hold_less_than_their_stack_are_told_apart(drawing: Blueprint) -> None:
-    """The stages of a Swin: the first has the most states, the third the most weights."""
-    stages = stack("stages", 3 * MB, 360 * MB, 154 * MB)
-    held = {"": (1, 2), "stages": (64, 128), "stages.1": (21, 42), "stages.2": (12, 24)}
-    narrowing = replace(drawing, stacks=(stages, stack("neck", 5 * MB)), held=held, takes=("image",), vocabulary=0)
-    each = [(*piece.held.items(), behind(narrowing, piece.stacks[0])) for piece in apart(narrowing)]
-    assert each == [(("stages.0", (64, 128)), 720 * MB), (("stages.1", (21, 42)), 308 * MB),
-                    (("stages.2", (12, 24)), 10 * MB)]  # fmt: skip
-    alike = replace(narrowing, held={"": (1, 2), "stages": (64, 128)})
-    assert [(piece.stacks, behind(alike, piece.stacks[0])) for piece in apart(alike)] == [((stages,), 720 * MB)]
 
 
 def test_states_of_a_tower_meet_its_own_layers(drawing: Blueprint) -> None:

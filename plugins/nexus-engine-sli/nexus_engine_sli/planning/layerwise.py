@@ -109,11 +109,12 @@ class _Passing:
         table = pieces.last(self.blueprint) if self.words.table.parameters else self.words.table
         arriving = max(self.coming, table.stored if after else 0) + self.reading
         words = self.words.later if self.plain else self.words.table.stored + self.reading
-        return max(                                         # words arrive while the last layer of a tower runs
-            max(self._running(each, min(most, self._behind(each))) - self._later(each)
-                for most in (arriving, 0 if each.gives or not self.words.later else words))
+        ways = (                                            # words arrive while the last layer of a tower runs
+            self._running(each, min(most, self._behind(each))) - self._later(each)
             for each in apart(self.blueprint)
-        )  # fmt: skip
+            for most in (arriving, 0 if each.gives or not self.words.later else words)
+        )
+        return max(ways, default=0)
 
     def _later(self, each: Blueprint) -> int:
         """Bytes of words that stay, but are not there yet while a stack runs."""
@@ -168,7 +169,7 @@ class _Passing:
         if not pieces.heads(blueprint):
             beside = max(pieces.first(blueprint) // 2, made) + self.reading
         else:                                               # the last buffers are there
-            kept = self.packed(blueprint) if self.budget.quantise else layer.stored
+            kept = self.packed(blueprint) if self.budget.quantise else self._last().stored
             beside = self.reading + (max(kept, made) if table.parameters else kept)
         scores = working.streamed(blueprint, self.budget, self.dtype, self.tokens).head
         scores = max(scores, self.unpacking) if rows else scores
@@ -179,6 +180,11 @@ class _Passing:
         last = min(table.parameters * self.dtype.itemsize + spare + beside, self.most) + scores
         first = table.stored + self.reading + (self.unpacking if rows else 0)
         return last if table.parameters else max(last, min(first, self.most))
+
+    def _last(self) -> pieces.Piece:
+        """The layer before the head: the largest of all, but where a tower beside the text is known to have gone."""
+        reads = self.blueprint.held and pieces.reads_text(self.blueprint)
+        return pieces.met(replace(self.blueprint, stacks=self.blueprint.stacks[-1:]) if reads else self.blueprint)
 
     @cached_property
     def dtype(self) -> torch.dtype:
@@ -191,10 +197,10 @@ class _Passing:
         they may be packed: then its size tells."""
         table = pieces.table(self.blueprint)
         wide = table.parameters * self.dtype.itemsize
+        near = wide <= table.stored < NEARLY * wide         # a little beside it may be in float32
         if self.blueprint.quantisation:
-            return wide <= table.stored < NEARLY * wide
-        untouched = alike(self.blueprint, self.dtype) and table.stored == wide
-        return untouched or as_stored(self.blueprint, self.dtype)
+            return near
+        return (near and alike(self.blueprint, self.dtype)) or as_stored(self.blueprint, self.dtype)
 
     @cached_property
     def words(self) -> _Words:

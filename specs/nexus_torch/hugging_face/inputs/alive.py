@@ -92,7 +92,8 @@ class Following(TorchDispatchMode):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        weights = (*module.parameters(), *module.buffers())
+        unnamed = (each for part in module.modules() for each in vars(part).values() if isinstance(each, Tensor))
+        weights = (*module.parameters(), *module.buffers(), *unnamed)           # VideoMAE's positions are no buffer
         self.known = {each.untyped_storage()._cdata for each in weights}
         self.live: dict[int, tuple[int, int]] = {}
         """Of a storage, a weak reference and values."""
