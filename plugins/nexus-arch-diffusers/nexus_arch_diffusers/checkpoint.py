@@ -84,7 +84,9 @@ class PipelineCheckpoint:
         if self.blueprint.parameters < LEAST or not narrowing(self.blueprint.stacks):
             return found
         layers = {stack.path: stack.layers for stack in self.blueprint.stacks if stack.path not in found.unmet}
-        return dataclasses.replace(found, held=holding(self.skeleton(), self.collate([most]), layers))
+        beside = [each.path for each in self.blueprint.outside if each.path not in found.unmet]
+        known = holding(self.skeleton(), self.collate([most]), layers, beside)
+        return dataclasses.replace(found, held=known.most, waits=known.waits, behind=known.behind)
 
     def read(self, output: Any, batch: Batch) -> Signal:
         """"output" [B, S * ...] is the prediction, flat; "prediction", "noisy", "target" [B, S, ...]; "image"."""

@@ -9,19 +9,18 @@ from typing import Any
 
 import torch
 from nexus_specs import Stack
-from nexus_torch.hugging_face.inputs.holding import held
+from nexus_torch.hugging_face.inputs.holding import NOTHING, Held, held
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from .observing import DENOISERS
 
-Held = dict[str, tuple[int, int]]
-"""Path of a stack -> bytes in bfloat16, in float32; "" is what belongs to none."""
 
-
-def holding(module: nn.Module, batch: Mapping[str, Any], paths: Mapping[str, Sequence[str]]) -> Held:
-    """Bytes beside weights, of a batch of one sample; {} where its denoiser does not run without numbers. `module` is
-    on the meta device, and of no use behind it."""
+def holding(
+    module: nn.Module, batch: Mapping[str, Any], paths: Mapping[str, Sequence[str]], beside: Sequence[str] = ()
+) -> Held:
+    """Of a batch of one sample; nothing where its denoiser does not run without numbers. `module` is on the meta
+    device, and of no use behind it."""
     whole = module.forward
 
     def forward(**given: Any) -> None:
@@ -30,9 +29,9 @@ def holding(module: nn.Module, batch: Mapping[str, Any], paths: Mapping[str, Seq
 
     module.__dict__["forward"] = forward
     with _Staying():
-        found = held(module, batch, paths).most
-    ran = [max(sizes) > 0 for path, sizes in found.items() if path.partition(".")[0] in DENOISERS]
-    return found if ran and all(ran) else {}
+        found = held(module, batch, paths, beside)
+    ran = [max(sizes) > 0 for path, sizes in found.most.items() if path.partition(".")[0] in DENOISERS]
+    return found if ran and all(ran) else NOTHING
 
 
 def narrowing(stacks: Sequence[Stack]) -> bool:

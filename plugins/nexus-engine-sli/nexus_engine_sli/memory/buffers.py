@@ -14,6 +14,9 @@ PAGE = 4096
 _HUGE = 2 << 20
 LATELY = 6
 """So many of the last sizes count: parts of layers that alternate use each other's maps."""
+SMALL = 4
+"""A part of which a map has so many times the size leaves the rest of its pages to the process: behind the widest block
+of a U-Net come small ones with large states."""
 _UNUSED = 2
 """References to a map on which no tensor stands: the list's and the argument of `getrefcount`."""
 
@@ -55,7 +58,10 @@ class Buffers:
                 self.drop(self.maps.pop(at))
         unused = self._unused()
         if fitting := [at for at in unused if len(self.maps[at]) >= size]:
-            return self.maps[min(fitting, key=lambda at: len(self.maps[at]))]
+            found = self.maps[min(fitting, key=lambda at: len(self.maps[at]))]
+            if SMALL * size < len(found):
+                self.spare(found, size)
+            return found
         for at in sorted(unused, reverse=True):
             self.drop(self.maps.pop(at))
         self.maps.append(self.make(rounded(max(size, 1), _HUGE if size >= _HUGE else PAGE)))
@@ -79,6 +85,11 @@ class Buffers:
     def make(self, size: int) -> mmap.mmap:
         """A new map."""
         return anonymous(size)
+
+    def spare(self, memory: mmap.mmap, size: int) -> None:
+        """What is behind `size` bytes leaves, and comes back as it is written."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            memory.madvise(mmap.MADV_DONTNEED, rounded(size), len(memory) - rounded(size))
 
     def drop(self, memory: mmap.mmap) -> None:
         """A map is not used any more."""
@@ -106,6 +117,9 @@ class Locked(Buffers):
             )
         self.locked.add(place)
         return made
+
+    def spare(self, memory: mmap.mmap, size: int) -> None:
+        """Nothing: it is locked."""
 
     def drop(self, memory: mmap.mmap) -> None:
         """Nothing may be copied from it any more."""

@@ -163,6 +163,8 @@ class _Passing:
         it is only looked up, in no time: half of the first layer has arrived meanwhile. One that stays is made before
         any layer."""
         blueprint, layer, table = self.blueprint, pieces.met(self.blueprint), self.words.table
+        if blueprint.held and not table.parameters and not pieces.reads_text(blueprint):
+            return 0                                        # there is none: samples showed all that runs
         spare = 0 if table.parameters else min(self.coming, layer.parameters * self.dtype.itemsize)
         rows = pieces.by_rows(blueprint)                    # what is unpacked is gone before scores are made
         made = 0 if self.plain or rows else table.stored    # it is there in both forms
