@@ -75,14 +75,6 @@ def parakeet_tdt() -> Made:
 
 
 @kind(sound, answered)
-def speecht5() -> Made:
-    """microsoft/speecht5_asr, a third wider and with 14 and 8 layers."""
-    shape = sides(ffn_dim=4096, attention_heads=16) | {"encoder_layers": 14, "decoder_layers": 8}
-    config = hf.SpeechT5Config(vocab_size=260, hidden_size=1024, **shape)
-    return hf.SpeechT5ForSpeechToText(config), hf.SpeechT5FeatureExtractor(), words()
-
-
-@kind(sound, answered)
 def seamless_heard() -> Made:
     """facebook/seamless-m4t-v2-large, sound to text: 8 of 24 layers that hear and 4 of 24 that write."""
     return _seamless(hf.SeamlessM4Tv2ForSpeechToText)

@@ -79,13 +79,6 @@ def streams(number: int) -> dict[str, Any]:
     return {"input_ids": np.random.default_rng(number).integers(2048, size=(1, 125, 33))}
 
 
-def voices(number: int) -> dict[str, Any]:
-    """Codes of ten seconds of a talk: a text, what Moshi says and what is said to it."""
-    random = np.random.default_rng(number)
-    codes = {f"{who}_audio_codes": random.integers(2048, size=(1, 8, 125)) for who in ("moshi", "user")}
-    return {"input_ids": random.integers(2048, size=125).tolist(), **codes}
-
-
 def patches(mark: int, side: int) -> Maker:
     """Tensors of a picture as Pixtral's tower takes it, a place of a prompt for each of its patches."""
 

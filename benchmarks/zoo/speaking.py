@@ -6,7 +6,7 @@ import transformers as hf
 
 from .kind import Made, kind
 from .parts import ENDS, words
-from .samples import read, voices
+from .samples import read
 
 T5_BASE = {"vocab_size": 32128, "d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
 
@@ -47,16 +47,3 @@ def csm_1b() -> Made:
     )  # fmt: skip
     extractor = hf.EncodecFeatureExtractor(sampling_rate=24000)
     return hf.CsmForConditionalGeneration(config), words(), extractor
-
-
-@kind(voices, tap="logits")
-def moshi() -> Made:
-    """kmhf/hf-moshiko, 16 of 32 layers in time, a quarter as wide, 3 of 6 in depth, half as wide."""
-    depth = {"hidden_size": 512, "input_size": 1024, "num_hidden_layers": 3, "num_attention_heads": 8,
-             "ffn_dim": 2816, "vocab_size": 32000, "audio_vocab_size": 2048, "num_codebooks": 8}  # fmt: skip
-    config = hf.MoshiConfig(
-        vocab_size=32000, hidden_size=1024, num_hidden_layers=16, num_attention_heads=16, ffn_dim=5632,
-        audio_vocab_size=2048, depth_decoder_config=depth, **ENDS,
-    )  # fmt: skip
-    extractor = hf.EncodecFeatureExtractor(sampling_rate=24000)
-    return hf.MoshiForConditionalGeneration(config), words(), extractor
