@@ -5,7 +5,7 @@ from __future__ import annotations
 import transformers as hf
 
 from .kind import Made, kind
-from .parts import ENDS, words
+from .parts import words
 from .samples import read
 
 T5_BASE = {"vocab_size": 32128, "d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12}
