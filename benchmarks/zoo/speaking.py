@@ -24,8 +24,8 @@ def musicgen_small() -> Made:
 
 @kind(read)
 def bark() -> Made:
-    """suno/bark, 8 of 24 layers of each of its three."""
-    each = {"hidden_size": 1024, "num_layers": 8, "num_heads": 16}
+    """suno/bark, 10 of 24 layers of each of its three."""
+    each = {"hidden_size": 1024, "num_layers": 10, "num_heads": 16}
     config = hf.BarkConfig(
         semantic_config=each | {"input_vocab_size": 129600, "output_vocab_size": 10048},
         coarse_acoustics_config=each | {"input_vocab_size": 12096, "output_vocab_size": 12096},
