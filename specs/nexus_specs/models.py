@@ -46,6 +46,8 @@ class Outside:
     """How many stacks stand before it in the model."""
     shared: bool = False
     """Whether another module has the same weight (an embedding that is the head), which counts once, here."""
+    bytes: int = 0
+    """As it is stored; 0: not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers as hf
 from nexus_arch_transformers.architecture import Transformers
-from nexus_specs import Blueprint, Outside
+from nexus_specs import Blueprint, Installed, Outside
 from nexus_torch.hugging_face.configuration.classes import skeleton
 from nexus_torch.hugging_face.inputs.holding import unmet
 from nexus_torch.hugging_face.inputs.showing import shown
@@ -97,6 +97,18 @@ def test_what_is_large_and_in_no_layer_is_told(tmp_path: Path) -> None:
     assert inspect(tmp_path, model_type="llama", architectures=["LlamaForCausalLM"], **SIZES).outside == ()
     scaled = inspect(tmp_path, model_type="gemma3_text", architectures=["Gemma3ForCausalLM"], head_dim=16, **words)
     assert scaled.outside == (Outside(path="lm_head", parameters=40_000 * 64, behind=1, shared=True),)
+
+
+def test_a_table_is_as_large_as_it_is_stored(tmp_path: Path) -> None:
+    """Whatever else is: a Voxtral's was taken for one that is made of another form, 664 MB for 371."""
+    config = hf.LlamaConfig(**SIZES | {"hidden_size": 64, "vocab_size": 40_000}, tie_word_embeddings=False)
+    module = hf.LlamaForCausalLM(config).bfloat16()
+    module.lm_head.float()
+    module.save_pretrained(tmp_path)
+    found = Installed().open(str(tmp_path)).blueprint.outside
+    assert [(each.path, each.bytes) for each in found] == [
+        ("model.embed_tokens", 40_000 * 64 * 2), ("lm_head", 40_000 * 64 * 4),
+    ]  # fmt: skip
 
 
 def test_a_text_does_not_come_to_a_codec(tmp_path: Path) -> None:

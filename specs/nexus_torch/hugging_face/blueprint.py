@@ -92,7 +92,8 @@ def blueprint(
         alive=alive(module, paths, count) if even else 0,
         seen=_seen(module, found),
         places=places(config) if "image" in takes(kind) and gives == ("text",) else 0,
-        outside=outside(module, stacks(module)),
+        outside=outside(module, stacks(module), [each for part in parts if part.path not in layers
+                                                 for each in part.extents]),
         buffers=sum(each.numel() * each.itemsize for each in module.buffers()),
         missing=tuple(missing),
     )

@@ -34,6 +34,8 @@ from .predicting import (
     weight_dtype,
 )
 
+MEANWHILE = 16_000_000
+"""Bytes of the first layer that arrive at most while words are looked up, in no time."""
 NEARLY = 1.01
 """What is stored beside tables of words and layers (a norm) is no more than this."""
 
@@ -165,18 +167,19 @@ class _Passing:
         blueprint, layer, table = self.blueprint, pieces.met(self.blueprint), self.words.table
         if blueprint.held and not table.parameters and not pieces.reads_text(blueprint):
             return 0                                        # there is none: samples showed all that runs
+        arriving = min(pieces.first(blueprint) // 2, MEANWHILE)
         spare = 0 if table.parameters else min(self.coming, layer.parameters * self.dtype.itemsize)
         rows = pieces.by_rows(blueprint)                    # what is unpacked is gone before scores are made
         made = 0 if self.plain or rows else table.stored    # it is there in both forms
         if not pieces.heads(blueprint):
-            beside = max(pieces.first(blueprint) // 2, made) + self.reading
+            beside = max(arriving, made) + self.reading
         else:                                               # the last buffers are there
             kept = self.packed(blueprint) if self.budget.quantise else self._last().stored
             beside = self.reading + (max(kept, made) if table.parameters else kept)
         scores = working.streamed(blueprint, self.budget, self.dtype, self.tokens).head
         scores = max(scores, self.unpacking) if rows else scores
         if table.parameters and pieces.last(blueprint).parameters < table.parameters:
-            looked_up = table.parameters * self.dtype.itemsize + max(pieces.first(blueprint) // 2, made) + self.reading
+            looked_up = table.parameters * self.dtype.itemsize + max(arriving, made) + self.reading
             head = pieces.last(blueprint).parameters * self.dtype.itemsize + beside + scores
             return max(min(looked_up, self.most), head)
         last = min(table.parameters * self.dtype.itemsize + spare + beside, self.most) + scores

@@ -78,7 +78,8 @@ def outside(blueprint: Blueprint) -> list[tuple[Outside, Piece]]:
     """What belongs to no layer and comes and goes by itself, since it is stored in many bytes, in the model's order."""
     every = rest(blueprint)
     share = rest_stored(blueprint) / every if every else 0.0
-    pieces = [(each, Piece(each.parameters, round(each.parameters * share))) for each in blueprint.outside]
+    pieces = ((each, Piece(each.parameters, each.bytes or round(each.parameters * share)))
+              for each in blueprint.outside)  # fmt: skip
     return [(each, piece) for each, piece in pieces if piece.stored >= LARGE]
 
 
