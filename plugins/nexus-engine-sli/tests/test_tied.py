@@ -105,7 +105,7 @@ def test_the_prediction_counts_one_table(checkpoint: Any) -> None:
     blueprint: Blueprint = checkpoint.blueprint
     budget = Budget(precision="float32", micro_batch=1)
     layers = sum(blueprint.stacks[0].layer_bytes)
-    bare = replace(blueprint, vocabulary=0, parameters=layers // 4, bytes=layers)
+    bare = replace(blueprint, vocabulary=0, parameters=layers // 4, bytes=layers, outside=())
     with_, without = (layerwise(each, budget, 1.0) for each in (blueprint, bare))
     logits = 2 * WORDS * 4
     assert TABLE - LAYER <= with_ - without <= TABLE + LAYER + logits
