@@ -58,6 +58,18 @@ def test_what_is_computed_and_not_stored_is_no_packing(speaking: Blueprint) -> N
     assert not as_stored(replace(speaking, bytes=speaking.bytes * 9 // 10), torch.float32)
 
 
+def test_a_table_runs_as_it_is_stored_whatever_most_tensors_are(speaking: Blueprint) -> None:
+    """Most of a Kyutai STT's are a codec's in float32: its table counted in both forms, 788 MB for 471."""
+    halves = tuple(replace(each, layer_bytes=(2 * LAYER,) * 8) for each in speaking.stacks)
+    words = replace(speaking.outside[0], bytes=2 * WORDS)
+    mixed = replace(speaking, stacks=halves, outside=(words,), bytes=speaking.bytes // 2 + 20 * MB)
+    budget = Budget(memory=1 << 40, residency="stream", precision="bfloat16", micro_batch=1)
+    sixteen, most = (choose(replace(mixed, dtype=each), budget).memory for each in ("BF16", "F32"))
+    assert sixteen == most
+    both = replace(mixed, outside=(replace(words, bytes=4 * WORDS),))
+    assert choose(both, budget).memory > sixteen + WORDS, "a table in float32 is there in both"
+
+
 def test_what_is_read_in_vain_waits(speaking: Blueprint) -> None:
     """A codec behind the text encoder, to which no text comes: nothing else arrives while the decoder runs."""
     codec = Outside(path="codec", parameters=4 * MB, behind=1)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from nexus_specs import Blueprint, Budget
+from nexus_torch.files import DTYPES
 
 from ..weights.quantising import AT_ONCE, How, bytes_of
 from . import pieces, working
@@ -205,7 +206,9 @@ class _Passing:
         near = wide <= table.stored < NEARLY * wide         # a little beside it may be in float32
         if self.blueprint.quantisation:
             return near
-        return (near and alike(self.blueprint, self.dtype)) or as_stored(self.blueprint, self.dtype)
+        common = DTYPES.get(self.blueprint.dtype)           # of most tensors: a codec's small ones (Kyutai STT)
+        others = common is None or common.itemsize != self.dtype.itemsize
+        return (near and (others or alike(self.blueprint, self.dtype))) or as_stored(self.blueprint, self.dtype)
 
     @cached_property
     def words(self) -> _Words:
