@@ -177,6 +177,12 @@ def test_a_small_part_in_a_large_map_leaves_the_rest() -> None:
     assert before - anonymous() > wide - small - (8 << 20)
     memory[:small] = b"1" * small
     assert memory[small - 1 : small + 1] == b"1\0"
+    assert len(Buffers().take(100)) == len(_again(Buffers(), 100, 9)), "of one page nothing is left"
+
+
+def _again(buffers: Buffers, first: int, then: int) -> Any:
+    buffers.take(first)
+    return buffers.take(then)
 
 
 def test_a_file_that_is_replaced_while_a_model_runs(stored: Any, tmp_path: Path) -> None:

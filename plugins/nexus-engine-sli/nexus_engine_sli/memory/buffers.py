@@ -88,7 +88,7 @@ class Buffers:
 
     def spare(self, memory: mmap.mmap, size: int) -> None:
         """What is behind `size` bytes leaves, and comes back as it is written."""
-        if hasattr(mmap, "MADV_DONTNEED"):
+        if hasattr(mmap, "MADV_DONTNEED") and rounded(size) < len(memory):
             memory.madvise(mmap.MADV_DONTNEED, rounded(size), len(memory) - rounded(size))
 
     def drop(self, memory: mmap.mmap) -> None:
