@@ -32,7 +32,7 @@ class Watched:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.inner = checkpoint
         self.reads: Counter[tuple[str, int]] = Counter()
-        self.most = 0
+        self.there: set[frozenset[str]] = set()
         """Layers that had weights while one of them ran."""
         self.runs: Counter[str] = Counter()
         """How often each layer ran."""
@@ -50,7 +50,7 @@ class Watched:
         def count(path: str) -> Any:
             def hook(*_: object) -> None:
                 self.runs[path] += 1
-                self.most = max(self.most, sum(_there(module, names) for names in own.values()))
+                self.there.add(frozenset(layer for layer, names in own.items() if _there(module, names)))
 
             return hook
 
@@ -85,7 +85,16 @@ class Watched:
             return f"{len(again)} layers are read again, such as {again[0]}"
         if few := sorted(path for path, times in self.runs.items() if times < batches):
             return f"{len(few)} layers saw fewer than {batches} batches, such as {few[0]}"
-        return f"{self.most} layers have their weights at once" if self.most > MOST else ""
+        most = max((len(each - self._staying()) for each in self.there), default=0)
+        return f"{most} layers have their weights at once" if most > MOST else ""
+
+    def _staying(self) -> set[str]:
+        """Layers of stacks that are there whatever runs, all of them: small ones in front of others, as the engine has
+        them where sounds are convolved. Where no other stack comes and goes, none."""
+        always = frozenset.intersection(*self.there) if self.there else frozenset[str]()
+        stacks = [set(stack.layers) for stack in self.inner.blueprint.stacks]
+        stay = [layers for layers in stacks if layers <= always]
+        return set().union(*stay) if len(stay) < len(stacks) else set()
 
 
 def _places(checkpoint: Checkpoint) -> Places:

@@ -68,7 +68,8 @@ def streamed(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: f
         return Working(known, 0)
     leaves = (HOLES if blueprint.alive else LEFT) if "text" in blueprint.gives else LEFT_IN_TOWERS
     found, left = _working(blueprint, budget, dtype, tokens, leaves, MAPPED, WAITING)
-    layer = max(known, found.layer + min(SLACK, 2 * left))
+    before = 2 * left if blueprint.alive or WORDY & set(blueprint.gives) else 0     # what is drawn passes at once
+    layer = max(known, found.layer + min(SLACK, before))
     return Working(layer, found.head + (SLACK if pieces.heads(blueprint) else 0))
 
 
