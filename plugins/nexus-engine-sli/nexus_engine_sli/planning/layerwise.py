@@ -35,7 +35,7 @@ from .predicting import (
     weight_dtype,
 )
 
-MEANWHILE = 32_000_000
+MEANWHILE = 20_000_000
 """Bytes of the first layer that arrive at most while words are looked up, in no time: between none and all do."""
 NEARLY = 1.01
 """What is stored beside tables of words and layers (a norm) is no more than this."""
