@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from nexus_specs import Checkpoint, Installed, Sample, content_key
+from nexus_specs import Blueprint, Checkpoint, Installed, Sample, Stack, content_key
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 TEXTS = (
     "Every weight is read once.", "One greenlet for each batch, and a hub.", "Short.", "Edits share the prefix: x = 1",
     "Means are known in the same pass, since every intact batch comes first.",
 )  # fmt: skip
+MB = 10**6
 SMALL = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 48}
 
 
@@ -112,3 +113,22 @@ def inputs() -> Callable[[str], Sequence[Sample]]:
 def tokenizer() -> hf.PreTrainedTokenizerFast:
     """A small byte-level tokenizer."""
     return make_tokenizer()
+
+
+@pytest.fixture
+def stack() -> Callable[..., Stack]:
+    """A path and the parameters of each layer -> a stack of width 64 in sixteen bits."""
+
+    def made(path: str, *sizes: int) -> Stack:
+        return Stack(path=path, count=len(sizes), widths=(64,) * len(sizes),
+                     layer_bytes=tuple(2 * each for each in sizes), layer_parameters=sizes)  # fmt: skip
+
+    return made
+
+
+@pytest.fixture
+def drawing(stack: Callable[..., Stack]) -> Blueprint:
+    """A transformer, and a VAE whose later layers are larger."""
+    stacks = (stack("transformer.blocks", 20 * MB, 30 * MB), stack("vae.decoder.up_blocks", 40 * MB, 90 * MB))
+    facts: dict[str, Any] = {"parameters": 180 * MB, "active_parameters": 180 * MB, "bytes": 360 * MB, "dtype": "BF16"}
+    return Blueprint(family="sd", head="Pipeline", takes=("text",), gives=("image",), stacks=stacks, **facts)

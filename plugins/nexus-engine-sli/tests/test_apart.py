@@ -5,25 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from nexus_engine_sli.planning.apart import apart, behind
 from nexus_engine_sli.planning.layerwise import layerwise
-from nexus_specs import Blueprint, Budget, Outside, Stack
+from nexus_specs import Blueprint, Budget, Outside
 
 MB = 10**6
-
-
-def stack(path: str, *sizes: int) -> Stack:
-    return Stack(path=path, count=len(sizes), widths=(64,) * len(sizes), layer_bytes=tuple(2 * each for each in sizes),
-                 layer_parameters=sizes)  # fmt: skip
-
-
-@pytest.fixture
-def drawing() -> Blueprint:
-    """A transformer, and a VAE whose later layers are larger."""
-    stacks = (stack("transformer.blocks", 20 * MB, 30 * MB), stack("vae.decoder.up_blocks", 40 * MB, 90 * MB))
-    facts: dict[str, Any] = {"parameters": 180 * MB, "active_parameters": 180 * MB, "bytes": 360 * MB, "dtype": "BF16"}
-    return Blueprint(family="sd", head="Pipeline", takes=("text",), gives=("image",), stacks=stacks, **facts)
 
 
 def test_a_tower_and_a_text_are_told_apart(drawing: Blueprint) -> None:
@@ -36,7 +22,7 @@ def test_a_tower_and_a_text_are_told_apart(drawing: Blueprint) -> None:
     assert apart(drawing) == [drawing]
 
 
-def test_layers_that_hold_less_than_their_stack_are_told_apart(drawing: Blueprint) -> None:
+def test_layers_that_hold_less_than_their_stack_are_told_apart(drawing: Blueprint, stack: Any) -> None:
     """The stages of a Swin: the first has the most states, the third the most weights."""
     stages = stack("stages", 3 * MB, 360 * MB, 154 * MB)
     held = {"": (1, 2), "stages": (64, 128), "stages.1": (21, 42), "stages.2": (12, 24)}
@@ -48,7 +34,7 @@ def test_layers_that_hold_less_than_their_stack_are_told_apart(drawing: Blueprin
     assert [(piece.stacks, behind(alike, piece.stacks[0])) for piece in apart(alike)] == [((stages,), 720 * MB)]
 
 
-def test_words_that_come_behind_a_tower_are_not_there_while_it_runs(drawing: Blueprint) -> None:
+def test_words_that_come_behind_a_tower_are_not_there_while_it_runs(drawing: Blueprint, stack: Any) -> None:
     """A BLIP's table stays once it is there, since it is the head: 220 MB predicted, 167 measured. An InternVL's is
     looked up first."""
     tower, text = stack("tower", 20 * MB, 20 * MB), stack("text", 8 * MB, 8 * MB)

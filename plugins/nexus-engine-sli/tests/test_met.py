@@ -15,19 +15,6 @@ from nexus_specs import Blueprint, Budget, Stack
 MB = 10**6
 
 
-def stack(path: str, *sizes: int) -> Stack:
-    return Stack(path=path, count=len(sizes), widths=(64,) * len(sizes), layer_bytes=tuple(2 * each for each in sizes),
-                 layer_parameters=sizes)  # fmt: skip
-
-
-@pytest.fixture
-def drawing() -> Blueprint:
-    """A transformer, and a VAE whose later layers are larger."""
-    stacks = (stack("transformer.blocks", 20 * MB, 30 * MB), stack("vae.decoder.up_blocks", 40 * MB, 90 * MB))
-    facts: dict[str, Any] = {"parameters": 180 * MB, "active_parameters": 180 * MB, "bytes": 360 * MB, "dtype": "BF16"}
-    return Blueprint(family="sd", head="Pipeline", takes=("text",), gives=("image",), stacks=stacks, **facts)
-
-
 def test_the_largest_of_the_layers_that_run_and_the_first_behind_them(drawing: Blueprint) -> None:
     away = replace(drawing, unmet=("vae.decoder.up_blocks",))
     assert met(drawing) == largest(drawing) == Piece(90 * MB, 180 * MB)
@@ -42,7 +29,7 @@ def test_what_nobody_comes_to_takes_memory_where_all_is_loaded(drawing: Blueprin
     assert choose(drawing, budget).memory - choose(away, budget).memory == less * MB
 
 
-def test_what_arrives_beside_the_largest_is_another_layer(drawing: Blueprint) -> None:
+def test_what_arrives_beside_the_largest_is_another_layer(drawing: Blueprint, stack: Any) -> None:
     """One large block between small ones (SDXL's) never meets its like, but where it is made beside what was read."""
     away = replace(drawing, unmet=("vae.decoder.up_blocks",))
     assert (second(drawing), second(away)) == (80 * MB, 80 * MB), "the latter is read in vain"
@@ -72,7 +59,7 @@ def test_states_of_a_tower_meet_its_own_layers(drawing: Blueprint) -> None:
     assert small < large < alone - 2 * 60 * MB
 
 
-def test_a_table_that_is_only_looked_up_does_not_come_behind_the_layers(drawing: Blueprint) -> None:
+def test_a_table_that_is_only_looked_up_does_not_come_behind_the_layers(drawing: Blueprint, stack: Any) -> None:
     """A BERT's counted as if it did: 266 MB predicted, 145 to 188 measured. Nor is it as wide as a tower (CLIP)."""
     model = replace(drawing, stacks=(stack("layers", 20 * MB, 20 * MB),), gives=("embedding",), vocabulary=10**6)
     budget = Budget(memory=1 << 40, precision="bfloat16", residency="stream")
@@ -157,7 +144,7 @@ def test_scores_of_every_word_are_made_by_the_table_that_was_looked_up(drawing: 
     assert every - few > 4 * 500 * 50_000 * 4
 
 
-def test_what_stays_is_no_thousand_tables_of_letters(drawing: Blueprint) -> None:
+def test_what_stays_is_no_thousand_tables_of_letters(drawing: Blueprint, stack: Any) -> None:
     """VITS: 300 letters, and convolutions that stay while layers come and go: 126 MB predicted, 755 measured."""
     layers = replace(stack("layers", 20 * MB, 20 * MB), widths=(384, 384))
     voice = replace(drawing, stacks=(layers,), gives=("audio",), vocabulary=300)

@@ -54,7 +54,7 @@ class Showing:
         known = held(bare, max(lit, key=given), layers, beside) if lit else NOTHING
         found = shown(blueprint, self.bare() if lit else bare, batches, passes=not known.most)
         dark = not any(name.startswith((*SEEN, *HEARD)) for batch in batches for name in batch)
-        if "text" in kinds and dark and blueprint.parameters >= LEAST:
+        if "text" in kinds and dark and large:
             away = unmet(self.bare(), batches[0], blueprint)                # and what joins them to the text
             found = replace(found, unmet=tuple(dict.fromkeys((*found.unmet, *away))))
         if not known.most:
