@@ -22,6 +22,8 @@ class Stack:
     layer_parameters: tuple[int, ...] = ()
     layer_active: tuple[int, ...] = ()
     """Parameters of each layer that one token meets: fewer where a router chooses among experts."""
+    layer_float32: tuple[int, ...] = ()
+    """Parameters of each layer that stay in float32 whatever it is run in; (): none."""
     dtype: str = ""
     """Of most of its tensors, by safetensors' name."""
     kind: str = ""
@@ -48,6 +50,8 @@ class Outside:
     """Whether another module has the same weight (an embedding that is the head), which counts once, here."""
     bytes: int = 0
     """As it is stored; 0: not known."""
+    float32: bool = False
+    """Whether it stays in float32 whatever the rest is run in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +122,9 @@ class Blueprint:
     outside: tuple[Outside, ...] = ()
     """What belongs to no layer and has 2 M parameters or more, in the order in which the model has it; (): nothing has,
     or it is not known."""
+    float32: int = 0
+    """Parameters that stay in float32 whatever it is run in (a codec beside a model that hears), those of layers
+    included."""
     buffers: int = 0
     """Bytes of tensors that are no weights, such as tables of positions; they stay in memory."""
     missing: tuple[str, ...] = ()

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from nexus_engine_sli.planning.headroom import choose
-from nexus_engine_sli.planning.layerwise import MEANWHILE
 from nexus_engine_sli.planning.pieces import Piece, kept, last, moving, second, table
 from nexus_engine_sli.planning.predicting import as_stored, buffers
 from nexus_engine_sli.planning.working import heard
@@ -84,13 +83,13 @@ def test_what_is_read_in_vain_waits(speaking: Blueprint) -> None:
 
 
 def test_words_that_are_looked_up_do_not_come_behind_layers(speaking: Blueprint) -> None:
-    """CSM: 130 M of words, and a head of 2 M: 556 MB were predicted, and 301 taken."""
+    """CSM: 130 M of words, and a head of 2 M: 556 MB were predicted, and 301 taken. No layer arrives meanwhile."""
     words = replace(speaking.outside[0], parameters=100 * MB, shared=False)
     every = speaking.parameters + 75 * MB
     large = replace(speaking, outside=(words, *speaking.outside[1:]), parameters=every, bytes=4 * every)
     budget = Budget(memory=1 << 40, residency="stream", precision="float32", micro_batch=1)
     found = choose(large, budget).memory
-    assert 4 * 105 * MB + MEANWHILE < found < 4 * (105 * MB + LAYER // 2)
+    assert 4 * 105 * MB < found < 4 * (105 * MB + LAYER // 4)
 
 
 def test_spectra_are_computed_as_narrow_as_they_are_asked_for(speaking: Blueprint) -> None:
@@ -107,3 +106,20 @@ def test_codebooks_are_as_narrow_as_weights_where_these_are(speaking: Blueprint)
     narrow = replace(known, bytes=2 * known.parameters + 30 * MB, dtype="BF16")
     assert (buffers(narrow, torch.bfloat16), buffers(narrow, torch.float32)) == (30 * MB, 60 * MB)
     assert buffers(known, torch.float32) == 60 * MB
+
+
+def test_what_stays_in_float32_counts_as_wide_as_it_is(speaking: Blueprint) -> None:
+    """Kyutai STT, whose codec does: 1279 MB were predicted resident, and 1458 taken; streamed 411, and 528."""
+    text, codec = speaking.stacks
+    narrow = replace(text, layer_bytes=tuple(each // 2 for each in text.layer_bytes))
+    half = replace(speaking, bytes=speaking.bytes // 2, dtype="BF16", outside=(), stacks=(narrow, codec))
+    inner, beside = sum(codec.layer_parameters), 10 * MB
+    wide = replace(codec, layer_float32=codec.layer_parameters)
+    kept = replace(half, float32=inner + beside, stacks=(half.stacks[0], wide))
+    ways: list[tuple[Any, Any, int]] = [
+        ("resident", "bfloat16", inner + beside), ("stream", "bfloat16", beside + LAYER), ("resident", "float32", 0)
+    ]  # fmt: skip
+    for residency, precision, more in ways:
+        budget = Budget(memory=1 << 40, residency=residency, precision=precision, micro_batch=1)
+        grown = choose(kept, budget).memory - choose(half, budget).memory
+        assert 2 * more <= grown <= 3 * more, (residency, precision)

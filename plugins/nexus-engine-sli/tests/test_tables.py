@@ -190,6 +190,24 @@ def test_each_block_is_read_once_for_all_batches(saved: Any, inputs: Inputs, tmp
     assert room.read_bytes <= sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
+def test_nothing_arrives_while_words_are_looked_up(
+    saved: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes no time: how much of a layer arrived beside the table was chance (Kyutai STT: 30 to 120 MB)."""
+    arriving: dict[str, str] = {}
+    passed = Streamed.passed
+
+    def noted(room: Streamed, path: str, output: object) -> None:
+        coming = room.transport.coming                      # type: ignore[attr-defined]
+        arriving.setdefault(path, coming[0] if coming else "")
+        passed(room, path, output)
+
+    monkeypatch.setattr(Streamed, "passed", noted)
+    checkpoint = opened(saved(untied))
+    observed(checkpoint, Streamed(checkpoint, "cpu"), inputs("decoder"), ("logprob",), scratch=tmp_path / "scratch")
+    assert (arriving["model.embed_tokens"], arriving["model.layers.0"]) == ("", "model.layers.1")
+
+
 @pytest.mark.parametrize("row", [0, 700])
 def test_a_row_that_is_not_finite_is_named(row: int, saved: Any, inputs: Inputs, tmp_path: Path) -> None:
     folder = saved(untied)

@@ -10,6 +10,7 @@ from nexus_specs import Blueprint, Extent, Part, Stack
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from nexus_torch.precise import kept_float32
 from nexus_torch.skeleton import holders
 from nexus_torch.stacks import owner, stacks
 
@@ -94,6 +95,7 @@ def blueprint(
         places=places(config) if "image" in takes(kind) and gives == ("text",) else 0,
         outside=outside(module, stacks(module), [each for part in parts if part.path not in layers
                                                  for each in part.extents]),
+        float32=sum(kept_float32(module).values()),
         buffers=sum(each.numel() * each.itemsize for each in module.buffers()),
         missing=tuple(missing),
     )
@@ -119,6 +121,12 @@ def _stacks(
             return stored_bytes(held[layer])
         return expected.bytes(module.get_submodule(layer), layer, packed=True)
 
+    precise = kept_float32(module)
+
+    def kept(layers: Sequence[str]) -> tuple[int, ...]:
+        found = [sum(size for name, size in precise.items() if name.startswith(f"{layer}.")) for layer in layers]
+        return tuple(found) if any(found) else ()
+
     return tuple(
         Stack(
             path=path,
@@ -127,6 +135,7 @@ def _stacks(
             layer_bytes=tuple(size(layer) for layer in layers),
             layer_parameters=tuple(elements(module.get_submodule(layer)) for layer in layers),
             layer_active=tuple(active(module, layer, unused) for layer in layers),
+            layer_float32=kept(layers),
             dtype=commonest([each.dtype for layer in layers for each in held[layer]])
             if expected is None
             else expected.name,

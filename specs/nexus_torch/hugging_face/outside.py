@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from nexus_specs import Extent, Outside
 from torch import Tensor, nn
 
+from nexus_torch.precise import keeps_float32
+
 LEAST = 1 << 21
 """Parameters from which on it is told: in float32 8 MiB, from which on an engine may let it come and go by itself."""
 
@@ -24,6 +26,7 @@ def outside(
         for own in each.parameters(recurse=False):
             holders[id(own)] = holders.get(id(own), 0) + 1
     found, behind, known, sizes = [], 0, set[int](), _sizes(stored)
+    keeps = keeps_float32(module)
     for path, each in _beside(module, "", layers):
         behind += path in stacks
         weights = {id(own): own for own in each.parameters(recurse=False) if id(own) not in known}
@@ -33,7 +36,8 @@ def outside(
         known.update(weights)
         shared = any(holders[own] > 1 for own in weights)
         size = _stored(path, list(weights.values()), sizes)
-        found.append(Outside(path=path, parameters=count, behind=behind, shared=shared, bytes=size))
+        wide = all(keeps(f"{path}.{name}") for name, _ in each.named_parameters(recurse=False))
+        found.append(Outside(path=path, parameters=count, behind=behind, shared=shared, bytes=size, float32=wide))
     return tuple(found)
 
 

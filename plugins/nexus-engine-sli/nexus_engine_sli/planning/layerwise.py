@@ -35,8 +35,6 @@ from .predicting import (
     weight_dtype,
 )
 
-MEANWHILE = 20_000_000
-"""Bytes of the first layer that arrive at most while words are looked up, in no time: between none and all do."""
 NEARLY = 1.01
 """What is stored beside tables of words and layers (a norm) is no more than this."""
 
@@ -44,6 +42,7 @@ NEARLY = 1.01
 def layerwise(blueprint: Blueprint, budget: Budget, tokens: float = 0.0, most: float = math.inf) -> int:
     """Most bytes that running a layer at a time takes: what stays, and the most that comes and goes at one time. Where
     what runs and what arrives may take `most`, what is too large for it comes in parts (`units`)."""
+    blueprint = pieces.widened(blueprint, weight_dtype(blueprint, budget))
     every, blueprint = blueprint, moved(blueprint, most)
     passing = _Passing(blueprint, budget, tokens, most)
     staying = passing.words.staying * passing.dtype.itemsize
@@ -70,6 +69,7 @@ def offloaded(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     """Most bytes that weights in RAM take where they run a layer at a time on the processor: all of them as stored, and
     what a layer takes that is made of them. One that runs as it is stored is not made."""
     dtype = weight_dtype(blueprint, budget)
+    blueprint = pieces.widened(blueprint, dtype)
     stored = blueprint.bytes + unfilled(blueprint)
     if as_stored(blueprint, dtype) and not budget.quantise and not pieces.fused(blueprint):
         return stored + activations(blueprint, budget, dtype, tokens)
@@ -163,24 +163,22 @@ class _Passing:
 
     def around_words(self) -> float:
         """A table of words is there: behind it the head's scores are made, and what is kept to read into is there, or
-        it is only looked up, in no time: half of the first layer has arrived meanwhile. One that stays is made before
-        any layer."""
+        it is only looked up, and nothing arrives meanwhile. One that stays is made before any layer."""
         blueprint, layer, table = self.blueprint, pieces.met(self.blueprint), self.words.table
         if blueprint.held and not table.parameters and not pieces.reads_text(blueprint):
             return 0                                        # there is none: samples showed all that runs
-        arriving = min(pieces.first(blueprint) // 2, MEANWHILE)
         spare = 0 if table.parameters else min(self.coming, layer.parameters * self.dtype.itemsize)
         rows = pieces.by_rows(blueprint)                    # what is unpacked is gone before scores are made
         made = 0 if self.plain or rows else table.stored    # it is there in both forms
         if not pieces.heads(blueprint):
-            beside = max(arriving, made) + self.reading
+            beside = made + self.reading
         else:                                               # the last buffers are there
             kept = self.packed(blueprint) if self.budget.quantise else self._last().stored
             beside = self.reading + (max(kept, made) if table.parameters else kept)
         scores = working.streamed(blueprint, self.budget, self.dtype, self.tokens).head
         scores = max(scores, self.unpacking) if rows else scores
         if table.parameters and pieces.last(blueprint).parameters < table.parameters:
-            looked_up = table.parameters * self.dtype.itemsize + max(arriving, made) + self.reading
+            looked_up = table.parameters * self.dtype.itemsize + made + self.reading
             head = pieces.last(blueprint).parameters * self.dtype.itemsize + beside + scores
             return max(min(looked_up, self.most), head)
         last = min(table.parameters * self.dtype.itemsize + spare + beside, self.most) + scores

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise, permutations
 from typing import NamedTuple
 
+import torch
 from nexus_specs import Blueprint, Outside, Stack
 
 from ..weights.units import LARGE
@@ -23,6 +25,29 @@ class Piece(NamedTuple):
     parameters: int
     stored: int
     """Bytes."""
+
+
+def widened(blueprint: Blueprint, dtype: torch.dtype) -> Blueprint:
+    """The same with what stays in float32 counted as often as it is wider than the dtype of weights."""
+    more = torch.float32.itemsize // dtype.itemsize - 1
+    if more < 1 or not blueprint.float32:
+        return blueprint
+    stacks = tuple(
+        replace(stack, layer_parameters=_more(stack.layer_parameters, stack.layer_float32, more), layer_float32=(),
+                layer_active=_more(stack.layer_active, stack.layer_float32, more)) if stack.layer_float32 else stack
+        for stack in blueprint.stacks
+    )  # fmt: skip
+    tables = tuple(replace(each, parameters=(1 + more) * each.parameters, float32=False) if each.float32 else each
+                   for each in blueprint.outside)  # fmt: skip
+    beside = more * blueprint.float32
+    return replace(
+        blueprint, stacks=stacks, outside=tables, float32=0, parameters=blueprint.parameters + beside,
+        active_parameters=blueprint.active_parameters + beside,
+    )  # fmt: skip
+
+
+def _more(counts: Sequence[int], kept: Sequence[int], more: int) -> tuple[int, ...]:
+    return tuple(count + more * each for count, each in zip(counts, kept, strict=True)) if counts else ()
 
 
 def making(blueprint: Blueprint) -> float:

@@ -55,6 +55,7 @@ def resident(blueprint: Blueprint, budget: Budget, tokens: float = 0.0) -> int:
     """Most bytes that everything in memory takes, while it is loaded or while it runs on samples of so many tokens (0:
     not known)."""
     dtype = weight_dtype(blueprint, budget)
+    blueprint = pieces.widened(blueprint, dtype)
     held = _held(blueprint, budget.quantise, dtype)
     packing, packed = (LIBRARY, LASTING) if budget.quantise else (0, 0)
     running = packed + activations(blueprint, budget, dtype, tokens)

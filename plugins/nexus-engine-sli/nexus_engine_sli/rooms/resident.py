@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from nexus_specs import Budget, Checkpoint, NexusError
+from nexus_torch.precise import keeps_float32
 from nexus_torch.skeleton import absent
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ from ..memory.trimming import trim_between
 from ..planning.pieces import fused
 from ..planning.working import slack
 from ..weights.checking import Finder
-from ..weights.placing import Placing, bare, keeps_float32
+from ..weights.placing import Placing, bare
 
 
 class Room(Protocol):

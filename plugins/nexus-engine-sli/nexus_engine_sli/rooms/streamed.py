@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
 from nexus_specs import Budget, Checkpoint, Part
+from nexus_torch.precise import keeps_float32
 from nexus_torch.skeleton import absent, empty, fill
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from ..planning.fitting import Fitting
 from ..planning.working import slack
 from ..weights.checking import Finder, watch
 from ..weights.groups import Groups
-from ..weights.placing import Placing, bare, keeps_float32, one_by_one
+from ..weights.placing import Placing, bare, one_by_one
 from ..weights.unit import Unit, running
 from .ahead import Order
 from .changes import Changes
@@ -49,15 +50,14 @@ class Streamed:
         fitting = Fitting(checkpoint, self.module, dtype, copied=torch.device(device).type != "cpu")
         division = fitting.divided(self.memory)
         self.units, self.stays, self.staying = division.units, division.stay, division.staying
-        rest = self.stays
         self.layers = tuple(layer for stack in checkpoint.blueprint.stacks for layer in stack.layers)
         if any(unit.count and not unit.rows for unit in self.units.values()):
             one_by_one(self.module)
         self.order = list(self.units)
         self.sequence = Order(self.order)
-        groups = [part.extents for part in (*rest, *(unit.part for unit in self.units.values()))]
+        groups = [part.extents for part in (*self.stays, *(unit.part for unit in self.units.values()))]
         self.disk = Disk(budget.disk if budget else 0)
-        self.files = files_for(groups, budget, small=len(rest), disk=self.disk)
+        self.files = files_for(groups, budget, small=len(self.stays), disk=self.disk)
         self.reader = Reader(self.files, buffers_for(device))
         self.reader.watch({extent.file for group in groups for extent in group})
         self.finder = Finder(checkpoint, self.reader.read)
@@ -67,14 +67,14 @@ class Streamed:
         """Units whose weights were looked at, since what they gave is not finite."""
         self.kept, self.changes, self.loads = set[str](), Changes(), list[str]()
         """Units in the order in which they were brought, for those who check that it was once each."""
-        self._settle(rest)
+        self._settle()
         self.passing = fitting.passing(self.units.values())
         allow(slack(self.weights))
         trim_between(self.module, checkpoint.blueprint.parameters, slack(self.weights))
 
-    def _settle(self, rest: Sequence[Part]) -> None:
+    def _settle(self) -> None:
         """Reads what stays; all else is absent from here on."""
-        for part in rest:
+        for part in self.stays:
             names = self._fill(part, "", self.reader.read(part.extents))
             self.finder.check(self.module, set(names) & self.placing.weights, part)     # nobody looks at them later
             if self.quantise and self._in_a_layer(part.path):
@@ -215,8 +215,9 @@ class Streamed:
     def _expect(self, path: str) -> None:
         """Begins to bring what comes after a unit."""
         self.sequence.came(path)
-        following = self.sequence.following(path, self.transport.ahead, self.kept | self.borrowed)
-        self.transport.expect([self.units[each] for each in following])
+        if not self.units[path].looked_up:                  # that takes no time in which more could arrive
+            following = self.sequence.following(path, self.transport.ahead, self.kept | self.borrowed)
+            self.transport.expect([self.units[each] for each in following])
 
     def _leave(self, then: str) -> bool:
         """What is there goes, but for what was borrowed and is entered now; -> whether it is there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -125,13 +124,6 @@ def _apart(made: Mapping[str, Tensor], raw: Mapping[str, Tensor], lasting: Colle
     if most(there):
         own = set() if most(there.intersection(lasting)) else there.intersection(lasting)
     return {name: each.clone() if name in own else each for name, each in made.items()}
-
-
-def keeps_float32(module: nn.Module) -> Callable[[str], bool]:
-    """Whether a weight stays in float32 where the rest is narrower, as transformers' classes say of themselves."""
-    patterns = [each for part in module.modules() for each in getattr(part, "_keep_in_fp32_modules_strict", None) or ()]
-    found = re.compile("|".join(rf"(?:^|\.){pattern}(?:$|\.)" for pattern in dict.fromkeys(patterns)) or r"(?!)")
-    return lambda name: found.search(name) is not None
 
 
 def one_by_one(module: nn.Module) -> None:

@@ -27,6 +27,8 @@ class Unit:
     """Whether it holds rows of a table."""
     table: bool = False
     """Whether it belongs to no layer: an embedding, a head."""
+    looked_up: bool = False
+    """Whether it is a whole table of which rows are only copied, in no time."""
 
     @property
     def bytes(self) -> int:

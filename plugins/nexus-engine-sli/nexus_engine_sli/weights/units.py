@@ -91,7 +91,10 @@ class Division:
                 taken |= {extent.key for extent in group}
             elif not list(leaf.buffers()):
                 inner = Part(path=path, extents=tuple(group))
-                self.units[path] = Unit(path=path, part=inner, names=names_under(self.module, path), table=True)
+                self.units[path] = Unit(
+                    path=path, part=inner, names=names_under(self.module, path), table=True,
+                    looked_up=isinstance(leaf, nn.Embedding),
+                )  # fmt: skip
                 taken |= {extent.key for extent in group}
         self.stay.append(replace(part, extents=tuple(each for each in part.extents if each.key not in taken)))
 
