@@ -32,7 +32,7 @@ def command(state: State, *, source: str, as_json: bool) -> int:
     source = _named(source, state.plugins)
     blueprint = looked_at(source, state.plugins)
     loader = state.plugins.loader(source)
-    held = held_here(blueprint, state.plugins, state.without)
+    held = held_here(source, blueprint, state.plugins, state.without)
     if as_json:
         more = {"stacks": described(blueprint), "runs": _runs(blueprint, *held) if held else None}
         emit_json({"source": source, "loader": loader} | plain(blueprint) | more)
@@ -65,19 +65,24 @@ def looked_at(source: str, plugins: Plugins) -> Blueprint:
         raise
 
 
-def _runs(blueprint: Blueprint, budget: Budget, estimate: Estimate) -> dict[str, Any]:
-    """How it would be held here, as JSON: why, bytes of memory at most, seconds in which the disk gives its weights."""
+def _runs(blueprint: Blueprint, budget: Budget, estimate: Estimate, sample: str) -> dict[str, Any]:
+    """How it would be held here, as JSON: why, bytes of memory at most, for which samples, and seconds in which the
+    disk gives its weights."""
     placed = {name: getattr(budget, name) for name in ("residency", "quantise", "precision", "micro_batch", "device")}
     reading = blueprint.bytes / budget.read_rate if budget.read_rate else None
-    return placed | {"memory": estimate.memory, "reading_seconds": reading, "how": estimate.how}
+    return placed | {"memory": estimate.memory, "sample": sample, "reading_seconds": reading, "how": estimate.how}
 
 
 def _words(blueprint: Blueprint, runs: Mapping[str, Any]) -> str:
     reading = f", read in {duration(runs['reading_seconds'])}" if runs["reading_seconds"] is not None else ""
     memory = bytes_text(runs["memory"])
     large = [LARGE[each] for each in blueprint.takes if each in LARGE]
-    yours = f" (a plan says what your {' and '.join(large)} take)" if large else ""
-    return f"{runs['how']}; {memory} of memory for {runs['micro_batch']} short samples at a time{yours}{reading}"
+    batch = f"{runs['micro_batch']} short samples at a time"
+    if runs["sample"]:
+        batch = f"{runs['micro_batch']} samples at a time, each {runs['sample']}"
+    elif large:
+        batch += f" (a plan says what your {' and '.join(large)} take)"
+    return f"{runs['how']}; {memory} of memory for {batch}{reading}"
 
 
 def facts(blueprint: Blueprint) -> list[tuple[str, Any]]:

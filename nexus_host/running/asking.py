@@ -35,7 +35,7 @@ def machine_of(
     run: Path, registry: Registry, executor: Executor, without: tuple[str, ...], *, measure: bool = True
 ) -> Machine:
     """This machine as it was measured for this run directory, else as the engine measures it now. A plan need not
-    `measure` where another one on the same disk did."""
+    `measure` where another one on the same disk did, and keeps nothing in the directory: it may be anybody's."""
     known = recorded(run)
     if known is not None:
         return known
@@ -51,7 +51,7 @@ def machine_of(
     if found.device == "cpu":  # what is free on an accelerator is another matter every time
         answers.put(asked, plain(_idle(found, before)))
         answers.save()
-    if run.is_dir():
+    if measure and run.is_dir():
         keep(run, found)
     return found
 

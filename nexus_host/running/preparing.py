@@ -12,9 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from nexus_specs import Blueprint, Budget, Estimate, Machine
+from nexus_specs import Blueprint, Budget, Estimate, Machine, as_usual
 
 from ..discovery import Plugins
+from ..discovery.opening import is_here
 from ..planning import Plan, make_plan
 from ..planning.announced import announce
 from ..planning.resources import budget
@@ -27,8 +28,12 @@ from . import worker
 from .asking import machine_of, settle, with_estimates
 from .describing import Described, describe
 from .inline import Inline
+from .limiting import growing
 from .pool import Workers
 from .sizing import with_sizes
+
+MOST = 4 << 30
+"""Bytes that making a usual sample and following it may take: a large tokenizer 0.4 GB, tiles of a picture 0.2 GB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +105,12 @@ def planned(
     return found.plan
 
 
-def held_here(blueprint: Blueprint, plugins: Plugins, without: tuple[str, ...]) -> tuple[Budget, Estimate] | None:
-    """How a teacher would be held on this machine with nothing else said, and what one batch of short samples takes, as
-    the default engine has it; None where there is no engine that can tell. Asked in this process, which has the
-    loader's libraries already."""
+def held_here(
+    source: str, blueprint: Blueprint, plugins: Plugins, without: tuple[str, ...]
+) -> tuple[Budget, Estimate, str] | None:
+    """How a teacher would be held on this machine with nothing else said, what one batch of usual samples takes, as the
+    default engine has it, and what these are in words ("": short texts, or not known); None where there is no engine
+    that can tell. Asked in this process, which has the loader's libraries already."""
     registry, here = Registry(Path(FILE), RegistryModel(), plugins, ()), Path.cwd()
     (engine,) = registry.choices("engine", "student", "student") or (None,)
     if engine is None or engine.name not in plugins.components("engine"):
@@ -113,10 +120,23 @@ def held_here(blueprint: Blueprint, plugins: Plugins, without: tuple[str, ...]) 
             machine = machine_of(here, registry, executor, without, measure=False)
         asked = dataclasses.replace(budget(registry, machine, here), micro_batch=0, quantise="")
         made = plugins.make("engine", engine.name, **engine.options)
-        placed: Budget = made.place(blueprint, asked)
-        return placed, made.estimate(blueprint, max(1, placed.micro_batch), 0, placed)
+        known, words = _usual(source, blueprint, plugins)
+        placed: Budget = made.place(known, asked)
+        return placed, made.estimate(known, max(1, placed.micro_batch), 0, placed), words
     except Exception:
         return None
+
+
+def _usual(source: str, blueprint: Blueprint, plugins: Plugins) -> tuple[Blueprint, str]:
+    """The blueprint for a usual sample, of what is here and takes more than texts. What a stranger's processor makes of
+    one may be of any size: then memory is refused, and nothing is known."""
+    if {*blueprint.takes, *blueprint.gives} <= {"text"} or blueprint.weightless or not is_here(source):
+        return blueprint, ""
+    try:
+        with growing(MOST):
+            return as_usual(blueprint, plugins.open(source))
+    except Exception:
+        return blueprint, ""
 
 
 @contextmanager

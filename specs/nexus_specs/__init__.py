@@ -36,7 +36,7 @@ from .matching import reader_for
 from .models import Blueprint, Budget, Estimate, Extent, Machine, Origin, Outside, Part, Stack
 from .observation import SPECIAL_TAPS, Basis, Batch, Edit, Piece, Signal, Sink, Tap, is_output
 from .records import plain, record
-from .showing import Shown, as_shown, standing_out
+from .showing import Shown, as_shown, as_usual, standing_out
 from .students import Adapter, Decoder, Link, Loss, Student, StudentMaker, Tower, decoders_of
 from .teachers import Architecture, Engine, LayerProfile, Metric, Profile, Profiler, Teacher
 from .work import (
@@ -118,6 +118,7 @@ __all__ = [
     "Unit",
     "Verdict",
     "as_shown",
+    "as_usual",
     "content_key",
     "decoders_of",
     "fraction",

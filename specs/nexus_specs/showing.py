@@ -1,6 +1,7 @@
 """What samples show of a model that takes more than they have: no picture, a smaller one, a shorter film.
 
     as_shown(blueprint, checkpoint, samples)     # the blueprint, with what these samples need in place of the most
+    as_usual(blueprint, checkpoint)              # likewise, with a sample as it usually comes, and what that is
 
 A blueprint says the most that may come, and so does an estimate that is made of it alone. Where the samples are there,
 the checkpoint is asked what they come to; of many samples the ones that stand out are made tensors of (`standing_out`).
@@ -59,6 +60,15 @@ def as_shown(blueprint: Blueprint, checkpoint: Any, samples: Sequence[Sample], p
         blueprint, outside=tuple(outside), seen=found.seen, places=found.places, unmet=found.unmet,
         passing=found.passing, held=found.held, waits=found.waits, given=found.given, making=found.making,
     )  # fmt: skip
+
+
+def as_usual(blueprint: Blueprint, checkpoint: Any) -> tuple[Blueprint, str]:
+    """The blueprint for a sample as it usually comes, where nobody has one yet, and what that is in words ("a picture
+    of 640 x 480 and a short text"); as it is, and "", where the checkpoint cannot tell, or texts are all it takes."""
+    tell = getattr(checkpoint, "usual", None)
+    sample, words = tell() if tell is not None else (None, "")
+    known = as_shown(blueprint, checkpoint, [sample]) if sample is not None else blueprint
+    return (blueprint, "") if known is blueprint else (known, words)
 
 
 def standing_out(samples: Iterable[Sample]) -> list[Sample]:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from nexus_specs import Blueprint, NexusError, Sample, Shown, as_shown, standing_out
+from nexus_specs import Blueprint, NexusError, Sample, Shown, as_shown, as_usual, standing_out
+from nexus_torch.usual import usual
 
 BLUEPRINT = Blueprint(
     family="llava", head="LlavaForConditionalGeneration", takes=("image", "text"), gives=("text",), stacks=(),
@@ -52,3 +53,38 @@ def test_the_blueprint_is_told_what_samples_show() -> None:
     for silent in (object(), Telling(NexusError("no such picture"))):
         assert as_shown(BLUEPRINT, silent, samples) == BLUEPRINT
     assert as_shown(BLUEPRINT, Telling(), []) == BLUEPRINT, "nobody knows what comes"
+
+
+class Usual(Telling):
+    """One that knows how its samples usually come, or has none."""
+
+    def __init__(self, found: Sample | None, error: Exception | None = None) -> None:
+        super().__init__(error)
+        self.found = found
+
+    def usual(self) -> tuple[Sample | None, str]:
+        return self.found, "a picture" if self.found else ""
+
+
+def test_where_nobody_has_a_sample_a_usual_one_tells() -> None:
+    one = sized("usual", 480, 640, 3)
+    assert as_usual(BLUEPRINT, Usual(one)) == (replace(BLUEPRINT, seen=1, places=0), "a picture")
+    for silent in (object(), Telling(), Usual(None), Usual(one, NexusError("no processor"))):
+        assert as_usual(BLUEPRINT, silent) == (BLUEPRINT, "")
+
+
+def test_a_usual_sample_has_all_that_is_taken() -> None:
+    takes: dict[tuple[str, ...], list[str]] = {
+        ("image", "video", "text"): ["image", "text"], ("video",): ["video"], ("audio", "text"): ["audio", "text"],
+        ("text",): [], ("noise",): [],
+    }  # fmt: skip
+    for kinds, fields in takes.items():
+        found, words = usual(kinds, ("text",), 8000)
+        assert list(found.fields if found else {}) == fields
+        assert words.count(" and ") == max(0, len(fields) - 1)
+    sound, words = usual(("audio",), ("embedding",), 8000)
+    assert sound is not None
+    assert (sound.fields["audio"].shape, words) == ((80_000,), "a sound of 10 s")
+    speaking, words = usual(("audio", "text"), ("audio",), 8000)
+    assert speaking is not None
+    assert (list(speaking.fields), words) == (["text"], "a short text"), "of what it is to say, no sound beside it"

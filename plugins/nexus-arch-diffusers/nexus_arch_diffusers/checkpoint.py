@@ -15,6 +15,7 @@ from nexus_specs import Batch, NexusError, Part, Sample, Shown, Signal
 from nexus_torch.hugging_face.inputs.alive import LEAST
 from nexus_torch.hugging_face.weights.checkpoint import HuggingFaceCheckpoint
 from nexus_torch.text import tokenizer_hash
+from nexus_torch.usual import usual
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -87,6 +88,10 @@ class PipelineCheckpoint:
         beside = [each.path for each in self.blueprint.outside if each.path not in found.unmet]
         known = holding(self.skeleton(), self.collate([most]), layers, beside)
         return dataclasses.replace(found, held=known.most, waits=known.waits, behind=known.behind)
+
+    def usual(self) -> tuple[Sample | None, str]:
+        """A sample as it usually comes, and what that is in words; (None, "") for what nothing usual conditions."""
+        return usual(self.blueprint.takes, self.blueprint.gives)
 
     def read(self, output: Any, batch: Batch) -> Signal:
         """"output" [B, S * ...] is the prediction, flat; "prediction", "noisy", "target" [B, S, ...]; "image"."""

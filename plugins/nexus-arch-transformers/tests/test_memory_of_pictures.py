@@ -12,7 +12,7 @@ import transformers as hf
 from nexus_engine_sli.calling import narrowed
 from nexus_specs import Budget, Checkpoint, Installed, Sample, as_shown
 from nexus_specs.testing import sample
-from nexus_torch.hugging_face.inputs import showing
+from nexus_torch.hugging_face.inputs import rehearsing, showing
 from nexus_torch.hugging_face.inputs.alive import Following, Fused
 from nexus_torch.hugging_face.inputs.holding import NOTHING, held, making
 from torch import nn
@@ -103,6 +103,22 @@ def test_attention_over_what_is_transposed_is_made_whole() -> None:
             nn.functional.scaled_dot_product_attention(each, each, each)
             most.append(following.most)
     assert most[0] == 512 < most[1]
+
+
+@pytest.mark.parametrize(
+    ("halves", "side", "beside"),
+    [(True, 1, (0, 0)), (False, 1, (0, 0)), (True, 3, (256, 512)), (False, 3, (8 * 9 * 16 * 2, 512))],
+)
+def test_a_convolution_takes_what_its_processor_needs_beside_it(
+    halves: bool, side: int, beside: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks; on one without instructions for sixteen bits every place's surroundings (DPT streamed there: 508 MB were
+    predicted, and 1088 taken)."""
+    monkeypatch.setattr(rehearsing, "_halves", lambda: halves)
+    module = nn.Sequential(nn.Conv2d(8, 4, side, padding=side // 2, bias=False)).to("meta")
+    most = held(module, {"input": torch.zeros(1, 8, 4, 4)}, {}).most[""]
+    made = 4 * 4 * 4
+    assert most == (2 * made + beside[0], 4 * made + beside[1])
 
 
 def test_what_cannot_run_without_numbers_tells_nothing(vit: Any) -> None:

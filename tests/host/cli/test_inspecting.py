@@ -67,9 +67,11 @@ def test_a_misspelt_folder_is_still_asked_after(told, tmp_path):
 
 def test_what_pictures_take_is_left_to_a_plan():
     """A blueprint does not say how large they will be."""
-    runs = {"how": "resident", "memory": 10**9, "micro_batch": 4, "reading_seconds": None}
+    runs = {"how": "resident", "memory": 10**9, "micro_batch": 4, "sample": "", "reading_seconds": None}
     facts = {"family": "x", "head": "X", "gives": ("text",), "stacks": (),
              "parameters": 1, "active_parameters": 1, "bytes": 2, "dtype": "BF16"}  # fmt: skip
     texts, pictures = (_words(Blueprint(takes=takes, **facts), runs) for takes in (("text",), ("image", "text")))
     assert texts == "resident; 1.0 GB of memory for 4 short samples at a time"
     assert pictures == f"{texts} (a plan says what your pictures take)"
+    shown = _words(Blueprint(takes=("image", "text"), **facts), runs | {"sample": "a picture of 640 x 480"})
+    assert shown == "resident; 1.0 GB of memory for 4 samples at a time, each a picture of 640 x 480"

@@ -162,6 +162,8 @@ def test_the_machine_is_measured_once_for_a_run_directory(toy, requested):
     assert machine_of(toy.run_dir, registry, Answers(measured), ()) == measured
     assert recorded(toy.run_dir) is None  # a plan writes nothing
     toy.run_dir.mkdir()
+    machine_of(toy.run_dir, registry, Answers(measured), (), measure=False)
+    assert list(toy.run_dir.iterdir()) == [], "`nexus inspect` left a file where somebody worked"
     assert machine_of(toy.run_dir, registry, Answers(measured), ()) == measured
     assert machine_of(toy.run_dir, registry, Answers(RuntimeError()), ()) == measured
     keep(toy.run_dir, measured)

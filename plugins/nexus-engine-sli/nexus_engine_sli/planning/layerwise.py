@@ -174,7 +174,9 @@ class _Passing:
             beside = made + self.reading
         else:                                               # the last buffers are there
             kept = self.packed(blueprint) if self.budget.quantise else self._last().stored
-            beside = self.reading + (max(kept, made) if table.parameters else kept)
+            if table.parameters:                            # which goes where a layer was made of it
+                kept = max(0 if pieces.fused(blueprint) and not self.budget.quantise else kept, made)
+            beside = self.reading + kept
         scores = working.streamed(blueprint, self.budget, self.dtype, self.tokens).head
         scores = max(scores, self.unpacking) if rows else scores
         if table.parameters and pieces.last(blueprint).parameters < table.parameters:

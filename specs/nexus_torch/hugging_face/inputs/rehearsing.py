@@ -3,8 +3,10 @@ it holds is followed, by the stack whose layer runs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import torch
@@ -138,17 +140,33 @@ class Holding(Following):
         output = super().__torch_dispatch__(func, types, args, kwargs)
         there = self._now()
         if func is torch.ops.aten.convolution.default:
-            there += _turned(args[0], output)
+            there += _turned(args, output)
         for path in self.inside:
             self.held[path] = max(self.held.get(path, 0), there)
         return output
 
 
-def _turned(given: Tensor, made: Tensor) -> int:
-    """What a convolution takes beside what it makes, as oneDNN does it: what it is given as blocks, then what it makes
-    as blocks, of sixteen bits once more (peaks of its memory, measured for shapes of ResNets and decoders)."""
-    blocks: int = made.nbytes * (2 if made.itemsize < torch.float32.itemsize else 1)
-    return max(int(given.nbytes), blocks)
+def _turned(asked: tuple[Any, ...], made: Tensor) -> int:
+    """What a convolution takes beside what it makes (peaks of its memory, measured for shapes of ResNets and decoders):
+    nothing where it is a product. As oneDNN does it, what it is given as blocks, then what it makes as blocks, of
+    sixteen bits once more; without instructions for those, each place's surroundings as a column."""
+    given, weight, _, stride = asked[:4]
+    if math.prod(weight.shape[2:]) == math.prod(stride) == 1:
+        return 0
+    narrow = made.itemsize < torch.float32.itemsize
+    if narrow and not _halves():
+        transposed = bool(asked[6])
+        places = given if transposed else made
+        column = math.prod(weight.shape[1:])
+        return int(column * places.numel() // places.shape[1] * made.itemsize)
+    return max(int(given.nbytes), int(made.nbytes) * (2 if narrow else 1))
+
+
+@cache
+def _halves() -> bool:
+    """Whether oneDNN convolves sixteen bits on this processor."""
+    told = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return told is None or bool(told())
 
 
 def _there(known: tuple[int, int]) -> torch.UntypedStorage | None:

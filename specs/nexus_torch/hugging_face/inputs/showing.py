@@ -10,6 +10,9 @@ from nexus_specs import Batch, Blueprint, Sample, Shown, standing_out
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
+from nexus_torch.usual import usual
+
+from ..quiet import quiet
 from .alive import LEAST
 from .collate import Preprocessor
 from .holding import NOTHING, given, held, making, unmet
@@ -39,6 +42,7 @@ class Showing:
         """Through its tokenizer or processor."""
         raise NotImplementedError
 
+    @quiet()
     def shown(self, samples: Sequence[Sample], paths: Sequence[str] = ()) -> Shown | None:
         """What samples show of it, as the tensors of those say that stand out; None where nothing differs."""
         kinds, blueprint = set(self.preprocessor.takes), self.described
@@ -62,6 +66,12 @@ class Showing:
         made = max(making(each, batch) for each, batch in zip(few, batches, strict=True))
         return replace(found, given=max(map(given, batches)), making=made,
                        held=known.most, waits=known.waits, behind=known.behind)  # fmt: skip
+
+    @quiet()
+    def usual(self) -> tuple[Sample | None, str]:
+        """A sample as it usually comes, and what that is in words; (None, "") for what takes texts alone."""
+        takes, gives = self.described.takes, self.described.gives
+        return usual(takes, gives, self.preprocessor.feature_extractor.sampling_rate if "audio" in takes else 0)
 
     def _spoken(self, samples: Sequence[Sample]) -> Shown:
         """Of what speaks: which of its parts no text comes to (a codec, a decoder in depth)."""
