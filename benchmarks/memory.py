@@ -182,6 +182,7 @@ def _watched(command: list[str]) -> tuple[dict[str, int], int]:
 
 def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     """Loads and observes one checkpoint; its bytes, and those predicted."""
+    from nexus_engine_sli.memory.allocating import give_back
     from nexus_specs import Budget, Installed, Sample, Tap, as_shown, content_key
     from nexus_specs.testing import ListSink
 
@@ -197,6 +198,7 @@ def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
     given = [kind.fields(number) if kind else given_of(takes, gives, number, length, side) for number in range(SAMPLES)]
     worded = "text" in gives and any({"text", "target"} & set(fields) for fields in given)
     samples = [Sample(key=content_key(fields), fields=fields) for fields in given]
+    give_back(0)                                            # what opening left free is no part of where it begins
     print(BEGINS, end="", flush=True)
     sys.stdin.readline()                                    # it is seen to begin
     with engine.load(checkpoint, budget) as teacher:

@@ -4,6 +4,8 @@ wherever one stands. Each is refused in words or described; nothing hangs, and n
 import copy
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 from nexus_specs import Blueprint, Installed, NexusError
@@ -60,3 +62,26 @@ def test_a_number_that_cannot_be_meant_is_refused_or_described(name, value, tmp_
             assert isinstance(described(source_of(tiny, tmp_path / "teacher")), (Blueprint, NexusError)), path
             assert sum(os.times()[:2]) - began < SLOWEST, path
         file.write_text(json.dumps(values))
+
+
+LOOKS = """
+import sys
+from nexus_host.__main__ import run
+print(run(["inspect", sys.argv[1]]), "torch" in sys.modules)
+"""
+ABSURD = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 10**9}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("config.json", json.dumps(ABSURD).encode(), "num_hidden_layers is 1,000,000,000"),
+        ("model.gguf", b"GGUF" + (3).to_bytes(4, "little") + b"\xff" * 56, "is not a sound GGUF file"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_imported(name, content, said, tmp_path):
+    """Importing torch and transformers takes seconds."""
+    (tmp_path / name).write_bytes(content)
+    found = subprocess.run([sys.executable, "-c", LOOKS, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert said in found.stderr
+    assert found.stdout.split() == ["1", "False"]

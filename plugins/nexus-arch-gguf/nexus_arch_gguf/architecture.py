@@ -9,7 +9,7 @@ from nexus_torch import hub
 from nexus_torch.hugging_face.quiet import quiet
 from nexus_torch.hugging_face.weights.leftover import tell
 
-from .source import chosen, files, located
+from .source import Source, chosen, files, located
 
 if TYPE_CHECKING:
     from .checkpoint import GgufCheckpoint
@@ -46,9 +46,11 @@ class Gguf:
 
     @quiet()
     def _checkpoint(self, source: str) -> GgufCheckpoint:
-        from .opening import open_checkpoint  # torch and transformers: not for `match`
-
         path = located(source)
         if path is None:
             raise NexusError(f"'{source}' is no GGUF file, and no folder with one GGUF model in it.")
-        return open_checkpoint(chosen(source, path))
+        header = Source(chosen(source, path))               # a damaged one is refused before anything is imported
+
+        from .opening import open_checkpoint  # torch and transformers: not for `match`
+
+        return open_checkpoint(header)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nexus_specs import Blueprint, Checkpoint, Lookup, NexusError, Origin
 from nexus_torch import hub
+from nexus_torch.hugging_face.configuration.limits import check
 from nexus_torch.hugging_face.configuration.meant import model_type, way_out
 from nexus_torch.hugging_face.configuration.originals import converted, foreign
 from nexus_torch.hugging_face.configuration.pickled import found, refusal
@@ -64,15 +65,17 @@ class Transformers:
 
     @quiet()
     def _checkpoint(self, source: str, *, weightless: bool = False) -> HuggingFaceCheckpoint:
+        home = folder(source)
+        if not (home / CONFIG).is_file():
+            raise NexusError(_no_folder(source, home))
+        values = configuration(source)
+        check(values, str(home / CONFIG))                   # refused before anything is imported
+
         from nexus_torch.hugging_face.configuration.reading import read_config
         from nexus_torch.hugging_face.weights.checkpoint import (
             HuggingFaceCheckpoint,  # torch and transformers: not for `match`
         )
 
-        home = folder(source)
-        if not (home / CONFIG).is_file():
-            raise NexusError(_no_folder(source, home))
-        values = configuration(source)
         named = model_type(values)
         if is_remote(values) and named != values.get("model_type") and (trusted(home) or not named):
             from nexus_torch.hugging_face.configuration.remote import open_remote

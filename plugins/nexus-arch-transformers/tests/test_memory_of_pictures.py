@@ -121,6 +121,16 @@ def test_a_convolution_takes_what_its_processor_needs_beside_it(
     assert most == (2 * made + beside[0], 4 * made + beside[1])
 
 
+def test_nothing_is_turned_where_channels_stand_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States of patches that become a picture, and what convolutions make of it (DPT: 3669 MB for 3035)."""
+    monkeypatch.setattr(rehearsing, "_halves", lambda: True)
+    module = nn.Sequential(*(nn.Conv2d(given, 4, 3, padding=1, bias=False) for given in (8, 4))).to("meta")
+    states, made = torch.zeros(1, 4 * 4, 8), 4 * 4 * 4
+    picture = states.transpose(1, 2).reshape(1, 8, 4, 4)
+    assert held(module, {"input": picture}, {}).most[""] == (2 * 2 * made, 2 * 4 * made)
+    assert held(module.to("meta"), {"input": picture.contiguous()}, {}).most[""] > (2 * 3 * made, 3 * 4 * made)
+
+
 def test_what_cannot_run_without_numbers_tells_nothing(vit: Any) -> None:
     bare = vit.bare()
     bare.vit.layernorm.register_forward_hook(lambda _, __, output: output.sum().item())

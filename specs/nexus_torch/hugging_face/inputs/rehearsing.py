@@ -141,6 +141,7 @@ class Holding(Following):
         there = self._now()
         if func is torch.ops.aten.convolution.default:
             there += _turned(args, output)
+            output = _as_given(args[0], output)
         for path in self.inside:
             self.held[path] = max(self.held.get(path, 0), there)
         return output
@@ -149,7 +150,8 @@ class Holding(Following):
 def _turned(asked: tuple[Any, ...], made: Tensor) -> int:
     """What a convolution takes beside what it makes (peaks of its memory, measured for shapes of ResNets and decoders):
     nothing where it is a product. As oneDNN does it, what it is given as blocks, then what it makes as blocks, of
-    sixteen bits once more; without instructions for those, each place's surroundings as a column."""
+    sixteen bits once more, and nothing where channels stand last; without instructions for sixteen bits, each place's
+    surroundings as a column."""
     given, weight, _, stride = asked[:4]
     if math.prod(weight.shape[2:]) == math.prod(stride) == 1:
         return 0
@@ -159,7 +161,20 @@ def _turned(asked: tuple[Any, ...], made: Tensor) -> int:
         places = given if transposed else made
         column = math.prod(weight.shape[1:])
         return int(column * places.numel() // places.shape[1] * made.itemsize)
-    return max(int(given.nbytes), int(made.nbytes) * (2 if narrow else 1))
+    return 0 if _last(given) else max(int(given.nbytes), int(made.nbytes) * (2 if narrow else 1))
+
+
+def _last(given: Tensor) -> bool:
+    """Whether channels stand last in memory: states of patches that were turned into a picture (DPT)."""
+    return given.ndim == 4 and given.is_contiguous(memory_format=torch.channels_last) and not given.is_contiguous()
+
+
+def _as_given(given: Tensor, made: Tensor) -> Tensor:
+    """What a convolution makes has its channels where it was given them, which it has not without numbers."""
+    if not (_last(given) and made.is_meta and made.is_contiguous()):
+        return made
+    _, channels, height, width = made.shape
+    return made.as_strided(made.shape, (made.stride(0), 1, width * channels, channels)) if height else made
 
 
 @cache
