@@ -114,7 +114,7 @@ def test_a_convolution_takes_what_its_processor_needs_beside_it(
 ) -> None:
     """Blocks; on one without instructions for sixteen bits every place's surroundings (DPT streamed there: 508 MB were
     predicted, and 1088 taken)."""
-    monkeypatch.setattr(rehearsing, "_halves", lambda: halves)
+    monkeypatch.setattr(rehearsing, "halves", lambda: halves)
     module = nn.Sequential(nn.Conv2d(8, 4, side, padding=side // 2, bias=False)).to("meta")
     most = held(module, {"input": torch.zeros(1, 8, 4, 4)}, {}).most[""]
     made = 4 * 4 * 4
@@ -123,7 +123,7 @@ def test_a_convolution_takes_what_its_processor_needs_beside_it(
 
 def test_nothing_is_turned_where_channels_stand_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """States of patches that become a picture, and what convolutions make of it (DPT: 3669 MB for 3035)."""
-    monkeypatch.setattr(rehearsing, "_halves", lambda: True)
+    monkeypatch.setattr(rehearsing, "halves", lambda: True)
     module = nn.Sequential(*(nn.Conv2d(given, 4, 3, padding=1, bias=False) for given in (8, 4))).to("meta")
     states, made = torch.zeros(1, 4 * 4, 8), 4 * 4 * 4
     picture = states.transpose(1, 2).reshape(1, 8, 4, 4)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from nexus_engine_sli.engine import Sli
+from nexus_engine_sli.planning import predicting
 from nexus_engine_sli.planning.costs import OPERATIONS, met, multiplied, operations
 from nexus_engine_sli.planning.predicting import KERNELS, RUNTIME
 from nexus_specs import Blueprint, Budget, Stack
@@ -107,16 +108,21 @@ def test_a_table_that_is_looked_up_is_not_multiplied(gives: str, tables: int, ex
     assert multiplied(found) == layers + (table if expected == "one table" else 0)
 
 
-def test_packed_experts_are_there_several_times_while_they_are_put_together() -> None:
-    """As `benchmarks/memory.py` measures it."""
+@pytest.mark.parametrize("kernels", [KERNELS, 0])
+def test_packed_experts_are_there_several_times_while_they_are_put_together(
+    kernels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `benchmarks/memory.py` measures it; on a processor without instructions for sixteen bits no kernel is kept
+    for them (a streamed Qwen3-MoE there: 203 MB were predicted, and 133 taken)."""
+    monkeypatch.setattr(predicting, "halves", lambda: kernels > 0)
     plenty = replace(FAST, memory=1 << 50)
     dense, fp8, mxfp4 = (
         model(4, GB, active=share, quantisation=how)
         for share, how in ((1.0, "fp8"), (0.2, "fp8"), (0.2, "mxfp4"))
     )
     base, two, one = (Sli().estimate(each, 0, 0, plenty).memory for each in (dense, fp8, mxfp4))
-    assert two - base == GB + KERNELS + RUNTIME, "half as much more as they run, since they are put together"
-    assert one - base == KERNELS + RUNTIME, "made where they stay"
+    assert two - base == GB + kernels + RUNTIME, "half as much more as they run, since they are put together"
+    assert one - base == kernels + RUNTIME, "made where they stay"
 
 
 def test_few_tokens_meet_few_experts() -> None:

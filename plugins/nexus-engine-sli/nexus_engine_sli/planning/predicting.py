@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from nexus_specs import Blueprint, Budget
 from nexus_torch.files import DTYPES
+from nexus_torch.onednn import halves
 
 from ..memory.allocating import MAPPED
 from ..weights.quantising import AT_ONCE, How, bytes_of
@@ -89,8 +90,8 @@ def _shown(blueprint: Blueprint, budget: Budget, dtype: torch.dtype, tokens: flo
 
 
 def kernels(blueprint: Blueprint, dtype: torch.dtype) -> int:
-    """What experts leave that get different numbers of tokens."""
-    return KERNELS if pieces.fused(blueprint) and dtype == torch.bfloat16 else 0
+    """What experts leave that get different numbers of tokens; nothing where no oneDNN multiplies them."""
+    return KERNELS if pieces.fused(blueprint) and dtype == torch.bfloat16 and halves() else 0
 
 
 def pixels(blueprint: Blueprint) -> int:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
+
+from nexus_torch.onednn import halves
 
 from .alive import Following
 from .passing import Mixed
@@ -156,7 +157,7 @@ def _turned(asked: tuple[Any, ...], made: Tensor) -> int:
     if math.prod(weight.shape[2:]) == math.prod(stride) == 1:
         return 0
     narrow = made.itemsize < torch.float32.itemsize
-    if narrow and not _halves():
+    if narrow and not halves():
         transposed = bool(asked[6])
         places = given if transposed else made
         column = math.prod(weight.shape[1:])
@@ -175,13 +176,6 @@ def _as_given(given: Tensor, made: Tensor) -> Tensor:
         return made
     _, channels, height, width = made.shape
     return made.as_strided(made.shape, (made.stride(0), 1, width * channels, channels)) if height else made
-
-
-@cache
-def _halves() -> bool:
-    """Whether oneDNN convolves sixteen bits on this processor."""
-    told = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return told is None or bool(told())
 
 
 def _there(known: tuple[int, int]) -> torch.UntypedStorage | None:
