@@ -1,28 +1,30 @@
 """`nexus inspect` of what sees, before anybody has a picture: memory for one as it usually comes."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import transformers as hf
 
-from nexus_host.__main__ import run
+COMMAND = [sys.executable, "-m", "nexus_host", "inspect", "vit", "--json"]
 
 
 @pytest.fixture
-def inspected(tmp_path, monkeypatch, capsys):
+def inspected(tmp_path):
     """How it would run here, of a tower whose processor makes pictures of one size."""
-    monkeypatch.chdir(tmp_path)
+    work, environment = tmp_path / "work", os.environ | {"NEXUS_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}
 
     def inspected(side):
         config = hf.ViTConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
                               image_size=32, patch_size=8)  # fmt: skip
-        hf.ViTForImageClassification(config).save_pretrained("vit")
+        hf.ViTForImageClassification(config).save_pretrained(work / "vit")
         told = {"image_processor_type": "ViTImageProcessor", "size": {"height": side, "width": side}}
-        (tmp_path / "vit" / "preprocessor_config.json").write_text(json.dumps(told))
-        capsys.readouterr()
-        assert run(["inspect", "vit", "--json"]) == 0
-        assert [each.name for each in tmp_path.iterdir()] == ["vit"], "nothing is written where somebody works"
-        return json.loads(capsys.readouterr().out)["runs"]
+        (work / "vit" / "preprocessor_config.json").write_text(json.dumps(told))
+        found = subprocess.run(COMMAND, cwd=work, env=environment, capture_output=True, text=True, check=True)
+        assert [each.name for each in work.iterdir()] == ["vit"], "nothing is written where somebody works"
+        return json.loads(found.stdout)["runs"]
 
     return inspected
 
