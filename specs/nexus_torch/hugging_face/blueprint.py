@@ -65,7 +65,8 @@ def blueprint(
     has_words = "text" in (*takes(kind), *gives)       # of what writes alone: those of its decoder
     expected = None if everything else Expected(stored_as, settings(config))
     unused = idle(module)
-    found = _stacks(module, {part.path: part.extents for part in parts}, expected, unused)
+    precise = kept_float32(module)
+    found = _stacks(module, {part.path: part.extents for part in parts}, expected, unused, precise)
     layers = [layer for stack in found for layer in stack.layers]
     count, met, paths = elements(module), active(module, "", unused), [stack.path for stack in found]
     states, kept = scanned(module), scored(module, paths)
@@ -95,7 +96,7 @@ def blueprint(
         places=places(config) if "image" in takes(kind) and gives == ("text",) else 0,
         outside=outside(module, stacks(module), [each for part in parts if part.path not in layers
                                                  for each in part.extents]),
-        float32=sum(kept_float32(module).values()),
+        float32=sum(precise.values()),
         buffers=sum(each.numel() * each.itemsize for each in module.buffers()),
         missing=tuple(missing),
     )
@@ -114,14 +115,13 @@ def context_of(config: PreTrainedConfig) -> int:
 
 
 def _stacks(
-    module: nn.Module, held: Mapping[str, Sequence[Extent]], expected: Expected | None, unused: Mapping[str, int]
-) -> tuple[Stack, ...]:
+    module: nn.Module, held: Mapping[str, Sequence[Extent]], expected: Expected | None, unused: Mapping[str, int],
+    precise: Mapping[str, int],
+) -> tuple[Stack, ...]:  # fmt: skip
     def size(layer: str) -> int:
         if expected is None:
             return stored_bytes(held[layer])
         return expected.bytes(module.get_submodule(layer), layer, packed=True)
-
-    precise = kept_float32(module)
 
     def kept(layers: Sequence[str]) -> tuple[int, ...]:
         found = [sum(size for name, size in precise.items() if name.startswith(f"{layer}.")) for layer in layers]
