@@ -16,24 +16,30 @@ layers), each streamed and resident, written before and deleted behind: two hour
 
     python benchmarks/memory.py --zoo --json
     python benchmarks/memory.py --zoo --only llava
+
+--inspect measures what `nexus inspect --json` says of those of the zoo that see, hear, film or speak (`runs.memory`,
+before anybody has a sample) against observing so many of such samples as it says (`runs.sample`, `runs.micro_batch`).
+
+    python benchmarks/memory.py --inspect --json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import select
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import report
 import zoo
-from streaming.samples import given as given_of
-from streaming.stored import LAYERS, TOKENS
+from streaming.stored import LAYERS
+from streaming.watching import watched
 
 DRAWN = "#height=256&width=256"
 CASES: dict[str, tuple[str, dict[str, str]]] = {
@@ -97,11 +103,10 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
 }
 """Name -> how the file is stored, and what the budget says; tokens of a text, pixels of a picture's side (0: none) and
 samples that pass together, if not the usual, and what the source says besides."""
-SAMPLES, BATCH, PICTURE = 4, 2, 336
-POLL = 0.004
 WAYS = ("stream", "resident")
 """Those of the zoo."""
-BEGINS, ENDS = "begins\n", "ends\n"
+WORDS = (".texts", ".translating")
+"""Modules of it whose kinds take text alone."""
 
 
 def main() -> None:
@@ -109,14 +114,12 @@ def main() -> None:
     more: dict[str, Any] = {
         "only": {"default": "", "help": "one case, or one kind of the zoo"},
         "zoo": {"action": "store_true", "help": "published models in their real shapes"},
-        "child": {"default": ""}, "budget": {"default": "{}"},
-    }  # fmt: skip
+        "inspect": {"action": "store_true", "help": "what `nexus inspect` says of those that take more than text"},
+    }
     given = report.arguments(__doc__, **more)
-    if given.child:
-        print(json.dumps(_observed(given.child, json.loads(given.budget))))
-        return
     with tempfile.TemporaryDirectory() as folder:
-        rows = _rows_of_the_zoo(Path(folder), given) if given.zoo else _rows(Path(folder), given)
+        of_the_zoo = given.zoo or given.inspect
+        rows = _rows_of_the_zoo(Path(folder), given) if of_the_zoo else _rows(Path(folder), given)
     figures = {"worst": max(abs(row[-1] - 1) for row in rows), **{row[0]: round(row[-1], 3) for row in rows}}
     report.finish(["case", "file MB", "predicted MB", "measured MB", "ratio"], rows, figures, given)
 
@@ -137,14 +140,15 @@ def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
 def _rows_of_the_zoo(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
     """One checkpoint at a time, each line said as it comes; a kind that fails is left out, and said at the end."""
     rows, failed = [], []
-    names = [name for name in zoo.kinds() if given.only in ("", name)]
+    names = [name for name, kind in zoo.kinds().items() if given.only in ("", name)
+             and not (given.inspect and kind.make.__module__.endswith(WORDS))]  # fmt: skip
     for name in names[: 2 if given.quick else None]:
         home = folder / name
         writer = Path(zoo.__file__).parent / "writing.py"
         subprocess.run([sys.executable, str(writer), name, str(home)], check=True)
-        for way in WAYS:
+        for row in _inspected(name, home) if given.inspect else _both_ways(name, home):
             try:
-                rows.append(_row(f"{name} {way}", home, {"residency": way, "kind": name}))
+                rows.append(row())
             except SystemExit as error:
                 failed.append(str(error))
             else:
@@ -155,69 +159,27 @@ def _rows_of_the_zoo(folder: Path, given: argparse.Namespace) -> list[list[Any]]
     return rows
 
 
-def _row(name: str, home: Path, budget: dict[str, str]) -> list[Any]:
-    """Of the table, measured in a process of its own."""
-    command = [sys.executable, __file__, "--child", str(home), "--budget", json.dumps(budget)]
-    found, measured = _watched(command)
-    sizes = [each // 10**6 for each in (found["bytes"], found["predicted"], measured)]
-    return [name, *sizes, found["predicted"] / measured]
+def _both_ways(name: str, home: Path) -> list[Callable[[], list[Any]]]:
+    """Of what is streamed, and of what is resident."""
+    return [partial(_row, f"{name} {way}", home, {"residency": way, "kind": name}) for way in WAYS]
 
 
-def _watched(command: list[str]) -> tuple[dict[str, int], int]:
-    """What a process finds, and the growth of its anonymous memory to the highest point between what it says before and
-    behind its work. Polled from here: on a busy machine a thread of its own misses peaks, for it waits for the GIL."""
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        if process.stdin is None or process.stdout is None or process.stdout.readline() != BEGINS:
-            raise SystemExit(f"{' '.join(command)} failed.")
-        start = most = anonymous(process.pid)
-        process.stdin.write("\n")
-        process.stdin.flush()
-        while not select.select([process.stdout], [], [], POLL)[0]:
-            most = max(most, anonymous(process.pid))
-        found = [line for line in process.stdout if line != ENDS]
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed.")
-    return json.loads(found[-1]), most - start
+def _inspected(name: str, home: Path) -> list[Callable[[], list[Any]]]:
+    """Of what `nexus inspect` says that it would run; nothing where it knows no usual sample."""
+    command = [sys.executable, "-m", "nexus_host", "inspect", str(home), "--json"]
+    said = json.loads(subprocess.run(command, cwd=home.parent, capture_output=True, text=True, check=True).stdout)
+    runs = said["runs"]
+    budget = {key: runs[key] for key in ("residency", "precision", "quantise")} | {"batch": runs["micro_batch"]}
+    title = f"{name}, {runs['micro_batch']} x {runs['sample']}, {runs['residency']} in {runs['precision']}"
+    return [partial(_row, title, home, budget | {"usual": "yes"}, runs["memory"])] if runs["sample"] else []
 
 
-def _observed(home: str, settings: dict[str, str]) -> dict[str, int]:
-    """Loads and observes one checkpoint; its bytes, and those predicted."""
-    from nexus_engine_sli.memory.allocating import give_back
-    from nexus_specs import Budget, Installed, Sample, Tap, as_shown, content_key
-    from nexus_specs.testing import ListSink
-
-    lookup = Installed()
-    engine, checkpoint = lookup.make("engine", "sli"), lookup.open(home + settings.pop("source", ""))
-    length, side = int(settings.pop("tokens", TOKENS)), int(settings.pop("picture", PICTURE))
-    plenty: dict[str, Any] = {"memory": 1 << 40, "scratch": Path(home) / "scratch"}
-    together = int(settings.pop("batch", BATCH))
-    kind = zoo.kinds()[settings.pop("kind")] if "kind" in settings else None
-    precision = kind.dtype if kind else "bfloat16"
-    budget = Budget(**plenty | {"micro_batch": together, "precision": precision} | settings)
-    takes, gives = checkpoint.blueprint.takes, checkpoint.blueprint.gives
-    given = [kind.fields(number) if kind else given_of(takes, gives, number, length, side) for number in range(SAMPLES)]
-    worded = "text" in gives and any({"text", "target"} & set(fields) for fields in given)
-    samples = [Sample(key=content_key(fields), fields=fields) for fields in given]
-    give_back(0)                                            # what opening left free is no part of where it begins
-    print(BEGINS, end="", flush=True)
-    sys.stdin.readline()                                    # it is seen to begin
-    with engine.load(checkpoint, budget) as teacher:
-        path = (kind.tap if kind else "") or ("logprob" if worded else "output")
-        teacher.observe(samples, [Tap(path=path)], ListSink())
-        print(ENDS, end="", flush=True)
-    shown = as_shown(checkpoint.blueprint, checkpoint, samples)             # behind it: making tensors takes memory too
-    counts = (checkpoint.lengths(samples) if kind else None) or [length]    # type: ignore[attr-defined]
-    predicted = engine.estimate(shown, SAMPLES, 0, budget, tokens=sum(counts) / len(counts)).memory
-    return {"bytes": checkpoint.blueprint.bytes, "predicted": predicted}
-
-
-def anonymous(process: int) -> int:
-    """Bytes of anonymous memory that a process has in RAM; 0 of one that has ended."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0) * 1024
+def _row(name: str, home: Path, budget: dict[str, str], said: int = 0) -> list[Any]:
+    """Of the table, measured in a process of its own; `said`: the bytes that were predicted elsewhere."""
+    program = Path(__file__).parent / "streaming" / "observed.py"
+    found, measured = watched([sys.executable, str(program), str(home), json.dumps(budget)])
+    predicted = said or found["predicted"]
+    return [name, *(each // 10**6 for each in (found["bytes"], predicted, measured)), predicted / measured]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ part of it in memory at a time, and in a process of its own, so that what writin
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
+from nexus_torch.precise import keeps_float32
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
@@ -52,9 +52,9 @@ def main(name: str, home: Path) -> None:
 def _narrow(model: Any, dtype: torch.dtype) -> None:
     """To a dtype, but for what its class keeps in float32 (a codec), as its publisher's `save_pretrained` has it."""
     model.to(dtype)
-    wide = re.compile("|".join(getattr(model, "_keep_in_fp32_modules_strict", None) or ("(?!)",)))
+    wide = keeps_float32(model)
     for name, each in (*model.named_parameters(), *model.named_buffers()):
-        if each.is_floating_point() and wide.search(name):
+        if each.is_floating_point() and wide(name):
             each.data = each.data.float()
 
 

@@ -14,7 +14,6 @@ TEXT = "The quick brown fox jumps over the lazy dog. " * 4
 """Some 40 tokens: as long as an engine takes a text to be of which nobody says it."""
 GREY = 127
 
-
 WRITTEN = frozenset({"text", "label", "embedding", "scores"})
 """What is given of a text alone, and takes no more than it."""
 
