@@ -45,17 +45,6 @@ def alone(site, tmp_path, monkeypatch):
     return site
 
 
-def _unmeasured() -> dict[str, str]:
-    """The environment of a process whose files are cut short, or which is killed at any moment: half a file of
-    coverage's would end the whole run of the tests, when all of them are put together."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
-
-
-@pytest.fixture
-def unmeasured() -> dict[str, str]:
-    return _unmeasured()
-
-
 class Toy:
     """A folder with a registry over toy teachers, and commands on it."""
 
@@ -105,13 +94,9 @@ class Toy:
         self.path.write_text(text.getvalue())
         return self.path
 
-    def start(
-        self, *arguments, command="run", run_dir=None, limit=0, measured=True, **settings
-    ) -> subprocess.Popen:
+    def start(self, *arguments, command="run", run_dir=None, limit=0, **settings) -> subprocess.Popen:
         self.save()
         line = [sys.executable, "-m", "nexus_host", command, *self.where(run_dir), *map(str, arguments)]
-        if limit or not measured:
-            settings["env"] = _unmeasured()
         if limit:
             settings["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}

@@ -57,7 +57,7 @@ def gone(pids, patience=60.0):
 
 def killed_at_random(toy, reference, kills, generator):
     for _ in range(kills):
-        process = toy.start(measured=False)
+        process = toy.start()
         time.sleep(generator.uniform(0.3, 2.5))
         process.kill()
         pids = workers(toy)

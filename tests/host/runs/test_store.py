@@ -203,7 +203,7 @@ def test_sweep_removes_what_a_kill_left(store, tmp_path):
     assert damage(folder) == ""
 
 
-def test_a_full_disk_costs_nothing_that_was_there(tmp_path, unmeasured):
+def test_a_full_disk_costs_nothing_that_was_there(tmp_path):
     path = tmp_path / "state.json"
     write_bytes(path, b"old")
     code = (
@@ -212,7 +212,7 @@ def test_a_full_disk_costs_nothing_that_was_there(tmp_path, unmeasured):
         "write_bytes(Path(sys.argv[1]), b'x' * 5000)"
     )
     line = [sys.executable, "-c", code, str(path)]
-    found = subprocess.run(line, capture_output=True, text=True, env=unmeasured)
+    found = subprocess.run(line, capture_output=True, text=True)
     assert found.returncode == 1
     assert "File too large" in found.stderr
     assert path.read_bytes() == b"old"
