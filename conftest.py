@@ -137,9 +137,11 @@ def shared() -> Path:
     return found
 
 
-UNMEASURED = {"nexus-engine-sli", "nexus-arch-gguf", "nexus-arch-diffusers"}
-"""Plugins whose coverage nobody asks for. Measured, their tests take twice as long, and coverage loses its way where
-greenlets (batches that are streamed) take turns, unless it looks up at every call whose turn it is."""
+UNMEASURED = {
+    "nexus-engine-sli", "nexus-arch-diffusers", "nexus-arch-gguf", "nexus-arch-peft", "nexus-starter", "teachers"
+}  # fmt: skip
+"""Folders whose tests say nothing of the coverage that is asked for. Measured they take twice as long, and coverage
+loses its way where greenlets (batches that are streamed) take turns, unless it looks at every call whose turn it is."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

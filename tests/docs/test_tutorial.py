@@ -82,6 +82,7 @@ def test_plugin_of_the_tutorial_keeps_the_contract(reader):
     assert "thermal" in towers
 
 
+@pytest.mark.slow
 def test_tutorial_ends_with_its_tower_in_a_release(reader):
     if reader.paths == [reader.site]:
         reader.install("acme-thermal")
