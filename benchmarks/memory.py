@@ -15,7 +15,7 @@ Target: within 15 % on checkpoints of at least 500 MB.
 layers), each streamed and resident, written before and deleted behind: two hours for all; --quick: the first two.
 
     python benchmarks/memory.py --zoo --json
-    python benchmarks/memory.py --zoo --only llava
+    python benchmarks/memory.py --zoo --only llava,blip_large
 
 --inspect measures what `nexus inspect --json` says of those of the zoo that see, hear, film or speak (`runs.memory`,
 before anybody has a sample) against observing so many of such samples as it says (`runs.sample`, `runs.micro_batch`).
@@ -112,7 +112,7 @@ WORDS = (".texts", ".translating")
 def main() -> None:
     """All cases, or one."""
     more: dict[str, Any] = {
-        "only": {"default": "", "help": "one case, or one kind of the zoo"},
+        "only": {"default": "", "help": "one case, or kinds of the zoo, with commas"},
         "zoo": {"action": "store_true", "help": "published models in their real shapes"},
         "inspect": {"action": "store_true", "help": "what `nexus inspect` says of those that take more than text"},
     }
@@ -140,7 +140,8 @@ def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
 def _rows_of_the_zoo(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
     """One checkpoint at a time, each line said as it comes; a kind that fails is left out, and said at the end."""
     rows, failed = [], []
-    names = [name for name, kind in zoo.kinds().items() if given.only in ("", name)
+    only = set(filter(None, given.only.split(",")))
+    names = [name for name, kind in zoo.kinds().items() if (not only or name in only)
              and not (given.inspect and kind.make.__module__.endswith(WORDS))]  # fmt: skip
     for name in names[: 2 if given.quick else None]:
         home = folder / name

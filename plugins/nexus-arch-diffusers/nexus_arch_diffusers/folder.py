@@ -15,7 +15,7 @@ from nexus_torch.hugging_face.folder import has_weights as stored
 from nexus_torch.hugging_face.folder import refuse_unlike
 from nexus_torch.hugging_face.header import file_extents
 
-INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
+INDEX, CONFIG = "model_index.json", "config.json"
 LARGEST = 16 << 20
 """Bytes of the largest configuration that is read."""
 STEMS = ("diffusion_pytorch_model", "model")
