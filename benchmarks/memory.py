@@ -155,8 +155,9 @@ def _rows_of_the_zoo(folder: Path, given: argparse.Namespace) -> list[list[Any]]
             else:
                 print(*rows[-1], file=sys.stderr, flush=True)
         shutil.rmtree(home)
-    if failed or not rows:
-        raise SystemExit("\n".join(failed) or f"No kind is called {given.only}. There are {', '.join(zoo.kinds())}.")
+    print(*failed, sep="\n", end="", file=sys.stderr)
+    if not rows:
+        raise SystemExit(f"Nothing was measured of '{given.only}'. There are {', '.join(zoo.kinds())}.")
     return rows
 
 

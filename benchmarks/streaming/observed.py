@@ -57,9 +57,7 @@ def _path(gives: Sequence[str], samples: Sequence[Sample]) -> str:
     """What is looked at: of words the score of those that come, or of all where none are said; else the output."""
     if "text" not in gives:
         return "output"
-    if any({"text", "target"} & set(sample.fields) for sample in samples):
-        return "logprob"
-    return "output"
+    return "logprob" if any({"text", "target"} & set(sample.fields) for sample in samples) else "logits"
 
 
 if __name__ == "__main__":
