@@ -155,9 +155,10 @@ def _rows_of_the_zoo(folder: Path, given: argparse.Namespace) -> list[list[Any]]
             else:
                 print(*rows[-1], file=sys.stderr, flush=True)
         shutil.rmtree(home)
-    print(*failed, sep="\n", end="", file=sys.stderr)
     if not rows:
-        raise SystemExit(f"Nothing was measured of '{given.only}'. There are {', '.join(zoo.kinds())}.")
+        raise SystemExit("\n".join(failed) or f"No kind is called {given.only}. There are {', '.join(zoo.kinds())}.")
+    for each in failed:
+        print(each, file=sys.stderr)
     return rows
 
 
