@@ -31,8 +31,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +117,11 @@ def main() -> None:
     given = report.arguments(__doc__, **more)
     with tempfile.TemporaryDirectory() as folder:
         of_the_zoo = given.zoo or given.inspect
-        rows = _rows_of_the_zoo(Path(folder), given) if of_the_zoo else _rows(Path(folder), given)
+        rows, failed = _rows_of_the_zoo(Path(folder), given) if of_the_zoo else (_rows(Path(folder), given), [])
     figures = {"worst": max(abs(row[-1] - 1) for row in rows), **{row[0]: round(row[-1], 3) for row in rows}}
     report.finish(["case", "file MB", "predicted MB", "measured MB", "ratio"], rows, figures, given)
+    if failed:
+        raise SystemExit("\n".join(failed))
 
 
 def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
@@ -137,44 +137,50 @@ def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
     return rows
 
 
-def _rows_of_the_zoo(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
+def _rows_of_the_zoo(folder: Path, given: argparse.Namespace) -> tuple[list[list[Any]], list[str]]:
     """One checkpoint at a time, each line said as it comes; a kind that fails is left out, and said at the end."""
     rows, failed = [], []
-    only = set(filter(None, given.only.split(",")))
-    names = [name for name, kind in zoo.kinds().items() if (not only or name in only)
-             and not (given.inspect and kind.make.__module__.endswith(WORDS))]  # fmt: skip
-    for name in names[: 2 if given.quick else None]:
+    for name in _kinds(given)[: 2 if given.quick else None]:
         home = folder / name
         writer = Path(zoo.__file__).parent / "writing.py"
         subprocess.run([sys.executable, str(writer), name, str(home)], check=True)
-        for row in _inspected(name, home) if given.inspect else _both_ways(name, home):
+        for title, budget, said in _inspected(name, home) if given.inspect else _both_ways(name):
             try:
-                rows.append(row())
+                rows.append(_row(title, home, budget, said))
             except SystemExit as error:
                 failed.append(str(error))
             else:
                 print(*rows[-1], file=sys.stderr, flush=True)
         shutil.rmtree(home)
     if not rows:
-        raise SystemExit("\n".join(failed) or f"No kind is called {given.only}. There are {', '.join(zoo.kinds())}.")
-    for each in failed:
-        print(each, file=sys.stderr)
-    return rows
+        raise SystemExit("\n".join(failed) or "Nothing was measured: inspect knows no usual sample of these.")
+    return rows, failed
 
 
-def _both_ways(name: str, home: Path) -> list[Callable[[], list[Any]]]:
-    """Of what is streamed, and of what is resident."""
-    return [partial(_row, f"{name} {way}", home, {"residency": way, "kind": name}) for way in WAYS]
+def _kinds(given: argparse.Namespace) -> list[str]:
+    """Names of the zoo that are asked for; SystemExit for one that nothing has, or of which inspect says nothing."""
+    there = [name for name, kind in zoo.kinds().items()
+             if not (given.inspect and kind.make.__module__.endswith(WORDS))]  # fmt: skip
+    only = [name for name in given.only.split(",") if name]
+    for name in only:
+        if name not in there:
+            raise SystemExit(f"No kind is called {name}. There are {', '.join(there)}.")
+    return [name for name in there if not only or name in only]
 
 
-def _inspected(name: str, home: Path) -> list[Callable[[], list[Any]]]:
-    """Of what `nexus inspect` says that it would run; nothing where it knows no usual sample."""
+def _both_ways(name: str) -> list[tuple[str, dict[str, str], int]]:
+    """Of what is streamed, and of what is resident: titles, budgets, and nothing that was said before."""
+    return [(f"{name} {way}", {"residency": way, "kind": name}, 0) for way in WAYS]
+
+
+def _inspected(name: str, home: Path) -> list[tuple[str, dict[str, str], int]]:
+    """Of what `nexus inspect` says that it would run, with its bytes; nothing where it knows no usual sample."""
     command = [sys.executable, "-m", "nexus_host", "inspect", str(home), "--json"]
     said = json.loads(subprocess.run(command, cwd=home.parent, capture_output=True, text=True, check=True).stdout)
     runs = said["runs"]
     budget = {key: runs[key] for key in ("residency", "precision", "quantise")} | {"batch": runs["micro_batch"]}
     title = f"{name}, {runs['micro_batch']} x {runs['sample']}, {runs['residency']} in {runs['precision']}"
-    return [partial(_row, title, home, budget | {"usual": "yes"}, runs["memory"])] if runs["sample"] else []
+    return [(title, budget | {"usual": "yes"}, runs["memory"])] if runs["sample"] else []
 
 
 def _row(name: str, home: Path, budget: dict[str, str], said: int = 0) -> list[Any]:
