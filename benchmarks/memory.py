@@ -125,6 +125,7 @@ def main() -> None:
 
 
 def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
+    """Of the cases that are asked for, each line said as it comes."""
     rows = []
     cases = {name: case for name, case in CASES.items() if given.only in ("", name)}
     for name, (dtype, budget) in cases.items():
@@ -134,6 +135,7 @@ def _rows(folder: Path, given: argparse.Namespace) -> list[list[Any]]:
             writer = Path(__file__).parent / "streaming" / "stored.py"
             subprocess.run([sys.executable, str(writer), str(home), dtype, str(layers)], check=True)
         rows.append(_row(name, home, budget))
+        print(*rows[-1], file=sys.stderr, flush=True)
     return rows
 
 

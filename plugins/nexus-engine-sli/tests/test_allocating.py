@@ -55,7 +55,7 @@ def test_log_probabilities_are_those_of_logsumexp_bit_for_bit(dtype: torch.dtype
 
 def test_holes_of_smaller_blocks_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     trims: list[int] = []
-    held = iter([300, 350, 520, 310, 200, 380, 420, 390])
+    held = iter([300, 350, 520, 310, 200, 380, 420, 390, 390, 340])
     heap = allocating.Heap()
     monkeypatch.setattr(allocating, "anonymous", lambda: next(held) << 20)
     monkeypatch.setattr(allocating, "_TRIM", trims.append)
@@ -68,6 +68,8 @@ def test_holes_of_smaller_blocks_are_given_back(monkeypatch: pytest.MonkeyPatch)
     assert len(trims) == 1
     heap.give_back()  # 420: 220 more, 390 stay
     assert len(trims) == 2
+    heap.give_back(0)  # 390: no more than stayed, but what was used of it then may have gone since
+    assert len(trims) == 3
 
 
 def test_a_large_resident_model_gives_holes_back_before_each_layer(

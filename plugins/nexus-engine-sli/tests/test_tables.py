@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from nexus_engine_sli.rooms import streamed
 from nexus_engine_sli.rooms.resident import Resident
 from nexus_engine_sli.rooms.streamed import Streamed
 from nexus_engine_sli.running import streaming
@@ -236,3 +237,13 @@ def test_log_probabilities_in_one_pass_over_the_blocks(scale: float) -> None:
     whole = torch.nan_to_num(states.double() @ head.double().T, nan=-torch.inf)
     expected = whole.gather(-1, wanted[:, None])[:, 0] - whole.logsumexp(-1)
     torch.testing.assert_close(logprobs(blocks(), states, wanted).double(), expected, rtol=1e-4, atol=1e-4 * scale)
+
+
+def test_what_a_layer_left_goes_before_a_table_comes(saved: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table is mapped beside the heap, where free pages would stay (now and then: 140 MB, not 106)."""
+    room, asked = Streamed(opened(saved(untied)), "cpu"), list[int | None]()
+    monkeypatch.setattr(streamed, "give_back", asked.append)
+    for path in ("model.embed_tokens", "model.layers.0", "model.layers.2", "lm_head"):
+        room.enter(path)
+    room.close()
+    assert asked == [0, None, None, 0]

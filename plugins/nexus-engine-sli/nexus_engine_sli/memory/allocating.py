@@ -64,13 +64,13 @@ class Heap:
         self.least, self.grown = 0, GROWN
 
     def give_back(self, grown: int | None = None) -> None:
-        """Trims where the process has grown by so much (None: by what is allowed): that takes 2 ms, and what left comes
-        back page by page."""
+        """Trims where the process has grown by so much (None: by what is allowed; 0: in any case): that takes 2 ms, and
+        what left comes back page by page."""
         if _TRIM is None or not STATM.is_file():
             return
         now = anonymous()
         self.least = min(self.least, now)
-        if now - self.least > (self.grown if grown is None else grown):
+        if now - self.least >= (self.grown if grown is None else grown):
             _TRIM(0)
             self.least = anonymous()
 

@@ -103,7 +103,8 @@ class Streamed:
             return
         there = self._leave(path)
         self.reader.buffers.sweep()
-        give_back(0 if self.unpacks else None)
+        apart = self.unpacks or self.units[path].table      # what comes takes none of the pages that a layer left
+        give_back(0 if apart else None)
         self.sequence.entered(path, self.inside)
         self.inside = ""                                    # reading may fail, and who tries again begins here
         self.files.reach(self.units[path].part.extents)

@@ -152,7 +152,7 @@ def _turned(asked: tuple[Any, ...], made: Tensor) -> int:
     """What a convolution takes beside what it makes (peaks of its memory, measured for shapes of ResNets and decoders):
     nothing where it is a product. As oneDNN does it, what it is given as blocks, then what it makes as blocks, of
     sixteen bits once more, and nothing where channels stand last; without instructions for sixteen bits, each place's
-    surroundings as a column."""
+    surroundings as a column, and what it is given once more where its order is neither (a sound's, behind a norm)."""
     given, weight, _, stride = asked[:4]
     if math.prod(weight.shape[2:]) == math.prod(stride) == 1:
         return 0
@@ -161,7 +161,8 @@ def _turned(asked: tuple[Any, ...], made: Tensor) -> int:
         transposed = bool(asked[6])
         places = given if transposed else made
         column = math.prod(weight.shape[1:])
-        return int(column * places.numel() // places.shape[1] * made.itemsize)
+        copied = 0 if given.is_contiguous() or _last(given) else given.nbytes
+        return int(copied + column * places.numel() // places.shape[1] * made.itemsize)
     return 0 if _last(given) else max(int(given.nbytes), int(made.nbytes) * (2 if narrow else 1))
 
 
